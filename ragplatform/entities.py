@@ -1,0 +1,52 @@
+"""The closed list of personal-data types, and the category that each belongs to.
+
+Source: HIPAA Safe Harbor identifiers (A) to (R), 45 CFR 164.514(b)(2)(i); PCI DSS 4.0 account data;
+GLBA non-public personal information, 16 CFR 313.3(n). Names follow Presidio where it has one.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from ragplatform.model import Category
+
+CATEGORY_OF: Final[Mapping[str, Category]] = MappingProxyType(
+    {
+        "PERSON": Category.PII,
+        "LOCATION": Category.PII,
+        "STREET_ADDRESS": Category.PII,
+        "ZIP_CODE": Category.PII,
+        "DATE_TIME": Category.PII,
+        "DATE_OF_BIRTH": Category.PII,
+        "AGE_OVER_89": Category.PHI,
+        "PHONE_NUMBER": Category.PII,
+        "FAX_NUMBER": Category.PII,
+        "EMAIL_ADDRESS": Category.PII,
+        "US_SSN": Category.PII,
+        "MEDICAL_RECORD_NUMBER": Category.PHI,
+        "HEALTH_PLAN_ID": Category.PHI,
+        "NPI": Category.PHI,
+        "MEDICAL_LICENSE": Category.PHI,
+        "DEVICE_ID": Category.PHI,
+        "BIOMETRIC_ID": Category.PHI,
+        "PHOTO_REFERENCE": Category.PHI,
+        "ACCOUNT_NUMBER": Category.NPI,
+        "US_BANK_NUMBER": Category.NPI,
+        "ABA_ROUTING_NUMBER": Category.NPI,
+        "IBAN_CODE": Category.NPI,
+        "CREDIT_CARD": Category.PCI,
+        "CRYPTO": Category.NPI,
+        "US_ITIN": Category.NPI,
+        "US_PASSPORT": Category.PII,
+        "US_DRIVER_LICENSE": Category.PII,
+        "VEHICLE_ID": Category.PII,
+        "LICENSE_PLATE": Category.PII,
+        "NATIONAL_ID": Category.PII,
+        "URL": Category.PII,
+        "IP_ADDRESS": Category.PII,
+        "MAC_ADDRESS": Category.PII,
+        "UNIQUE_CODE": Category.PII,
+        "NRP": Category.PII,
+        "SECRET": Category.SECRET,
+    }
+)

@@ -1,0 +1,158 @@
+"""Every error the platform raises on purpose, as one tree.
+
+    PlatformError
+    ├── RequestError               the caller can mend the request
+    │   ├── InvalidRequestError
+    │   ├── UnauthenticatedError
+    │   ├── DeniedError            policy says no; the caller may know it
+    │   ├── NotFoundError          absent, or the caller may not know of it
+    │   └── TooLargeError
+    ├── UnavailableError           a part is away; nothing was done
+    │   ├── AuditError
+    │   ├── IndexUnavailableError
+    │   ├── IndexLockedError
+    │   ├── GeneratorError
+    │   └── DetectorError
+    ├── ConfigurationError         the operator must mend settings, keys or files
+    │   ├── PolicyError
+    │   ├── ModelError
+    │   └── VaultError
+    ├── EgressBlockedError         something tried to leave the allowed networks
+    ├── TamperedError              evidence or ciphertext is not what was written
+    └── QuarantinedError           one document cannot go in; the job goes on
+        └── ParseError
+
+Each class has a stable ``code``; messages never contain document or question text.
+"""
+
+from typing import ClassVar
+
+
+class PlatformError(Exception):
+    """The root of all errors that the platform raises on purpose."""
+
+    code: ClassVar[str] = "internal"
+
+
+class RequestError(PlatformError):
+    """The request cannot be served as it stands."""
+
+    code = "request"
+
+
+class InvalidRequestError(RequestError):
+    """A field of the request is missing, malformed or outside its limits."""
+
+    code = "invalid_request"
+
+
+class UnauthenticatedError(RequestError):
+    """The caller did not prove who it is."""
+
+    code = "unauthenticated"
+
+
+class DeniedError(RequestError):
+    """Policy denies the request, and the caller may know that it does."""
+
+    code = "denied"
+
+
+class NotFoundError(RequestError):
+    """The thing does not exist, or the caller may not know whether it does."""
+
+    code = "not_found"
+
+
+class TooLargeError(RequestError):
+    """The request is larger than the service accepts."""
+
+    code = "too_large"
+
+
+class UnavailableError(PlatformError):
+    """A part that the action needs is away, so the action was not taken."""
+
+    code = "unavailable"
+
+
+class AuditError(UnavailableError):
+    """The audit record could not be made durable, so the action was not taken."""
+
+    code = "audit_unavailable"
+
+
+class IndexUnavailableError(UnavailableError):
+    """The vector index did not answer."""
+
+    code = "index_unavailable"
+
+
+class IndexLockedError(UnavailableError):
+    """Another process holds the embedded index and cannot be reached through its socket."""
+
+    code = "index_locked"
+
+
+class GeneratorError(UnavailableError):
+    """The model server did not answer, or stopped before its answer was complete."""
+
+    code = "generator_unavailable"
+
+
+class DetectorError(UnavailableError):
+    """The search for personal data failed, so the text was not let through."""
+
+    code = "detector_failed"
+
+
+class ConfigurationError(PlatformError):
+    """A setting, key or file must be mended by the operator."""
+
+    code = "configuration"
+
+
+class PolicyError(ConfigurationError):
+    """The policies are missing, malformed or do not fit their schema."""
+
+    code = "policy_invalid"
+
+
+class ModelError(ConfigurationError):
+    """A model is missing, is not in the manifest, or differs from its recorded hash."""
+
+    code = "model_invalid"
+
+
+class VaultError(ConfigurationError):
+    """The vault cannot be opened with the keys at hand."""
+
+    code = "vault_unavailable"
+
+
+class EgressBlockedError(PlatformError):
+    """A connection to an address outside the allowed networks was refused."""
+
+    code = "egress_blocked"
+
+
+class TamperedError(PlatformError):
+    """Stored evidence or ciphertext is not what was written."""
+
+    code = "tampered"
+
+
+class QuarantinedError(PlatformError):
+    """A document cannot be indexed safely; ``reason`` is a short stable word for the report."""
+
+    code = "quarantined"
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ParseError(QuarantinedError):
+    """The document's bytes could not be turned into text."""
+
+    code = "parse_failed"

@@ -1,0 +1,273 @@
+"""The nouns of the platform. Standard library only, frozen, no behaviour that needs a service.
+
+Offsets count Unicode code points, from 0, half-open: ``text[start:end]``. Pages count from 1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import TypeAlias
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+
+
+class Purpose(StrEnum):
+    """Why the caller asks. No purpose, no answer.
+
+    Source: the health codes are HL7 v3 ActReason, value set PurposeOfUse. Finance has no such
+    standard; its codes name the duty under which a bank reads a client's file.
+    """
+
+    TREAT = "TREAT"
+    ETREAT = "ETREAT"
+    HPAYMT = "HPAYMT"
+    HOPERAT = "HOPERAT"
+    HRESCH = "HRESCH"
+    PATRQT = "PATRQT"
+    FRAUD = "FRAUD"
+    SERVICE = "SERVICE"
+    CREDIT = "CREDIT"
+    KYC = "KYC"
+    AML = "AML"
+    SUPERVISION = "SUPERVISION"
+    COMPLIANCE = "COMPLIANCE"
+
+
+class Sensitivity(IntEnum):
+    """How far a document may travel; a higher number travels less."""
+
+    PUBLIC = 0
+    INTERNAL = 1
+    CONFIDENTIAL = 2
+    RESTRICTED = 3
+
+
+class Category(StrEnum):
+    """The legal kind of a piece of personal data."""
+
+    PHI = "PHI"
+    PCI = "PCI"
+    NPI = "NPI"
+    PII = "PII"
+    SECRET = "SECRET"
+
+
+class Mode(StrEnum):
+    """What ``privacy.toml`` says to do with a found value."""
+
+    TAG = "tag"
+    MASK = "mask"
+    PSEUDONYMISE = "pseudonymise"
+    DROP = "drop"
+    QUARANTINE = "quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One piece of personal data in a text.
+
+    ``entity`` is the type (``PERSON``, ``US_SSN``), ``score`` lies in 0..1, ``source`` names the
+    recogniser that found it.
+    """
+
+    start: int
+    end: int
+    entity: str
+    category: Category
+    score: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Everything about a document that policies may look at; its hash is the access class."""
+
+    tenant: str
+    collection: str
+    sensitivity: Sensitivity = Sensitivity.INTERNAL
+    department: str = ""
+    categories: frozenset[Category] = frozenset()
+    restrictions: frozenset[str] = frozenset()
+    state: str = "current"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A person or job, as the authenticator vouches for it.
+
+    ``subjects`` are the keyed references (see ``privacy.Vault.subject_ref``) of the patients or
+    clients to whom the principal is related, never raw identifiers.
+    """
+
+    id: str
+    tenant: str
+    roles: frozenset[str]
+    departments: frozenset[str] = frozenset()
+    clearance: Sensitivity = Sensitivity.INTERNAL
+    subjects: frozenset[str] = frozenset()
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """True where the keyword field of a passage holds at least one of the values."""
+
+    field: str
+    any_of: frozenset[str]
+
+    def __post_init__(self) -> None:
+        if not self.any_of:
+            # An empty list means "no condition" in some engines: that would fail open.
+            raise ValueError("a clause needs at least one value")
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """True where every clause is true. At least one clause."""
+
+    clauses: tuple[Clause, ...]
+
+    def __post_init__(self) -> None:
+        if not self.clauses:
+            raise ValueError("AllOf needs at least one clause")
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """True where at least one branch is true. No branch at all: nothing matches."""
+
+    branches: tuple[AllOf, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What one principal may search for one purpose. Made only by ``ragplatform.policy``.
+
+    ``filter`` speaks about the passage fields ``access_class``, ``subjects`` and ``collection``.
+    ``reveals`` holds the entity types that the principal may see in clear.
+    """
+
+    tenant: str
+    principal: str
+    purpose: Purpose
+    filter: AnyOf
+    reveals: frozenset[str]
+    policy_digest: str
+    key: str
+    """A digest over everything above: equal keys mean equal rights. Salts the model's cache."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether no passage at all can match."""
+        return not self.filter.branches
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A policy verdict, the ``@id`` of the policies that decided it, and why it failed if so."""
+
+    allowed: bool
+    policies: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """Text that may be sent to a model. Made only by ``ragplatform.privacy``."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that an audit record is durable. Made only by ``ragplatform.audit``."""
+
+    origin: str
+    index: int
+    leaf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A run of one document's transformed text; ``start`` and ``end`` are offsets into that text.
+
+    ``spans`` lists the personal data that is still in clear in ``text`` (mode ``tag``), with
+    offsets into ``text``. ``page`` is None for formats that have no pages.
+    """
+
+    id: str
+    ordinal: int
+    text: str = field(repr=False)
+    start: int
+    end: int
+    page: int | None = None
+    page_end: int | None = None
+    heading: tuple[str, ...] = ()
+    spans: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk with all that is known of the document it comes from: what the index stores."""
+
+    chunk: Chunk
+    document: str
+    title: str = field(repr=False)
+    labels: Labels
+    access_class: str
+    subjects: frozenset[str]
+    generation: str
+    media_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage found by a search. Scores compare only within one result list."""
+
+    passage: Passage
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class TermWeights:
+    """A sparse vector: term ids and their weights, equally long."""
+
+    indices: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where sentence evidence stands: passage ``number`` of the answer's source list."""
+
+    number: int
+    chunk: str
+    document: str
+    title: str = field(repr=False)
+    page: int | None
+    start: int
+    end: int
+    quote: str = field(repr=False)
+
+
+class AnswerMode(StrEnum):
+    """How the answer was made."""
+
+    EXTRACTIVE = "extractive"
+    ABSTRACTIVE = "abstractive"
+    REFUSAL = "refusal"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finished answer. ``refusal`` is a stable word when nothing could be answered."""
+
+    request_id: str
+    text: str = field(repr=False)
+    mode: AnswerMode
+    citations: tuple[Citation, ...]
+    refusal: str | None
+    model: str
+    policy_digest: str
+    dropped_sentences: int = 0
+    redactions: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,170 @@
+"""What the core asks of the outside world, as protocols. Every adapter and fake passes one suite.
+
+Shapes: ``Vectors`` is ``(n, dim)`` float32, rows of Euclidean length 1.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragplatform.model import (
+    Cleared,
+    Hit,
+    Labels,
+    Passage,
+    Principal,
+    Scope,
+    Span,
+    TermWeights,
+)
+
+Vectors: TypeAlias = NDArray[np.float32]
+
+
+class Detector(Protocol):
+    """Finds personal data."""
+
+    @property
+    def version(self) -> str:
+        """A word that changes whenever the same text could give other spans."""
+
+    def detect(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Return the spans of each text, in order, sorted by start, none overlapping another.
+
+        Raises ``DetectorError`` rather than return a text unsearched.
+        """
+
+
+class Embedder(Protocol):
+    """Turns text into dense vectors."""
+
+    @property
+    def version(self) -> str:
+        """A word that changes whenever vectors stop being comparable."""
+
+    @property
+    def dim(self) -> int:
+        """The length of each vector."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return ``(len(texts), dim)`` float32, in order, each row of Euclidean length 1.
+
+        No texts give ``(0, dim)``.
+        """
+
+
+class TermWeigher(Protocol):
+    """Turns text into sparse term weights for lexical search."""
+
+    @property
+    def version(self) -> str:
+        """A word that changes whenever weights stop being comparable."""
+
+    def weigh_document(self, text: str) -> TermWeights:
+        """Return the weights of a text to be found."""
+
+    def weigh_query(self, text: str) -> TermWeights:
+        """Return the weights of a text to find with. May be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One passage with its vectors, ready to be stored."""
+
+    passage: Passage
+    vector: Sequence[float]
+    terms: TermWeights
+
+
+class Index(Protocol):
+    """Stores passages and finds them again, only ever under a scope.
+
+    All methods raise ``IndexUnavailableError`` when the engine does not answer, and are safe to
+    call from several threads.
+    """
+
+    def upsert(self, entries: Sequence[Entry]) -> None:
+        """Store the entries; an entry whose chunk id is already there replaces it.
+
+        Durable when the call returns.
+        """
+
+    def search(
+        self, vector: Sequence[float], terms: TermWeights, scope: Scope, limit: int
+    ) -> list[Hit]:
+        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF.
+
+        An empty scope gives no hit and asks nothing of the engine.
+        """
+
+    def fetch(self, chunk: str, scope: Scope) -> Hit | None:
+        """Return one passage if it exists and lies in the scope, else None."""
+
+    def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
+        """Return, for each document of the tenant, the number of chunks in each generation."""
+
+    def retire(self, document: str, keep_generation: str) -> int:
+        """Delete the document's chunks of every other generation; return how many went."""
+
+    def remove(self, document: str) -> int:
+        """Delete all chunks of the document; return how many went."""
+
+    def relabel(self, document: str, labels: Labels, access_class: str) -> int:
+        """Give all chunks of the document new labels without re-embedding; return how many."""
+
+    def count(self) -> int:
+        """Return the number of chunks stored, over all tenants."""
+
+    def close(self) -> None:
+        """Flush and release the engine. Calling it again does nothing."""
+
+
+class Generator(Protocol):
+    """Writes text with a language model."""
+
+    @property
+    def model(self) -> str:
+        """The name that goes into answers and the audit log."""
+
+    def stream(
+        self,
+        instructions: str,
+        prompt: Cleared,
+        *,
+        cache_salt: str,
+        max_tokens: int,
+        pattern: str | None = None,
+    ) -> AsyncIterator[str]:
+        """Yield the model's text piece by piece.
+
+        ``instructions`` is the platform's own constant text; all else must be ``Cleared``.
+        ``cache_salt`` keeps one scope's prefix cache from answering another's timing; never
+        empty. ``pattern`` is a regular expression that the whole output must match.
+
+        Raises ``GeneratorError`` when the server does not answer or stops early.
+        """
+
+    async def ready(self) -> bool:
+        """Return whether one token can be had now. Health endpoints alone do not prove it."""
+
+
+class Authenticator(Protocol):
+    """Turns a bearer token into a principal."""
+
+    def authenticate(self, token: str) -> Principal:
+        """Return who the token stands for. Raises ``UnauthenticatedError``."""
+
+
+class Catalog(Protocol):
+    """Knows which access classes exist, so that a scope can be decided over them."""
+
+    def register(self, labels: Labels, access_class: str) -> None:
+        """Make the class known before any chunk carries it. Registering again does nothing."""
+
+    def classes(self, tenant: str) -> Mapping[str, Labels]:
+        """Return the tenant's access classes by their id."""
+
+
