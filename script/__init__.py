@@ -1,0 +1,1 @@
+"""The commands of the repository, and the checks that they run."""
