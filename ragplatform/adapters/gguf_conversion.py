@@ -4,6 +4,8 @@ vLLM on a CPU cannot run GGUF: the server reports itself healthy and dies of its
 The weights are de-quantised once and stored as bfloat16, so nothing is lost that the GGUF held.
 """
 
+import contextlib
+import io
 import json
 import os
 from pathlib import Path
@@ -20,8 +22,10 @@ def convert_gguf(source: Path, target: Path) -> None:
     # The hub client reads these at import; no file of ours may be looked for on a network.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
-    _write_weights(source, target)
-    _write_tokenizer(source, target)
+    # Three progress bars of three libraries, in place of which our own progress line stands.
+    with contextlib.redirect_stderr(io.StringIO()):
+        _write_weights(source, target)
+        _write_tokenizer(source, target)
 
 
 def _write_weights(source: Path, target: Path) -> None:
