@@ -1,0 +1,261 @@
+"""The catalog: which access classes exist, and which documents are indexed.
+
+It holds what search must know beside the index and what can be rebuilt from the ledger. Every
+write is committed, durably, before the call returns, and every read sees other processes' writes.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from ragplatform.errors import InvalidRequestError, TamperedError, UnavailableError
+from ragplatform.model import Category, Labels, Sensitivity
+
+_METADATA: Final = sa.MetaData()
+
+_CLASSES: Final = sa.Table(
+    "access_classes",
+    _METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("tenant", sa.String(63), nullable=False, index=True),
+    sa.Column("labels", sa.Text, nullable=False),
+)
+
+_DOCUMENTS: Final = sa.Table(
+    "documents",
+    _METADATA,
+    sa.Column("document", sa.String(128), primary_key=True),
+    sa.Column("tenant", sa.String(63), nullable=False),
+    sa.Column("collection", sa.String(63), nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("media_type", sa.String(255), nullable=False),
+    sa.Column("access_class", sa.ForeignKey("access_classes.id"), nullable=False),
+    sa.Column("subjects", sa.Text, nullable=False),
+    sa.Column("generation", sa.String(128), nullable=False),
+    sa.Column("chunks", sa.Integer, nullable=False),
+    sa.Column("indexed_at", sa.String(32), nullable=False),
+    sa.Index("documents_by_collection", "tenant", "collection"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentEntry:
+    """One indexed document. ``title`` is transformed text; ``indexed_at`` has a time zone."""
+
+    document: str
+    tenant: str
+    collection: str
+    title: str = field(repr=False)
+    media_type: str
+    access_class: str
+    subjects: frozenset[str]
+    generation: str
+    chunks: int
+    indexed_at: datetime
+
+
+class SqlCatalog:
+    """The catalog in a SQL database; fulfils ``ports.Catalog``.
+
+    Safe to use from several threads and processes. All methods raise ``UnavailableError`` when
+    the database does not answer.
+    """
+
+    def __init__(self, url: str, *, access_class: Callable[[Labels], str]) -> None:
+        """Open the database, creating the tables that are missing.
+
+        ``access_class`` names labels by their hash: ``policy.classes.access_class``.
+        """
+        self._access_class = access_class
+        self._engine = sa.create_engine(url)
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _set_up_sqlite)
+        with self._transaction() as connection:
+            for table in _METADATA.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
+
+    def register(self, labels: Labels, access_class: str) -> None:
+        """Make the class known before any chunk carries it. Registering again does nothing.
+
+        Raises ``InvalidRequestError`` when the class is not the hash of the labels.
+        """
+        if access_class != self._access_class(labels):
+            raise InvalidRequestError(f"access class {access_class} is not that of its labels")
+        row = {"id": access_class, "tenant": labels.tenant, "labels": _labels_to_json(labels)}
+        with self._transaction() as connection:
+            connection.execute(self._insert(_CLASSES).values(row).on_conflict_do_nothing())
+
+    def classes(self, tenant: str) -> Mapping[str, Labels]:
+        """Return the tenant's access classes by their id.
+
+        Raises ``TamperedError`` when a row's labels do not hash to its id: somebody changed them
+        past this catalog, and whom they would admit is unknown.
+        """
+        query = sa.select(_CLASSES).where(_CLASSES.c.tenant == tenant)
+        with self._transaction() as connection:
+            rows = connection.execute(query).all()
+        return {row.id: self._verified(row.id, row.tenant, row.labels) for row in rows}
+
+    def put_document(self, entry: DocumentEntry) -> None:
+        """Store the entry in place of any earlier one of the same document.
+
+        Raises ``InvalidRequestError`` when its class was not registered for its tenant and
+        collection, when ``indexed_at`` has no time zone, or when the document's id is taken by
+        another tenant.
+        """
+        if entry.indexed_at.tzinfo is None:
+            raise InvalidRequestError("indexed_at needs a time zone")
+        row = _entry_to_row(entry)
+        statement = self._insert(_DOCUMENTS).values(row)
+        statement = statement.on_conflict_do_update(
+            index_elements=[_DOCUMENTS.c.document],
+            set_={name: statement.excluded[name] for name in row if name != "document"},
+            where=_DOCUMENTS.c.tenant == entry.tenant,
+        )
+        with self._transaction() as connection:
+            self._require_class(connection, entry)
+            if not connection.execute(statement).rowcount:
+                raise InvalidRequestError(f"document {entry.document} is another tenant's")
+
+    def document(self, document: str) -> DocumentEntry | None:
+        """Return the document's entry, or None. Whether the caller may know it is policy's call."""
+        query = sa.select(_DOCUMENTS).where(_DOCUMENTS.c.document == document)
+        with self._transaction() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _entry_of(row)
+
+    def documents(self, tenant: str, collection: str | None = None) -> list[DocumentEntry]:
+        """Return the tenant's entries, of one collection or of all, in order of document id."""
+        query = sa.select(_DOCUMENTS).where(_DOCUMENTS.c.tenant == tenant)
+        if collection is not None:
+            query = query.where(_DOCUMENTS.c.collection == collection)
+        with self._transaction() as connection:
+            rows = connection.execute(query.order_by(_DOCUMENTS.c.document)).all()
+        return [_entry_of(row) for row in rows]
+
+    def delete_document(self, document: str) -> bool:
+        """Delete the document's entry; return whether there was one."""
+        statement = sa.delete(_DOCUMENTS).where(_DOCUMENTS.c.document == document)
+        with self._transaction() as connection:
+            return connection.execute(statement).rowcount > 0
+
+    def close(self) -> None:
+        """Close all connections. Calling it again does nothing."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise UnavailableError(f"the catalog did not answer: {error.orig}") from error
+
+    def _insert(self, table: sa.Table) -> Any:
+        # The two dialects' inserts share on_conflict_*, but no common base class has it.
+        if self._engine.dialect.name == "postgresql":
+            return postgresql.insert(table)
+        return sqlite.insert(table)
+
+    def _require_class(self, connection: sa.Connection, entry: DocumentEntry) -> None:
+        query = sa.select(_CLASSES).where(_CLASSES.c.id == entry.access_class)
+        row = connection.execute(query).one_or_none()
+        if row is None:
+            raise InvalidRequestError(f"access class {entry.access_class} is not registered")
+        labels = self._verified(row.id, row.tenant, row.labels)
+        if (labels.tenant, labels.collection) != (entry.tenant, entry.collection):
+            raise InvalidRequestError(
+                f"access class {entry.access_class} is of {labels.tenant}/{labels.collection}, "
+                f"the document of {entry.tenant}/{entry.collection}"
+            )
+
+    def _verified(self, name: str, tenant: str, text: str) -> Labels:
+        try:
+            labels = _labels_from_json(text)
+        except (KeyError, ValueError, TypeError) as error:
+            raise TamperedError(f"access class {name}: its labels cannot be read") from error
+        if labels.tenant != tenant or self._access_class(labels) != name:
+            raise TamperedError(f"access class {name} is not the hash of its labels")
+        return labels
+
+
+def _set_up_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    del record
+    cursor = connection.cursor()
+    # The wait comes first, since switching to WAL needs a lock itself.
+    cursor.execute("PRAGMA busy_timeout = 10000")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _labels_to_json(labels: Labels) -> str:
+    return json.dumps(
+        {
+            "categories": sorted(labels.categories),
+            "collection": labels.collection,
+            "department": labels.department,
+            "restrictions": sorted(labels.restrictions),
+            "sensitivity": int(labels.sensitivity),
+            "state": labels.state,
+            "tenant": labels.tenant,
+        },
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+
+
+def _labels_from_json(text: str) -> Labels:
+    document = json.loads(text)
+    return Labels(
+        tenant=document["tenant"],
+        collection=document["collection"],
+        sensitivity=Sensitivity(document["sensitivity"]),
+        department=document["department"],
+        categories=frozenset(Category(kind) for kind in document["categories"]),
+        restrictions=frozenset(document["restrictions"]),
+        state=document["state"],
+    )
+
+
+def _entry_to_row(entry: DocumentEntry) -> dict[str, str | int]:
+    return {
+        "document": entry.document,
+        "tenant": entry.tenant,
+        "collection": entry.collection,
+        "title": entry.title,
+        "media_type": entry.media_type,
+        "access_class": entry.access_class,
+        "subjects": json.dumps(sorted(entry.subjects)),
+        "generation": entry.generation,
+        "chunks": entry.chunks,
+        "indexed_at": entry.indexed_at.isoformat(),
+    }
+
+
+def _entry_of(row: sa.Row[Any]) -> DocumentEntry:
+    return DocumentEntry(
+        document=row.document,
+        tenant=row.tenant,
+        collection=row.collection,
+        title=row.title,
+        media_type=row.media_type,
+        access_class=row.access_class,
+        subjects=frozenset(json.loads(row.subjects)),
+        generation=row.generation,
+        chunks=row.chunks,
+        indexed_at=datetime.fromisoformat(row.indexed_at),
+    )

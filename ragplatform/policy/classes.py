@@ -1,0 +1,68 @@
+"""Access classes: documents with equal labels share one, named by the labels' hash."""
+
+import hashlib
+import json
+import re
+from functools import lru_cache
+from typing import Final
+
+from ragplatform.errors import InvalidRequestError
+from ragplatform.model import Category, Labels, Sensitivity
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+def canonical_labels(labels: Labels) -> str:
+    """Return the one JSON text of these labels: equal labels, equal text."""
+    return json.dumps(
+        {
+            "categories": sorted(labels.categories),
+            "collection": labels.collection,
+            "department": labels.department,
+            "restrictions": sorted(labels.restrictions),
+            "sensitivity": int(labels.sensitivity),
+            "state": labels.state,
+            "tenant": labels.tenant,
+        },
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+
+
+# A pure function of its argument, so remembering it can never give a stale verdict.
+@lru_cache(maxsize=16_384)
+def access_class(labels: Labels) -> str:
+    """Return the access class of these labels, 64 lowercase hexadecimal digits."""
+    return hashlib.sha256(canonical_labels(labels).encode()).hexdigest()
+
+
+def validate_labels(labels: Labels) -> None:
+    """Do nothing for labels that are fit to be stored and decided about.
+
+    Raises ``InvalidRequestError`` naming the field. Which restrictions exist is policy, not form:
+    see ``base.known-restrictions``.
+    """
+    for field, value in (
+        ("tenant", labels.tenant),
+        ("collection", labels.collection),
+        ("state", labels.state),
+    ):
+        _require_name(field, value)
+    if labels.department:
+        _require_name("department", labels.department)
+    for restriction in sorted(labels.restrictions):
+        _require_name("restrictions", restriction)
+    if not isinstance(labels.sensitivity, Sensitivity):
+        raise InvalidRequestError(
+            f"sensitivity must be one of {[level.name.lower() for level in Sensitivity]}"
+        )
+    if not all(isinstance(category, Category) for category in labels.categories):
+        raise InvalidRequestError(f"categories must be of {[kind.value for kind in Category]}")
+
+
+def _require_name(field: str, value: str) -> None:
+    if not _NAME.fullmatch(value):
+        raise InvalidRequestError(
+            f"{field} {value!r} is no name: use 1 to 63 of a-z, 0-9, '_' and '-', "
+            "the first a letter or digit"
+        )
