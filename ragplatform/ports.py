@@ -166,5 +166,3 @@ class Catalog(Protocol):
 
     def classes(self, tenant: str) -> Mapping[str, Labels]:
         """Return the tenant's access classes by their id."""
-
-
