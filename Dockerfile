@@ -8,16 +8,16 @@ ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 FROM ${PYTHON_IMAGE} AS build
 
 # The default index may not hold the CPU build of PyTorch: name the index that does. Every file is
-# checked against its hash in requirements/app.lock, wherever it comes from.
+# checked against its hash in requirements/, wherever it comes from.
 ARG PIP_INDEX_URL=
 ARG PIP_EXTRA_INDEX_URL=
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1
 
 WORKDIR /source
 RUN python -m venv --without-pip /opt/venv
-COPY requirements/app.lock requirements/
+COPY requirements/app.lock requirements/postgres.lock requirements/
 RUN pip --python /opt/venv/bin/python install --require-hashes --no-deps \
-      --requirement requirements/app.lock
+      --requirement requirements/app.lock --requirement requirements/postgres.lock
 
 COPY pyproject.toml README.md LICENSE ./
 COPY ragplatform ragplatform

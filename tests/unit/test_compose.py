@@ -79,7 +79,7 @@ def test_the_model_server_meets_only_query_and_the_store_never_meets_the_edge(
         return {name for name, s in services.items() if network in s.get("networks", {})}
 
     assert members("model") == {"query", "vllm"}
-    assert members("store") == {"query", "ingest", "qdrant"}
+    assert members("store") == {"query", "ingest", "qdrant", "postgres"}
     assert members("edge") == {"query"}
     assert services["query"]["dns"] == ["127.0.0.1"]
 
@@ -117,9 +117,9 @@ def test_every_container_is_limited_in_memory_processes_and_log(services: dict[s
 def test_every_standing_service_restarts_and_says_whether_it_is_well(
     services: dict[str, Any],
 ) -> None:
-    standing = [service for service in services.values() if not service.get("profiles")]
+    standing = [service for service in services.values() if service["restart"] != "no"]
 
-    assert len(standing) == 3
+    assert len(standing) == 4
     for service in standing:
         assert service["restart"] == "unless-stopped"
         assert service["healthcheck"]["test"][0] == "CMD"
@@ -133,9 +133,15 @@ def test_secrets_are_files_and_never_stand_in_the_environment(services: dict[str
             if "KEY" in key or "PASSWORD" in key:
                 assert key.endswith("_FILE")
                 assert value.startswith("/run/secrets/")
-    assert [s["source"] for s in services["qdrant"]["secrets"]] == ["qdrant_api_key"]
-    assert [s["source"] for s in services["vllm"]["secrets"]] == ["vllm_api_key"]
-    assert [s["source"] for s in services["ingest"]["secrets"]] == ["qdrant_api_key"]
+    given = {n: {s["source"] for s in v.get("secrets", [])} for n, v in services.items()}
+    assert given == {
+        "query": {"qdrant_api_key", "vllm_api_key", "pgpass"},
+        "ingest": {"qdrant_api_key", "pgpass"},
+        "keys": set(),
+        "vllm": {"vllm_api_key"},
+        "qdrant": {"qdrant_api_key"},
+        "postgres": {"postgres_password"},
+    }
 
 
 def test_the_master_key_is_read_only_but_to_the_container_that_makes_it(
