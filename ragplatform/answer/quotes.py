@@ -29,11 +29,10 @@ _SHORTEST: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One sentence that might be quoted: the passage it is from, and its offsets there."""
+    """One sentence that might be quoted: the indices of its passage and of the sentence in it."""
 
     passage: int
-    start: int
-    end: int
+    sentence: int
     text: str
 
 

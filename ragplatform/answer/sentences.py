@@ -6,7 +6,7 @@ from typing import Final
 
 # Titles and short forms whose full stop ends no sentence.
 _SHORT_FORMS: Final = (
-    "dr mr mrs ms prof st jr sr vs no inc ltd co corp dept approx etc e.g i.e fig al u.s mg ml p.o"
+    "dr mr mrs ms prof st jr sr vs inc ltd co corp dept approx etc e.g i.e fig al u.s p.o"
 ).split()
 _BREAK = re.compile(r"[.!?][\"'”’)\]]*(?=\s)|\n+")
 _MARKS = re.compile(r"(?:\s*\[\d{1,3}\])+")
@@ -45,7 +45,8 @@ def _is_short_form(before: str, mark: str) -> bool:
     bare = word.group(1).lower().strip("(\"'[")
     # A single letter is an initial (J. Smith); a lone number is a list item (1. Aspirin).
     initial = len(bare) == 1 and bare.isalpha()
-    return initial or bare in _SHORT_FORMS or (bare.isdigit() and len(before.strip()) <= len(bare))
+    line = before[-24:].rpartition("\n")[2].strip()
+    return initial or bare in _SHORT_FORMS or (bare.isdigit() and line == bare)
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int] | None:

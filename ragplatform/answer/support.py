@@ -28,7 +28,7 @@ _STOP: Final = frozenset(
     "whom what when where why how there here has have had do does did will would can could should "
     "may might must also then than so such into over under after before during about according "
     "passage passages document documents states stated says mentioned following based answer "
-    "patient client".split()
+    "patient client any some all".split()
 )
 
 # Share of a sentence's content words that its passage must hold: a paraphrase with one or two new
@@ -96,9 +96,10 @@ def _best_place(
     words: set[str], numbers: set[str], passage: Sequence[str]
 ) -> tuple[float, int, int]:
     best = (-1.0, 0, 0)
-    for first in range(len(passage)):
-        # One sentence alone wins a tie with the pair, so that a neighbour's "not" is not counted.
-        for last in (first, min(first + 1, len(passage) - 1)):
+    # One sentence alone wins a tie with a pair, so that a neighbour's "not" is not counted.
+    for reach in (0, 1):
+        for first in range(len(passage) - reach):
+            last = first + reach
             score = _coverage(words, numbers, " ".join(passage[first : last + 1]))
             if score > best[0]:
                 best = (score, first, last)

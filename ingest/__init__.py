@@ -1,0 +1,1 @@
+"""Batch ingest: documents in, searched for personal data, transformed, indexed and on record."""

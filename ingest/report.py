@@ -1,0 +1,93 @@
+"""What a run did, counted, and the exit code that follows."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ragplatform.model import Json
+
+
+class FileState(StrEnum):
+    """How one file of a run ended."""
+
+    INDEXED = "indexed"
+    RELABELLED = "relabelled"
+    UNCHANGED = "unchanged"
+    QUARANTINED = "quarantined"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """The end of one file: its shown name, and the reason where it was not indexed."""
+
+    name: str
+    state: FileState
+    chunks: int = 0
+    reason: str = ""
+    document: str = ""
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Report:
+    """Counts of one run, filled while it goes on. Times are seconds by stage."""
+
+    run: str
+    seen: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+    quarantined: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    chunks: int = 0
+    characters: int = 0
+    personal_data: Counter[str] = field(default_factory=Counter)
+    seconds: Counter[str] = field(default_factory=Counter)
+    started: float = field(default_factory=time.monotonic)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the time inside towards the stage."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.monotonic() - began  # type: ignore[assignment]  # seconds
+
+    def add(self, result: FileResult) -> None:
+        """Count one file."""
+        self.seen += 1
+        self.states[result.state] += 1
+        if result.state is FileState.QUARANTINED:
+            self.quarantined[result.reason] += 1
+        if result.state is FileState.FAILED:
+            self.failed[result.reason] += 1
+        if result.state is FileState.INDEXED:
+            self.chunks += result.chunks
+
+    @property
+    def exit_code(self) -> int:
+        """0 when all went in, 1 when some were quarantined, 2 when some failed."""
+        if self.failed:
+            return 2
+        return 1 if self.quarantined else 0
+
+    def summary(self) -> dict[str, Json]:
+        """Return the counts for people and machines; holds no text of any document."""
+        return {
+            "run": self.run,
+            "files": self.seen,
+            "indexed": self.states[FileState.INDEXED],
+            "relabelled": self.states[FileState.RELABELLED],
+            "unchanged": self.states[FileState.UNCHANGED],
+            "quarantined": dict(sorted(self.quarantined.items())),
+            "failed": dict(sorted(self.failed.items())),
+            "chunks": self.chunks,
+            "characters": self.characters,
+            "personal_data": dict(self.personal_data.most_common()),
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "elapsed_s": round(time.monotonic() - self.started, 3),
+            "exit_code": self.exit_code,
+        }

@@ -1,0 +1,135 @@
+"""Which files a run takes, and the labels that each carries."""
+
+import fnmatch
+import os
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from ragplatform.errors import ConfigurationError
+from ragplatform.model import Sensitivity
+
+LABELS_FILE: Final = "labels.toml"
+_RULE_FIELDS: Final = {"match", "sensitivity", "department", "restrictions", "subjects"}
+
+
+@dataclass(frozen=True, slots=True)
+class GivenLabels:
+    """Labels as people give them. ``subjects`` are raw identifiers; only keyed forms are stored."""
+
+    sensitivity: Sensitivity = Sensitivity.CONFIDENTIAL
+    department: str = ""
+    restrictions: frozenset[str] = frozenset()
+    subjects: frozenset[str] = field(default=frozenset(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a run. ``name`` is its path below the given folder: it may hold personal data."""
+
+    path: Path
+    name: str = field(repr=False)
+    labels: GivenLabels
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    match: str
+    changes: Mapping[str, object]
+
+
+def parse_labels(pairs: Iterable[str]) -> GivenLabels:
+    """Return the labels that ``key=value`` pairs from a command line give.
+
+    Raises ``ConfigurationError`` for an unknown key or a value outside its list.
+    """
+    table: dict[str, object] = {}
+    lists: dict[str, list[str]] = {"restriction": [], "subject": []}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not value:
+            raise ConfigurationError(f"label {key!r}: wanted key=value")
+        if key in lists:
+            lists[key].append(value)
+        elif key in {"sensitivity", "department"}:
+            table[key] = value
+        else:
+            raise ConfigurationError(
+                f"label {key!r}: known are sensitivity, department, restriction, subject"
+            )
+    if lists["restriction"]:
+        table["restrictions"] = lists["restriction"]
+    if lists["subject"]:
+        table["subjects"] = lists["subject"]
+    return _apply(GivenLabels(), "--label", table)
+
+
+def find(paths: Sequence[Path], default: GivenLabels) -> Iterator[SourceFile]:
+    """Yield the files at and below the paths, in a stable order, with their labels.
+
+    Hidden files, links and label files are passed over. Rules of ``labels.toml`` in a given folder
+    apply in order, each over what came before, and over ``default``.
+
+    Raises ``ConfigurationError`` for a path that does not exist or a label file that is wrong.
+    """
+    for path in paths:
+        if not path.exists():
+            raise ConfigurationError(f"{path}: there is no such file or folder")
+        root = path if path.is_dir() else path.parent
+        rules = _read_rules(root / LABELS_FILE)
+        files = _walk(root) if path.is_dir() else [path]
+        for file in files:
+            name = file.relative_to(root).as_posix()
+            labels = default
+            for rule in rules:
+                if fnmatch.fnmatchcase(name, rule.match):
+                    labels = _apply(labels, f"{root / LABELS_FILE}: {rule.match}", rule.changes)
+            yield SourceFile(file, name, labels)
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(root, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(folder, name)
+            if not name.startswith(".") and name != LABELS_FILE and not path.is_symlink():
+                yield path
+
+
+def _read_rules(path: Path) -> list[_Rule]:
+    if not path.is_file():
+        return []
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("rule", [])
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read as TOML: {error}") from error
+    rules = []
+    for number, table in enumerate(tables, 1):
+        if unknown := set(table) - _RULE_FIELDS:
+            raise ConfigurationError(f"{path}: rule {number}: unknown key {sorted(unknown)[0]!r}")
+        match = table.get("match")
+        if not isinstance(match, str):
+            raise ConfigurationError(f"{path}: rule {number}: `match` is missing")
+        rules.append(_Rule(match, {k: v for k, v in table.items() if k != "match"}))
+    return rules
+
+
+def _apply(labels: GivenLabels, where: str, changes: Mapping[str, object]) -> GivenLabels:
+    for key, value in changes.items():
+        if key == "sensitivity":
+            try:
+                labels = replace(labels, sensitivity=Sensitivity[str(value).upper()])
+            except KeyError as error:
+                known = ", ".join(level.name.lower() for level in Sensitivity)
+                raise ConfigurationError(f"{where}: sensitivity is one of {known}") from error
+        elif key == "department":
+            labels = replace(labels, department=str(value))
+        elif not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ConfigurationError(f"{where}: {key} is not a list of strings")
+        elif key == "restrictions":
+            labels = replace(labels, restrictions=frozenset(value))
+        else:
+            labels = replace(labels, subjects=frozenset(value))
+    return labels

@@ -1,0 +1,51 @@
+"""The command line of the platform."""
+
+from typing import Annotated
+
+import typer
+
+from ragplatform import __version__, wiring
+from ragplatform.commands import ask, audit, console, doctor, keys, models, policy, serve
+
+app = typer.Typer(
+    help="Questions to your own regulated documents, answered inside your network.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve.serve)
+app.command("ask")(ask.ask)
+app.command("doctor")(doctor.doctor)
+app.add_typer(audit.app, name="audit")
+app.add_typer(policy.app, name="policy")
+app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
+
+
+@app.command("init")
+def init() -> None:
+    """Make the master secret of a new deployment. An existing one is left as it is."""
+    with console.exits():
+        path = wiring.create_keys(console.settings())
+    if path is None:
+        console.out.print("The master secret is there already; nothing was changed.")
+    else:
+        console.out.print(f"Made {path}. Keep a copy apart: without it the vault cannot be opened.")
+
+
+def _version(wanted: bool) -> None:  # Typer's callback form
+    if wanted:
+        console.out.print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Settings come from RAGPLATFORM_* variables and from ragplatform.toml."""
+
+
+if __name__ == "__main__":
+    app()

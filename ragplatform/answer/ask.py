@@ -1,0 +1,350 @@
+"""From passages to an answer: generated or quoted, checked, screened, recorded, then released."""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import re
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final as Constant
+
+import anyio.to_thread
+
+from ragplatform.answer import prompt, quotes, support
+from ragplatform.answer.events import AnswerEvent, Cited, Delta, Final, Sources
+from ragplatform.answer.retrieve import (
+    ClearedPassage,
+    Request,
+    Retrieved,
+    Retriever,
+    record_event,
+)
+from ragplatform.answer.sentences import SentenceStream
+from ragplatform.audit.events import Action, Outcome
+from ragplatform.audit.log import AuditLog
+from ragplatform.errors import AuditError, GeneratorError, PlatformError
+from ragplatform.model import Answer, AnswerMode, Citation, Cleared, Json
+from ragplatform.ports import Embedder, Generator
+from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.screen import Screen
+
+_LINK: Constant = re.compile(r"https?://|www\.|!\[|\]\(|<[a-z/]", re.I)
+_DECLINED: Constant = re.compile(r"^the passages do not (?:say|answer|mention|contain)", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLimits:
+    """How long an answer and its prompt may be. ``prompt_characters`` bounds the passages."""
+
+    max_tokens: int
+    prompt_characters: int
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What has been released so far of one answer."""
+
+    mode: AnswerMode
+    model: str
+    parts: list[str] = field(default_factory=list)
+    citations: list[Citation] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    """One supported sentence, not yet screened, and what it cites."""
+
+    text: str
+    citations: tuple[Citation, ...]
+
+
+class Answerer:
+    """Answers questions: ``prepare`` before the response starts, ``stream`` as the response."""
+
+    def __init__(
+        self,
+        *,
+        retriever: Retriever,
+        privacy: Privacy,
+        embedder: Embedder,
+        generator: Generator,
+        audit: AuditLog,
+        limits: AnswerLimits,
+        salt_key: bytes,
+    ) -> None:
+        self._retriever = retriever
+        self._privacy = privacy
+        self._embedder = embedder
+        self._generator = generator
+        self._audit = audit
+        self._limits = limits
+        self._salt_key = salt_key
+
+    def prepare(self, request: Request) -> Retrieved:
+        """Return what the answer will be made from; every refusal is raised here.
+
+        Raises as ``Retriever.retrieve``.
+        """
+        return self._retriever.retrieve(request, Action.ASKED)
+
+    async def stream(
+        self, retrieved: Retrieved, mode: AnswerMode
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """Yield the sources, the screened answer piece by piece, its citations, and the end.
+
+        The last piece of text leaves only after the record of the whole answer is durable. An
+        answer that breaks off is recorded as failed or, when the caller went away, as abandoned.
+        """
+        draft = _Draft(mode, self._generator.model)
+        screen = self._privacy.screen(retrieved.scope)
+        try:
+            yield Sources(retrieved.shown)
+            held: list[AnswerEvent] = []
+            async with aclosing(self._pieces(retrieved, draft, screen)) as pieces:
+                async for event in pieces:
+                    if isinstance(event, Delta):
+                        for ready in held:
+                            yield ready
+                        held.clear()
+                    held.append(event)
+            answer = self._answer(retrieved, draft, screen)
+            await anyio.to_thread.run_sync(
+                partial(self._record_answer, retrieved, answer, draft), abandon_on_cancel=False
+            )
+            for ready in held:
+                yield ready
+            yield Final(answer)
+        except BaseException as error:
+            # Whatever ends the stream early, what was already shown must be on record.
+            self._record_end(retrieved, draft, error)
+            raise
+
+    async def _pieces(
+        self, retrieved: Retrieved, draft: _Draft, screen: Screen
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        if draft.mode is AnswerMode.EXTRACTIVE:
+            sentences = self._quote(retrieved, draft)
+        else:
+            sentences = self._write(retrieved, draft)
+        async with aclosing(sentences):
+            async for sentence in sentences:
+                released = await anyio.to_thread.run_sync(screen.feed, sentence.text)
+                if released:
+                    draft.parts.append(released)
+                    yield Delta(released)
+                for citation in sentence.citations:
+                    if citation not in draft.citations:
+                        draft.citations.append(citation)
+                        yield Cited(citation)
+        if released := await anyio.to_thread.run_sync(screen.finish):
+            draft.parts.append(released)
+            yield Delta(released)
+        if not draft.citations:
+            draft.refusal = "not_supported" if retrieved.passages else "no_passage"
+            draft.mode = AnswerMode.REFUSAL
+            text = prompt.REFUSALS[draft.refusal]
+            draft.parts = [text]
+            yield Delta(text)
+
+    async def _quote(self, retrieved: Retrieved, draft: _Draft) -> AsyncGenerator[_Sentence, None]:
+        """Yield quotes of the passages, with joining words that the model chose."""
+        chosen = await anyio.to_thread.run_sync(self._choose, retrieved)
+        if not chosen:
+            return
+        texts = [_citable(quote.candidate.text) for quote in chosen]
+        joined = await self._join(retrieved, texts, draft)
+        for piece in quotes.pieces(joined):
+            if isinstance(piece, str):
+                yield _Sentence(piece, ())
+                continue
+            candidate = chosen[piece - 1].candidate
+            passage = retrieved.passages[candidate.passage]
+            citation = self._cite(retrieved, passage, candidate.sentence, candidate.sentence)
+            yield _Sentence(f"{texts[piece - 1]} [{passage.number}]", (citation,))
+
+    def _choose(self, retrieved: Retrieved) -> list[quotes.Quote]:
+        candidates = [
+            quotes.Candidate(at, n, text)
+            for at, passage in enumerate(retrieved.passages)
+            for n, text in enumerate(passage.sentences)
+        ]
+        question = retrieved.question.text
+        return quotes.choose(question, retrieved.vector, candidates, self._embedder)
+
+    async def _join(self, retrieved: Retrieved, texts: Sequence[str], draft: _Draft) -> str:
+        plain = quotes.join_plainly(len(texts))
+        if len(texts) == 1:
+            return plain
+        parts = [
+            self._privacy.compose(prompt.QUOTE, number=str(n), text=text)
+            for n, text in enumerate(texts, 1)
+        ]
+        pattern = quotes.joining_pattern(len(texts))
+        joined = ""
+        try:
+            async for piece in self._generate(retrieved, prompt.JOIN, parts, pattern):
+                joined += piece
+        except GeneratorError:
+            # The quotes stand without the model; the answer says that no model joined them.
+            draft.model = ""
+            return plain
+        # A server that ignores the pattern must not get a word of its own into the answer.
+        return joined if re.fullmatch(pattern, joined) else plain
+
+    async def _write(self, retrieved: Retrieved, draft: _Draft) -> AsyncGenerator[_Sentence, None]:
+        """Yield the model's own sentences that the passages support."""
+        passages = self._fit(retrieved.passages)
+        if not passages:
+            return
+        fence = self._salt(retrieved)[:8]
+        parts = [
+            self._privacy.compose(
+                prompt.PASSAGE, fence=fence, number=str(p.number), text="\n".join(p.sentences)
+            )
+            for p in passages
+        ]
+        parts.append(self._privacy.compose(prompt.QUESTION, question=retrieved.question))
+        cutter = SentenceStream()
+        async with aclosing(self._generate(retrieved, prompt.WRITE, parts)) as stream:
+            async for piece in stream:
+                for text in cutter.feed(piece):
+                    if sentence := self._judge(retrieved, passages, text, draft):
+                        yield sentence
+        for text in cutter.finish():
+            # A last sentence without its end was cut off by the token limit.
+            whole = text.rstrip().endswith((".", "!", "?", "]", '"'))
+            if whole and (sentence := self._judge(retrieved, passages, text, draft)):
+                yield sentence
+
+    def _fit(self, passages: Sequence[ClearedPassage]) -> list[ClearedPassage]:
+        """Return the best passages that fit the prompt's budget, best first."""
+        fitting, left = [], self._limits.prompt_characters
+        for passage in passages:
+            left -= sum(len(sentence) + 1 for sentence in passage.sentences)
+            if left < 0:
+                break
+            fitting.append(passage)
+        return fitting
+
+    def _judge(
+        self, retrieved: Retrieved, passages: Sequence[ClearedPassage], text: str, draft: _Draft
+    ) -> _Sentence | None:
+        """Return the sentence with the citation that supports it, or None and count why not."""
+        claim = support.without_citations(text).strip()
+        if not claim or _DECLINED.search(claim):
+            return None
+        wanted = set(support.cited(text))
+        # The passage that the model names is tried first; a wrong number is mended, not trusted.
+        for group in ([p for p in passages if p.number in wanted], passages):
+            at, verdict = support.best(claim, [p.sentences for p in group])
+            if verdict.supported:
+                break
+        failed = "link" if _LINK.search(claim) else verdict.failed
+        if failed:
+            draft.dropped[failed] = draft.dropped.get(failed, 0) + 1
+            return None
+        passage = group[at]
+        citation = self._cite(retrieved, passage, verdict.first, verdict.last)
+        space = " " if draft.citations else ""
+        return _Sentence(f"{space}{claim} [{passage.number}]", (citation,))
+
+    async def _generate(
+        self,
+        retrieved: Retrieved,
+        instructions: str,
+        parts: Sequence[Cleared],
+        pattern: str | None = None,
+    ) -> AsyncGenerator[str, None]:
+        stream = self._generator.stream(
+            instructions,
+            self._privacy.join(parts),
+            cache_salt=self._salt(retrieved),
+            max_tokens=self._limits.max_tokens,
+            pattern=pattern,
+        )
+        async for piece in stream:
+            yield piece
+
+    def _salt(self, retrieved: Retrieved) -> str:
+        """Return a salt that only equal rights share, so that cache timing tells nobody else."""
+        return hmac.new(self._salt_key, retrieved.scope.key.encode(), hashlib.sha256).hexdigest()
+
+    def _cite(
+        self, retrieved: Retrieved, passage: ClearedPassage, first: int, last: int
+    ) -> Citation:
+        quote = " ".join(passage.sentences[first : last + 1])
+        chunk = passage.passage.chunk
+        return Citation(
+            number=passage.number,
+            chunk=chunk.id,
+            document=passage.passage.document,
+            title=self._privacy.reveal(passage.passage.title, retrieved.scope),
+            page=chunk.page,
+            start=passage.ranges[first][0],
+            end=passage.ranges[last][1],
+            quote=self._privacy.reveal(quote, retrieved.scope),
+        )
+
+    def _answer(self, retrieved: Retrieved, draft: _Draft, screen: Screen) -> Answer:
+        return Answer(
+            request_id=retrieved.request.request_id,
+            text="".join(draft.parts).strip(),
+            mode=draft.mode,
+            citations=tuple(draft.citations),
+            refusal=draft.refusal,
+            model=draft.model,
+            policy_digest=retrieved.scope.policy_digest,
+            dropped_sentences=sum(draft.dropped.values()),
+            redactions=dict(screen.counts),
+        )
+
+    def _record_answer(self, retrieved: Retrieved, answer: Answer, draft: _Draft) -> None:
+        details: dict[str, Json] = {
+            "mode": str(answer.mode),
+            "model": answer.model,
+            "cited": [citation.chunk for citation in answer.citations],
+            "dropped": dict(draft.dropped),
+            "redactions": dict(answer.redactions),
+            "refusal": answer.refusal,
+        }
+        action = Action.REFUSED if answer.refusal else Action.ANSWERED
+        record_event(
+            self._audit,
+            retrieved.request,
+            retrieved.scope,
+            action,
+            Outcome.SUCCESS,
+            details,
+            {"answer": answer.text},
+        )
+
+    def _record_end(self, retrieved: Retrieved, draft: _Draft, error: BaseException) -> None:
+        gone = isinstance(error, (GeneratorExit, asyncio.CancelledError))
+        code = error.code if isinstance(error, PlatformError) else "internal"
+        details: dict[str, Json] = {"pieces_sent": len(draft.parts)}
+        if not gone:
+            details["code"] = code
+        # If the log itself is what failed, the error on its way out already says so.
+        with contextlib.suppress(AuditError):
+            record_event(
+                self._audit,
+                retrieved.request,
+                retrieved.scope,
+                Action.ABANDONED if gone else Action.FAILED,
+                Outcome.FAILURE,
+                details,
+                {"answer": "".join(draft.parts)},
+            )
+
+
+def _citable(text: str) -> str:
+    """Return the quote with the document's own bracketed numbers in parentheses.
+
+    A paper's reference mark like [12] would read as a citation of ours that points nowhere.
+    """
+    return re.sub(r"\[(\d{1,3})\]", r"(\1)", text)

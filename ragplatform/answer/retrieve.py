@@ -1,0 +1,301 @@
+"""From a question to the passages that this principal may read for this purpose, on record."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ragplatform.answer import sentences
+from ragplatform.answer.events import ShownPassage
+from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.log import AuditLog
+from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError, PlatformError
+from ragplatform.model import (
+    Chunk,
+    Cleared,
+    Decision,
+    Hit,
+    Json,
+    Passage,
+    Principal,
+    Purpose,
+    Scope,
+    Span,
+)
+from ragplatform.policy.engine import Policies
+from ragplatform.ports import Catalog, Embedder, Index, TermWeigher
+from ragplatform.privacy.gate import Privacy
+
+LONGEST_QUESTION = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question of one principal for one purpose.
+
+    ``collections`` narrows the search; None means all that policy permits.
+    """
+
+    principal: Principal
+    purpose: Purpose
+    question: str = field(repr=False)
+    collections: frozenset[str] | None = None
+    limit: int = 5
+    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+@dataclass(frozen=True, slots=True)
+class ClearedPassage:
+    """A passage cut into sentences that are cleared for one reader.
+
+    ``ranges`` are the offsets of each sentence in the document's text, ``sentences`` its cleared
+    text, equally long.
+    """
+
+    number: int
+    passage: Passage
+    ranges: tuple[tuple[int, int], ...]
+    sentences: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """What a search found, cleared for its reader and on record."""
+
+    request: Request
+    scope: Scope
+    question: Cleared
+    vector: Sequence[float] = field(repr=False)
+    passages: tuple[ClearedPassage, ...]
+    shown: tuple[ShownPassage, ...]
+
+
+class Retriever:
+    """Runs the guarded part of the question's way; a refusal is raised before anything is sent."""
+
+    def __init__(
+        self,
+        *,
+        policies: Policies,
+        privacy: Privacy,
+        catalog: Catalog,
+        embedder: Embedder,
+        weigher: TermWeigher,
+        index: Index,
+        audit: AuditLog,
+    ) -> None:
+        self._policies = policies
+        self._privacy = privacy
+        self._catalog = catalog
+        self._embedder = embedder
+        self._weigher = weigher
+        self._index = index
+        self._audit = audit
+
+    def retrieve(self, request: Request, action: Action) -> Retrieved:
+        """Return the passages for the question, after recording who was about to see which.
+
+        1. Decide the scope. 2. Record the question, durable. 3. Refuse an empty scope.
+        4. Clear the question, embed it, weigh its terms. 5. Search under the scope and decide
+        every hit again. 6. Record which passages will be shown, durable.
+
+        Raises ``DeniedError`` for an empty scope, ``InvalidRequestError`` for a question that is
+        empty or too long, ``AuditError`` when a record cannot be made: then nothing was done.
+        """
+        text = request.question.strip()
+        if not text or len(text) > LONGEST_QUESTION:
+            raise InvalidRequestError(f"question: wanted 1 to {LONGEST_QUESTION} characters")
+        scope = self._scope(request)  # 1
+        self._record(request, scope, action, sealed={"question": text})  # 2
+        if scope.empty:  # 3
+            reason = self._policies.refusal_reason(request.principal, request.purpose)
+            self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
+            raise DeniedError(reason)
+        try:
+            question = self._privacy.clear_question(text, scope)  # 4
+            view = self._privacy.embed_view(question.text)
+            vector = [float(value) for value in self._embedder.embed([view])[0]]
+            terms = self._weigher.weigh_query(question.text)
+            hits = self._index.search(vector, terms, scope, request.limit)  # 5
+            kept = self._decide_again(request, scope, hits)
+            passages = tuple(
+                self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1)
+            )
+            shown = tuple(
+                self.show(hit.passage, scope, number, hit.score)
+                for number, (hit, _) in enumerate(kept, 1)
+            )
+        except PlatformError as error:
+            self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
+            raise
+        self._record_shown(request, scope, kept)  # 6
+        return Retrieved(request, scope, question, vector, passages, shown)
+
+    def source(
+        self, principal: Principal, purpose: Purpose, chunk: str, request_id: str
+    ) -> ShownPassage:
+        """Return one passage as the reader may see it, after recording that it is shown.
+
+        Raises ``NotFoundError`` alike for a passage that does not exist and for one that the
+        caller may not read.
+        """
+        request = Request(principal, purpose, "source", request_id=request_id)
+        scope = self._scope(request)
+        hit = None if scope.empty else self._index.fetch(chunk, scope)
+        kept = self._decide_again(request, scope, [hit] if hit else [])
+        if not kept:
+            self._record(
+                request, scope, Action.SOURCE_VIEWED, Outcome.DENIED, {"chunk": chunk[:64]}
+            )
+            raise NotFoundError("no such source, or not one that you may open for this purpose")
+        shown = self.show(kept[0][0].passage, scope, 1, None)
+        details: dict[str, Json] = {"passages": [_named(*kept[0])]}
+        self._record(request, scope, Action.SOURCE_VIEWED, Outcome.SUCCESS, details)
+        return shown
+
+    def show(
+        self, passage: Passage, scope: Scope, number: int, score: float | None
+    ) -> ShownPassage:
+        """Return the passage in the form that the reader of ``scope`` may see."""
+        chunk = passage.chunk
+        return ShownPassage(
+            number=number,
+            chunk=chunk.id,
+            document=passage.document,
+            title=self._privacy.reveal(passage.title, scope),
+            text=self._privacy.reveal(self._privacy.clear_passage(passage, scope).text, scope),
+            collection=passage.labels.collection,
+            media_type=passage.media_type,
+            page=chunk.page,
+            page_end=chunk.page_end,
+            start=chunk.start,
+            end=chunk.end,
+            heading=tuple(self._privacy.reveal(part, scope) for part in chunk.heading),
+            score=score,
+        )
+
+    def _scope(self, request: Request) -> Scope:
+        classes = self._catalog.classes(request.principal.tenant)
+        return self._policies.scope(
+            request.principal, request.purpose, classes, collections=request.collections
+        )
+
+    def _decide_again(
+        self, request: Request, scope: Scope, hits: Sequence[Hit]
+    ) -> list[tuple[Hit, Decision]]:
+        """Drop, and put on record, each hit on which verdict and filter disagree."""
+        verdicts = self._policies.decide_passages(
+            request.principal, request.purpose, [hit.passage for hit in hits]
+        )
+        kept = []
+        for hit, verdict in zip(hits, verdicts, strict=True):
+            if verdict.allowed:
+                kept.append((hit, verdict))
+                continue
+            # The filter let through what policy denies: an alarm, and nothing that anybody sees.
+            details: dict[str, Json] = {
+                "chunk": hit.passage.chunk.id,
+                "document": hit.passage.document,
+                "policies": list(verdict.policies),
+                "errors": list(verdict.errors),
+            }
+            self._record(request, scope, Action.DISAGREED, Outcome.DENIED, details)
+        return kept
+
+    def _clear(self, number: int, passage: Passage, scope: Scope) -> ClearedPassage:
+        chunk = passage.chunk
+        guarded = [(span.start, span.end) for span in chunk.spans]
+        guarded += self._privacy.token_ranges(chunk.text)
+        ranges = sentences.split(chunk.text, guarded)
+        cleared = tuple(
+            self._privacy.clear_passage(_part(passage, start, end), scope).text
+            for start, end in ranges
+        )
+        offsets = tuple((chunk.start + start, chunk.start + end) for start, end in ranges)
+        return ClearedPassage(number, passage, offsets, cleared)
+
+    def _record(
+        self,
+        request: Request,
+        scope: Scope,
+        action: Action,
+        outcome: Outcome = Outcome.SUCCESS,
+        details: dict[str, Json] | None = None,
+        sealed: dict[str, str] | None = None,
+    ) -> None:
+        record_event(self._audit, request, scope, action, outcome, details, sealed)
+
+    def _record_shown(
+        self, request: Request, scope: Scope, kept: Sequence[tuple[Hit, Decision]]
+    ) -> None:
+        details: dict[str, Json] = {"passages": [_named(hit, verdict) for hit, verdict in kept]}
+        self._record(request, scope, Action.RETRIEVED, Outcome.SUCCESS, details)
+
+
+def record_event(
+    audit: AuditLog,
+    request: Request,
+    scope: Scope,
+    action: Action,
+    outcome: Outcome,
+    details: dict[str, Json] | None = None,
+    sealed: dict[str, str] | None = None,
+) -> None:
+    """Append one event of the request to the audit log; it is durable when the call returns.
+
+    Raises ``AuditError`` when it could not be made durable.
+    """
+    audit.append(
+        AuditEvent(
+            action=action,
+            outcome=outcome,
+            tenant=request.principal.tenant,
+            actor=request.principal.id,
+            request_id=request.request_id,
+            purpose=str(request.purpose),
+            details={"scope": scope.key, "policy": scope.policy_digest, **(details or {})},
+            sealed=sealed or {},
+        )
+    )
+
+
+def _named(hit: Hit, verdict: Decision) -> Json:
+    passage = hit.passage
+    return {
+        "chunk": passage.chunk.id,
+        "document": passage.document,
+        "generation": passage.generation,
+        "access_class": passage.access_class,
+        "subjects": sorted(passage.subjects),
+        "policies": list(verdict.policies),
+    }
+
+
+def _part(passage: Passage, start: int, end: int) -> Passage:
+    """Return the passage cut down to ``text[start:end]``, its spans with it."""
+    chunk = passage.chunk
+    inside = [s for s in chunk.spans if start <= s.start and s.end <= end]
+    moved = tuple(
+        Span(s.start - start, s.end - start, s.entity, s.category, s.score, s.source)
+        for s in inside
+    )
+    part = Chunk(
+        id=chunk.id,
+        ordinal=chunk.ordinal,
+        text=chunk.text[start:end],
+        start=chunk.start + start,
+        end=chunk.start + end,
+        page=chunk.page,
+        page_end=chunk.page_end,
+        heading=chunk.heading,
+        spans=moved,
+    )
+    return Passage(
+        chunk=part,
+        document=passage.document,
+        title=passage.title,
+        labels=passage.labels,
+        access_class=passage.access_class,
+        subjects=passage.subjects,
+        generation=passage.generation,
+        media_type=passage.media_type,
+    )

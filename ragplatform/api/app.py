@@ -1,0 +1,245 @@
+"""The FastAPI application: who asks, what they ask, and nothing decided here."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from http import HTTPStatus
+from typing import Annotated
+
+import structlog
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from ragplatform import __version__
+from ragplatform.answer.events import Final, Sources
+from ragplatform.answer.retrieve import Request as Question
+from ragplatform.api import problems, schemas
+from ragplatform.api.sse import EventStream
+from ragplatform.audit.events import Action
+from ragplatform.audit.record import stamp
+from ragplatform.errors import PlatformError, UnauthenticatedError
+from ragplatform.model import AnswerMode, Principal, Purpose
+from ragplatform.wiring import Platform
+
+_log = structlog.get_logger("ragplatform.api")
+_bearer = HTTPBearer(auto_error=False, description="An API key, or an access token.")
+
+# A question is at most 4,000 characters; 64 KiB leaves room for any encoding of it.
+LARGEST_BODY = 64 * 1024
+
+PROBLEMS: dict[int | str, dict[str, object]] = {
+    status: {"description": text, "content": {problems.MEDIA_TYPE: {}}}
+    for status, text in {
+        401: "No valid bearer key.",
+        403: "Policy denies it; `detail` says why.",
+        422: "A field is missing or malformed.",
+        503: "A part is away, for example the audit log: nothing was done.",
+    }.items()
+}
+
+
+def create_app(platform: Platform) -> FastAPI:
+    """Return the application over a built platform; it closes the platform when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        platform.record_start()
+        yield
+        await platform.aclose()
+
+    app = FastAPI(
+        title="ragplatform",
+        version=__version__,
+        summary="Questions to your own regulated documents, answered inside your network.",
+        lifespan=lifespan,
+        # The built-in pages load scripts from a CDN.
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"tracing": False},
+        max_body_size=LARGEST_BODY,
+        responses=PROBLEMS,
+    )
+    app.state.platform = platform
+    problems.install(app)
+    app.middleware("http")(_at_the_edge)
+    _add_question_routes(app, platform)
+    _add_account_routes(app, platform)
+    _add_health_routes(app, platform)
+    return app
+
+
+async def _at_the_edge(
+    request: Request, call_next: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    """Give each request an id, keep its responses out of caches, and answer for our own bugs."""
+    # The id is ours: one chosen by the caller could point at another caller's records.
+    request.state.request_id = uuid.uuid4().hex
+    try:
+        response = await call_next(request)
+    except Exception as error:
+        response = _unexpected(request, error)
+    response.headers["X-Request-Id"] = request.state.request_id
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    # The message or traceback of a bug may hold text of a document: only its place is logged.
+    tb, place = error.__traceback__, ""
+    while tb is not None:
+        place, tb = f"{tb.tb_frame.f_code.co_filename}:{tb.tb_lineno}", tb.tb_next
+    request_id = request.state.request_id
+    kind = type(error).__name__
+    _log.error("unexpected_error", request_id=request_id, error=kind, place=place)
+    platform: Platform = request.app.state.platform
+    try:
+        platform.record_failure(request_id, kind)
+    except PlatformError as failed:
+        return problems.respond(failed, request_id)
+    return problems.respond(PlatformError(kind), request_id)
+
+
+def _principal(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Principal:
+    """Return who calls. A failed attempt is recorded before it is refused."""
+    platform: Platform = request.app.state.platform
+    token = credentials.credentials if credentials else ""
+    try:
+        return platform.authenticator.authenticate(token)
+    except UnauthenticatedError:
+        platform.record_unauthenticated(request.state.request_id)
+        raise
+
+
+Caller = Annotated[Principal, Depends(_principal)]
+
+
+def _question(request: Request, who: Principal, body: schemas.AskBody, limit: int) -> Question:
+    return Question(
+        principal=who,
+        purpose=body.purpose,
+        question=body.question,
+        collections=None if body.collections is None else frozenset(body.collections),
+        limit=limit,
+        request_id=request.state.request_id,
+    )
+
+
+def _add_question_routes(app: FastAPI, platform: Platform) -> None:
+    @app.post("/v1/ask", response_model=schemas.AskOut, tags=["questions"])
+    async def ask(request: Request, who: Caller, body: schemas.AskBody) -> Response:
+        """Answer a question from the passages that you may read for the purpose.
+
+        With `stream`, server-sent events: `sources`, `delta`, `citation`, then `final` or `error`.
+        """
+        question = _question(request, who, body, platform.settings.passages_per_answer)
+        # All refusals are raised here, while the status can still say so.
+        retrieved = await run_in_threadpool(platform.answerer.prepare, question)
+        mode = AnswerMode(body.mode or platform.settings.answer_mode)
+        events = platform.answerer.stream(retrieved, mode)
+        if body.stream:
+            return EventStream(events, question.request_id)
+        sources: list[schemas.Source] = []
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Sources):
+                    sources = [schemas.Source.of(passage) for passage in event.passages]
+                if isinstance(event, Final):
+                    answer = schemas.AnswerOut.of(event.answer)
+        out = schemas.AskOut(**answer.model_dump(), sources=sources)
+        return JSONResponse(out.model_dump(mode="json"))
+
+    @app.post("/v1/search", tags=["questions"])
+    def search(request: Request, who: Caller, body: schemas.SearchBody) -> schemas.SearchOut:
+        """Return the passages that fit a question, among those that you may read."""
+        question = Question(
+            principal=who,
+            purpose=body.purpose,
+            question=body.question,
+            collections=None if body.collections is None else frozenset(body.collections),
+            limit=body.limit,
+            request_id=request.state.request_id,
+        )
+        retrieved = platform.retriever.retrieve(question, Action.SEARCHED)
+        results = [schemas.Source.of(passage) for passage in retrieved.shown]
+        return schemas.SearchOut(request_id=question.request_id, results=results)
+
+    @app.get("/v1/sources/{chunk}", tags=["questions"])
+    def source(request: Request, who: Caller, chunk: str, purpose: Purpose) -> schemas.Source:
+        """Return one passage. 404 alike for what does not exist and what you may not read."""
+        shown = platform.retriever.source(who, purpose, chunk, request.state.request_id)
+        return schemas.Source.of(shown)
+
+
+def _add_account_routes(app: FastAPI, platform: Platform) -> None:
+    @app.get("/v1/whoami", tags=["account"])
+    def whoami(who: Caller) -> schemas.WhoOut:
+        """Say who you are to the platform and for which purposes you may ask."""
+        return schemas.WhoOut(
+            id=who.id,
+            name=who.name,
+            tenant=who.tenant,
+            roles=sorted(who.roles),
+            departments=sorted(who.departments),
+            clearance=who.clearance.name.lower(),
+            related_subjects=len(who.subjects),
+            purposes=sorted(platform.policies.purposes(who)),
+            reviewer=platform.may_review(who),
+        )
+
+    @app.get("/v1/audit/events", tags=["audit"])
+    def audit_events(
+        request: Request,
+        who: Caller,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        action: Action | None = None,
+        actor: Annotated[str | None, Query(max_length=128)] = None,
+        request_id: Annotated[str | None, Query(max_length=64)] = None,
+    ) -> schemas.AuditOut:
+        """Return the newest audit records of your tenant, for reviewers. The look is recorded."""
+        records = platform.review_audit(
+            who,
+            request.state.request_id,
+            limit=limit,
+            action=action,
+            actor=actor,
+            about=request_id,
+        )
+        return schemas.AuditOut(
+            records=[
+                schemas.AuditRecordOut(
+                    origin=record.origin,
+                    index=record.index,
+                    time=stamp(record.time),
+                    action=str(record.action),
+                    outcome=str(record.outcome),
+                    actor=record.actor,
+                    purpose=record.purpose,
+                    request_id=record.request_id,
+                    details=dict(record.details),
+                    sealed=sorted(record.sealed.parts) if record.sealed else [],
+                )
+                for record in records
+            ]
+        )
+
+
+def _add_health_routes(app: FastAPI, platform: Platform) -> None:
+    @app.get("/livez", tags=["health"])
+    def livez() -> schemas.Health:
+        """Say that the process answers."""
+        return schemas.Health(status="ok")
+
+    @app.get("/readyz", tags=["health"], responses={503: {"model": schemas.Health}})
+    async def readyz(response: Response) -> schemas.Health:
+        """Say whether questions can be answered: the model gives a token, the log takes records."""
+        parts = await platform.parts()
+        ready = all(state == "ok" for state in parts.values())
+        if not ready:
+            response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        return schemas.Health(status="ok" if ready else "unavailable", parts=parts)

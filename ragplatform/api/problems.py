@@ -1,0 +1,102 @@
+"""One table from error to HTTP status, and RFC 9457 problem details that carry no content."""
+
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from ragplatform import errors
+from ragplatform.model import Json
+
+# The nearest class in an error's line of ancestors decides.
+STATUS: Final[dict[type[errors.PlatformError], HTTPStatus]] = {
+    errors.InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
+    errors.DeniedError: HTTPStatus.FORBIDDEN,
+    errors.NotFoundError: HTTPStatus.NOT_FOUND,
+    errors.TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.RequestError: HTTPStatus.BAD_REQUEST,
+    errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.PlatformError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+def status_of(error: errors.PlatformError) -> HTTPStatus:
+    """Return the HTTP status of an error."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def problem(
+    status: HTTPStatus, code: str, detail: str, request_id: str, **more: Json
+) -> dict[str, Json]:
+    """Return the members of a problem document (RFC 9457, section 3.1)."""
+    return {
+        "type": f"urn:ragplatform:problem:{code}",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": detail,
+        "code": code,
+        "request_id": request_id,
+        **more,
+    }
+
+
+def problem_of(error: errors.PlatformError, request_id: str) -> dict[str, Json]:
+    """Return the problem document of an error that the platform raised.
+
+    What an operator must mend is named to the operator's log, not to the caller.
+    """
+    status = status_of(error)
+    detail = str(error)
+    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        detail = "The request failed inside the service. Give the request id to its operator."
+    return problem(status, error.code, detail, request_id)
+
+
+def respond(error: errors.PlatformError, request_id: str) -> JSONResponse:
+    """Return the error as a response."""
+    headers = {}
+    if isinstance(error, errors.UnauthenticatedError):
+        headers["WWW-Authenticate"] = 'Bearer realm="ragplatform"'
+    if isinstance(error, errors.UnavailableError):
+        headers["Retry-After"] = "5"
+    return JSONResponse(
+        problem_of(error, request_id), status_of(error), headers=headers, media_type=MEDIA_TYPE
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the application a problem document."""
+
+    @app.exception_handler(errors.PlatformError)
+    async def platform_error(request: Request, error: errors.PlatformError) -> JSONResponse:
+        return respond(error, request.state.request_id)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        # FastAPI's own answer echoes the input, which may hold a patient's name.
+        wrong: list[Json] = [
+            {"field": ".".join(str(part) for part in e["loc"]), "message": str(e["type"])}
+            for e in error.errors()
+        ]
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+        body = problem(
+            status,
+            errors.InvalidRequestError.code,
+            "One or more fields are missing or malformed; see `errors`.",
+            request.state.request_id,
+            errors=wrong,
+        )
+        return JSONResponse(body, status, media_type=MEDIA_TYPE)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        status = HTTPStatus(error.status_code)
+        code = status.phrase.lower().replace(" ", "_").replace("-", "_")
+        body = problem(status, code, status.description or status.phrase, request.state.request_id)
+        return JSONResponse(body, status, headers=error.headers, media_type=MEDIA_TYPE)

@@ -1,0 +1,194 @@
+"""What goes over the wire. Bounds are here; meaning is in the core."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ragplatform.answer.events import ShownPassage
+from ragplatform.answer.retrieve import LONGEST_QUESTION
+from ragplatform.model import Answer, AnswerMode, Citation, Json, Purpose
+
+Collection = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are refused, so that a misspelt filter is not ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SearchBody(Body):
+    """A search for passages."""
+
+    question: str = Field(
+        min_length=1, max_length=LONGEST_QUESTION, examples=["Which anticoagulant replaced it?"]
+    )
+    purpose: Purpose = Field(description="Why you ask; policy decides whether you may.")
+    collections: list[Collection] | None = Field(
+        None, max_length=50, description="Search only these; default: all that you may read."
+    )
+    limit: int = Field(10, ge=1, le=50, description="Most passages to return.")
+
+
+class AskBody(Body):
+    """A question to be answered."""
+
+    question: str = Field(
+        min_length=1, max_length=LONGEST_QUESTION, examples=["Why was apixaban stopped?"]
+    )
+    purpose: Purpose = Field(description="Why you ask; policy decides whether you may.")
+    collections: list[Collection] | None = Field(
+        None, max_length=50, description="Search only these; default: all that you may read."
+    )
+    stream: bool = Field(False, description="Send server-sent events instead of one JSON document.")
+    mode: Literal["extractive", "abstractive"] | None = Field(
+        None, description="How to make the answer; default: the deployment's setting."
+    )
+
+
+class Source(BaseModel):
+    """One passage as you may see it. Offsets count characters of the document's text."""
+
+    number: int
+    chunk: str
+    document: str
+    title: str
+    text: str
+    collection: str
+    media_type: str
+    page: int | None = Field(description="First page, from 1; null where there are no pages.")
+    page_end: int | None
+    start: int
+    end: int
+    heading: list[str]
+    score: float | None = Field(description="Rank score; compares only within one response.")
+
+    @classmethod
+    def of(cls, shown: ShownPassage) -> "Source":
+        """Return the passage for the wire."""
+        return cls(
+            number=shown.number,
+            chunk=shown.chunk,
+            document=shown.document,
+            title=shown.title,
+            text=shown.text,
+            collection=shown.collection,
+            media_type=shown.media_type,
+            page=shown.page,
+            page_end=shown.page_end,
+            start=shown.start,
+            end=shown.end,
+            heading=list(shown.heading),
+            score=shown.score,
+        )
+
+
+class CitationOut(BaseModel):
+    """Where a sentence's evidence stands; ``number`` is the ``[n]`` in the text."""
+
+    number: int
+    chunk: str
+    document: str
+    title: str
+    page: int | None
+    start: int
+    end: int
+    quote: str
+
+    @classmethod
+    def of(cls, citation: Citation) -> "CitationOut":
+        """Return the citation for the wire."""
+        return cls(
+            number=citation.number,
+            chunk=citation.chunk,
+            document=citation.document,
+            title=citation.title,
+            page=citation.page,
+            start=citation.start,
+            end=citation.end,
+            quote=citation.quote,
+        )
+
+
+class AnswerOut(BaseModel):
+    """An answer. ``refusal`` is null, or the reason why the text holds no answer."""
+
+    request_id: str
+    answer: str
+    mode: AnswerMode
+    refusal: str | None
+    citations: list[CitationOut]
+    model: str = Field(description="The model that wrote or joined; empty when none was needed.")
+    policy_digest: str
+    dropped_sentences: int = Field(description="Sentences of the model that no passage supports.")
+    redactions: dict[str, int] = Field(description="Values masked in the answer, by type.")
+
+    @classmethod
+    def of(cls, answer: Answer) -> "AnswerOut":
+        """Return the answer for the wire."""
+        return cls(
+            request_id=answer.request_id,
+            answer=answer.text,
+            mode=answer.mode,
+            refusal=answer.refusal,
+            citations=[CitationOut.of(citation) for citation in answer.citations],
+            model=answer.model,
+            policy_digest=answer.policy_digest,
+            dropped_sentences=answer.dropped_sentences,
+            redactions=dict(answer.redactions),
+        )
+
+
+class AskOut(AnswerOut):
+    """An answer with its sources."""
+
+    sources: list[Source]
+
+
+class SearchOut(BaseModel):
+    """Passages, best first."""
+
+    request_id: str
+    results: list[Source]
+
+
+class WhoOut(BaseModel):
+    """Who you are to the platform, and for which purposes you may ask."""
+
+    id: str
+    name: str
+    tenant: str
+    roles: list[str]
+    departments: list[str]
+    clearance: str
+    related_subjects: int
+    purposes: list[Purpose]
+    reviewer: bool = Field(description="Whether you may read the audit log.")
+
+
+class AuditRecordOut(BaseModel):
+    """One audit record without its sealed parts, whose names alone are listed."""
+
+    origin: str
+    index: int
+    time: str
+    action: str
+    outcome: str
+    actor: str
+    purpose: str | None
+    request_id: str
+    details: dict[str, Json]
+    sealed: list[str]
+
+
+class AuditOut(BaseModel):
+    """Audit records, newest first."""
+
+    records: list[AuditRecordOut]
+
+
+class Health(BaseModel):
+    """The state of each part: ``ok``, or a word that says what is wrong."""
+
+    status: Literal["ok", "unavailable"]
+    parts: dict[str, str] = Field(default_factory=dict)

@@ -1,0 +1,185 @@
+"""Commands on the audit log."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ragplatform import wiring
+from ragplatform.audit import query
+from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.record import Record, stamp, unseal
+from ragplatform.audit.verify import VerifyReport, verify
+from ragplatform.commands import console
+from ragplatform.errors import PlatformError
+
+app = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
+
+Folder = Annotated[
+    Path | None,
+    typer.Argument(help="One log, or a folder of logs. Default: those of this deployment."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _logs(folder: Path | None) -> list[Path]:
+    parent = folder or console.settings().audit_dir
+    if (parent / "key.pub").is_file():
+        return [parent]
+    found = query.find_logs(parent) if parent.is_dir() else []
+    console.require(bool(found), f"{parent}: there is no audit log")
+    return found
+
+
+def _plain(log: Path, report: VerifyReport) -> str:
+    verdict = console.mark(report.ok)
+    if report.ok:
+        return f"{verdict} {log}: {report.records} records, root {report.root}"
+    at = "" if report.first_bad is None else f"record {report.first_bad}: "
+    return f"{verdict} {log}: {at}{report.problem} ({report.records} records good before it)"
+
+
+@app.command("verify")
+def verify_logs(
+    folder: Folder = None,
+    held: Annotated[
+        Path | None,
+        typer.Option("--from-checkpoint", help="A checkpoint kept elsewhere; finds roll-back."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every record of every log. Exit code 0: good, 1: altered, 2: unreadable."""
+    with console.exits():
+        checkpoint = held.read_text(encoding="utf-8") if held else None
+        try:
+            reports = [
+                (log, verify(log, public_key=None, held_checkpoint=checkpoint))
+                for log in _logs(folder)
+            ]
+        except OSError as error:
+            raise PlatformError(f"cannot be read: {error}") from error
+    for log, report in reports:
+        if as_json:
+            console.print_json(
+                {
+                    "log": str(log),
+                    "ok": report.ok,
+                    "origin": report.origin,
+                    "records": report.records,
+                    "checkpoints": report.checkpoints,
+                    "root": report.root,
+                    "first_bad": report.first_bad,
+                    "problem": report.problem,
+                }
+            )
+        else:
+            console.out.print(_plain(log, report))
+    if not all(report.ok for _, report in reports):
+        raise typer.Exit(console.EXIT_BAD)
+
+
+@app.command("events")
+def events(
+    folder: Folder = None,
+    request: Annotated[str | None, typer.Option(help="Only the records of one request.")] = None,
+    action: Annotated[Action | None, typer.Option(help="Only one kind of act.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Only one person or job.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most records, newest first.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List the newest records, without their sealed parts."""
+    with console.exits():
+        found = [
+            record
+            for log in _logs(folder)
+            for record in query.read(
+                log,
+                action=action,
+                actor=actor,
+                request_id=request,
+                limit=limit,
+                newest_first=True,
+            )
+        ]
+    found.sort(key=lambda record: (record.time, record.index))
+    if as_json:
+        for record in found[-limit:]:
+            console.print_json(
+                {
+                    "origin": record.origin,
+                    "index": record.index,
+                    "time": stamp(record.time),
+                    "action": str(record.action),
+                    "outcome": str(record.outcome),
+                    "tenant": record.tenant,
+                    "actor": record.actor,
+                    "purpose": record.purpose,
+                    "request_id": record.request_id,
+                    "details": dict(record.details),
+                    "sealed": sorted(record.sealed.parts) if record.sealed else [],
+                }
+            )
+        return
+    rows = [
+        (
+            f"{record.origin}/{record.index}",
+            stamp(record.time)[11:23],
+            str(record.action),
+            str(record.outcome),
+            record.actor,
+            record.purpose or "",
+            f"{len(passages)} passages" if (passages := _passages(record)) else "",
+            ", ".join(sorted(record.sealed.parts)) if record.sealed else "",
+        )
+        for record in found[-limit:]
+    ]
+    columns = ("record", "time", "action", "outcome", "who", "purpose", "shown", "sealed")
+    console.table(columns, rows)
+
+
+def _passages(record: Record) -> list[object]:
+    passages = record.details.get("passages")
+    return list(passages) if isinstance(passages, list) else []
+
+
+@app.command("checkpoint")
+def checkpoint(folder: Folder = None) -> None:
+    """Print each log's newest signed checkpoint, to be kept outside this host."""
+    with console.exits():
+        for log in _logs(folder):
+            console.out.print((log / "checkpoint").read_text(encoding="utf-8"), markup=False)
+
+
+@app.command("unseal")
+def unseal_record(
+    origin: Annotated[str, typer.Argument(help="The log's origin, such as api.")],
+    index: Annotated[int, typer.Argument(min=0, help="The record's index.")],
+    reason: Annotated[str, typer.Option(help="Why you look; it is recorded.")],
+    as_json: AsJson = False,
+) -> None:
+    """Open the sealed parts of one record. The look and its reason are recorded first."""
+    with console.exits():
+        settings = console.settings()
+        console.require(bool(reason.strip()), "--reason must say why you look")
+        records = query.read(settings.audit_dir / origin, since=index, limit=1)
+        found = bool(records) and records[0].index == index
+        console.require(found, f"{origin}/{index}: no such record")
+        with wiring.open_audit(settings, "cli") as log:
+            log.append(
+                AuditEvent(
+                    Action.UNSEALED,
+                    Outcome.SUCCESS,
+                    records[0].tenant,
+                    "operator",
+                    "",
+                    None,
+                    details={"origin": origin, "index": index, "reason": reason[:200]},
+                )
+            )
+        parts = unseal(records[0], wiring.derive(settings.master_key(), "audit-seal"))
+    if as_json:
+        console.print_json(dict(parts))
+        return
+    for name, text in parts.items():
+        console.out.print(f"[bold]{name}[/bold]: ", end="")
+        console.out.print(text, markup=False)

@@ -1,0 +1,68 @@
+"""How every command reads its settings, prints, and ends."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ragplatform import config
+from ragplatform.config import Settings
+from ragplatform.errors import ConfigurationError, PlatformError
+from ragplatform.model import Json
+
+# Tables and sentences for people; machines get JSON on standard output by --json.
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+EXIT_BAD = 1
+EXIT_UNABLE = 2
+
+
+@contextmanager
+def exits() -> Iterator[None]:
+    """Turn an error of the platform into one line and exit code 2; nothing else is caught."""
+    try:
+        yield
+    except PlatformError as error:
+        err.print(f"[red]error[/red] ({error.code}): ", end="")
+        err.print(str(error), markup=False)
+        raise typer.Exit(EXIT_UNABLE) from error
+
+
+def settings() -> Settings:
+    """Return the settings of this deployment. Raises ``ConfigurationError``."""
+    return config.load()
+
+
+def print_json(value: Json) -> None:
+    """Print one JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+    """Print rows as a table."""
+    shown = Table(*columns, title=title or None, title_justify="left", header_style="bold")
+    for row in rows:
+        shown.add_row(*row)
+    out.print(shown)
+
+
+def mark(good: bool) -> str:  # the truth is the whole argument
+    """Return a word and a colour for good and bad; never the colour alone."""
+    return "[green]ok[/green]" if good else "[red]FAILED[/red]"
+
+
+def pairs(values: Mapping[str, object]) -> str:
+    """Return ``a=1 b=2``."""
+    return " ".join(f"{name}={value}" for name, value in values.items())
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ``ConfigurationError`` with the message unless the condition holds."""
+    if not condition:
+        raise ConfigurationError(message)

@@ -1,0 +1,122 @@
+"""Says what is wrong with a deployment, part by part, and what to do about it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from ragplatform import egress, wiring
+from ragplatform.audit import query
+from ragplatform.audit.verify import verify
+from ragplatform.commands import console
+from ragplatform.config import Settings
+from ragplatform.errors import ConfigurationError, PlatformError, TamperedError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: whether it passed, and what was found or what to do next."""
+
+    check: str
+    good: bool
+    note: str
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Check settings, keys, policies, models, audit log, model server and the seal.
+
+    The seal is tested by trying to get out. Exit code 1: something must be mended.
+    """
+    findings = list(examine())
+    good = all(finding.good for finding in findings)
+    if as_json:
+        for finding in findings:
+            console.print_json({"check": finding.check, "ok": finding.good, "note": finding.note})
+    else:
+        rows = [(f.check, console.mark(f.good), f.note) for f in findings]
+        console.table(("check", "state", "found"), rows)
+    if not good:
+        raise typer.Exit(console.EXIT_BAD)
+
+
+def examine() -> list[Finding]:
+    """Run every check, each on its own, so that one failure hides no other."""
+    try:
+        settings = console.settings()
+        wiring.seal(settings)
+    except PlatformError as error:
+        return [Finding("settings", False, str(error))]
+    checks: dict[str, Callable[[Settings], str]] = {
+        "master key": _master_key,
+        "api keys": _api_keys,
+        "policies": _policies,
+        "models": _models,
+        "audit log": _audit,
+        "model server": _model_server,
+        "seal": _seal,
+    }
+    found = [Finding("settings", True, f"data in {settings.data_dir}")]
+    for name, check in checks.items():
+        try:
+            found.append(Finding(name, True, check(settings)))
+        except (PlatformError, OSError) as error:
+            found.append(Finding(name, False, str(error)))
+    return found
+
+
+def _master_key(settings: Settings) -> str:
+    settings.master_key()
+    return f"{settings.master_key_file}, readable by this user alone"
+
+
+def _api_keys(settings: Settings) -> str:
+    return f"{wiring.count_keys(settings)} keys, kept as digests"
+
+
+def _policies(settings: Settings) -> str:
+    report = wiring.open_policies(settings).check()
+    if not report.passed:
+        raise ConfigurationError(
+            f"{len(report.failures)} cases fail: run `ragplatform policy check`"
+        )
+    return f"{len(report.results)} cases fall as written"
+
+
+def _models(settings: Settings) -> str:
+    store = wiring.model_store(settings)
+    path = store.resolve(settings.embedding_model)
+    return f"{settings.embedding_model} in {path}, every byte as pinned"
+
+
+def _audit(settings: Settings) -> str:
+    logs = query.find_logs(settings.audit_dir) if settings.audit_dir.is_dir() else []
+    reports = [verify(log, public_key=None) for log in logs]
+    for report in reports:
+        if not report.ok:
+            raise TamperedError(
+                f"{report.origin}: {report.problem}: run `ragplatform audit verify`"
+            )
+    return f"{len(logs)} logs, {sum(r.records for r in reports)} records, all as signed"
+
+
+def _model_server(settings: Settings) -> str:
+    async def ready() -> bool:
+        generator, http = wiring.open_generator(settings)
+        async with http:
+            return await generator.ready()
+
+    if not asyncio.run(ready()):
+        raise ConfigurationError(
+            f"{settings.vllm_url} gives no token for model {settings.vllm_model}: "
+            "start it with `script/model-server`, or mend vllm_url and vllm_model"
+        )
+    return f"{settings.vllm_model} at {settings.vllm_url} gives tokens"
+
+
+def _seal(settings: Settings) -> str:
+    attempts = egress.self_test()
+    if escaped := [attempt.what for attempt in attempts if not attempt.blocked]:
+        raise ConfigurationError(f"not blocked: {', '.join(escaped)}")
+    return f"{len(attempts)} attempts to get out, all blocked"

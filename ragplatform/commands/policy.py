@@ -1,0 +1,78 @@
+"""Commands on the policies."""
+
+from typing import Annotated
+
+import typer
+
+from ragplatform import wiring
+from ragplatform.commands import console
+from ragplatform.model import Labels, Principal, Purpose, Sensitivity
+
+app = typer.Typer(help="Check policies and explain their verdicts.", no_args_is_help=True)
+
+
+@app.command("check")
+def check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Validate the policies against their schema and run every case. Exit code 1: a case fails."""
+    with console.exits():
+        policies = wiring.open_policies(console.settings())
+        report = policies.check()
+    failures = [f"{r.case.pack}: {r.case.says}" for r in report.failures]
+    if as_json:
+        console.print_json(
+            {
+                "digest": policies.digest,
+                "policies": len(policies.rules),
+                "cases": len(report.results),
+                "failures": list(failures),
+                "unexercised": list(report.unexercised),
+            }
+        )
+    else:
+        console.out.print(
+            f"{console.mark(report.passed)} {len(policies.rules)} policies, "
+            f"{len(report.results)} cases, {len(failures)} failed"
+        )
+        for line in failures:
+            console.out.print(f"  failed: {line}", markup=False)
+        for name in report.unexercised:
+            console.out.print(f"  no case exercises {name}", markup=False)
+    if failures:
+        raise typer.Exit(console.EXIT_BAD)
+
+
+@app.command("explain")
+def explain(
+    purpose: Annotated[Purpose, typer.Argument(help="The purpose of use.")],
+    roles: Annotated[str, typer.Option(help="Roles of the person, comma-separated.")],
+    collection: Annotated[str, typer.Option(help="Collection of the document.")],
+    tenant: Annotated[str, typer.Option(help="Tenant of both.")] = "demo",
+    department: Annotated[str, typer.Option(help="Department of both.")] = "",
+    sensitivity: Annotated[str, typer.Option(help="Of the document.")] = "confidential",
+    restrictions: Annotated[str, typer.Option(help="Of the document, comma-separated.")] = "",
+    related: Annotated[bool, typer.Option(help="Whether they care for the subject.")] = False,
+) -> None:
+    """Say whether such a person may read such a document, and which policies decide it."""
+    with console.exits():
+        known = [level.name.lower() for level in Sensitivity]
+        console.require(sensitivity in known, f"--sensitivity is one of {', '.join(known)}")
+        who = Principal(
+            id="somebody",
+            tenant=tenant,
+            roles=_split(roles),
+            departments=_split(department),
+            clearance=Sensitivity.RESTRICTED,
+        )
+        labels = Labels(
+            tenant=tenant,
+            collection=collection,
+            sensitivity=Sensitivity[sensitivity.upper()],
+            department=department,
+            restrictions=_split(restrictions),
+        )
+        found = wiring.open_policies(console.settings()).explain(who, purpose, labels, related)
+    console.out.print(str(found), markup=False)
+
+
+def _split(text: str) -> frozenset[str]:
+    return frozenset(part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,424 @@
+"""The composition root: the only place that picks concrete classes."""
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import anyio.to_thread
+import httpx2
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from ragplatform import egress
+from ragplatform.adapters import api_keys
+from ragplatform.adapters.api_keys import ApiKeyAuthenticator
+from ragplatform.adapters.bm25 import Bm25Weigher
+from ragplatform.adapters.encoder import SentenceEncoder
+from ragplatform.adapters.gguf_conversion import convert_gguf
+from ragplatform.adapters.presidio import PresidioDetector
+from ragplatform.adapters.qdrant import QdrantIndex
+from ragplatform.adapters.shared_edge import SharedEdgeIndex
+from ragplatform.adapters.vllm import VllmGenerator
+from ragplatform.answer.ask import Answerer, AnswerLimits
+from ragplatform.answer.retrieve import Retriever
+from ragplatform.audit import query
+from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.log import AuditLog
+from ragplatform.audit.record import Record
+from ragplatform.catalog import SqlCatalog
+from ragplatform.config import IndexBackend, Settings, read_secret
+from ragplatform.errors import AuditError, DeniedError, PlatformError
+from ragplatform.model import Principal, Purpose
+from ragplatform.model_manifest import load_manifest
+from ragplatform.models import ModelStore
+from ragplatform.policy.classes import access_class
+from ragplatform.policy.engine import Policies
+from ragplatform.ports import Authenticator, Embedder, Generator, Index, TermWeigher
+from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.rules import PrivacyRules
+from ragplatform.privacy.vault import Vault
+
+# One writer per log. A second process of a kind gets a log of its own, up to this many.
+_MOST_ORIGINS: Final = 16
+
+
+def derive(master: bytes, use: str, tenant: str = "") -> bytes:
+    """Return a 32-byte key for one use and tenant. Source: RFC 5869, HKDF with SHA-256."""
+    info = f"ragplatform/{use}/v1/{tenant}".encode()
+    return HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(master)
+
+
+def allowed(settings: Settings) -> egress.Allowed:
+    """Return where a process with these settings may connect."""
+    urls = [settings.vllm_url, settings.qdrant_url]
+    return egress.Allowed.of(settings.allowed_networks, [url for url in urls if url])
+
+
+def seal(settings: Settings) -> None:
+    """Seal this process before anything else of it runs.
+
+    Raises ``ConfigurationError`` when a variable is set that makes a library phone home.
+    """
+    egress.check_environment(os.environ)
+    egress.quiet()
+    egress.seal(allowed(settings))
+
+
+def model_store(settings: Settings) -> ModelStore:
+    """Return the store of provisioned models."""
+    own = settings.models_dir / "models.toml"
+    return ModelStore(
+        models_dir=settings.models_dir,
+        manifest=load_manifest(own if own.is_file() else None),
+        converters={"gguf": convert_gguf},
+    )
+
+
+def open_audit(settings: Settings, kind: str) -> AuditLog:
+    """Open an audit log for this process: ``kind``, or ``kind-2`` and so on while one is taken.
+
+    Raises ``AuditError`` when none can be opened, ``TamperedError`` when one was altered.
+    """
+    master = settings.master_key()
+    for number in range(1, _MOST_ORIGINS + 1):
+        origin = kind if number == 1 else f"{kind}-{number}"
+        try:
+            return AuditLog.open(
+                settings.audit_dir / origin,
+                origin=origin,
+                signing_key=derive(master, "audit-sign", origin),
+                sealing_key=derive(master, "audit-seal"),
+            )
+        except AuditError:
+            if number == _MOST_ORIGINS:
+                raise
+    raise AssertionError("unreachable")
+
+
+def open_policies(settings: Settings) -> Policies:
+    """Load the policies of the deployment. Raises ``PolicyError``."""
+    return Policies.load(settings.policies_dir)
+
+
+def open_catalog(settings: Settings) -> SqlCatalog:
+    """Open the catalog."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return SqlCatalog(settings.catalog_url, access_class=access_class)
+
+
+def open_vault(settings: Settings) -> Vault:
+    """Open the vault. Raises ``VaultError`` when the keys do not fit it."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Vault(settings.effective_vault_url, master=settings.master_key())
+
+
+def open_privacy(settings: Settings, vault: Vault) -> Privacy:
+    """Return the privacy gate with its detector loaded."""
+    return Privacy(
+        detector=PresidioDetector(model=settings.spacy_model),
+        rules=PrivacyRules.load(settings.policies_dir / "privacy.toml"),
+        vault=vault,
+    )
+
+
+def open_index(settings: Settings, dim: int) -> Index:
+    """Open the index that the settings name."""
+    if settings.index_backend is IndexBackend.EDGE:
+        return SharedEdgeIndex(settings.data_dir / "index", dim=dim)
+    key = settings.qdrant_api_key_file
+    return QdrantIndex.connect(
+        settings.qdrant_url,
+        api_key=read_secret(key) if key else None,
+        collection=settings.qdrant_collection,
+        dim=dim,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What ingest and questions share."""
+
+    settings: Settings
+    policies: Policies
+    privacy: Privacy
+    vault: Vault
+    catalog: SqlCatalog
+    embedder: Embedder
+    weigher: TermWeigher
+    index: Index
+    audit: AuditLog
+
+    def record(
+        self,
+        action: Action,
+        outcome: Outcome = Outcome.SUCCESS,
+        *,
+        actor: str = "system",
+        tenant: str = "",
+        request_id: str = "",
+        **details: str | int,
+    ) -> None:
+        """Append one event of the deployment itself. Raises ``AuditError``."""
+        self.audit.append(
+            AuditEvent(action, outcome, tenant, actor, request_id, None, details=details)
+        )
+
+    def close(self) -> None:
+        """Record the stop and release every part."""
+        with contextlib.suppress(AuditError):
+            self.record(Action.STOPPED)
+        self.index.close()
+        self.catalog.close()
+        self.vault.close()
+        self.audit.close()
+
+
+def open_store(settings: Settings, kind: str) -> Store:
+    """Seal the process and open all that ingest and questions share; ``kind`` names its log.
+
+    Raises ``ConfigurationError`` or one of its kinds for what the operator must mend.
+    """
+    seal(settings)
+    with contextlib.ExitStack() as undo:
+        audit = open_audit(settings, kind)
+        undo.callback(audit.close)
+        policies = open_policies(settings)
+        catalog = open_catalog(settings)
+        undo.callback(catalog.close)
+        vault = open_vault(settings)
+        undo.callback(vault.close)
+        embedder = SentenceEncoder(model_store(settings).resolve(settings.embedding_model))
+        store = Store(
+            settings=settings,
+            policies=policies,
+            privacy=open_privacy(settings, vault),
+            vault=vault,
+            catalog=catalog,
+            embedder=embedder,
+            weigher=Bm25Weigher(),
+            index=open_index(settings, embedder.dim),
+            audit=audit,
+        )
+        undo.pop_all()
+
+    def blocked(host: str) -> None:
+        store.record(Action.EGRESS_BLOCKED, Outcome.DENIED, host=host[:200])
+
+    egress.seal(allowed(settings), blocked)
+    return store
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Everything the query service runs on."""
+
+    store: Store
+    generator: Generator
+    authenticator: Authenticator
+    retriever: Retriever
+    answerer: Answerer
+    http: httpx2.AsyncClient
+
+    @property
+    def settings(self) -> Settings:
+        """The settings it was built from."""
+        return self.store.settings
+
+    @property
+    def policies(self) -> Policies:
+        """The policies in force."""
+        return self.store.policies
+
+    def record_start(self) -> None:
+        """Record that the service starts, under which policies. Raises ``AuditError``."""
+        self.store.record(Action.STARTED, policy=self.policies.digest)
+
+    def record_failure(self, request_id: str, error: str) -> None:
+        """Record a request that ended in a bug of ours. Raises ``AuditError``."""
+        outcome = Outcome.FAILURE
+        self.store.record(Action.FAILED, outcome, request_id=request_id, error=error)
+
+    def record_unauthenticated(self, request_id: str) -> None:
+        """Record a caller who did not prove who it is. Raises ``AuditError``."""
+        outcome = Outcome.DENIED
+        self.store.record(
+            Action.AUTHENTICATED_FAILED, outcome, actor="unknown", request_id=request_id
+        )
+
+    def may_review(self, principal: Principal) -> bool:
+        """Return whether policy lets the principal read its tenant's audit log."""
+        return self.policies.may(principal, "review_audit", Purpose.COMPLIANCE)
+
+    def review_audit(
+        self,
+        principal: Principal,
+        request_id: str,
+        *,
+        limit: int,
+        action: Action | None,
+        actor: str | None,
+        about: str | None,
+    ) -> list[Record]:
+        """Return the newest records of the principal's tenant, after recording the look.
+
+        ``about`` narrows to the records of one request. Raises ``DeniedError`` without the duty.
+        """
+        permitted = self.may_review(principal)
+        self.store.record(
+            Action.AUDIT_READ,
+            Outcome.SUCCESS if permitted else Outcome.DENIED,
+            actor=principal.id,
+            tenant=principal.tenant,
+            request_id=request_id,
+        )
+        if not permitted:
+            raise DeniedError("reading the audit log is a duty of compliance reviewers")
+        found: list[Record] = []
+        for log in query.find_logs(self.settings.audit_dir):
+            found += query.read(
+                log,
+                tenant=principal.tenant,
+                action=action,
+                actor=actor,
+                request_id=about,
+                limit=limit,
+                newest_first=True,
+            )
+        found.sort(key=lambda record: (record.time, record.index), reverse=True)
+        return found[:limit]
+
+    async def parts(self) -> dict[str, str]:
+        """Return the state of each part that a question needs, ``ok`` or what is wrong."""
+
+        def probe() -> str:
+            try:
+                self.store.index.count()
+            except PlatformError as error:
+                return error.code
+            return "ok"
+
+        index, model = await asyncio.gather(anyio.to_thread.run_sync(probe), self.generator.ready())
+        audit = "ok" if self.store.audit.writable else "audit_unavailable"
+        return {"index": index, "model": "ok" if model else "generator_unavailable", "audit": audit}
+
+    async def aclose(self) -> None:
+        """Release every part."""
+        await self.http.aclose()
+        await anyio.to_thread.run_sync(self.store.close)
+
+
+def open_generator(settings: Settings) -> tuple[VllmGenerator, httpx2.AsyncClient]:
+    """Return the model and the HTTP client it speaks through; the caller closes the client."""
+    http = egress.async_client(allowed(settings), timeout_s=settings.vllm_timeout_s)
+    key = settings.vllm_api_key_file
+    generator = VllmGenerator(
+        base_url=settings.vllm_url,
+        model=settings.vllm_model,
+        api_key=read_secret(key) if key else None,
+        http_client=http,
+        timeout_s=settings.vllm_timeout_s,
+    )
+    return generator, http
+
+
+def count_keys(settings: Settings) -> int:
+    """Return how many API keys there are. Raises ``ConfigurationError`` for a wrong file."""
+    return len(api_keys.read_keys(settings.api_keys_file))
+
+
+def build(settings: Settings, kind: str = "api") -> Platform:
+    """Build the query service.
+
+    Raises ``ConfigurationError`` or one of its kinds for what the operator must mend.
+    """
+    store = open_store(settings, kind)
+    generator, http = open_generator(settings)
+    authenticator = ApiKeyAuthenticator(settings.api_keys_file)
+    return assemble(store, generator=generator, authenticator=authenticator, http=http)
+
+
+def assemble(
+    store: Store, *, generator: Generator, authenticator: Authenticator, http: httpx2.AsyncClient
+) -> Platform:
+    """Join a store with a model and a way to tell who calls."""
+    retriever = Retriever(
+        policies=store.policies,
+        privacy=store.privacy,
+        catalog=store.catalog,
+        embedder=store.embedder,
+        weigher=store.weigher,
+        index=store.index,
+        audit=store.audit,
+    )
+    answerer = Answerer(
+        retriever=retriever,
+        privacy=store.privacy,
+        embedder=store.embedder,
+        generator=generator,
+        audit=store.audit,
+        limits=AnswerLimits(
+            max_tokens=store.settings.max_answer_tokens,
+            prompt_characters=store.settings.prompt_characters,
+        ),
+        salt_key=derive(store.settings.master_key(), "cache-salt"),
+    )
+    return Platform(store, generator, authenticator, retriever, answerer, http)
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A fresh API key, shown once; only its digest is kept."""
+
+    principal: Principal
+    key: str
+
+
+def add_key(settings: Settings, principal: Principal, subjects: frozenset[str]) -> NewKey:
+    """Make a key for the principal, related to the raw ``subjects``; write down its digest.
+
+    A key that the same principal had before stops working. Raises ``ConfigurationError``.
+    """
+    vault = open_vault(settings)
+    refs = frozenset(vault.subject_ref(principal.tenant, subject) for subject in subjects)
+    vault.close()
+    related = replace(principal, subjects=refs)
+    key = api_keys.new_key(principal.id)
+    path = settings.api_keys_file
+    others = [
+        entry
+        for entry in (api_keys.read_keys(path) if path.is_file() else [])
+        if (entry.principal.tenant, entry.principal.id) != (principal.tenant, principal.id)
+    ]
+    entries = [*others, api_keys.KeyEntry(api_keys.digest(key), related)]
+    _write_secret(path, "\n".join(api_keys.render(entry) for entry in entries))
+    return NewKey(related, key)
+
+
+def _write_secret(path: Path, text: str) -> None:
+    """Replace the file at once and for good: a reader sees the old text or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(name).replace(path)
+
+
+def create_keys(settings: Settings) -> Path | None:
+    """Make the master secret if there is none; return its path if it was made."""
+    path = settings.master_key_file
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return None
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(os.urandom(32).hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return path

@@ -1,0 +1,45 @@
+"""Sentences are cut where they end, whole or streamed, and never inside a guarded range."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragplatform.answer.sentences import LONGEST, SentenceStream, split
+
+TEXT = "Dr. Lee saw her at 3.5 mg. She left. [1] Then J. Smith came!\nNew line\n\n1. Aspirin stays."
+TEXTS = st.text(st.sampled_from(list("ab. !?[1]2\n\"'Dr")), max_size=80)
+
+
+def streamed(pieces):
+    stream = SentenceStream()
+    return [s for piece in pieces for s in stream.feed(piece)] + stream.finish()
+
+
+def test_titles_initials_decimals_and_list_numbers_end_no_sentence():
+    assert [TEXT[a:b] for a, b in split(TEXT)] == [
+        "Dr. Lee saw her at 3.5 mg.",
+        "She left. [1]",
+        "Then J. Smith came!",
+        "New line",
+        "1. Aspirin stays.",
+    ]
+
+
+def test_no_sentence_is_cut_inside_a_guarded_range():
+    text = "Call St. Mary. Now."
+    assert [text[a:b] for a, b in split(text, [(5, 16)])] == ["Call St. Mary. Now."]
+
+
+@given(TEXTS, st.lists(st.integers(0, 80), max_size=6))
+def test_any_split_of_a_stream_gives_the_same_sentences(text, cuts):
+    edges = sorted({0, len(text), *(c for c in cuts if c < len(text))})
+    pieces = [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+
+    assert streamed(pieces) == streamed([text])
+    assert "".join(streamed(pieces)) == text
+
+
+def test_memory_stays_bounded_without_any_sentence_end():
+    stream = SentenceStream()
+    ready = stream.feed("word " * 1000)
+    assert all(len(piece) <= LONGEST for piece in ready)
+    assert "".join(ready + stream.finish()) == "word " * 1000

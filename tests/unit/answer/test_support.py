@@ -1,0 +1,65 @@
+"""A sentence is shown as fact only where a passage says it."""
+
+import pytest
+
+from ragplatform.answer import support
+
+PASSAGE = [
+    "Apixaban 5 mg was stopped on day 3 because of a gastrointestinal bleed.",
+    "It was replaced by enoxaparin 40 mg once daily.",
+    "[PERSON:q7f2m9k4abcd2345] denies chest pain.",
+]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "failed"),
+    [
+        ("Apixaban 10 mg was stopped because of a gastrointestinal bleed.", "number"),
+        ("Apixaban was stopped on day 30.", "number"),
+        ("It was replaced by Warfarin Sodium once daily.", "name"),
+        ("[PERSON:aaaaaaaaaaaaaaaa] denies chest pain.", "name"),
+        ("[PERSON:q7f2m9k4abcd2345] has chest pain.", "negation"),
+        ("Apixaban was not stopped because of a gastrointestinal bleed.", "negation"),
+        ("The family requested transfer to another ward near the river.", "wording"),
+        ("[1]", "empty"),
+        ("", "empty"),
+    ],
+)
+def test_an_unsupported_sentence_is_named_with_the_check_that_failed(sentence, failed):
+    verdict = support.check(sentence, PASSAGE)
+
+    assert not verdict.supported
+    assert verdict.failed == failed
+
+
+@pytest.mark.parametrize(
+    ("sentence", "first"),
+    [
+        ("Apixaban was stopped because of a gastrointestinal bleed [1].", 0),
+        ("It was replaced by enoxaparin 40 mg daily.", 1),
+        ("[PERSON:q7f2m9k4abcd2345] denies any chest pain. [2]", 2),
+        ("Apixaban 5.0 mg was stopped on day 3.", 0),
+    ],
+)
+def test_a_supported_sentence_is_found_with_its_place(sentence, first):
+    verdict = support.check(sentence, PASSAGE)
+
+    assert verdict.supported, verdict
+    assert verdict.first == first
+
+
+def test_without_passages_nothing_is_supported():
+    assert support.best("Apixaban was stopped.", []) == (-1, support.Verdict(False, "no passage"))
+
+
+def test_the_best_passage_is_one_that_supports():
+    other = ["Apixaban is an anticoagulant that was stopped often."]
+
+    index, verdict = support.best("It was replaced by enoxaparin 40 mg.", [other, PASSAGE])
+
+    assert (index, verdict.supported) == (1, True)
+
+
+def test_citations_are_read_in_order_and_once():
+    assert support.cited("So [2], and [1][2].") == [2, 1]
+    assert support.without_citations("It stopped [2]. [1]") == "It stopped."
