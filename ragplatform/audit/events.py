@@ -1,0 +1,63 @@
+"""What may be recorded: a closed vocabulary, and the shape of one event before it has a place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ragplatform.model import Json
+
+
+class Action(StrEnum):
+    """What was done. Closed: a new kind of act needs a new word here, never a free text."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    RECOVERED = "recovered"
+    POLICY_LOADED = "policy_loaded"
+    AUTHENTICATED_FAILED = "authenticated_failed"
+    DENIED = "denied"
+    ASKED = "asked"
+    RETRIEVED = "retrieved"
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    ABANDONED = "abandoned"
+    FAILED = "failed"
+    SEARCHED = "searched"
+    SOURCE_VIEWED = "source_viewed"
+    DISAGREED = "disagreed"
+    INGEST_STARTED = "ingest_started"
+    INGESTED = "ingested"
+    INGEST_FINISHED = "ingest_finished"
+    QUARANTINED = "quarantined"
+    RELABELLED = "relabelled"
+    ERASED = "erased"
+    EGRESS_BLOCKED = "egress_blocked"
+    AUDIT_READ = "audit_read"
+    UNSEALED = "unsealed"
+
+
+class Outcome(StrEnum):
+    """How it ended."""
+
+    SUCCESS = "success"
+    DENIED = "denied"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One act, to be recorded before it takes effect.
+
+    ``tenant`` is empty for acts of the deployment itself. ``details`` holds ids, counts, digests
+    and decisions, each string short, and never the text of a question, answer or passage. Such
+    text goes into ``sealed``, by name: it is encrypted before it is written.
+    """
+
+    action: Action
+    outcome: Outcome
+    tenant: str
+    actor: str
+    request_id: str
+    purpose: str | None = None
+    details: Mapping[str, Json] = field(default_factory=dict)
+    sealed: Mapping[str, str] = field(default_factory=dict, repr=False)

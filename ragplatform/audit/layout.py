@@ -1,0 +1,67 @@
+"""Where the writer keeps what: file names, and the line that closes a group."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from ragplatform.audit.record import canonical
+from ragplatform.errors import TamperedError
+
+KEY: Final = "key.pub"
+CHECKPOINT: Final = "checkpoint"
+LOCK: Final = "lock"
+
+# "above" sorts before every key of a record, so a record's line stays canonical when the digest of
+# the commit line above it is put in front.
+COMMIT_START: Final = b'{"checkpoint":'
+
+_SEGMENT: Final = re.compile(r"segment-(\d{12})\.jsonl")
+
+
+def segment_name(first: int) -> str:
+    """Return the name of the segment whose first record has this index."""
+    return f"segment-{first:012d}.jsonl"
+
+
+def segments(directory: Path) -> list[tuple[int, Path]]:
+    """Return the segments of a log in order, each with the index of its first record."""
+    found = []
+    for path in directory.iterdir():
+        match = _SEGMENT.fullmatch(path.name)
+        if match:
+            found.append((int(match[1]), path))
+    return sorted(found)
+
+
+def head(above: bytes | None) -> bytes:
+    """Return how the first record of a group begins: with the digest of the commit line above it.
+
+    Without it a commit line in the middle could be altered and no later signature would tell.
+    ``above`` is None for the first record of the log.
+    """
+    digest = b"null" if above is None else b'"' + hashlib.sha256(above).hexdigest().encode() + b'"'
+    return b'{"above":' + digest + b","
+
+
+def bind(line: bytes, above: bytes | None) -> bytes:
+    """Return the first record of a group with the digest of the commit line above it put in."""
+    return head(above) + line[1:]
+
+
+def commit_line(note: str, leaves: Sequence[bytes]) -> bytes:
+    """Return the line that closes a group: the signed checkpoint and the group's leaf hashes.
+
+    The leaf hashes let a verifier name the one bad record in a group of many.
+    """
+    return canonical({"checkpoint": note, "leaves": [leaf.hex() for leaf in leaves]})
+
+
+def note_of(line: bytes) -> str:
+    """Return the signed checkpoint in a commit line. Raises ``TamperedError`` if there is none."""
+    try:
+        return str(json.loads(line)["checkpoint"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TamperedError("a commit line of the audit log is damaged") from error

@@ -1,0 +1,140 @@
+"""Reading the log: by scanning its files, also while another process writes them."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ragplatform.audit.events import Action
+from ragplatform.audit.layout import COMMIT_START, KEY, segments
+from ragplatform.audit.record import Record, decode
+from ragplatform.errors import NotFoundError, TamperedError
+
+_BLOCK: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    since: int
+    actor: str | None
+    request_id: str | None
+    action: Action | None
+    tenant: str | None
+
+    def keeps(self, record: Record) -> bool:
+        return (
+            record.index >= self.since
+            and (self.actor is None or record.actor == self.actor)
+            and (self.request_id is None or record.request_id == self.request_id)
+            and (self.action is None or record.action is self.action)
+            and (self.tenant is None or record.tenant == self.tenant)
+        )
+
+
+def read(
+    directory: Path,
+    *,
+    since: int = 0,
+    actor: str | None = None,
+    request_id: str | None = None,
+    action: Action | None = None,
+    tenant: str | None = None,
+    limit: int | None = None,
+    newest_first: bool = False,
+) -> list[Record]:
+    """Return the durable records that fit every condition, oldest first unless asked otherwise.
+
+    ``since`` is the lowest index wanted. With ``newest_first`` and ``limit`` the files are read
+    from their end, and no further than needed. Nothing is verified here; ``verify`` does that.
+
+    Raises ``NotFoundError`` when the folder holds no log, ``TamperedError`` for a line that is no
+    record.
+    """
+    origin = origin_of(directory)
+    wanted = _Wanted(since, actor, request_id, action, tenant)
+    lines = _backward(directory, since) if newest_first else _forward(directory, since)
+    records: Iterator[Record] = (decode(line, origin=origin) for line in lines)
+    if newest_first:
+        records = itertools.takewhile(lambda record: record.index >= since, records)
+    return list(itertools.islice(filter(wanted.keeps, records), limit))
+
+
+def origin_of(directory: Path) -> str:
+    """Return the origin of the log in a folder. Raises ``NotFoundError`` when there is none."""
+    try:
+        name, mark, _ = (directory / KEY).read_text("utf-8").partition("+")
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{directory} holds no audit log") from error
+    except UnicodeDecodeError as error:
+        raise TamperedError(f"{directory / KEY} is damaged") from error
+    if not mark:
+        raise TamperedError(f"{directory / KEY} is damaged")
+    return name
+
+
+def find_logs(parent: Path) -> list[Path]:
+    """Return the folders directly under ``parent`` that hold a log, by name."""
+    if not parent.is_dir():
+        return []
+    return sorted(folder for folder in parent.iterdir() if (folder / KEY).is_file())
+
+
+def _relevant(directory: Path, since: int) -> list[Path]:
+    """Return the segments that can hold a record of index ``since`` or above, in order."""
+    found = segments(directory)
+    return [
+        path
+        for position, (_, path) in enumerate(found)
+        if position + 1 == len(found) or found[position + 1][0] > since
+    ]
+
+
+def _forward(directory: Path, since: int) -> Iterator[bytes]:
+    # Lines behind the last commit may be half written or lost by the next crash: not yet records.
+    for path in _relevant(directory, since):
+        group: list[bytes] = []
+        with path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                if not line.startswith(COMMIT_START):
+                    group.append(line[:-1])
+                else:
+                    yield from group
+                    group = []
+
+
+def _backward(directory: Path, since: int) -> Iterator[bytes]:
+    for path in reversed(_relevant(directory, since)):
+        committed = False
+        for line in _lines_from_end(path):
+            if line.startswith(COMMIT_START):
+                committed = True
+            elif committed:
+                yield line
+
+
+def _lines_from_end(path: Path) -> Iterator[bytes]:
+    """Yield the complete lines of a file from the last to the first, without line feeds."""
+    with path.open("rb") as file:
+        end = file.seek(0, 2)
+        rest = b""
+        whole = False
+        while end > 0:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            rest = file.read(end - start) + rest
+            end = start
+            first, *lines = rest.split(b"\n")
+            if not whole and lines:
+                # What follows the last line feed is a line still being written.
+                lines.pop()
+                whole = True
+                yield from reversed(lines)
+                rest = first
+            elif whole:
+                yield from reversed(lines)
+                rest = first
+        if whole and rest:
+            yield rest

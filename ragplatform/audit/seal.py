@@ -1,0 +1,91 @@
+"""Sealed parts: clear text that only a permitted reviewer may open, encrypted inside the record.
+
+Each record has its own random data key, wrapped under a key of its tenant. Hashes of the tree are
+over ciphertext, so a key can be destroyed without breaking the tree.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from ragplatform.errors import ConfigurationError, TamperedError
+
+# 96 bits, drawn at random. A data key seals a handful of fields; a tenant's key wraps one data key
+# for each sealed record, safe up to 2**32 of them. Source: NIST SP 800-38D, section 8.3.
+_NONCE_BYTES: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The encrypted parts of one record: the wrapped data key, and the ciphertext by name."""
+
+    key: bytes
+    parts: Mapping[str, bytes]
+
+
+class Sealer:
+    """Seals and opens the parts of one origin's records under one sealing key."""
+
+    def __init__(self, origin: str, sealing_key: bytes) -> None:
+        if len(sealing_key) != 32:
+            raise ConfigurationError(f"the audit sealing key has {len(sealing_key)} bytes, not 32")
+        self._origin = origin
+        self._sealing_key = sealing_key
+        self._tenants: dict[str, AESGCM] = {}
+
+    def seal(self, parts: Mapping[str, str], *, tenant: str, index: int) -> Sealed:
+        """Return the parts encrypted for the record ``index``, and for no other place."""
+        data_key = AESGCM.generate_key(256)
+        cipher = AESGCM(data_key)
+        return Sealed(
+            key=_encrypt(self._wrapper(tenant), data_key, self._place(index, "")),
+            parts={
+                name: _encrypt(cipher, text.encode(), self._place(index, name))
+                for name, text in parts.items()
+            },
+        )
+
+    def open(self, sealed: Sealed, *, tenant: str, index: int) -> dict[str, str]:
+        """Return the parts in clear.
+
+        Raises ``TamperedError`` when a bit differs from what was sealed, or the key does.
+        """
+        try:
+            key = _decrypt(self._wrapper(tenant), sealed.key, self._place(index, ""))
+            cipher = AESGCM(key)
+            return {
+                name: _decrypt(cipher, box, self._place(index, name)).decode()
+                for name, box in sealed.parts.items()
+            }
+        except (InvalidTag, ValueError) as error:
+            raise TamperedError(
+                f"the sealed parts of audit record {index} of {self._origin!r} do not open: they "
+                "were altered or moved, or the sealing key is another one"
+            ) from error
+
+    def _wrapper(self, tenant: str) -> AESGCM:
+        cipher = self._tenants.get(tenant)
+        if cipher is None:
+            info = b"ragplatform/audit-seal/v1/" + tenant.encode()
+            key = HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(self._sealing_key)
+            cipher = self._tenants[tenant] = AESGCM(key)
+        return cipher
+
+    def _place(self, index: int, name: str) -> bytes:
+        # Bound to origin, index and name, a ciphertext cannot be passed off as another one's.
+        return f"ragplatform/audit-seal/v1\n{self._origin}\n{index}\n{name}".encode()
+
+
+def _encrypt(cipher: AESGCM, clear: bytes, place: bytes) -> bytes:
+    nonce = os.urandom(_NONCE_BYTES)
+    return nonce + cipher.encrypt(nonce, clear, place)
+
+
+def _decrypt(cipher: AESGCM, box: bytes, place: bytes) -> bytes:
+    return cipher.decrypt(box[:_NONCE_BYTES], box[_NONCE_BYTES:], place)
