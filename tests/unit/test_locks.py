@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "requirements"
-LOCKS = ["app.lock", "models.lock", "vllm-cpu.lock"]
+LOCKS = sorted(path.name for path in FOLDER.glob("*.lock"))
 
 
 def _read(name: str) -> str:
