@@ -1,0 +1,93 @@
+"""The filter of a search as every index understands it: keywords that a passage must hold.
+
+One tree (``AnyOf`` of ``AllOf`` of ``Clause``) is compiled by each index into its engine's own
+filter. The tree only ever says what is allowed. Qdrant Edge 0.9.0 never matches booleans, and a
+``should`` without conditions matches everything there, so neither is ever written.
+"""
+
+from typing import Final
+
+from ragplatform.errors import PolicyError
+from ragplatform.model import AllOf, AnyOf, Clause, Json, Scope
+
+# The fields that an index keeps as keywords. A clause on any other field would ask the engine
+# about something that it never indexed, and what that means differs from engine to engine.
+KEYWORDS: Final = (
+    "tenant",
+    "collection",
+    "access_class",
+    "subjects",
+    "document",
+    "generation",
+)
+
+
+def within(scope: Scope) -> AnyOf:
+    """Return the scope's filter with its tenant required in every branch.
+
+    Policy already allows only the tenant's own classes. The tenant is required once more because
+    a collision or a stale class must never open a door between tenants.
+
+    Raises ``PolicyError`` when a clause names a field that no index keeps.
+    """
+    own = Clause("tenant", frozenset({scope.tenant}))
+    tree = AnyOf(tuple(AllOf((own, *branch.clauses)) for branch in scope.filter.branches))
+    require_known_fields(tree)
+    return tree
+
+
+def require_known_fields(tree: AnyOf) -> None:
+    """Raise ``PolicyError`` when a clause names a field that no index keeps."""
+    for branch in tree.branches:
+        for clause in branch.clauses:
+            if clause.field not in KEYWORDS:
+                raise PolicyError(
+                    f"a filter names the field {clause.field!r}, which the index does not keep: "
+                    f"it keeps {', '.join(KEYWORDS)}"
+                )
+
+
+def require_branches(tree: AnyOf) -> None:
+    """Raise ``PolicyError`` for a tree that nothing satisfies.
+
+    Compiled, it would be a ``should`` of no conditions, which the engine takes as always true.
+    """
+    if not tree.branches:
+        raise PolicyError("an empty scope reached the engine: it must be answered before")
+
+
+def encode_filter(tree: AnyOf) -> Json:
+    """Return the tree as JSON: a list of branches, each a list of ``[field, values]``."""
+    return [
+        [[clause.field, [*sorted(clause.any_of)]] for clause in branch.clauses]
+        for branch in tree.branches
+    ]
+
+
+def decode_filter(document: Json) -> AnyOf:
+    """Return the tree that ``encode_filter`` wrote.
+
+    Raises ``PolicyError`` for anything else: a filter that is only nearly understood could allow
+    more than was meant.
+    """
+    return AnyOf(tuple(AllOf(tuple(map(_clause, _list(branch)))) for branch in _list(document)))
+
+
+def _clause(document: Json) -> Clause:
+    match document:
+        case [str(field), [*values]] if field in KEYWORDS and values:
+            return Clause(field, frozenset(map(_word, values)))
+    raise PolicyError("a filter came in a shape that the index does not know")
+
+
+def _list(document: Json) -> list[Json]:
+    # An empty branch would be true of every passage.
+    if isinstance(document, list) and document:
+        return document
+    raise PolicyError("a filter came in a shape that the index does not know")
+
+
+def _word(document: Json) -> str:
+    if isinstance(document, str):
+        return document
+    raise PolicyError("a filter came in a shape that the index does not know")

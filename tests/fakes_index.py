@@ -1,0 +1,157 @@
+"""An index that compares the question with every passage: the oracle of the contract suite."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ragplatform.errors import IndexUnavailableError, InvalidRequestError
+from ragplatform.model import AllOf, Clause, Hit, Labels, Passage, Scope, TermWeights
+from ragplatform.ports import Entry
+
+RRF_K = 60
+FEWEST_CANDIDATES = 50
+
+
+class MemoryIndex:
+    """A ``ports.Index`` in memory, exact and slow. It shares no code with the adapters."""
+
+    def __init__(self, *, dim: int) -> None:
+        self._dim = dim
+        self._entries: dict[str, Entry] = {}
+        self._lock = threading.RLock()
+        self._closed = False
+
+    def upsert(self, entries: Sequence[Entry]) -> None:
+        """Store the entries, all or none."""
+        for entry in entries:
+            vector = np.asarray(entry.vector, dtype=np.float64)
+            terms = entry.terms
+            if vector.shape != (self._dim,) or not np.isfinite(vector).all():
+                raise InvalidRequestError("a vector is of another length or not finite")
+            if len(terms.indices) != len(terms.values) or not np.isfinite(terms.values).all():
+                raise InvalidRequestError("term weights are not one finite number per term")
+            if len(set(terms.indices)) != len(terms.indices):
+                raise InvalidRequestError("a term is weighed twice")
+        with self._lock:
+            self._require_open()
+            self._entries |= {entry.passage.chunk.id: entry for entry in entries}
+
+    def search(
+        self, vector: Sequence[float], terms: TermWeights, scope: Scope, limit: int
+    ) -> list[Hit]:
+        """Rank every passage in the scope by both measures and fuse the ranks."""
+        with self._lock:
+            self._require_open()
+            inside = [e for e in self._entries.values() if allowed(e.passage, scope)]
+        if limit < 1 or not inside:
+            return []
+        candidates = max(limit, FEWEST_CANDIDATES)
+        rankings = [_by_vector(inside, vector), _by_terms(inside, terms)]
+        scores: dict[str, float] = {}
+        for ranking in rankings:
+            for rank, chunk in enumerate(ranking[:candidates]):
+                scores[chunk] = scores.get(chunk, 0.0) + 1 / (RRF_K + rank)
+        best = sorted(scores, key=lambda chunk: (-scores[chunk], chunk))[:limit]
+        return [Hit(self._entries[chunk].passage, scores[chunk]) for chunk in best]
+
+    def fetch(self, chunk: str, scope: Scope) -> Hit | None:
+        """Return the passage if the scope allows it."""
+        with self._lock:
+            self._require_open()
+            entry = self._entries.get(chunk)
+        return Hit(entry.passage, 1.0) if entry and allowed(entry.passage, scope) else None
+
+    def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
+        """Count chunks by document and generation."""
+        counts: dict[str, dict[str, int]] = {}
+        with self._lock:
+            self._require_open()
+            for entry in self._entries.values():
+                if entry.passage.labels.tenant == tenant:
+                    of = counts.setdefault(entry.passage.document, {})
+                    of[entry.passage.generation] = of.get(entry.passage.generation, 0) + 1
+        return counts
+
+    def retire(self, document: str, keep_generation: str) -> int:
+        """Delete all other generations of the document."""
+        return self._delete(lambda p: p.document == document and p.generation != keep_generation)
+
+    def remove(self, document: str) -> int:
+        """Delete the document."""
+        return self._delete(lambda p: p.document == document)
+
+    def relabel(self, document: str, labels: Labels, access_class: str) -> int:
+        """Replace the labels of the document's chunks."""
+        with self._lock:
+            self._require_open()
+            found = [e for e in self._entries.values() if e.passage.document == document]
+            for entry in found:
+                passage = replace(entry.passage, labels=labels, access_class=access_class)
+                self._entries[passage.chunk.id] = replace(entry, passage=passage)
+        return len(found)
+
+    def count(self) -> int:
+        """Count all chunks."""
+        with self._lock:
+            self._require_open()
+            return len(self._entries)
+
+    def close(self) -> None:
+        """Refuse everything from now on."""
+        self._closed = True
+
+    def _delete(self, gone) -> int:  # type: ignore[no-untyped-def]
+        with self._lock:
+            self._require_open()
+            names = [n for n, e in self._entries.items() if gone(e.passage)]
+            for name in names:
+                del self._entries[name]
+        return len(names)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise IndexUnavailableError("the index is closed")
+
+
+def allowed(passage: Passage, scope: Scope) -> bool:
+    """Return whether the scope's filter is true of the passage, read from the definition."""
+    if passage.labels.tenant != scope.tenant:
+        return False
+    return any(_all_hold(branch, passage) for branch in scope.filter.branches)
+
+
+def _all_hold(branch: AllOf, passage: Passage) -> bool:
+    return all(_holds(clause, passage) for clause in branch.clauses)
+
+
+def _holds(clause: Clause, passage: Passage) -> bool:
+    values = {
+        "tenant": {passage.labels.tenant},
+        "collection": {passage.labels.collection},
+        "access_class": {passage.access_class},
+        "subjects": passage.subjects,
+        "document": {passage.document},
+        "generation": {passage.generation},
+    }[clause.field]
+    return not clause.any_of.isdisjoint(values)
+
+
+def _by_vector(entries: Sequence[Entry], vector: Sequence[float]) -> list[str]:
+    matrix = np.array([entry.vector for entry in entries], dtype=np.float64)
+    asked = np.asarray(vector, dtype=np.float64)
+    norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(asked)
+    cosines = np.divide(matrix @ asked, norms, out=np.zeros(len(entries)), where=norms > 0)
+    return [entries[i].passage.chunk.id for i in np.argsort(-cosines, kind="stable")]
+
+
+def _by_terms(entries: Sequence[Entry], terms: TermWeights) -> list[str]:
+    weighed = [dict(zip(e.terms.indices, e.terms.values, strict=True)) for e in entries]
+    scores = np.zeros(len(entries))
+    for term, value in zip(terms.indices, terms.values, strict=True):
+        holding = sum(term in weights for weights in weighed)
+        idf = np.log(1 + (len(entries) - holding + 0.5) / (holding + 0.5))
+        scores += [idf * value * weights.get(term, 0.0) for weights in weighed]
+    order = np.argsort(-scores, kind="stable")
+    return [entries[i].passage.chunk.id for i in order if scores[i] > 0]
