@@ -27,6 +27,14 @@ class Explanation:
         """Whether the decision permits."""
         return self.decision.allowed
 
+    def __str__(self) -> str:
+        """Return the reason, then one line per deciding policy: its id, effect and file."""
+        lines = [
+            f"  {rule.id} ({'forbid' if rule.forbids else 'permit'}, {rule.file}): {rule.why}"
+            for rule in self.rules
+        ]
+        return "\n".join([self.reason, *lines])
+
 
 def explain(
     decision: Decision,

@@ -176,6 +176,10 @@ def test_an_explanation_gives_the_deciding_policies_in_plain_words(policies: Pol
     assert forbidden.reason == (
         "Denied: Psychotherapy notes are read only by the patient's own psychotherapist."
     )
+    assert str(forbidden).splitlines()[1:] == [
+        "  health.psychotherapy-notes (forbid, healthcare.cedar): "
+        "Psychotherapy notes are read only by the patient's own psychotherapist."
+    ]
     assert not silent.allowed
     assert silent.reason == ("Denied: no policy permits role physician to read for purpose TREAT.")
 
