@@ -264,9 +264,10 @@ class AuditLog:
 
     def _lead(self, leader: _Waiting) -> None:
         """Commit the group that is waiting, then hand the lead on."""
-        group = self._gather()
+        group: list[_Waiting] = []
         committed = False
         try:
+            group = self._gather()
             self._commit(group)
             committed = True
         except OSError as error:

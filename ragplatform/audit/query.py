@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ragplatform.audit.events import Action
-from ragplatform.audit.layout import COMMIT_START, KEY, segments
+from ragplatform.audit.layout import CHECKPOINT, COMMIT_START, KEY, note_of, segments
 from ragplatform.audit.record import Record, decode
 from ragplatform.errors import NotFoundError, TamperedError
 
@@ -71,6 +71,20 @@ def origin_of(directory: Path) -> str:
     if not mark:
         raise TamperedError(f"{directory / KEY} is damaged")
     return name
+
+
+def newest_checkpoint(directory: Path) -> str:
+    """Return the newest signed checkpoint of a log, also while another process writes it.
+
+    It is for keeping outside this host, and is not verified here. A log without records gives the
+    one that was set aside when it was begun. Raises ``NotFoundError`` when there is no log.
+    """
+    origin_of(directory)
+    for _, path in reversed(segments(directory)):
+        for line in _lines_from_end(path):
+            if line.startswith(COMMIT_START):
+                return note_of(line)
+    return (directory / CHECKPOINT).read_text("utf-8")
 
 
 def find_logs(parent: Path) -> list[Path]:

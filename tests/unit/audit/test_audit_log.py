@@ -1,6 +1,7 @@
 """The writer: no receipt without a durable record, one writer, no way on after a failed write."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -82,10 +83,12 @@ def test_after_a_failed_write_or_sync_nothing_is_recorded_until_opened_anew(
     disk = FailingDisk(tmp_path)
     log = open_log(tmp_path / "log", storage=disk)
     log.append(event(0))
+    assert log.writable
     disk.arm(kind)
 
     with pytest.raises(AuditError, match="No space left"):
         log.append(event(1))
+    assert not log.writable
     for _ in range(3):
         with pytest.raises(AuditError, match="open it anew"):
             log.append(event(2))
@@ -146,6 +149,41 @@ def test_an_interrupted_write_poisons_too(tmp_path: Path) -> None:
     with pytest.raises(AuditError, match="open it anew"):
         log.append(event())
     log.close()
+
+
+def test_an_interrupted_waiter_keeps_nobody_waiting(tmp_path: Path) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    disk = GateDisk()
+    log = open_log(tmp_path / "log", storage=disk)
+    disk.gate.clear()
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    leader = threading.Thread(target=log.append, args=(event(0),))
+    leader.start()
+    while log._pending or not log._leading:
+        time.sleep(0.001)
+
+    def send() -> None:
+        while not log._pending:
+            time.sleep(0.001)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    with pytest.raises(KeyboardInterrupt):
+        log.append(event(1))
+    signal.signal(signal.SIGUSR1, before)
+    follower = threading.Thread(target=log.append, args=(event(2),))
+    follower.start()
+    while len(log._pending) < 2:
+        time.sleep(0.001)
+    disk.gate.set()
+    for thread in (leader, sender, follower):
+        thread.join(10)
+    log.close()
+
+    assert indexes(tmp_path / "log") == [0, 1, 2]
 
 
 def test_an_event_that_cannot_be_encoded_takes_no_index_and_poisons_nothing(

@@ -7,7 +7,7 @@ import pytest
 
 from ragplatform.audit.events import Action
 from ragplatform.audit.layout import segments
-from ragplatform.audit.query import find_logs, origin_of, read
+from ragplatform.audit.query import find_logs, newest_checkpoint, origin_of, read
 from ragplatform.errors import NotFoundError, TamperedError
 from tests.fakes_audit import ORIGIN, event, open_log, write_groups
 
@@ -121,3 +121,15 @@ def test_the_logs_of_several_writers_are_found(tmp_path: Path) -> None:
     assert [path.name for path in find_logs(tmp_path)] == ["api", "ingest"]
     assert origin_of(tmp_path / "api") == "ragplatform/api"
     assert ORIGIN == "ragplatform/test"
+
+
+def test_the_newest_checkpoint_is_had_without_the_writer(tmp_path: Path) -> None:
+    with open_log(tmp_path / "log", segment_bytes=1000) as log:
+        assert newest_checkpoint(tmp_path / "log") == log.checkpoint()
+        for number in range(5):
+            log.append(event(number))
+            assert newest_checkpoint(tmp_path / "log") == log.checkpoint()
+    with open_log(tmp_path / "log", segment_bytes=1000) as log:
+        assert newest_checkpoint(tmp_path / "log") == log.checkpoint()
+    with pytest.raises(NotFoundError):
+        newest_checkpoint(tmp_path)
