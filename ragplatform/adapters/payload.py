@@ -111,6 +111,20 @@ def require_vector(vector: object, dim: int, whose: str) -> None:
         raise InvalidRequestError(f"the vector {whose} holds NaN or infinity")
 
 
+def require_characters(text: str) -> None:
+    """Raise ``InvalidRequestError`` for a text that UTF-8 cannot write: half a character.
+
+    JSON can carry a lone surrogate into a question; each engine stumbles over it differently.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # The cause holds the whole text.
+        raise InvalidRequestError(
+            f"a text of {len(text)} characters holds a lone surrogate"
+        ) from None
+
+
 def is_chunk_id(name: str) -> bool:
     """Return whether the name is a UUID in the one form in which the engine gives it back."""
     try:
