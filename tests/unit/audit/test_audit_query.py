@@ -64,6 +64,16 @@ def test_each_condition_narrows(log: Path, newest_first: bool) -> None:
     assert found(actor="nobody") == []
 
 
+def test_a_value_that_stands_elsewhere_in_a_record_is_not_mistaken(tmp_path: Path) -> None:
+    with open_log(tmp_path / "log") as log:
+        log.append(event(0, details={"actor": "u:ben", "request": "r-9"}))
+        log.append(event(1, actor='u:"ben"\n'))
+
+    assert indexes(tmp_path / "log", actor="u:ben") == []
+    assert indexes(tmp_path / "log", request_id="r-9") == []
+    assert indexes(tmp_path / "log", actor='u:"ben"\n') == [1]
+
+
 def test_a_limit_takes_the_oldest_or_the_newest(log: Path) -> None:
     assert indexes(log, limit=2) == [0, 1]
     assert indexes(log, limit=2, newest_first=True) == [9, 8]
