@@ -1,0 +1,94 @@
+"""The only place that makes ``Cleared``: text that may be sent to a model."""
+
+import re
+from collections.abc import Sequence
+from typing import Final, LiteralString
+
+from ragplatform.model import Cleared, Passage, Scope, Span
+from ragplatform.privacy import tokens
+from ragplatform.privacy.pseudonyms import Tokeniser
+from ragplatform.privacy.rules import PrivacyRules
+from ragplatform.privacy.transform import transform
+
+_HOLE: Final = re.compile(r"\{([a-z_]+)\}")
+# Numbers and fences of a prompt: too short and too plain to carry anybody's data.
+_MARK: Final = re.compile(r"[0-9a-z]{1,8}")
+_WORD: Final = re.compile(r"\w+")
+
+
+def clear_passage(passage: Passage, scope: Scope) -> Cleared:
+    """Return the passage's text with everything masked that the scope does not reveal.
+
+    Pseudonyms stay: they say nothing to a model. Raises ``ValueError`` when the spans do not fit
+    the text, since an offset that is off by one would show a value.
+    """
+    chunk = passage.chunk
+    return Cleared(_masked(chunk.text, chunk.spans, scope.reveals))
+
+
+def _masked(text: str, spans: Sequence[Span], reveals: frozenset[str]) -> str:
+    parts: list[str] = []
+    done = 0
+    for span in sorted(spans, key=lambda span: span.start):
+        if not done <= span.start < span.end <= len(text):
+            raise ValueError("the passage's spans do not fit its text")
+        if span.entity not in reveals:
+            parts += (text[done : span.start], tokens.mask(span.entity))
+            done = span.end
+    return "".join(parts) + text[done:]
+
+
+def clear_question(
+    text: str,
+    spans: Sequence[Span],
+    *,
+    rules: PrivacyRules,
+    collection: str | None,
+    tokeniser: Tokeniser,
+) -> Cleared:
+    """Return the question as documents are written: the same value gives the same token.
+
+    Values that rules mask or drop go; a type that would keep a document out is masked, for there
+    is nothing to keep out. Nothing is stored.
+    """
+    result = transform(text, spans, rules=rules, collection=collection, tokeniser=tokeniser)
+    return Cleared(result.text)
+
+
+def compose(template: LiteralString, **parts: Cleared | str | int) -> Cleared:
+    """Return our constant template with each ``{name}`` filled by the part of that name.
+
+    Parts are ``Cleared``; a number, or up to 8 lower-case letters and digits, may be given plain.
+    What a part says is never read as template. Raises ``ValueError`` when names are missing or
+    left over, and ``TypeError`` for any other plain text: it has not been through the gate.
+    """
+    wanted = set(_HOLE.findall(template))
+    if wanted != set(parts):
+        raise ValueError(f"the template wants {sorted(wanted)}, given were {sorted(parts)}")
+    filled = {name: _plain(name, part) for name, part in parts.items()}
+    return Cleared(_HOLE.sub(lambda hole: filled[hole[1]], template))
+
+
+def _plain(name: str, part: Cleared | str | int) -> str:
+    if isinstance(part, Cleared):
+        return part.text
+    if isinstance(part, int) or _MARK.fullmatch(part):
+        return str(part)
+    raise TypeError(f"part {name!r} is plain text; only cleared text may enter a prompt")
+
+
+def join(parts: Sequence[Cleared], separator: LiteralString = "") -> Cleared:
+    """Return the parts one after the other, our constant separator between them."""
+    return Cleared(separator.join(part.text for part in parts))
+
+
+def excerpt(text: str, source: Cleared) -> Cleared:
+    """Return a shortened or re-punctuated form of cleared text as cleared text.
+
+    Every word of ``text`` must stand in ``source``, in the same order: leaving out is allowed,
+    adding is not. Raises ``ValueError`` when something was added.
+    """
+    words = iter(_WORD.findall(source.text))
+    if not all(word in words for word in _WORD.findall(text)):
+        raise ValueError("an excerpt may only leave words out of its source")
+    return Cleared(text)

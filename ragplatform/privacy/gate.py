@@ -1,0 +1,150 @@
+"""The gate that all text passes: on its way in, in a question, in a prompt, and on its way out."""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final, LiteralString
+
+from ragplatform.errors import DetectorError
+from ragplatform.model import Cleared, Labels, Passage, Scope, Span
+from ragplatform.ports import Detector
+from ragplatform.privacy import clear, tokens
+from ragplatform.privacy.rules import PrivacyRules
+from ragplatform.privacy.screen import Screen
+from ragplatform.privacy.transform import Transformed, transform
+from ragplatform.privacy.vault import Vault
+
+# Changes whenever this package would make another text from the same spans and rules.
+_TRANSFORM_VERSION: Final = "1"
+
+
+class Privacy:
+    """Detector, rules and vault as one gate. Safe to use from several threads.
+
+    Whatever fails behind it raises; no method ever gives back a text that was not looked at.
+    """
+
+    def __init__(self, *, detector: Detector, rules: PrivacyRules, vault: Vault) -> None:
+        self._detector = detector
+        self._rules = rules
+        self._vault = vault
+        parts = (_TRANSFORM_VERSION, detector.version, rules.digest)
+        self._version = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+    @property
+    def version(self) -> str:
+        """A word that changes whenever the same document could be transformed otherwise."""
+        return self._version
+
+    def inspect(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Return the personal data of each text, in order, sorted, none overlapping another.
+
+        Raises ``DetectorError`` rather than return a text unsearched.
+        """
+        found = self._detector.detect(texts)
+        if len(found) != len(texts):
+            raise DetectorError(f"the detector answered for {len(found)} of {len(texts)} texts")
+        for text, spans in zip(texts, found, strict=True):
+            end = 0
+            for span in spans:
+                if not end <= span.start < span.end <= len(text):
+                    raise DetectorError("the detector's spans overlap or leave the text")
+                end = span.end
+        return found
+
+    def transform(self, text: str, spans: Sequence[Span], labels: Labels) -> Transformed:
+        """Return the text as the rules of the labels' collection want it. Nothing is stored.
+
+        ``spans`` come from ``inspect`` for this very text. When ``quarantine`` is set, the
+        document must stay out. Values to be found again go in by ``commit``.
+        """
+        return transform(
+            text,
+            spans,
+            rules=self._rules,
+            collection=labels.collection,
+            tokeniser=self._vault.tokeniser(labels.tenant),
+        )
+
+    def commit(self, tenant: str, subjects: Iterable[str], *transformed: Transformed) -> None:
+        """Keep the pseudonymised values in the vault, under each subject's key; durable at once.
+
+        ``subjects`` are keyed references; a document of no known subject brings one of its own,
+        such as ``subject_ref(tenant, "document:" + id)``. Raises ``ValueError`` without any.
+        """
+        refs = list(dict.fromkeys(subjects))
+        if not refs:
+            raise ValueError("values need at least one subject whose key seals them")
+        values = list(dict.fromkeys(value for one in transformed for value in one.values))
+        for ref in refs:
+            self._vault.store(tenant, ref, values)
+
+    def forget(self, tenant: str, subject: str) -> int:
+        """Destroy a subject's key and values for good; return how many values went."""
+        return self._vault.destroy_subject(tenant, subject)
+
+    def subject_ref(self, tenant: str, raw_id: str) -> str:
+        """Return the keyed reference by which a subject is known everywhere but in the vault."""
+        return self._vault.subject_ref(tenant, raw_id)
+
+    def clear_passage(self, passage: Passage, scope: Scope) -> Cleared:
+        """Return the passage's text, masked where the scope does not reveal. Pseudonyms stay."""
+        return clear.clear_passage(passage, scope)
+
+    def clear_question(self, text: str, scope: Scope, collection: str | None = None) -> Cleared:
+        """Return the question with its identifiers as in the scope's tenant's documents.
+
+        Raises ``DetectorError`` when the question could not be searched.
+        """
+        (spans,) = self.inspect([text])
+        return clear.clear_question(
+            text,
+            spans,
+            rules=self._rules,
+            collection=collection,
+            tokeniser=self._vault.tokeniser(scope.tenant),
+        )
+
+    def compose(self, template: LiteralString, **parts: Cleared | str | int) -> Cleared:
+        """Return the constant template filled with cleared parts; see ``clear.compose``."""
+        return clear.compose(template, **parts)
+
+    def join(self, parts: Sequence[Cleared], separator: LiteralString = "") -> Cleared:
+        """Return the parts one after the other."""
+        return clear.join(parts, separator)
+
+    def excerpt(self, text: str, source: Cleared) -> Cleared:
+        """Return a shortened form of cleared text as cleared text; see ``clear.excerpt``."""
+        return clear.excerpt(text, source)
+
+    def embed_view(self, text: str) -> str:
+        """Return the text for the dense encoder: each pseudonym and mask as a plain word."""
+        return tokens.embed_view(text)
+
+    def token_ranges(self, text: str) -> list[tuple[int, int]]:
+        """Return where pseudonyms stand in the text, so that no cut goes through one."""
+        return tokens.token_ranges(text)
+
+    def reveal(self, text: str, scope: Scope) -> str:
+        """Return stored, cleared text with the pseudonyms that the scope reveals as values.
+
+        For titles and quotes that are already cleared for this reader; generated text goes
+        through ``screen``. Raises ``TamperedError`` when the vault does not hold what was written.
+        """
+        wanted = {t for t in tokens.tokens_in(text) if tokens.entity_of(t) in scope.reveals}
+        values = self._vault.reveal(scope.tenant, wanted) if wanted else {}
+        return tokens.TOKEN.sub(lambda found: values.get(found[0], found[0]), text)
+
+    def screen(self, scope: Scope, *, known: Collection[str] | None = None) -> Screen:
+        """Return a fresh screen for one answer to the reader of this scope.
+
+        ``known`` are the pseudonyms of the evidence (``tokens.tokens_in`` of passages and
+        question): no other is revealed then, whatever the model writes.
+        """
+
+        def lookup(wanted: Collection[str]) -> Mapping[str, str]:
+            permitted = wanted if known is None else set(wanted) & set(known)
+            return self._vault.reveal(scope.tenant, permitted) if permitted else {}
+
+        return Screen(
+            detector=self._detector, rules=self._rules, reveals=scope.reveals, lookup=lookup
+        )

@@ -1,0 +1,102 @@
+"""One spelling for each value, so that the same person or number gets the same pseudonym."""
+
+import re
+import unicodedata
+from typing import Final
+
+_TITLES: Final = frozenset("dr doctor mr mrs ms miss mx prof professor sir dame rev fr sr".split())
+_CREDENTIALS: Final = frozenset(
+    "md m.d do d.o phd ph.d rn np pa pa-c dds dmd dvm esq cpa jd mph mba facp facs lpn bsn".split()
+)
+_DIGITS_ONLY: Final = frozenset(
+    {"US_SSN", "US_ITIN", "CREDIT_CARD", "NPI", "ABA_ROUTING_NUMBER", "US_BANK_NUMBER"}
+)
+_PHONES: Final = frozenset({"PHONE_NUMBER", "FAX_NUMBER"})
+_CODES: Final = frozenset(
+    {
+        "MEDICAL_RECORD_NUMBER",
+        "HEALTH_PLAN_ID",
+        "MEDICAL_LICENSE",
+        "DEVICE_ID",
+        "ACCOUNT_NUMBER",
+        "IBAN_CODE",
+        "US_PASSPORT",
+        "US_DRIVER_LICENSE",
+        "VEHICLE_ID",
+        "LICENSE_PLATE",
+        "NATIONAL_ID",
+        "MAC_ADDRESS",
+        "UNIQUE_CODE",
+        "ZIP_CODE",
+    }
+)
+_DATES: Final = frozenset({"DATE_OF_BIRTH", "DATE_TIME"})
+_MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_ISO: Final = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
+_US: Final = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})")
+_MONTH_FIRST: Final = re.compile(r"([a-z]{3})[a-z]*\.? (\d{1,2})(?:st|nd|rd|th)?,? (\d{4})")
+_DAY_FIRST: Final = re.compile(
+    r"(\d{1,2})(?:st|nd|rd|th)?[ -](?:of )?([a-z]{3})[a-z]*\.?,?[ -](\d{4})"
+)
+
+
+def normalise(entity: str, value: str) -> str:
+    """Return the canonical spelling of a value of this type.
+
+    Values that mean the same person, number or day come out equal where that is safe to say; a
+    value of which nothing would be left comes back folded but whole.
+    """
+    folded = " ".join(unicodedata.normalize("NFKC", value).casefold().split())
+    return _canonical(entity, folded) or folded
+
+
+def _canonical(entity: str, folded: str) -> str:
+    if entity == "PERSON":
+        return _name(folded)
+    if entity in _PHONES:
+        return _phone(folded)
+    if entity in _DIGITS_ONLY:
+        return re.sub(r"\D", "", folded)
+    if entity in _CODES:
+        return re.sub(r"[\W_]", "", folded)
+    if entity in _DATES:
+        return _date(folded)
+    if entity in {"STREET_ADDRESS", "LOCATION"}:
+        return " ".join(re.sub(r"[^\w\s]", " ", folded).split())
+    return folded.rstrip("/") if entity == "URL" else folded
+
+
+def _name(folded: str) -> str:
+    folded = re.sub(r"['’]s$", "", folded)
+    parts = [part.strip() for part in folded.split(",")]
+    while len(parts) > 1 and parts[-1].strip(".") in _CREDENTIALS:
+        parts.pop()
+    if len(parts) == 2:
+        # "smith, john" is how charts write it; with more commas it is a list, and stays as it is.
+        parts.reverse()
+    words = [word.strip(".") for word in " ".join(parts).split()]
+    while words and words[0] in _TITLES:
+        words.pop(0)
+    while len(words) > 1 and words[-1] in _CREDENTIALS:
+        words.pop()
+    return " ".join(words)
+
+
+def _phone(folded: str) -> str:
+    number = re.sub(r"(?:ext\.?|extension|x|#)\s*\d{1,6}$", "", folded)
+    digits = re.sub(r"\D", "", number)
+    return digits[1:] if len(digits) == 11 and digits[0] == "1" else digits
+
+
+def _date(folded: str) -> str:
+    if found := _ISO.fullmatch(folded):
+        year, month, day = found[1], int(found[2]), int(found[3])
+    elif found := _US.fullmatch(folded):
+        year, month, day = found[3], int(found[1]), int(found[2])
+    elif (found := _MONTH_FIRST.fullmatch(folded)) and found[1] in _MONTHS:
+        year, month, day = found[3], _MONTHS.index(found[1]) + 1, int(found[2])
+    elif (found := _DAY_FIRST.fullmatch(folded)) and found[2] in _MONTHS:
+        year, month, day = found[3], _MONTHS.index(found[2]) + 1, int(found[1])
+    else:
+        return folded
+    return f"{year}-{month:02d}-{day:02d}"
