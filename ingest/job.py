@@ -1,90 +1,43 @@
-"""One ingest run: each file through every gate on a document's way in, in small batches.
+"""One ingest run: every file through its gates, in small batches, each written on its own.
 
 Every step can be repeated: ids are made from content, so a run that was killed anywhere is mended
 by running it again.
 """
 
 import hashlib
-import hmac
-import uuid
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Final, Protocol
-
-from ragplatform.privacy.gate import Privacy
-from ragplatform.privacy.transform import Transformed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final, TypeVar
 
 from ingest.ledger import Ledger, State
-from ingest.parse.document import ParsedDocument
+from ingest.prepare import Parser, Preparer, Ready, Target, Work
 from ingest.report import FileResult, FileState, Report
 from ingest.sources import SourceFile
+from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.log import AuditLog
-from ragplatform.catalog import Catalog
-from ragplatform.errors import QuarantinedError
-from ragplatform.model import Labels, Passage, Principal, Purpose
-from ragplatform.policy.classes import access_class, validate_labels
+from ragplatform.catalog import DocumentEntry, SqlCatalog
+from ragplatform.errors import DetectorError, PlatformError, QuarantinedError, UnavailableError
+from ragplatform.model import Json
+from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
-from ragplatform.ports import Embedder, Index, TermWeigher
+from ragplatform.ports import Embedder, Entry, Index, TermWeigher
+from ragplatform.privacy.gate import Privacy
 
-# Changes whenever this code would make other chunks from the same text.
+# Changes whenever this package would make other chunks from the same text.
 PIPELINE: Final = "1"
 _BATCH_FILES: Final = 16
-_BATCH_BYTES: Final = 4 * 1024 * 1024
-_NAMESPACE: Final = uuid.UUID("6f0c7f1e-1a52-4f0e-8a0b-6a1f3b0a2c11")
+_BATCH_BYTES: Final = 2 * 1024 * 1024
 
-
-class Parser(Protocol):
-    """Turns bytes into text, somewhere they can do no harm."""
-
-    @property
-    def version(self) -> str:
-        """A word that changes whenever the same bytes could give another text."""
-
-    def parse(self, data: bytes, name: str) -> ParsedDocument:
-        """Return the document. Raises ``QuarantinedError`` with a reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where documents go, and for whom the job acts."""
-
-    principal: Principal
-    purpose: Purpose
-    collection: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """One file that must go through, before it is parsed."""
-
-    source: SourceFile
-    data: bytes = field(repr=False)
-    key: str
-    sha256: str
-    labels: Labels
-    subjects: frozenset[str]
-    document: str
-    generation: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """One file whose transformed text is chunked; ``vectors`` come later, for many at once."""
-
-    work: _Work
-    parsed: ParsedDocument
-    body: Transformed
-    title: Transformed
-    labels: Labels
-    passages: tuple[Passage, ...]
+_T = TypeVar("_T")
 
 
 class Job:
-    """Runs ingest into one collection. One job at a time; many processes may each run one."""
+    """Runs ingest into one collection. Many processes may each run one."""
 
     def __init__(
         self,
         *,
+        run: str,
         target: Target,
         parser: Parser,
         privacy: Privacy,
@@ -92,34 +45,33 @@ class Job:
         embedder: Embedder,
         weigher: TermWeigher,
         index: Index,
-        catalog: Catalog,
+        catalog: SqlCatalog,
         ledger: Ledger,
         audit: AuditLog,
         name_key: bytes,
         largest_file: int,
         on_result: Callable[[FileResult], None],
     ) -> None:
+        versions = (PIPELINE, parser.version, privacy.version, embedder.version, weigher.version)
+        self._preparer = Preparer(
+            target=target,
+            parser=parser,
+            privacy=privacy,
+            policies=policies,
+            pipeline=hashlib.sha256("\0".join(versions).encode()).hexdigest()[:16],
+            name_key=name_key,
+            largest_file=largest_file,
+        )
+        self._run = run
         self._target = target
-        self._parser = parser
         self._privacy = privacy
-        self._policies = policies
         self._embedder = embedder
         self._weigher = weigher
         self._index = index
         self._catalog = catalog
         self._ledger = ledger
         self._audit = audit
-        self._name_key = name_key
-        self._largest_file = largest_file
         self._on_result = on_result
-        parts = (
-            PIPELINE,
-            parser.version,
-            privacy.version,
-            embedder.version,
-            weigher.version,
-        )
-        self.pipeline: Final = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     def run(self, sources: Iterable[SourceFile], report: Report) -> None:
         """Take every source in, quarantine it, or find it unchanged; count it in ``report``.
@@ -128,90 +80,214 @@ class Job:
         stays, and running again goes on from there.
         """
         for batch in _batches(self._changed(sources, report)):
-            ready = [r for work in batch if (r := self._prepare(work, report))]
+            ready = [
+                prepared
+                for work in batch
+                if (prepared := self._guard(work, report, self._preparing(work, report)))
+            ]
             self._store(ready, report)
 
-    def _changed(self, sources: Iterable[SourceFile], report: Report) -> Iterator[_Work]:
-        """Yield the files whose content, labels or pipeline differ from the ledger."""
+    def _preparing(self, work: Work, report: Report) -> Callable[[], Ready]:
+        return lambda: self._preparer.prepare(work, report)
+
+    def _changed(self, sources: Iterable[SourceFile], report: Report) -> Iterator[Work]:
+        """Yield the files whose content, labels or pipeline differ from the ledger's."""
         for source in sources:
             with report.stage("fingerprint"):
-                work = self._guard(source, report, lambda s=source: self._fingerprint(s))
+                work = self._guard(source, report, self._fingerprinting(source))
             if work is not None and not self._settled(work, report):
                 yield work
 
-    def _fingerprint(self, source: SourceFile) -> _Work:
-        size = source.path.stat().st_size
-        if size > self._largest_file:
-            raise QuarantinedError("too_large", f"the file has {size} bytes")
-        data = source.path.read_bytes()
-        target, given = self._target, source.labels
-        labels = Labels(
-            tenant=target.principal.tenant,
-            collection=target.collection,
-            sensitivity=given.sensitivity,
-            department=given.department,
-            restrictions=given.restrictions,
-        )
-        validate_labels(labels)
-        key = self._key(source.name)
-        sha256 = hashlib.sha256(data).hexdigest()
-        subjects = frozenset(
-            self._privacy.subject_ref(labels.tenant, subject) for subject in given.subjects
-        )
-        document = str(uuid.uuid5(_NAMESPACE, f"{labels.tenant}/{labels.collection}/{key}"))
-        version = "\0".join((sha256, self.pipeline, access_class(labels), *sorted(subjects)))
-        generation = hashlib.sha256(version.encode()).hexdigest()[:16]
-        return _Work(source, data, key, sha256, labels, subjects, document, generation)
+    def _fingerprinting(self, source: SourceFile) -> Callable[[], Work]:
+        return lambda: self._preparer.fingerprint(source)
 
-    def _key(self, name: str) -> str:
-        """Return the name under which the ledger knows a source: raw paths may hold names."""
-        where = f"{self._target.principal.tenant}/{self._target.collection}/{name}"
-        return hmac.new(self._name_key, where.encode(), hashlib.sha256).hexdigest()
-
-    def _settled(self, work: _Work, report: Report) -> bool:
+    def _settled(self, work: Work, report: Report) -> bool:
         entry = self._ledger.lookup(work.labels.tenant, work.labels.collection, work.key)
         if entry is None or entry.generation != work.generation:
             return False
         if entry.state is State.INDEXED:
-            self._tell(work, report, FileState.UNCHANGED, entry.display_name)
-        elif entry.state is State.QUARANTINED:
+            self._tell(report, work.source, FileState.UNCHANGED)
+            return True
+        if entry.state is State.QUARANTINED:
             # The same bytes through the same pipeline end the same way.
-            self._tell(work, report, FileState.QUARANTINED, entry.display_name, entry.reason)
-        else:
-            return False
-        return True
+            self._tell(report, work.source, FileState.QUARANTINED, reason=entry.reason or "")
+            return True
+        return False
 
-    def _prepare(self, work: _Work, report: Report) -> _Ready | None:
-        return self._guard(work, report, lambda: self._steps(work, report))
+    def _store(self, ready: Sequence[Ready], report: Report) -> None:
+        """Embed many documents at once, then write each on its own."""
+        texts = [self._privacy.embed_view(p.chunk.text) for one in ready for p in one.passages]
+        with report.stage("embed"):
+            vectors = iter(self._embedder.embed(texts))
+        for one in ready:
+            entries = [
+                Entry(passage, next(vectors), self._weigher.weigh_document(passage.chunk.text))
+                for passage in one.passages
+            ]
+            self._guard(one.work, report, self._writing(one, entries, report))
 
-    def _steps(self, work: _Work, report: Report) -> _Ready:
-        """Parse, find, decide, transform and chunk one file: steps 2 to 4 of its way in."""
-        with report.stage("parse"):
-            parsed = self._parser.parse(work.data, work.source.path.name)
-        report.characters += len(parsed.text)
-        with report.stage("detect"):
-            body_spans, title_spans = self._privacy.inspect([parsed.text, _spoken(work.source)])
-        subject = self._vault_subjects(work)
-        with report.stage("transform"):
-            body = self._privacy.transform(parsed.text, body_spans, work.labels, subject)
-            title = self._privacy.transform(
-                _spoken(work.source),
-                _named_in(title_spans, body_spans, parsed.text, _spoken(work.source)),
-                work.labels,
-                subject,
-            )
-        report.personal_data.update(body.counts)
-        if reason := body.quarantine or title.quarantine:
-            raise QuarantinedError(reason, "policy keeps documents that hold this out of the index")
-        labels = self._labelled(work.labels, body_spans)
-        decision = self._policies.decide(
-            self._target.principal, "ingest", self._target.purpose, labels, related=False
+    def _writing(
+        self, ready: Ready, entries: Sequence[Entry], report: Report
+    ) -> Callable[[], None]:
+        return lambda: self._write(ready, entries, report)
+
+    def _write(self, ready: Ready, entries: Sequence[Entry], report: Report) -> None:
+        """Make one document's chunks findable. Every step may be repeated after a crash.
+
+        1. Ledger: pending. 2. Catalog: the access class is known before a chunk carries it.
+        3. Audit: durable before anything can be found. 4. Vault. 5. Index: new chunks, then the
+        old generation goes. 6. Catalog, audit and ledger: done.
+        """
+        work, tenant = ready.work, ready.work.labels.tenant
+        kind = access_class(ready.labels)
+        details: dict[str, Json] = {
+            "document": work.document,
+            "generation": work.generation,
+            "chunks": len(entries),
+            "found": dict(ready.body.counts),
+            "access_class": kind,
+        }
+        with report.stage("ledger"):
+            claim = self._ledger.begin(**self._place(work), display_name=ready.title.text)  # 1
+            self._catalog.register(ready.labels, kind)  # 2
+        with report.stage("audit"):
+            self._record(Action.INGEST_STARTED, Outcome.SUCCESS, details)  # 3
+        with report.stage("vault"):
+            own = {self._privacy.subject_ref(tenant, f"document:{work.document}")}
+            self._privacy.commit(tenant, work.subjects or own, ready.body, ready.title)  # 4
+        with report.stage("index"):
+            self._index.upsert(entries)  # 5
+            self._index.retire(work.document, work.generation)
+        with report.stage("ledger"):
+            self._catalog.put_document(_entry(ready, kind, len(entries)))  # 6
+        with report.stage("audit"):
+            self._record(Action.INGESTED, Outcome.SUCCESS, details)
+        with report.stage("ledger"):
+            self._ledger.commit_indexed(claim, chunks=len(entries))
+        self._tell(
+            report,
+            work.source,
+            FileState.INDEXED,
+            document=work.document,
+            chunks=len(entries),
         )
-        if not decision.allowed:
-            why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
-            raise QuarantinedError("denied", f"policy denies ingest: {why}")
-        with report.stage("chunk"):
-            passages = tuple(self._passages(work, parsed, body, title, labels))
-        if not passages:
-            raise QuarantinedError("empty", "the document holds no text")
-        return _Ready(work, parsed, body, title, labels, passages)
+
+    def _place(self, work: Work) -> dict[str, str]:
+        return {
+            "tenant": work.labels.tenant,
+            "collection": work.labels.collection,
+            "source_key": work.key,
+            "sha256": work.sha256,
+            "document": work.document,
+            "generation": work.generation,
+            "run": self._run,
+        }
+
+    def _guard(
+        self, subject: Work | SourceFile, report: Report, act: Callable[[], _T]
+    ) -> _T | None:
+        """Run one file's steps; put it aside when it cannot go in, and go on with the job.
+
+        Raises ``UnavailableError`` when a part is away that every file needs.
+        """
+        try:
+            return act()
+        except QuarantinedError as error:
+            self._put_aside(subject, report, FileState.QUARANTINED, error.reason, str(error))
+        except DetectorError as error:
+            self._put_aside(subject, report, FileState.FAILED, error.code, str(error))
+        except UnavailableError:
+            raise
+        except PlatformError as error:
+            self._put_aside(subject, report, FileState.FAILED, error.code, str(error))
+        except OSError as error:
+            detail = error.strerror or "cannot be read"
+            self._put_aside(subject, report, FileState.FAILED, "unreadable", detail)
+        except Exception as error:
+            # A bug of ours takes one document. Its message may hold text: only its kind is kept.
+            kind = type(error).__name__
+            self._put_aside(subject, report, FileState.FAILED, "internal", f"{kind} in ingest")
+        return None
+
+    def _put_aside(
+        self,
+        subject: Work | SourceFile,
+        report: Report,
+        state: FileState,
+        reason: str,
+        detail: str,
+    ) -> None:
+        """Record why a file did not go in, take its older chunks out of reach, and count it."""
+        details: dict[str, Json] = {"reason": reason, "state": str(state)}
+        if isinstance(subject, Work):
+            details["document"] = subject.document
+            self._record(Action.QUARANTINED, Outcome.DENIED, details)
+            # The older text must not be read on while the newer one is held back.
+            self._index.remove(subject.document)
+            self._catalog.delete_document(subject.document)
+            if state is FileState.QUARANTINED:
+                name = f"withheld ({subject.sha256[:12]})"
+                claim = self._ledger.begin(**self._place(subject), display_name=name)
+                self._ledger.commit_quarantined(claim, reason=reason)
+            source = subject.source
+        else:
+            self._record(Action.QUARANTINED, Outcome.DENIED, details)
+            source = subject
+        self._tell(report, source, state, reason=reason, detail=detail)
+
+    def _record(self, action: Action, outcome: Outcome, details: dict[str, Json]) -> None:
+        principal = self._target.principal
+        self._audit.append(
+            AuditEvent(
+                action=action,
+                outcome=outcome,
+                tenant=principal.tenant,
+                actor=principal.id,
+                request_id=self._run,
+                purpose=str(self._target.purpose),
+                details=details,
+            )
+        )
+
+    def _tell(
+        self,
+        report: Report,
+        source: SourceFile,
+        state: FileState,
+        *,
+        document: str = "",
+        chunks: int = 0,
+        reason: str = "",
+        detail: str = "",
+    ) -> None:
+        result = FileResult(source.name, state, chunks, reason, document, detail)
+        report.add(result)
+        self._on_result(result)
+
+
+def _entry(ready: Ready, access: str, chunks: int) -> DocumentEntry:
+    work = ready.work
+    return DocumentEntry(
+        document=work.document,
+        tenant=work.labels.tenant,
+        collection=work.labels.collection,
+        title=ready.title.text,
+        media_type=ready.media_type,
+        access_class=access,
+        subjects=work.subjects,
+        generation=work.generation,
+        chunks=chunks,
+        indexed_at=datetime.now(UTC),
+    )
+
+
+def _batches(works: Iterable[Work]) -> Iterator[list[Work]]:
+    """Group files so that the models work on many texts at once, within bounded memory."""
+    batch: list[Work] = []
+    for work in works:
+        batch.append(work)
+        if len(batch) == _BATCH_FILES or sum(len(w.data) for w in batch) >= _BATCH_BYTES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

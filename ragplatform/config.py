@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     )
     qdrant_url: str = Field("", description="URL of the Qdrant server, for index_backend=qdrant.")
     qdrant_api_key_file: Path | None = Field(None, description="File holding Qdrant's API key.")
+    qdrant_timeout_s: int = Field(10, ge=1, description="Longest wait for Qdrant, seconds.")
     qdrant_collection: str = Field("passages", description="Collection that holds the passages.")
 
     database_url: str = Field(

@@ -10,8 +10,6 @@ from typing import Final
 
 import anyio.to_thread
 import httpx2
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ragplatform import egress
 from ragplatform.adapters import api_keys
@@ -20,8 +18,8 @@ from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.encoder import SentenceEncoder
 from ragplatform.adapters.gguf_conversion import convert_gguf
 from ragplatform.adapters.presidio import PresidioDetector
-from ragplatform.adapters.qdrant import QdrantIndex
-from ragplatform.adapters.shared_edge import SharedEdgeIndex
+from ragplatform.adapters.qdrant import QdrantIndex, connect
+from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.adapters.vllm import VllmGenerator
 from ragplatform.answer.ask import Answerer, AnswerLimits
 from ragplatform.answer.retrieve import Retriever
@@ -39,6 +37,7 @@ from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Authenticator, Embedder, Generator, Index, TermWeigher
 from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
 
@@ -46,10 +45,9 @@ from ragplatform.privacy.vault import Vault
 _MOST_ORIGINS: Final = 16
 
 
-def derive(master: bytes, use: str, tenant: str = "") -> bytes:
-    """Return a 32-byte key for one use and tenant. Source: RFC 5869, HKDF with SHA-256."""
-    info = f"ragplatform/{use}/v1/{tenant}".encode()
-    return HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(master)
+def derive(settings: Settings, use: str, tenant: str = "") -> bytes:
+    """Return the deployment's 32-byte key for one use and tenant."""
+    return Keys(settings.master_key()).derive(use, tenant)
 
 
 def allowed(settings: Settings) -> egress.Allowed:
@@ -83,15 +81,14 @@ def open_audit(settings: Settings, kind: str) -> AuditLog:
 
     Raises ``AuditError`` when none can be opened, ``TamperedError`` when one was altered.
     """
-    master = settings.master_key()
     for number in range(1, _MOST_ORIGINS + 1):
         origin = kind if number == 1 else f"{kind}-{number}"
         try:
             return AuditLog.open(
                 settings.audit_dir / origin,
                 origin=origin,
-                signing_key=derive(master, "audit-sign", origin),
-                sealing_key=derive(master, "audit-seal"),
+                signing_key=derive(settings, "audit-sign", origin),
+                sealing_key=derive(settings, "audit-seal"),
             )
         except AuditError:
             if number == _MOST_ORIGINS:
@@ -128,14 +125,14 @@ def open_privacy(settings: Settings, vault: Vault) -> Privacy:
 def open_index(settings: Settings, dim: int) -> Index:
     """Open the index that the settings name."""
     if settings.index_backend is IndexBackend.EDGE:
-        return SharedEdgeIndex(settings.data_dir / "index", dim=dim)
+        return SharedEdgeIndex(folder=settings.data_dir / "index", dim=dim)
     key = settings.qdrant_api_key_file
-    return QdrantIndex.connect(
-        settings.qdrant_url,
+    client = connect(
+        url=settings.qdrant_url,
         api_key=read_secret(key) if key else None,
-        collection=settings.qdrant_collection,
-        dim=dim,
+        timeout_s=settings.qdrant_timeout_s,
     )
+    return QdrantIndex(client=client, collection=settings.qdrant_collection, dim=dim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +148,13 @@ class Store:
     weigher: TermWeigher
     index: Index
     audit: AuditLog
+
+    @property
+    def index_note(self) -> str:
+        """What people should know of the index: that another process holds it, or nothing."""
+        if isinstance(self.index, SharedEdgeIndex) and self.index.role is Role.GUEST:
+            return f"the index is held by process {self.index.owner_pid()}: writing through it; "
+        return ""
 
     def record(
         self,
@@ -191,7 +195,7 @@ def open_store(settings: Settings, kind: str) -> Store:
         undo.callback(catalog.close)
         vault = open_vault(settings)
         undo.callback(vault.close)
-        embedder = SentenceEncoder(model_store(settings).resolve(settings.embedding_model))
+        embedder = SentenceEncoder(folder=model_store(settings).resolve(settings.embedding_model))
         store = Store(
             settings=settings,
             policies=policies,
@@ -364,7 +368,7 @@ def assemble(
             max_tokens=store.settings.max_answer_tokens,
             prompt_characters=store.settings.prompt_characters,
         ),
-        salt_key=derive(store.settings.master_key(), "cache-salt"),
+        salt_key=derive(store.settings, "cache-salt"),
     )
     return Platform(store, generator, authenticator, retriever, answerer, http)
 

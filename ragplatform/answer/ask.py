@@ -156,7 +156,7 @@ class Answerer:
         chosen = await anyio.to_thread.run_sync(self._choose, retrieved)
         if not chosen:
             return
-        texts = [_citable(quote.candidate.text) for quote in chosen]
+        texts = [self._citable(retrieved, quote.candidate) for quote in chosen]
         joined = await self._join(retrieved, texts, draft)
         for piece in quotes.pieces(joined):
             if isinstance(piece, str):
@@ -165,23 +165,31 @@ class Answerer:
             candidate = chosen[piece - 1].candidate
             passage = retrieved.passages[candidate.passage]
             citation = self._cite(retrieved, passage, candidate.sentence, candidate.sentence)
-            yield _Sentence(f"{texts[piece - 1]} [{passage.number}]", (citation,))
+            yield _Sentence(f"{texts[piece - 1].text} [{passage.number}]", (citation,))
 
     def _choose(self, retrieved: Retrieved) -> list[quotes.Quote]:
         candidates = [
             quotes.Candidate(at, n, text)
             for at, passage in enumerate(retrieved.passages)
-            for n, text in enumerate(passage.sentences)
+            for n, text in enumerate(passage.texts)
         ]
         question = retrieved.question.text
         return quotes.choose(question, retrieved.vector, candidates, self._embedder)
 
-    async def _join(self, retrieved: Retrieved, texts: Sequence[str], draft: _Draft) -> str:
+    def _citable(self, retrieved: Retrieved, candidate: quotes.Candidate) -> Cleared:
+        """Return the quote with the document's own bracketed numbers in parentheses.
+
+        A paper's reference mark like [12] would read as a citation of ours that points nowhere.
+        """
+        sentence = retrieved.passages[candidate.passage].sentences[candidate.sentence]
+        return self._privacy.excerpt(re.sub(r"\[(\d{1,3})\]", r"(\1)", sentence.text), sentence)
+
+    async def _join(self, retrieved: Retrieved, texts: Sequence[Cleared], draft: _Draft) -> str:
         plain = quotes.join_plainly(len(texts))
         if len(texts) == 1:
             return plain
         parts = [
-            self._privacy.compose(prompt.QUOTE, number=str(n), text=text)
+            self._privacy.compose(prompt.QUOTE, number=n, text=text)
             for n, text in enumerate(texts, 1)
         ]
         pattern = quotes.joining_pattern(len(texts))
@@ -204,7 +212,10 @@ class Answerer:
         fence = self._salt(retrieved)[:8]
         parts = [
             self._privacy.compose(
-                prompt.PASSAGE, fence=fence, number=str(p.number), text="\n".join(p.sentences)
+                prompt.PASSAGE,
+                fence=fence,
+                number=p.number,
+                text=self._privacy.join(p.sentences, "\n"),
             )
             for p in passages
         ]
@@ -225,7 +236,7 @@ class Answerer:
         """Return the best passages that fit the prompt's budget, best first."""
         fitting, left = [], self._limits.prompt_characters
         for passage in passages:
-            left -= sum(len(sentence) + 1 for sentence in passage.sentences)
+            left -= sum(len(text) + 1 for text in passage.texts)
             if left < 0:
                 break
             fitting.append(passage)
@@ -241,7 +252,7 @@ class Answerer:
         wanted = set(support.cited(text))
         # The passage that the model names is tried first; a wrong number is mended, not trusted.
         for group in ([p for p in passages if p.number in wanted], passages):
-            at, verdict = support.best(claim, [p.sentences for p in group])
+            at, verdict = support.best(claim, [p.texts for p in group])
             if verdict.supported:
                 break
         failed = "link" if _LINK.search(claim) else verdict.failed
@@ -277,7 +288,7 @@ class Answerer:
     def _cite(
         self, retrieved: Retrieved, passage: ClearedPassage, first: int, last: int
     ) -> Citation:
-        quote = " ".join(passage.sentences[first : last + 1])
+        quote = " ".join(passage.texts[first : last + 1])
         chunk = passage.passage.chunk
         return Citation(
             number=passage.number,
@@ -340,11 +351,3 @@ class Answerer:
                 details,
                 {"answer": "".join(draft.parts)},
             )
-
-
-def _citable(text: str) -> str:
-    """Return the quote with the document's own bracketed numbers in parentheses.
-
-    A paper's reference mark like [12] would read as a citation of ours that points nowhere.
-    """
-    return re.sub(r"\[(\d{1,3})\]", r"(\1)", text)

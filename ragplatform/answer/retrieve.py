@@ -54,7 +54,12 @@ class ClearedPassage:
     number: int
     passage: Passage
     ranges: tuple[tuple[int, int], ...]
-    sentences: tuple[str, ...] = field(repr=False)
+    sentences: tuple[Cleared, ...] = field(repr=False)
+
+    @property
+    def texts(self) -> list[str]:
+        """The cleared text of each sentence."""
+        return [sentence.text for sentence in self.sentences]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +212,7 @@ class Retriever:
         guarded += self._privacy.token_ranges(chunk.text)
         ranges = sentences.split(chunk.text, guarded)
         cleared = tuple(
-            self._privacy.clear_passage(_part(passage, start, end), scope).text
-            for start, end in ranges
+            self._privacy.clear_passage(_part(passage, start, end), scope) for start, end in ranges
         )
         offsets = tuple((chunk.start + start, chunk.start + end) for start, end in ranges)
         return ClearedPassage(number, passage, offsets, cleared)

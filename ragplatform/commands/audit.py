@@ -176,7 +176,7 @@ def unseal_record(
                     details={"origin": origin, "index": index, "reason": reason[:200]},
                 )
             )
-        parts = unseal(records[0], wiring.derive(settings.master_key(), "audit-seal"))
+        parts = unseal(records[0], wiring.derive(settings, "audit-seal"))
     if as_json:
         console.print_json(dict(parts))
         return

@@ -1,0 +1,118 @@
+"""Erasure: one document, or all that is held about one person."""
+
+from dataclasses import dataclass
+
+from ingest.ledger import Ledger
+from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.log import AuditLog
+from ragplatform.catalog import DocumentEntry, SqlCatalog
+from ragplatform.errors import DeniedError, InvalidRequestError
+from ragplatform.model import Json, Labels, Principal, Purpose
+from ragplatform.policy.engine import Policies
+from ragplatform.ports import Index
+from ragplatform.privacy.gate import Privacy
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What went, or with a dry run would go. ``values`` were kept in the vault."""
+
+    documents: int
+    chunks: int
+    values: int
+
+    def summary(self) -> dict[str, Json]:
+        """Return the counts."""
+        return {"documents": self.documents, "chunks": self.chunks, "values": self.values}
+
+
+class Eraser:
+    """Erases for one principal, on record, document by document; may be repeated after a crash."""
+
+    def __init__(
+        self,
+        *,
+        principal: Principal,
+        purpose: Purpose,
+        policies: Policies,
+        privacy: Privacy,
+        index: Index,
+        catalog: SqlCatalog,
+        ledger: Ledger,
+        audit: AuditLog,
+    ) -> None:
+        self._principal = principal
+        self._purpose = purpose
+        self._policies = policies
+        self._privacy = privacy
+        self._index = index
+        self._catalog = catalog
+        self._ledger = ledger
+        self._audit = audit
+
+    def document(self, identity: str, *, dry_run: bool) -> Erased:
+        """Erase one document. Raises ``InvalidRequestError`` when there is none of that id."""
+        entry = self._catalog.document(identity)
+        if entry is None or entry.tenant != self._principal.tenant:
+            raise InvalidRequestError("no document of this tenant has that id")
+        return self._erase([entry], None, dry_run=dry_run)
+
+    def subject(self, raw_id: str, *, dry_run: bool) -> Erased:
+        """Erase every document about the person and every value kept of them.
+
+        A document about several people goes whole: leaving it would leave the person in it.
+        """
+        tenant = self._principal.tenant
+        ref = self._privacy.subject_ref(tenant, raw_id)
+        entries = [entry for entry in self._catalog.documents(tenant) if ref in entry.subjects]
+        return self._erase(entries, ref, dry_run=dry_run)
+
+    def _erase(self, entries: list[DocumentEntry], subject: str | None, *, dry_run: bool) -> Erased:
+        classes = self._catalog.classes(self._principal.tenant)
+        for entry in entries:
+            self._require_permission(classes[entry.access_class])
+        if dry_run:
+            return Erased(len(entries), sum(entry.chunks for entry in entries), 0)
+        chunks = values = 0
+        for entry in entries:
+            self._record({"document": entry.document, "subject": subject or ""})
+            chunks += self._index.remove(entry.document)
+            own = f"document:{entry.document}"
+            ref = self._privacy.subject_ref(entry.tenant, own)
+            values += self._privacy.forget(entry.tenant, ref)
+            self._catalog.delete_document(entry.document)
+            self._ledger.forget(entry.document)
+        if subject is not None:
+            self._record({"subject": subject, "documents": len(entries)})
+            values += self._privacy.forget(self._principal.tenant, subject)
+        return Erased(len(entries), chunks, values)
+
+    def _require_permission(self, labels: Labels) -> None:
+        decision = self._policies.decide(
+            self._principal, "forget", self._purpose, labels, related=False
+        )
+        if not decision.allowed:
+            why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
+            raise DeniedError(f"policy denies erasure: {why}; nothing was erased")
+
+    def _record(self, details: dict[str, Json]) -> None:
+        self._audit.append(
+            AuditEvent(
+                action=Action.ERASED,
+                outcome=Outcome.SUCCESS,
+                tenant=self._principal.tenant,
+                actor=self._principal.id,
+                request_id="",
+                purpose=str(self._purpose),
+                details=details,
+            )
+        )
+
+
+def forget(eraser: Eraser, *, document: str | None, subject: str | None, dry_run: bool) -> Erased:
+    """Erase by exactly one of the two. Raises ``InvalidRequestError`` for none or both."""
+    if (document is None) == (subject is None):
+        raise InvalidRequestError("give either --document or --subject")
+    if document is not None:
+        return eraser.document(document, dry_run=dry_run)
+    return eraser.subject(subject or "", dry_run=dry_run)

@@ -1,0 +1,262 @@
+"""From one file's bytes to passages that may be embedded: parse, find, decide, transform, chunk."""
+
+import hashlib
+import hmac
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
+
+from ingest.chunk import Piece, chunk
+from ingest.parse.document import Heading, ParsedDocument
+from ingest.report import Report
+from ingest.sources import SourceFile
+from ragplatform.errors import QuarantinedError
+from ragplatform.model import Chunk, Labels, Passage, Principal, Purpose, Span
+from ragplatform.policy.classes import access_class, validate_labels
+from ragplatform.policy.engine import Policies
+from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.transform import Transformed
+
+_NAMESPACE: Final = uuid.UUID("6f0c7f1e-1a52-4f0e-8a0b-6a1f3b0a2c11")
+_WORD: Final = re.compile(r"\w{3,}")
+
+# Policies let no relation open a document about several people; see policies/base.cedar.
+MIXED_SUBJECTS: Final = "mixed-subjects"
+
+
+class Parser(Protocol):
+    """Turns bytes into text, somewhere they can do no harm."""
+
+    @property
+    def version(self) -> str:
+        """A word that changes whenever the same bytes could give another text."""
+
+    def parse(self, data: bytes, name: str) -> ParsedDocument:
+        """Return the document. Raises ``QuarantinedError`` with a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where documents go, and for whom the job acts."""
+
+    principal: Principal
+    purpose: Purpose
+    collection: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One file that must go through. ``key`` is the keyed digest of its name."""
+
+    source: SourceFile
+    data: bytes = field(repr=False)
+    key: str
+    sha256: str
+    labels: Labels
+    subjects: frozenset[str]
+    document: str
+    generation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """One file's passages, transformed and chunked; what is left is to embed and to write."""
+
+    work: Work
+    media_type: str
+    body: Transformed
+    title: Transformed
+    labels: Labels
+    passages: tuple[Passage, ...]
+
+
+class Preparer:
+    """Takes files through the gates that need nothing but the file."""
+
+    def __init__(
+        self,
+        *,
+        target: Target,
+        parser: Parser,
+        privacy: Privacy,
+        policies: Policies,
+        pipeline: str,
+        name_key: bytes,
+        largest_file: int,
+    ) -> None:
+        self._target = target
+        self._parser = parser
+        self._privacy = privacy
+        self._policies = policies
+        self._pipeline = pipeline
+        self._name_key = name_key
+        self._largest_file = largest_file
+
+    def fingerprint(self, source: SourceFile) -> Work:
+        """Read the file and name what it would become.
+
+        Raises ``QuarantinedError`` for a file that is too large, ``InvalidRequestError`` for
+        labels that cannot be stored, ``OSError`` when it cannot be read.
+        """
+        size = source.path.stat().st_size
+        if size > self._largest_file:
+            raise QuarantinedError("too_large", f"the file has {size:,} bytes")
+        data = source.path.read_bytes()
+        labels = self._given_labels(source)
+        validate_labels(labels)
+        where = f"{labels.tenant}/{labels.collection}"
+        key = hmac.new(self._name_key, f"{where}/{source.name}".encode(), hashlib.sha256)
+        subjects = frozenset(
+            self._privacy.subject_ref(labels.tenant, raw) for raw in source.labels.subjects
+        )
+        sha256 = hashlib.sha256(data).hexdigest()
+        version = "\0".join((sha256, self._pipeline, access_class(labels), *sorted(subjects)))
+        return Work(
+            source=source,
+            data=data,
+            key=key.hexdigest(),
+            sha256=sha256,
+            labels=labels,
+            subjects=subjects,
+            document=str(uuid.uuid5(_NAMESPACE, f"{where}/{key.hexdigest()}")),
+            generation=hashlib.sha256(version.encode()).hexdigest()[:16],
+        )
+
+    def _given_labels(self, source: SourceFile) -> Labels:
+        given = source.labels
+        mixed = {MIXED_SUBJECTS} if len(given.subjects) > 1 else set()
+        return Labels(
+            tenant=self._target.principal.tenant,
+            collection=self._target.collection,
+            sensitivity=given.sensitivity,
+            department=given.department,
+            restrictions=given.restrictions | mixed,
+        )
+
+    def prepare(self, work: Work, report: Report) -> Ready:
+        """Parse, find personal data, decide, transform and chunk.
+
+        Raises ``QuarantinedError`` with the reason why the file must stay out, ``DetectorError``
+        when it could not be searched.
+        """
+        with report.stage("parse"):
+            parsed = self._parser.parse(work.data, work.source.path.name)
+        report.characters += len(parsed.text)
+        spoken = _spoken(work.source)
+        with report.stage("detect"):
+            spans, in_title = self._privacy.inspect([parsed.text, spoken])
+        with report.stage("transform"):
+            body = self._privacy.transform(parsed.text, spans, work.labels)
+            names = _names_in(spoken, in_title, parsed.text, spans)
+            title = self._privacy.transform(spoken, names, work.labels)
+        report.personal_data.update(body.counts)
+        if reason := body.quarantine or title.quarantine:
+            raise QuarantinedError(reason, "policy keeps documents that hold this out")
+        labels = replace(work.labels, categories=frozenset(span.category for span in spans))
+        self._require_permission(labels)
+        with report.stage("chunk"):
+            passages = tuple(self._passages(work, parsed, body, title.text, labels))
+        if not passages:
+            raise QuarantinedError("empty", "the document holds no text")
+        return Ready(work, parsed.media_type, body, title, labels, passages)
+
+    def _require_permission(self, labels: Labels) -> None:
+        target = self._target
+        decision = self._policies.decide(
+            target.principal, "ingest", target.purpose, labels, related=False
+        )
+        if not decision.allowed:
+            why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
+            raise QuarantinedError("denied", f"policy denies ingest: {why}")
+
+    def _passages(
+        self, work: Work, parsed: ParsedDocument, body: Transformed, title: str, labels: Labels
+    ) -> Iterator[Passage]:
+        guarded = sorted(
+            [
+                *((span.start, span.end) for span in body.kept),
+                *self._privacy.token_ranges(body.text),
+            ]
+        )
+        pieces = chunk(body.text, forbidden=guarded, headings=_headings(parsed, body))
+        pages = [(body.position(page.offset), page.number) for page in parsed.pages]
+        for ordinal, piece in enumerate(pieces):
+            name = f"{work.document}/{work.generation}/{ordinal}"
+            yield Passage(
+                chunk=_chunk(str(uuid.uuid5(_NAMESPACE, name)), ordinal, piece, body, pages),
+                document=work.document,
+                title=title,
+                labels=labels,
+                access_class=access_class(labels),
+                subjects=work.subjects,
+                generation=work.generation,
+                media_type=parsed.media_type,
+            )
+
+
+def _headings(parsed: ParsedDocument, body: Transformed) -> list[Heading]:
+    """Return the headings as they stand in the transformed text: a name in one is replaced."""
+    moved = []
+    for heading in parsed.headings:
+        start = body.position(heading.offset)
+        end = body.position(heading.offset + len(heading.title))
+        # An offset inside a replaced value falls back to the value's start: take the whole line.
+        line_end = body.text.find("\n", start)
+        title = body.text[start : max(end, line_end if line_end >= 0 else len(body.text))]
+        if title.strip():
+            moved.append(Heading(start, heading.level, title))
+    return moved
+
+
+def _chunk(
+    identity: str, ordinal: int, piece: Piece, body: Transformed, pages: Sequence[tuple[int, int]]
+) -> Chunk:
+    inside = [s for s in body.kept if piece.start <= s.start and s.end <= piece.end]
+    return Chunk(
+        id=identity,
+        ordinal=ordinal,
+        text=body.text[piece.start : piece.end],
+        start=piece.start,
+        end=piece.end,
+        page=_page_at(pages, piece.start),
+        page_end=_page_at(pages, piece.end - 1),
+        heading=piece.heading,
+        spans=tuple(
+            replace(s, start=s.start - piece.start, end=s.end - piece.start) for s in inside
+        ),
+    )
+
+
+def _page_at(pages: Sequence[tuple[int, int]], offset: int) -> int | None:
+    number = None
+    for start, page in pages:
+        if number is None or start <= offset:
+            number = page
+    return number
+
+
+def _spoken(source: SourceFile) -> str:
+    """Return the file's name as words, so that names in it can be found."""
+    return re.sub(r"[_\-]+", " ", source.path.name)
+
+
+def _names_in(title: str, found: Sequence[Span], text: str, in_text: Sequence[Span]) -> list[Span]:
+    """Return the personal data of a title, helped by the names that stand in the text.
+
+    A tagger of prose misses names in file names: ``discharge Whitfield Eleanor.pdf``.
+    """
+    known = {
+        word.casefold(): span
+        for span in in_text
+        if span.entity == "PERSON"
+        for word in _WORD.findall(text[span.start : span.end])
+    }
+    spans = list(found)
+    for word in _WORD.finditer(title):
+        span = known.get(word.group().casefold())
+        taken = any(s.start < word.end() and word.start() < s.end for s in spans)
+        if span is not None and not taken:
+            spans.append(replace(span, start=word.start(), end=word.end()))
+    return sorted(spans, key=lambda s: s.start)

@@ -1,0 +1,103 @@
+"""The composition root of ingest."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ingest.forget import Eraser
+from ingest.job import Job
+from ingest.ledger import Ledger
+from ingest.parse.sandbox import Sandbox
+from ingest.prepare import Target
+from ingest.report import FileResult
+from ragplatform import wiring
+from ragplatform.config import Settings
+from ragplatform.model import Principal, Purpose, Sensitivity
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """A job with what people should know of it: who holds the index, how parsing is confined."""
+
+    job: Job
+    note: str
+
+
+def target(tenant: str, collection: str, purpose: Purpose) -> Target:
+    """Return where a run from the command line writes, and as whom.
+
+    Who may run the command holds the deployment's keys already; policy still decides by role.
+    """
+    principal = Principal(
+        id=f"ingest-{tenant}",
+        tenant=tenant,
+        roles=frozenset({"ingest"}),
+        clearance=Sensitivity.RESTRICTED,
+    )
+    return Target(principal, purpose, collection)
+
+
+@contextmanager
+def job(
+    settings: Settings, run: str, where: Target, on_result: Callable[[FileResult], None]
+) -> Iterator[OpenJob]:
+    """Open everything that a run needs, and close it after."""
+    store = wiring.open_store(settings, "ingest")
+    try:
+        with Sandbox(timeout_s=settings.parse_timeout_s) as sandbox, ledger(settings) as book:
+            made = Job(
+                run=run,
+                target=where,
+                parser=sandbox,
+                privacy=store.privacy,
+                policies=store.policies,
+                embedder=store.embedder,
+                weigher=store.weigher,
+                index=store.index,
+                catalog=store.catalog,
+                ledger=book,
+                audit=store.audit,
+                name_key=wiring.derive(settings, "source-name", where.principal.tenant),
+                largest_file=settings.max_file_mb * 1024 * 1024,
+                on_result=on_result,
+            )
+            yield OpenJob(made, f"{store.index_note}parsing is confined by {sandbox.isolation}")
+    finally:
+        store.close()
+
+
+@contextmanager
+def ledger(settings: Settings) -> Iterator[Ledger]:
+    """Open the ledger alone."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    book = Ledger(settings.catalog_url)
+    try:
+        yield book
+    finally:
+        book.close()
+
+
+@contextmanager
+def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
+    """Open what erasure needs."""
+    principal = Principal(
+        id=f"erasure-{tenant}",
+        tenant=tenant,
+        roles=frozenset({"erasure"}),
+        clearance=Sensitivity.RESTRICTED,
+    )
+    store = wiring.open_store(settings, "ingest")
+    try:
+        with ledger(settings) as book:
+            yield Eraser(
+                principal=principal,
+                purpose=Purpose.COMPLIANCE,
+                policies=store.policies,
+                privacy=store.privacy,
+                index=store.index,
+                catalog=store.catalog,
+                ledger=book,
+                audit=store.audit,
+            )
+    finally:
+        store.close()
