@@ -57,6 +57,9 @@ def claim(directory: Path, signer: Signer, storage: Storage) -> None:
     Raises ``TamperedError`` when what the log was begun with is missing or damaged,
     ``ConfigurationError`` when it was begun with another key or origin.
     """
+    # A writer that was killed may have left names that are visible but not yet on the disk. What
+    # follows builds on them, so they must not be lost while it is kept.
+    storage.sync_folder(directory)
     path = directory / KEY
     mine = signer.verifier_key + "\n"
     try:
@@ -83,8 +86,6 @@ def recover(directory: Path, signer: Signer, storage: Storage) -> Standing:
 
     Raises ``TamperedError`` when it is not what was written.
     """
-    # A writer that was killed may have left names that are visible but not yet on the disk.
-    storage.sync_folder(directory)
     standing, tail = survey(directory, signer)
     if tail:
         # What is kept waits in a file that ends in ".new" until the log has recorded it.

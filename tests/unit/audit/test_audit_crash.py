@@ -139,7 +139,9 @@ def drama(root: Path, seed: int, deaf: frozenset[str] = frozenset()) -> JournalD
     return disk
 
 
-@pytest.mark.parametrize("seed", range(10))
+# In the drama of 178 a writer dies between giving the key its name and syncing that name, and in an
+# image of it the next one's checkpoint was kept and the key lost: once a bug here.
+@pytest.mark.parametrize("seed", [*range(10), 178])
 def test_a_power_cut_at_any_moment_loses_nothing_acknowledged(tmp_path: Path, seed: int) -> None:
     disk = drama(tmp_path, seed)
 
@@ -162,13 +164,13 @@ def test_torn_ends_do_occur_and_are_reported(tmp_path: Path) -> None:
 NEEDED = (
     "_commit syncs segment",
     "_segment syncs api",
+    "claim syncs api",
     "make_folders syncs live",
     "make_folders syncs logs",
     "put syncs api",
     "put syncs checkpoint",
     "put syncs key",
     "put syncs torn",
-    "recover syncs api",
     "recover syncs segment",
 )
 
