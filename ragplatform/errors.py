@@ -9,6 +9,7 @@
     │   └── TooLargeError
     ├── UnavailableError           a part is away; nothing was done
     │   ├── AuditError
+    │   │   └── AuditLockedError
     │   ├── IndexUnavailableError
     │   ├── IndexLockedError
     │   ├── GeneratorError
@@ -80,6 +81,12 @@ class AuditError(UnavailableError):
     """The audit record could not be made durable, so the action was not taken."""
 
     code = "audit_unavailable"
+
+
+class AuditLockedError(AuditError):
+    """Another process writes this audit log."""
+
+    code = "audit_locked"
 
 
 class IndexUnavailableError(UnavailableError):

@@ -26,10 +26,12 @@ from ragplatform.answer.retrieve import Retriever
 from ragplatform.audit import query
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.log import AuditLog
+from ragplatform.audit.note import Signer
 from ragplatform.audit.record import Record
+from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import IndexBackend, Settings, read_secret
-from ragplatform.errors import AuditError, DeniedError, PlatformError
+from ragplatform.errors import AuditError, AuditLockedError, DeniedError, PlatformError
 from ragplatform.model import Principal, Purpose
 from ragplatform.model_manifest import load_manifest
 from ragplatform.models import ModelStore
@@ -90,10 +92,24 @@ def open_audit(settings: Settings, kind: str) -> AuditLog:
                 signing_key=derive(settings, "audit-sign", origin),
                 sealing_key=derive(settings, "audit-seal"),
             )
-        except AuditError:
+        except AuditLockedError:
             if number == _MOST_ORIGINS:
                 raise
     raise AssertionError("unreachable")
+
+
+def verify_audit(
+    settings: Settings, folder: Path, held_checkpoint: str | None = None
+) -> VerifyReport:
+    """Verify one log of this deployment under the key derived from its master secret.
+
+    The key beside a log says nothing against somebody who replaced log and key together. A held
+    checkpoint is used for the log that it speaks of, which its first line names.
+    """
+    origin = query.origin_of(folder)
+    key = Signer(origin, derive(settings, "audit-sign", origin)).public_key
+    held = held_checkpoint if (held_checkpoint or "").split("\n", 1)[0] == origin else None
+    return verify(folder, public_key=key, held_checkpoint=held)
 
 
 def open_policies(settings: Settings) -> Policies:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final, Protocol
 
-from ragplatform.errors import AuditError
+from ragplatform.errors import AuditLockedError
 
 # The log is for the service and its auditors alone.
 _FILE_MODE: Final = 0o600
@@ -123,7 +123,7 @@ def put(storage: Storage, path: Path, data: bytes) -> None:
 class WriterLock:
     """The exclusive right of one process to write a log; it ends with the process at the latest.
 
-    Raises ``AuditError``, naming the holder's process, when another writer holds it.
+    Raises ``AuditLockedError``, naming the holder's process, when another writer holds it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -135,7 +135,7 @@ class WriterLock:
         except OSError as error:
             holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(self._fd)
-            raise AuditError(
+            raise AuditLockedError(
                 f"the audit log {path.parent} is being written by process {holder}: one writer "
                 "for each log; stop that process or give this one an origin of its own"
             ) from error

@@ -31,6 +31,13 @@ def _logs(folder: Path | None) -> list[Path]:
     return found
 
 
+def _verified(log: Path, checkpoint: str | None, *, own: bool) -> VerifyReport:
+    """Verify with this deployment's key; a log from elsewhere with the key beside it."""
+    if own:
+        return wiring.verify_audit(console.settings(), log, checkpoint)
+    return verify(log, public_key=None, held_checkpoint=checkpoint)
+
+
 def _plain(log: Path, report: VerifyReport) -> str:
     verdict = console.mark(report.ok)
     if report.ok:
@@ -53,8 +60,7 @@ def verify_logs(
         checkpoint = held.read_text(encoding="utf-8") if held else None
         try:
             reports = [
-                (log, verify(log, public_key=None, held_checkpoint=checkpoint))
-                for log in _logs(folder)
+                (log, _verified(log, checkpoint, own=folder is None)) for log in _logs(folder)
             ]
         except OSError as error:
             raise PlatformError(f"cannot be read: {error}") from error
@@ -147,7 +153,7 @@ def checkpoint(folder: Folder = None) -> None:
     """Print each log's newest signed checkpoint, to be kept outside this host."""
     with console.exits():
         for log in _logs(folder):
-            console.out.print((log / "checkpoint").read_text(encoding="utf-8"), markup=False)
+            console.out.print(query.newest_checkpoint(log), markup=False)
 
 
 @app.command("unseal")

@@ -9,7 +9,6 @@ import typer
 
 from ragplatform import egress, wiring
 from ragplatform.audit import query
-from ragplatform.audit.verify import verify
 from ragplatform.commands import console
 from ragplatform.config import Settings
 from ragplatform.errors import ConfigurationError, PlatformError, TamperedError
@@ -92,7 +91,7 @@ def _models(settings: Settings) -> str:
 
 def _audit(settings: Settings) -> str:
     logs = query.find_logs(settings.audit_dir) if settings.audit_dir.is_dir() else []
-    reports = [verify(log, public_key=None) for log in logs]
+    reports = [wiring.verify_audit(settings, log) for log in logs]
     for report in reports:
         if not report.ok:
             raise TamperedError(

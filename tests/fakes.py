@@ -1,0 +1,173 @@
+"""A whole platform on fakes where a real part is slow: detector, encoder, index, model.
+
+Policies, vault, catalog and audit log are the real ones. What is put in goes through the real gate.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import httpx2
+import numpy as np
+
+from ragplatform import wiring
+from ragplatform.adapters.bm25 import Bm25Weigher
+from ragplatform.audit.log import AuditLog
+from ragplatform.catalog import SqlCatalog
+from ragplatform.config import Settings
+from ragplatform.errors import UnauthenticatedError
+from ragplatform.model import Chunk, Labels, Passage, Principal, Sensitivity
+from ragplatform.policy.classes import access_class
+from ragplatform.policy.engine import Policies
+from ragplatform.ports import Detector, Entry, Generator, Index, Vectors
+from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.rules import PrivacyRules
+from ragplatform.privacy.vault import Vault
+from tests.fakes_generator import ScriptedGenerator
+from tests.fakes_index import MemoryIndex
+from tests.fakes_privacy import RegexDetector
+
+POLICIES = Path(__file__).parents[1] / "policies"
+DIM = 256
+
+
+class HashEmbedder:
+    """Embeds a text as its words, each hashed to one dimension. Equal words, near vectors."""
+
+    version = "hash-1"
+    dim = DIM
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        vectors = np.zeros((len(texts), DIM), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for word in re.findall(r"\w+", text.casefold()) or [""]:
+                slot = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4]) % DIM
+                vectors[row, slot] += 1.0
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return (vectors / np.where(norms == 0, 1, norms)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTokens:
+    """An authenticator that knows a few tokens."""
+
+    people: Mapping[str, Principal]
+
+    def authenticate(self, token: str) -> Principal:
+        if token not in self.people:
+            raise UnauthenticatedError("not known")
+        return self.people[token]
+
+
+@dataclass(slots=True)
+class Bench:
+    """A platform under test, and what tests want to look at."""
+
+    platform: wiring.Platform
+    privacy: Privacy
+    audit: AuditLog
+    index: Index
+    generator: Generator
+    people: dict[str, Principal]
+    settings: Settings
+    documents: list[str] = field(default_factory=list)
+
+    def put(
+        self, text: str, *, subjects: Sequence[str] = (), page: int = 1, **labels: object
+    ) -> str:
+        """Take one text in through the gate, as one chunk; return the chunk's id."""
+        defaults: dict[str, object] = {
+            "tenant": "mercy",
+            "collection": "clinical",
+            "sensitivity": Sensitivity.CONFIDENTIAL,
+            "department": "cardiology",
+        }
+        kind = Labels(**{**defaults, **labels})  # type: ignore[arg-type]
+        (spans,) = self.privacy.inspect([text])
+        kind = replace(kind, categories=frozenset(span.category for span in spans))
+        done = self.privacy.transform(text, spans, kind)
+        refs = frozenset(self.privacy.subject_ref(kind.tenant, raw) for raw in subjects)
+        self.privacy.commit(kind.tenant, refs or {"s_nobody"}, done)
+        number = len(self.documents)
+        chunk = f"00000000-0000-4000-8000-{number:012d}"
+        passage = Passage(
+            chunk=Chunk(chunk, 0, done.text, 0, len(done.text), page, page, (), done.kept),
+            document=f"doc-{number}",
+            title=f"document {number}.pdf",
+            labels=kind,
+            access_class=access_class(kind),
+            subjects=refs,
+            generation="g1",
+            media_type="application/pdf",
+        )
+        store = self.platform.store
+        store.catalog.register(kind, access_class(kind))
+        vector = store.embedder.embed([self.privacy.embed_view(done.text)])[0]
+        terms = store.weigher.weigh_document(done.text)
+        self.index.upsert([Entry(passage, [float(v) for v in vector], terms)])
+        self.documents.append(chunk)
+        return chunk
+
+
+def make_bench(
+    tmp_path: Path,
+    *,
+    generator: Generator | None = None,
+    detector: Detector | None = None,
+    index: Index | None = None,
+    **settings: object,
+) -> Bench:
+    """Build a platform in a folder of its own; the caller closes ``bench.platform.store``."""
+    chosen = Settings(
+        data_dir=tmp_path / "data", policies_dir=POLICIES, secrets_dir=tmp_path / "keys", **settings
+    )  # type: ignore[arg-type]
+    wiring.create_keys(chosen)
+    chosen.data_dir.mkdir(parents=True, exist_ok=True)
+    vault = Vault(chosen.effective_vault_url, master=chosen.master_key())
+    privacy = Privacy(
+        detector=detector or RegexDetector(),
+        rules=PrivacyRules.load(POLICIES / "privacy.toml"),
+        vault=vault,
+    )
+    store = wiring.Store(
+        settings=chosen,
+        policies=Policies.load(POLICIES),
+        privacy=privacy,
+        vault=vault,
+        catalog=SqlCatalog(chosen.catalog_url, access_class=access_class),
+        embedder=HashEmbedder(),
+        weigher=Bm25Weigher(),
+        index=index or MemoryIndex(dim=DIM),
+        audit=wiring.open_audit(chosen, "api"),
+    )
+    people = _people(vault)
+    platform = wiring.assemble(
+        store,
+        generator=generator or ScriptedGenerator(["<1>"]),
+        authenticator=KnownTokens(people),
+        http=httpx2.AsyncClient(trust_env=False),
+    )
+    return Bench(platform, privacy, store.audit, store.index, platform.generator, people, chosen)
+
+
+def _people(vault: Vault) -> dict[str, Principal]:
+    ward = frozenset({"cardiology"})
+    related = frozenset({vault.subject_ref("mercy", "mrn:1")})
+    level = Sensitivity.CONFIDENTIAL
+    return {
+        "doctor": Principal("dr", "mercy", frozenset({"physician"}), ward, level, related),
+        "stranger": Principal("dr2", "mercy", frozenset({"physician"}), ward, level),
+        "researcher": Principal("res", "mercy", frozenset({"researcher"}), frozenset(), level),
+        "reception": Principal("desk", "mercy", frozenset({"reception"})),
+        "compliance": Principal("audit", "mercy", frozenset({"compliance"})),
+        "banker": Principal(
+            "rm",
+            "harbor",
+            frozenset({"relationship-manager"}),
+            frozenset({"branch"}),
+            level,
+            frozenset({vault.subject_ref("harbor", "client:1")}),
+        ),
+    }

@@ -1,0 +1,387 @@
+"""The REST interface: who may see what, what it says, and what is recorded of it."""
+
+import json
+
+import pytest
+
+from ragplatform.audit.events import Action
+from ragplatform.audit.query import read
+from ragplatform.errors import GeneratorError, IndexUnavailableError
+from tests.fakes_generator import ScriptedGenerator
+from tests.fakes_privacy import FailingDetector
+
+STOPPED = "Apixaban was stopped for Maria Lopez because of a gastric bleed."
+REPLACED = "It was replaced by enoxaparin 40 mg once daily for Maria Lopez."
+QUESTION = "Why was apixaban stopped for Maria Lopez?"
+
+
+def as_(person):
+    return {"Authorization": f"Bearer {person}"}
+
+
+def body(question=QUESTION, purpose="TREAT", **more):
+    return {"question": question, "purpose": purpose, **more}
+
+
+def records(one, **conditions):
+    return read(one.settings.audit_dir / "api", **conditions)
+
+
+def actions(one, request_id):
+    return [str(record.action) for record in records(one, request_id=request_id)]
+
+
+def events(response):
+    pairs = []
+    for block in response.text.strip().split("\n\n"):
+        name, data = block.split("\n", 1)
+        pairs.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return pairs
+
+
+@pytest.fixture
+def ward(bench):
+    one = bench()
+    one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"], page=2)
+    one.put("Visiting hours end at eight in the evening.", department="administration",
+            sensitivity=0)  # fmt: skip
+    return one
+
+
+@pytest.mark.parametrize("headers", [{}, as_("nobody"), {"Authorization": "Basic eDp5"}])
+@pytest.mark.parametrize("path", ["/v1/whoami", "/v1/audit/events", "/v1/sources/x?purpose=TREAT"])
+def test_without_a_known_key_nothing_is_told_and_the_attempt_is_recorded(
+    ward, serve, headers, path
+):
+    response = serve(ward).get(path, headers=headers)
+
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"].startswith("Bearer")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert records(ward)[-1].action is Action.AUTHENTICATED_FAILED
+
+
+def test_a_person_without_a_right_is_refused_with_the_reason_and_on_record(ward, serve):
+    response = serve(ward).post("/v1/ask", json=body(purpose="HOPERAT"), headers=as_("reception"))
+
+    assert response.status_code == 403
+    assert "reception" in response.json()["detail"]
+    assert actions(ward, response.json()["request_id"]) == ["asked", "denied"]
+    assert ward.generator.asked == []
+
+
+def test_the_related_physician_reads_the_name_in_clear_with_page_and_offsets(ward, serve):
+    answer = serve(ward).post("/v1/ask", json=body(), headers=as_("doctor")).json()
+
+    assert "Maria Lopez" in answer["answer"]
+    assert answer["mode"] == "extractive"
+    citation = answer["citations"][0]
+    assert (citation["page"], citation["number"]) == (2, 1)
+    assert citation["quote"] == STOPPED
+    assert actions(ward, answer["request_id"]) == ["asked", "retrieved", "answered"]
+
+
+def test_a_physician_who_does_not_treat_the_patient_finds_nothing_of_it(ward, serve):
+    client = serve(ward)
+
+    found = client.post("/v1/search", json=body(), headers=as_("stranger"))
+
+    assert "pixaban" not in found.text
+    assert "Lopez" not in found.text
+
+
+def test_a_researcher_reads_the_facts_and_no_name(ward, serve):
+    response = serve(ward).post("/v1/ask", json=body(purpose="HRESCH"), headers=as_("researcher"))
+
+    assert "gastric bleed" in response.json()["answer"]
+    assert "Lopez" not in response.text
+
+
+def test_no_purpose_no_answer(ward, serve):
+    client = serve(ward)
+
+    for purpose in (None, "", "BECAUSE", "treat"):
+        sent = {"question": QUESTION, "purpose": purpose}
+        response = client.post("/v1/ask", json=sent, headers=as_("doctor"))
+        assert response.status_code == 422
+
+
+def test_a_malformed_request_is_not_echoed(ward, serve):
+    sent = body(question=["Maria Lopez"], collectoins=["x"])
+
+    response = serve(ward).post("/v1/ask", json=sent, headers=as_("doctor"))
+
+    assert response.status_code == 422
+    assert "Lopez" not in response.text
+    assert {e["field"] for e in response.json()["errors"]} == {"body.question", "body.collectoins"}
+
+
+def test_what_exists_and_is_forbidden_looks_like_what_does_not_exist(ward, serve):
+    client, chunk = serve(ward), ward.documents[0]
+    absent = "00000000-0000-4000-8000-999999999999"
+
+    hidden = client.get(f"/v1/sources/{chunk}?purpose=TREAT", headers=as_("stranger")).json()
+    missing = client.get(f"/v1/sources/{absent}?purpose=TREAT", headers=as_("stranger")).json()
+
+    assert hidden.pop("request_id") != missing.pop("request_id")
+    assert hidden == missing
+    assert hidden["status"] == 404
+
+
+def test_a_source_is_shown_to_whom_policy_permits_and_recorded(ward, serve):
+    chunk = ward.documents[0]
+
+    shown = serve(ward).get(f"/v1/sources/{chunk}?purpose=TREAT", headers=as_("doctor")).json()
+
+    assert shown["text"] == f"{STOPPED} {REPLACED}"
+    last = records(ward)[-1]
+    assert last.action is Action.SOURCE_VIEWED
+    assert last.details["passages"][0]["chunk"] == chunk
+
+
+def test_a_stream_is_the_same_answer_and_ends_after_its_record(ward, serve):
+    client = serve(ward)
+    whole = client.post("/v1/ask", json=body(), headers=as_("doctor")).json()
+
+    streamed = events(client.post("/v1/ask", json=body(stream=True), headers=as_("doctor")))
+
+    assert [name for name, _ in streamed][0] == "sources"
+    name, final = streamed[-1]
+    assert name == "final"
+    assert (
+        "".join(data["text"] for kind, data in streamed if kind == "delta").strip()
+        == (whole["answer"])
+    )
+    assert actions(ward, final["request_id"])[-1] == "answered"
+
+
+def test_a_refusal_of_a_stream_is_a_status_not_a_broken_stream(ward, serve):
+    response = serve(ward).post(
+        "/v1/ask", json=body(purpose="HOPERAT", stream=True), headers=as_("reception")
+    )
+
+    assert response.status_code == 403
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_nothing_relevant_is_an_honest_refusal(ward, serve):
+    sent = body("Which football club won the cup final yesterday evening in Lisbon?")
+
+    answer = serve(ward).post("/v1/ask", json=sent, headers=as_("doctor")).json()
+
+    assert answer["mode"] == "refusal"
+    assert answer["citations"] == []
+    assert answer["refusal"] in {"no_passage", "not_supported"}
+
+
+def test_the_model_s_own_words_are_shown_only_where_a_passage_says_so(bench, serve):
+    invented = [
+        "Apixaban was stopped because of a gastric ", "bleed [1]. ",
+        "She received 750 mg of aspirin [1]. ", "See http://evil.example/x [1]. ",
+        "It was replaced by enoxaparin 40 mg once daily.",
+    ]  # fmt: skip
+    one = bench(generator=ScriptedGenerator(invented))
+    one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"])
+
+    answer = serve(one).post(
+        "/v1/ask", json=body(mode="abstractive"), headers=as_("doctor")
+    ).json()  # fmt: skip
+
+    assert answer["answer"] == (
+        "Apixaban was stopped because of a gastric bleed. [1] "
+        "It was replaced by enoxaparin 40 mg once daily. [1]"
+    )
+    assert answer["dropped_sentences"] == 2
+
+
+def test_the_prompt_holds_no_name_and_a_salt_that_two_people_never_share(bench, serve):
+    one = bench(generator=ScriptedGenerator(["It was replaced by enoxaparin 40 mg once daily."]))
+    one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"])
+    client = serve(one)
+
+    for person, purpose in (("doctor", "TREAT"), ("researcher", "HRESCH")):
+        sent = body(purpose=purpose, mode="abstractive")
+        client.post("/v1/ask", json=sent, headers=as_(person))
+
+    assert len({asked.cache_salt for asked in one.generator.asked}) == 2
+    assert all("Lopez" not in asked.prompt for asked in one.generator.asked)
+
+
+def test_without_the_model_quotes_are_still_joined_and_the_answer_says_so(bench, serve):
+    one = bench(generator=ScriptedGenerator([], available=False))
+    one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"])
+    client = serve(one)
+
+    quoted = client.post("/v1/ask", json=body(), headers=as_("doctor")).json()
+    written = client.post("/v1/ask", json=body(mode="abstractive"), headers=as_("doctor"))
+
+    assert STOPPED in quoted["answer"]
+    assert written.status_code == 503
+    assert actions(one, written.json()["request_id"])[-1] == "failed"
+
+
+def test_a_model_that_breaks_off_ends_the_stream_with_an_error_event(bench, serve):
+    script = ["Apixaban was stopped because of a gastric bleed [1]. ", "It was replaced by "]
+    one = bench(generator=ScriptedGenerator(script, fail_after=1))
+    one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"])
+
+    sent = body(mode="abstractive", stream=True)
+    streamed = events(serve(one).post("/v1/ask", json=sent, headers=as_("doctor")))
+
+    name, problem = streamed[-1]
+    assert (name, problem["code"]) == ("error", GeneratorError.code)
+    assert actions(one, problem["request_id"])[-1] == "failed"
+
+
+def test_without_a_record_there_is_no_answer(ward, serve):
+    client = serve(ward)
+    ward.audit.close()
+
+    for path in ("/v1/ask", "/v1/search"):
+        response = client.post(path, json=body(), headers=as_("doctor"))
+        assert (response.status_code, response.json()["code"]) == (503, "audit_unavailable")
+        assert "pixaban" not in response.text
+
+
+def test_a_log_that_fails_before_the_last_record_withholds_the_end_of_the_answer(
+    ward, serve, monkeypatch
+):
+    real = ward.audit.append
+
+    def failing(event):
+        if event.action is Action.ANSWERED:
+            ward.audit.close()
+        return real(event)
+
+    monkeypatch.setattr(ward.audit, "append", failing)
+
+    streamed = events(serve(ward).post("/v1/ask", json=body(stream=True), headers=as_("doctor")))
+
+    assert streamed[-1][0] == "error"
+    assert "final" not in [name for name, _ in streamed]
+
+
+def test_a_detector_that_fails_lets_no_question_through(bench, serve):
+    one = bench()
+    one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"])
+    broken = bench(detector=FailingDetector(), index=one.index)
+
+    response = serve(broken).post("/v1/ask", json=body(), headers=as_("doctor"))
+
+    assert response.status_code == 503 or response.status_code == 403
+    assert "Lopez" not in response.text
+
+
+def test_an_index_that_is_away_is_said_and_recorded(ward, serve, monkeypatch):
+    def away(*args):
+        raise IndexUnavailableError("the engine does not answer")
+
+    monkeypatch.setattr(ward.index, "search", away)
+
+    response = serve(ward).post("/v1/ask", json=body(), headers=as_("doctor"))
+
+    assert (response.status_code, response.json()["code"]) == (503, "index_unavailable")
+    assert actions(ward, response.json()["request_id"])[-1] == "failed"
+
+
+def test_a_bug_tells_the_caller_nothing_and_is_recorded(ward, serve, monkeypatch):
+    def bug(*args):
+        raise RuntimeError("Maria Lopez")
+
+    monkeypatch.setattr(ward.index, "search", bug)
+
+    response = serve(ward).post("/v1/ask", json=body(), headers=as_("doctor"))
+
+    assert response.status_code == 500
+    assert "Lopez" not in response.text
+    assert actions(ward, response.json()["request_id"])[-1] == "failed"
+
+
+def test_a_hit_that_policy_denies_is_dropped_and_raises_an_alarm(ward, serve, monkeypatch):
+    real = ward.index.search
+
+    def leaky(vector, terms, scope, limit):
+        other = ward.platform.policies.scope(
+            ward.people["doctor"], scope.purpose, ward.platform.store.catalog.classes("mercy")
+        )
+        return real(vector, terms, other, limit)
+
+    monkeypatch.setattr(ward.index, "search", leaky)
+
+    response = serve(ward).post("/v1/search", json=body(), headers=as_("stranger"))
+
+    assert "pixaban" not in response.text
+    if response.status_code == 200:
+        assert Action.DISAGREED in {record.action for record in records(ward)}
+
+
+def test_compliance_reads_the_log_without_content_and_nobody_else_does(ward, serve):
+    client = serve(ward)
+    asked = client.post("/v1/ask", json=body(), headers=as_("doctor")).json()["request_id"]
+
+    seen = client.get(f"/v1/audit/events?request_id={asked}", headers=as_("compliance"))
+    denied = client.get("/v1/audit/events", headers=as_("doctor"))
+
+    assert [r["action"] for r in seen.json()["records"]] == ["answered", "retrieved", "asked"]
+    assert "Lopez" not in seen.text
+    assert "pixaban" not in seen.text
+    assert denied.status_code == 403
+    assert [str(r.outcome) for r in records(ward, action=Action.AUDIT_READ)] == [
+        "success",
+        "denied",
+    ]
+
+
+def test_nobody_reads_another_tenant_s_records(ward, serve):
+    client = serve(ward)
+    client.post("/v1/ask", json=body(purpose="SERVICE"), headers=as_("banker"))
+
+    seen = client.get("/v1/audit/events", headers=as_("compliance")).json()["records"]
+
+    assert "rm" not in {record["actor"] for record in seen}
+
+
+def test_another_tenant_finds_nothing(ward, serve):
+    client = serve(ward)
+
+    for path in ("/v1/ask", "/v1/search"):
+        response = client.post(path, json=body(purpose="SERVICE"), headers=as_("banker"))
+        assert "pixaban" not in response.text
+        assert "gastric" not in response.text
+
+
+def test_who_i_am_says_for_which_purposes_i_may_ask(ward, serve):
+    me = serve(ward).get("/v1/whoami", headers=as_("doctor")).json()
+
+    assert me["purposes"] == ["TREAT"]
+    assert (me["tenant"], me["related_subjects"], me["reviewer"]) == ("mercy", 1, False)
+
+
+def test_no_response_may_be_cached_and_each_has_its_own_id(ward, serve):
+    client = serve(ward)
+    first, second = (client.get("/v1/whoami", headers=as_("doctor")) for _ in range(2))
+
+    assert first.headers["cache-control"] == "no-store"
+    assert first.headers["x-request-id"] != second.headers["x-request-id"]
+
+
+def test_the_interface_description_needs_no_network_and_names_every_endpoint(ward, serve):
+    client = serve(ward)
+    described = client.get("/openapi.json")
+
+    assert set(described.json()["paths"]) == {
+        "/v1/ask", "/v1/search", "/v1/sources/{chunk}", "/v1/whoami", "/v1/audit/events",
+        "/livez", "/readyz",
+    }  # fmt: skip
+    assert client.get("/docs").status_code == 404
+    assert "cdn" not in described.text
+
+
+def test_readiness_needs_a_token_of_the_model_and_a_log_that_can_be_written(bench, serve):
+    good, bad = bench(), bench(generator=ScriptedGenerator([], available=False))
+
+    assert serve(good).get("/readyz").json()["status"] == "ok"
+    response = serve(bad).get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["parts"]["model"] == "generator_unavailable"
+    assert serve(bad).get("/livez").status_code == 200
