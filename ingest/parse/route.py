@@ -1,0 +1,28 @@
+"""The one way from bytes to text: find out what they are, then give them to that parser."""
+
+from ingest.parse.document import ParsedDocument
+from ingest.parse.docx import parse_docx
+from ingest.parse.html import parse_html
+from ingest.parse.kind import Kind, kind_of
+from ingest.parse.pdf import parse_pdf
+from ingest.parse.table import parse_table
+from ingest.parse.text import parse_text
+
+
+def parse(data: bytes, name: str, max_chars: int) -> ParsedDocument:
+    """Return the document's text and structure. Runs in the caller's process: see ``Sandbox``.
+
+    Raises ``ParseError`` with one of ``document.REASONS``.
+    """
+    kind = kind_of(data, name)
+    match kind:
+        case Kind.PDF:
+            return parse_pdf(data, max_chars=max_chars)
+        case Kind.DOCX:
+            return parse_docx(data, max_chars=max_chars)
+        case Kind.HTML:
+            return parse_html(data, max_chars=max_chars)
+        case Kind.CSV | Kind.TSV:
+            return parse_table(data, kind=kind, max_chars=max_chars)
+        case Kind.TEXT | Kind.MARKDOWN:
+            return parse_text(data, kind=kind, max_chars=max_chars)
