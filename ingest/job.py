@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from ingest.ledger import Ledger, State
+from ingest.ledger import Claim, HeldError, Ledger, State
 from ingest.prepare import Parser, Preparer, Ready, Target, Work
 from ingest.report import FileResult, FileState, Report
 from ingest.sources import SourceFile
@@ -79,6 +79,10 @@ class Job:
         Raises ``UnavailableError`` when a part that every file needs is away: what was finished
         stays, and running again goes on from there.
         """
+        where = self._target
+        self._ledger.start_run(
+            self._run, tenant=where.principal.tenant, collection=where.collection
+        )
         for batch in _batches(self._changed(sources, report)):
             ready = [
                 prepared
@@ -86,6 +90,7 @@ class Job:
                 if (prepared := self._guard(work, report, self._preparing(work, report)))
             ]
             self._store(ready, report)
+        self._ledger.finish_run(self._run, dict(report.states))
 
     def _preparing(self, work: Work, report: Report) -> Callable[[], Ready]:
         return lambda: self._preparer.prepare(work, report)
@@ -103,7 +108,13 @@ class Job:
 
     def _settled(self, work: Work, report: Report) -> bool:
         entry = self._ledger.lookup(work.labels.tenant, work.labels.collection, work.key)
-        if entry is None or entry.generation != work.generation:
+        if entry is None:
+            return False
+        if entry.state is State.FORGOTTEN:
+            # What was erased stays out, although its file is still there.
+            self._tell(report, work.source, FileState.FORGOTTEN)
+            return True
+        if entry.generation != work.generation:
             return False
         if entry.state is State.INDEXED:
             self._tell(report, work.source, FileState.UNCHANGED)
@@ -148,7 +159,7 @@ class Job:
             "access_class": kind,
         }
         with report.stage("ledger"):
-            claim = self._ledger.begin(**self._place(work), display_name=ready.title.text)  # 1
+            claim = self._claim(work, ready.title.text)  # 1
             self._catalog.register(ready.labels, kind)  # 2
         with report.stage("audit"):
             self._record(Action.INGEST_STARTED, Outcome.SUCCESS, details)  # 3
@@ -172,16 +183,17 @@ class Job:
             chunks=len(entries),
         )
 
-    def _place(self, work: Work) -> dict[str, str]:
-        return {
-            "tenant": work.labels.tenant,
-            "collection": work.labels.collection,
-            "source_key": work.key,
-            "sha256": work.sha256,
-            "document": work.document,
-            "generation": work.generation,
-            "run": self._run,
-        }
+    def _claim(self, work: Work, name: str) -> Claim:
+        return self._ledger.begin(
+            tenant=work.labels.tenant,
+            collection=work.labels.collection,
+            source_key=work.key,
+            sha256=work.sha256,
+            document=work.document,
+            generation=work.generation,
+            run=self._run,
+            display_name=name,
+        )
 
     def _guard(
         self, subject: Work | SourceFile, report: Report, act: Callable[[], _T]
@@ -194,6 +206,9 @@ class Job:
             return act()
         except QuarantinedError as error:
             self._put_aside(subject, report, FileState.QUARANTINED, error.reason, str(error))
+        except HeldError as error:
+            source = subject.source if isinstance(subject, Work) else subject
+            self._tell(report, source, FileState.FAILED, reason=error.code, detail=str(error))
         except DetectorError as error:
             self._put_aside(subject, report, FileState.FAILED, error.code, str(error))
         except UnavailableError:
@@ -227,8 +242,7 @@ class Job:
             self._catalog.delete_document(subject.document)
             if state is FileState.QUARANTINED:
                 name = f"withheld ({subject.sha256[:12]})"
-                claim = self._ledger.begin(**self._place(subject), display_name=name)
-                self._ledger.commit_quarantined(claim, reason=reason)
+                self._ledger.commit_quarantined(self._claim(subject, name), reason=reason)
             source = subject.source
         else:
             self._record(Action.QUARANTINED, Outcome.DENIED, details)

@@ -180,7 +180,7 @@ class Preparer:
                 *self._privacy.token_ranges(body.text),
             ]
         )
-        pieces = chunk(body.text, forbidden=guarded, headings=_headings(parsed, body))
+        pieces = chunk(body.text, guarded=guarded, headings=_headings(parsed, body))
         pages = [(body.position(page.offset), page.number) for page in parsed.pages]
         for ordinal, piece in enumerate(pieces):
             name = f"{work.document}/{work.generation}/{ordinal}"

@@ -14,9 +14,9 @@ class FileState(StrEnum):
     """How one file of a run ended."""
 
     INDEXED = "indexed"
-    RELABELLED = "relabelled"
     UNCHANGED = "unchanged"
     QUARANTINED = "quarantined"
+    FORGOTTEN = "forgotten"
     FAILED = "failed"
 
 
@@ -80,8 +80,8 @@ class Report:
             "run": self.run,
             "files": self.seen,
             "indexed": self.states[FileState.INDEXED],
-            "relabelled": self.states[FileState.RELABELLED],
             "unchanged": self.states[FileState.UNCHANGED],
+            "forgotten": self.states[FileState.FORGOTTEN],
             "quarantined": dict(sorted(self.quarantined.items())),
             "failed": dict(sorted(self.failed.items())),
             "chunks": self.chunks,

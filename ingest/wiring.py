@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Ledger
-from ingest.parse.sandbox import Sandbox
+from ingest.parse.sandbox import Limits, Sandbox
 from ingest.prepare import Target
 from ingest.report import FileResult
 from ragplatform import wiring
@@ -42,9 +42,14 @@ def job(
     settings: Settings, run: str, where: Target, on_result: Callable[[FileResult], None]
 ) -> Iterator[OpenJob]:
     """Open everything that a run needs, and close it after."""
+    largest = settings.max_file_mb * 1024 * 1024
+    limits = Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)
     store = wiring.open_store(settings, "ingest")
     try:
-        with Sandbox(timeout_s=settings.parse_timeout_s) as sandbox, ledger(settings) as book:
+        with (
+            Sandbox(limits=limits) as sandbox,
+            ledger(settings) as book,
+        ):
             made = Job(
                 run=run,
                 target=where,
@@ -58,10 +63,12 @@ def job(
                 ledger=book,
                 audit=store.audit,
                 name_key=wiring.derive(settings, "source-name", where.principal.tenant),
-                largest_file=settings.max_file_mb * 1024 * 1024,
+                largest_file=largest,
                 on_result=on_result,
             )
-            yield OpenJob(made, f"{store.index_note}parsing is confined by {sandbox.isolation}")
+            walls = sandbox.isolation
+            confined = f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
+            yield OpenJob(made, f"{store.index_note}parser walls: {confined}")
     finally:
         store.close()
 

@@ -1,5 +1,6 @@
 """The FastAPI application: who asks, what they ask, and nothing decided here."""
 
+import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -18,7 +19,7 @@ from ragplatform.answer.retrieve import Request as Question
 from ragplatform.api import problems, schemas
 from ragplatform.api.sse import EventStream
 from ragplatform.audit.events import Action
-from ragplatform.audit.record import stamp
+from ragplatform.audit.record import canonical, stamp
 from ragplatform.errors import PlatformError, UnauthenticatedError
 from ragplatform.model import AnswerMode, Principal, Purpose
 from ragplatform.wiring import Platform
@@ -221,7 +222,7 @@ def _add_account_routes(app: FastAPI, platform: Platform) -> None:
                     actor=record.actor,
                     purpose=record.purpose,
                     request_id=record.request_id,
-                    details=dict(record.details),
+                    details=json.loads(canonical(record.details)),
                     sealed=sorted(record.sealed.parts) if record.sealed else [],
                 )
                 for record in records

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from ragplatform.answer.events import ShownPassage
 from ragplatform.answer.retrieve import LONGEST_QUESTION
-from ragplatform.model import Answer, AnswerMode, Citation, Json, Purpose
+from ragplatform.model import Answer, AnswerMode, Citation, Purpose
 
 Collection = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
@@ -177,7 +177,7 @@ class AuditRecordOut(BaseModel):
     actor: str
     purpose: str | None
     request_id: str
-    details: dict[str, Json]
+    details: dict[str, JsonValue]
     sealed: list[str]
 
 

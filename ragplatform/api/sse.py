@@ -18,7 +18,8 @@ from ragplatform.model import Json
 class EventStream(StreamingResponse):
     """A streaming response that closes its source at once when the caller goes away.
 
-    Starlette leaves that to the garbage collector; the record of an abandoned answer must not wait.
+    Starlette leaves that to the garbage collector; the record of an abandoned answer must not
+    wait for it.
     """
 
     media_type = "text/event-stream"
@@ -36,7 +37,9 @@ class EventStream(StreamingResponse):
             await super().stream_response(send)
 
 
-async def encode(events: AsyncGenerator[AnswerEvent, None], request_id: str) -> AsyncGenerator[bytes, None]:
+async def encode(
+    events: AsyncGenerator[AnswerEvent, None], request_id: str
+) -> AsyncGenerator[bytes, None]:
     """Yield each event in wire form; an error becomes the last event."""
     try:
         async with aclosing(events) as source:

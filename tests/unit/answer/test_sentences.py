@@ -1,5 +1,7 @@
 """Sentences are cut where they end, whole or streamed, and never inside a guarded range."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +34,7 @@ def test_no_sentence_is_cut_inside_a_guarded_range():
 @given(TEXTS, st.lists(st.integers(0, 80), max_size=6))
 def test_any_split_of_a_stream_gives_the_same_sentences(text, cuts):
     edges = sorted({0, len(text), *(c for c in cuts if c < len(text))})
-    pieces = [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [text[a:b] for a, b in pairwise(edges)]
 
     assert streamed(pieces) == streamed([text])
     assert "".join(streamed(pieces)) == text
