@@ -1,0 +1,324 @@
+"""Personal data found by Presidio with a local spaCy model, and by our own written forms."""
+
+import hashlib
+import importlib.util
+import logging
+import re
+import threading
+import time
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any, Final
+
+import spacy
+from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry, RecognizerResult
+from presidio_analyzer.context_aware_enhancers import ContextAwareEnhancer
+from presidio_analyzer.nlp_engine import NerModelConfiguration, NlpArtifacts, SpacyNlpEngine
+from presidio_analyzer.pattern_recognizer import REGEX_TIMEOUT_SECONDS
+
+from ragplatform.adapters.catalogue import DROPPED, NAMED, NEEDS_CONTEXT, recognisers
+from ragplatform.adapters.forms import FORMS
+from ragplatform.adapters.ordinary import (
+    is_calendar_date,
+    is_sentence_joint,
+    without_ordinary_words,
+)
+from ragplatform.adapters.overlaps import resolve
+from ragplatform.adapters.recognisers import FormRecogniser
+from ragplatform.entities import CATEGORY_OF
+from ragplatform.errors import DetectorError, ModelError
+from ragplatform.model import Span
+
+# Changes whenever this adapter could find other spans for a reason that no version below tells.
+_ADAPTER: Final = "1"
+_LANGUAGE: Final = "en"
+_MIN_SCORE: Final = 0.4
+_BATCH: Final = 64
+# The tagger alone reads half again as fast as with the parts that only lemmas need, and finds the
+# same: it has its own embedding layer.
+_UNUSED: Final = ["tok2vec", "tagger", "parser", "senter", "attribute_ruler", "lemmatizer"]
+# Long texts are read in windows. Presidio's cost grows with the square of matches in one text,
+# spaCy's memory with its length; the overlap is longer than any value a tagger or pattern finds.
+WINDOW: Final = 5000
+OVERLAP: Final = 500
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+_LABELS: Final = {
+    "PERSON": "PERSON",
+    "NORP": "NRP",
+    "FAC": "LOCATION",
+    "LOC": "LOCATION",
+    "GPE": "LOCATION",
+    "DATE": "DATE_TIME",
+    "TIME": "DATE_TIME",
+}
+_IGNORED_LABELS: Final = (
+    "ORG CARDINAL EVENT LANGUAGE LAW MONEY ORDINAL PERCENT PRODUCT QUANTITY WORK_OF_ART".split()
+)
+_CONTEXT_CHARACTERS: Final = 60
+_CONTEXT_GAIN: Final = 0.35
+# A number whose kind is said beside it outweighs the guess that its digits are a phone number.
+_NAMED_SCORE: Final = 0.6
+
+
+class PresidioDetector:
+    """Finds personal data in English text. Safe to use from several threads, one at a time inside.
+
+    Nothing is downloaded: the spaCy model is an installed package.
+    """
+
+    def __init__(
+        self, *, model: str, batch_size: int = _BATCH, min_score: float = _MIN_SCORE
+    ) -> None:
+        """Load the model and the recognisers.
+
+        Raises ``ModelError`` when the model's package is not installed.
+        """
+        # Presidio warns at every start of languages it was not asked for.
+        logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
+        self._batch_size = batch_size
+        self._min_score = min_score
+        self._forms = FormRecogniser()
+        self._engine = _LocalSpacy(model)
+        listed = recognisers(_LANGUAGE)
+        _check_types(listed)
+        self._analyzer = AnalyzerEngine(
+            registry=RecognizerRegistry(listed, supported_languages=[_LANGUAGE]),
+            nlp_engine=self._engine,
+            supported_languages=[_LANGUAGE],
+            context_aware_enhancer=_NearbyWords(),
+        )
+        self._lock = threading.Lock()
+        self._version = _version(model, self._engine.model_version, listed, min_score)
+
+    @property
+    def version(self) -> str:
+        """A word that changes whenever the same text could give other spans."""
+        return self._version
+
+    def detect(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Return the spans of each text, in order, sorted by start, none overlapping another.
+
+        Raises ``DetectorError`` rather than return a text unsearched. Its message names the place
+        of the failure only: what libraries say in theirs may quote the text.
+        """
+        # Half of a surrogate pair is no text that libraries take; a place holder keeps offsets.
+        texts = [_SURROGATES.sub("\ufffd", text) for text in texts]
+        try:
+            with self._lock, self._engine.memory():
+                tagged = self._tagged(texts)
+                return [
+                    resolve(text, [*spans, *self._written(text)])
+                    for text, spans in zip(texts, tagged, strict=True)
+                ]
+        except DetectorError:
+            raise
+        except Exception as error:  # noqa: BLE001 # ends in an error of ours, always
+            # A chained error would carry the library's message, and with it words of the text,
+            # into every log that prints a traceback.
+            raise DetectorError(f"the search failed: {_place_of(error)}") from None
+
+    def _tagged(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Return what Presidio finds in each text, read window by window."""
+        windows = [
+            (n, start, text[start:end])
+            for n, text in enumerate(texts)
+            for start, end in _windows(text)
+        ]
+        read = self._engine.read([text for _, _, text in windows], self._batch_size)
+        found: list[list[Span]] = [[] for _ in texts]
+        # Strict: a window that the tagger left out must not pass as one without findings.
+        for (n, offset, text), artifacts in zip(windows, read, strict=True):
+            found[n] += self._analyse(text, artifacts, offset)
+        return found
+
+    def _analyse(self, text: str, artifacts: NlpArtifacts, offset: int) -> list[Span]:
+        started = (time.perf_counter(), time.process_time())
+        results = self._analyzer.analyze(
+            text,
+            _LANGUAGE,
+            nlp_artifacts=artifacts,
+            score_threshold=self._min_score,
+            return_decision_process=False,
+        )
+        used = max(time.perf_counter() - started[0], time.process_time() - started[1])
+        if used >= REGEX_TIMEOUT_SECONDS:
+            # Presidio skips a pattern that ran out of time and only logs it: the text would pass
+            # as if the pattern had found nothing.
+            raise DetectorError("a pattern ran out of time")
+        return [span for result in results for span in _spans(text, result, offset)]
+
+    def _written(self, text: str) -> list[Span]:
+        results = self._forms.analyze(text, self._forms.supported_entities)
+        return [span for result in results for span in _spans(text, result, 0)]
+
+
+class _LocalSpacy(SpacyNlpEngine):
+    """Presidio's spaCy engine that loads an installed package, never downloads, and only tags."""
+
+    def __init__(self, package: str) -> None:
+        configuration = NerModelConfiguration(
+            model_to_presidio_entity_mapping=dict(_LABELS), labels_to_ignore=_IGNORED_LABELS
+        )
+        super().__init__(
+            models=[{"lang_code": _LANGUAGE, "model_name": package}],
+            ner_model_configuration=configuration,
+        )
+        if importlib.util.find_spec(package) is None:
+            raise ModelError(
+                f"the spaCy model {package!r} is not installed; install its package "
+                f"(`pip install {package.replace('_', '-')}`) or name another by spacy_model"
+            )
+        self._tagger: Any = spacy.load(package, exclude=_UNUSED)
+        self.model_version = str(self._tagger.meta["version"])
+        self.nlp: Any = {_LANGUAGE: self._tagger}
+
+    def memory(self) -> AbstractContextManager[object]:
+        """Return a context in which what was read is forgotten at the end.
+
+        Outside of one, the vocabulary keeps every word of every text as long as the process lives.
+        """
+        zone: AbstractContextManager[object] = self._tagger.memory_zone()
+        return zone
+
+    def read(self, texts: Sequence[str], batch_size: int) -> Iterator[NlpArtifacts]:
+        """Yield what the tagger finds in each text, in order."""
+        for doc in self._tagger.pipe(texts, batch_size=batch_size):
+            yield self._doc_to_nlp_artifact(doc, _LANGUAGE)
+
+    def load(self) -> None:
+        """Do nothing: the model was loaded from its package."""
+
+    def _doc_to_nlp_artifact(self, doc: Any, language: str) -> NlpArtifacts:
+        # The lists of lemmas and keywords serve only the context words, which we look up in the
+        # text itself; making them took a fifth of the time.
+        entities, scores = self._get_updated_entities(
+            list(doc.ents), self._get_scores_for_entities(doc)
+        )
+        return NlpArtifacts(entities, doc, [], [], None, language, scores)
+
+
+class _NearbyWords(ContextAwareEnhancer):
+    """Raises the score of what stands shortly behind one of its recogniser's context words.
+
+    Presidio's own looks for lemmas anywhere inside words ("sin" in "single"), walks all tokens for
+    every match, and quotes the text in an error when it finds none.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_CONTEXT_GAIN, _MIN_SCORE, 5, 0)
+        self._patterns: dict[str, re.Pattern[str]] = {}
+
+    def enhance_using_context(
+        self,
+        text: str,
+        raw_results: list[RecognizerResult],
+        nlp_artifacts: NlpArtifacts,
+        recognizers: list[EntityRecognizer],
+        context: list[str] | None = None,
+    ) -> list[RecognizerResult]:
+        """Return the results with new scores."""
+        by_id = {recogniser.id: recogniser for recogniser in recognizers}
+        for result in raw_results:
+            metadata = result.recognition_metadata
+            recogniser = by_id[metadata[RecognizerResult.RECOGNIZER_IDENTIFIER_KEY]]
+            before = text[max(0, result.start - _CONTEXT_CHARACTERS) : result.start]
+            if recogniser.context and self._pattern(recogniser).search(before):
+                least = _NAMED_SCORE if result.entity_type in NEEDS_CONTEXT else _MIN_SCORE
+                result.score = min(1.0, max(result.score + _CONTEXT_GAIN, least))
+            elif result.entity_type in NEEDS_CONTEXT:
+                result.score = 0.0
+        return raw_results
+
+    def _pattern(self, recogniser: EntityRecognizer) -> re.Pattern[str]:
+        found = self._patterns.get(recogniser.id)
+        if found is None:
+            words = "|".join(re.escape(word.strip()) for word in recogniser.context)
+            found = re.compile(rf"(?i)(?<![^\W_])(?:{words})s?(?![^\W_])")
+            self._patterns[recogniser.id] = found
+        return found
+
+
+def _windows(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the windows in which a text is read: whole words, each overlapping the one before."""
+    start = 0
+    while start + WINDOW < len(text):
+        end = _space_before(text, start + WINDOW, start + WINDOW - OVERLAP)
+        yield start, end
+        start = _space_before(text, end - OVERLAP, end - 2 * OVERLAP)
+    if start < len(text):
+        yield start, len(text)
+
+
+def _space_before(text: str, at: int, lowest: int) -> int:
+    """Return the last place from ``lowest`` to ``at`` behind a space, or ``at`` in a long word."""
+    for place in range(at, lowest, -1):
+        if text[place - 1].isspace():
+            return place
+    return at
+
+
+def _spans(text: str, result: RecognizerResult, offset: int) -> Iterator[Span]:
+    """Yield the result as spans of our types; nothing when it is not personal data after all."""
+    entity = NAMED.get(result.entity_type, result.entity_type)
+    if entity in DROPPED:
+        return
+    metadata = result.recognition_metadata
+    source = metadata[RecognizerResult.RECOGNIZER_NAME_KEY]
+    whole = Span(result.start, result.end, entity, CATEGORY_OF[entity], result.score, source)
+    for span in _plausible(text, whole):
+        yield replace(span, start=span.start + offset, end=span.end + offset)
+
+
+def _plausible(text: str, span: Span) -> Iterable[Span]:
+    value = text[span.start : span.end]
+    if span.entity == "URL" and is_sentence_joint(value):
+        return ()
+    if span.entity == "DATE_TIME" and not is_calendar_date(value):
+        return ()
+    if span.source != "SpacyRecognizer" or span.entity not in {"PERSON", "LOCATION", "NRP"}:
+        return (span,)
+    return _lines(value, span)
+
+
+def _lines(value: str, span: Span) -> Iterator[Span]:
+    """Yield each line of a tagged name without the ordinary words around it.
+
+    The tagger often runs on from a signature into the next line's label.
+    """
+    at = span.start
+    for line in value.splitlines(keepends=True):
+        start, end = without_ordinary_words(line)
+        if start < end:
+            yield replace(span, start=at + start, end=at + end)
+        at += len(line)
+
+
+def _check_types(listed: Sequence[EntityRecognizer]) -> None:
+    types = {entity for recogniser in listed for entity in recogniser.supported_entities}
+    unknown = {e for e in types if NAMED.get(e, e) not in CATEGORY_OF and e not in DROPPED}
+    if unknown:
+        raise ModelError(f"recognisers find types that the platform has no rule for: {unknown}")
+
+
+def _version(
+    model: str, model_version: str, listed: Sequence[EntityRecognizer], min_score: float
+) -> str:
+    parts = [_ADAPTER, version("presidio-analyzer"), model, model_version]
+    parts += [
+        version("spacy"),
+        str(min_score),
+        *(type(recogniser).__name__ for recogniser in listed),
+    ]
+    parts += [f"{f.name} {f.entity} {f.score} {f.pattern.pattern} {f.otherwise}" for f in FORMS]
+    return "presidio-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _place_of(error: BaseException) -> str:
+    """Return the error's class and the line it came from: all that is safe to log."""
+    frames = traceback.extract_tb(error.__traceback__)
+    last = frames[-1] if frames else None
+    where = f" at {last.filename.rpartition('/')[2]}:{last.lineno}" if last else ""
+    return f"{type(error).__name__}{where}"
