@@ -1,6 +1,9 @@
 """The vault gives back what it was given, to its own tenant, until the subject is destroyed."""
 
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from ragplatform.errors import TamperedError, UnavailableError, VaultError
 from ragplatform.privacy.vault import Vault
 
+ROOT = Path(__file__).resolve().parents[3]
 MASTER = bytes(range(32))
 SUBJECT = "s_aaaaaaaaaaaaaaaaaaaaaaaa"
 OTHER = "s_bbbbbbbbbbbbbbbbbbbbbbbb"
@@ -242,3 +246,38 @@ def test_whatever_text_is_stored_comes_back_in_one_of_its_spellings(values: list
         assert vault.token("mercy", "PERSON", found[token]) == token
         assert found[token] in values
         assert value in values
+
+
+def test_a_vault_opened_before_a_fork_works_on_both_sides(vault: Vault) -> None:
+    (token,) = vault.store("mercy", SUBJECT, [("PERSON", "John Smith")])
+    child = os.fork()
+    if child == 0:
+        kept = vault.reveal("mercy", [token]) == {token: "John Smith"}
+        vault.store("mercy", OTHER, [("PERSON", "Child")])
+        os._exit(0 if kept else 1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    child_token = vault.token("mercy", "PERSON", "Child")
+    assert vault.reveal("mercy", [token, child_token])[child_token] == "Child"
+
+
+def test_processes_that_store_and_destroy_at_once_lose_and_leak_nothing(path: Path) -> None:
+    script = (
+        "import sys; from ragplatform.privacy.vault import Vault\n"
+        "n = int(sys.argv[2]); v = Vault(sys.argv[1], master=bytes(range(32)))\n"
+        "for i in range(15):\n"
+        "    (t,) = v.store('mercy', f's_{n}', [('PERSON', f'P{n}')])\n"
+        "    v.store('mercy', 's_shared', [('PERSON', f'S{n}')])\n"
+        "    assert v.reveal('mercy', [t]) == {t: f'P{n}'}\n"
+        "    v.destroy_subject('mercy', f's_{n}')\n"
+        "    assert v.reveal('mercy', [t]) == {}\n"
+    )
+    url = f"sqlite:///{path}"
+    workers = [
+        subprocess.Popen([sys.executable, "-c", script, url, str(n)], cwd=ROOT) for n in range(3)
+    ]
+    assert [worker.wait(timeout=120) for worker in workers] == [0, 0, 0]
+    vault = Vault(url, master=MASTER)
+    shared = [vault.token("mercy", "PERSON", f"S{n}") for n in range(3)]
+    assert set(vault.reveal("mercy", shared).values()) == {"S0", "S1", "S2"}
+    vault.close()
