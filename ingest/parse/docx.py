@@ -46,6 +46,7 @@ _NOTES: Final = (
     RELATIONSHIP_TYPE.COMMENTS,
 )
 _MACROS: Final = ("vbaproject.bin", "vbadata.xml")
+_STRICT: Final = b"http://purl.oclc.org/ooxml/wordprocessingml"
 _DOCTYPE: Final = re.compile(rb"<!\s*(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 
 
@@ -103,9 +104,13 @@ def _inspect_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
         raise ParseError("active_content", "the document is made for macros")
     if name.endswith((".xml", ".rels")):
         with archive.open(entry) as part:
-            # Office Open XML forbids DTDs (ECMA-376 part 2, 8.1.1 M1.17): one is an attack.
-            if _DOCTYPE.search(part.read(4096)):
-                raise ParseError("malformed", "a part of this DOCX declares XML entities")
+            start = part.read(4096)
+        # Office Open XML forbids DTDs (ECMA-376 part 2, 8.1.1 M1.17): one is an attack. In UTF-16
+        # it would hide from this search, but the XML parser resolves no entity either.
+        if _DOCTYPE.search(start):
+            raise ParseError("malformed", "a part of this DOCX declares XML entities")
+        if name == "word/document.xml" and _STRICT in start:
+            raise ParseError("unsupported_type", "no parser for the strict form of Open XML")
 
 
 class _Writer:

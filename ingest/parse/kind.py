@@ -84,7 +84,7 @@ def kind_of(data: bytes, name: str) -> Kind:
     """Return what the bytes are.
 
     Raises ``ParseError``: ``empty``; ``type_mismatch`` when content and suffix contradict each
-    other; ``encrypted`` for a protected Office file; ``active_content`` for one made for macros;
+    other; ``malformed`` for a damaged head; ``encrypted`` for a protected Office file;
     ``unsupported_type`` for all else that has no parser here.
     """
     if not data.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
@@ -136,7 +136,9 @@ def _as_text(data: bytes, claimed: Kind | None, suffix: str) -> Kind:
     if claimed is Kind.DOCX and data.startswith(_ZIP):
         raise ParseError("malformed", "the archive of this .docx is damaged or holds no document")
     if claimed not in _PLAIN:
-        raise ParseError("type_mismatch", f"named {suffix}, but its content is something else")
+        if data.startswith(_BINARY):
+            raise ParseError("type_mismatch", f"named {suffix}, but its content is something else")
+        raise ParseError("malformed", f"named {suffix}, but nothing of that format begins it")
     if data.startswith(_BINARY) or looks_binary(data):
         if not suffix:
             raise ParseError("unsupported_type", "no suffix, and the content is not text")

@@ -190,7 +190,10 @@ class _Stem:
             # JSON writes a character in at most 6 bytes; a page or heading needs some more.
             answer = pipes.exchange(data, deadline, limits.max_chars * 6 + _BLOCK)
         self._check_end(deadline)
-        return wire.decode(answer)
+        document = wire.decode(answer)
+        if len(document.text) > limits.max_chars:
+            raise ParseError("resource_limit", f"the text exceeds {limits.max_chars} characters")
+        return document
 
     def _check_end(self, deadline: float) -> None:
         """Raise the ``ParseError`` that fits how the child ended, unless it ended well."""

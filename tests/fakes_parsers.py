@@ -1,0 +1,184 @@
+"""Parsers that misbehave, and builders of hostile files. Loaded by name inside the sandbox."""
+
+import ctypes
+import io
+import os
+import socket
+import time
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import docx
+
+from ingest.parse.document import ParsedDocument
+from ragplatform.errors import ParseError
+
+
+def by_order(data: bytes, name: str, max_chars: int) -> ParsedDocument:
+    """Do what the document says: each order is one way to misbehave."""
+    orders = {
+        b"spin": _spin,
+        b"sleep": _sleep,
+        b"allocate": _allocate,
+        b"segfault": _segfault,
+        b"exit": lambda: os._exit(0),
+        b"recurse": _recurse,
+        b"raise": _raise,
+        b"socket": _socket,
+        b"download": _download,
+        b"read": _read,
+        b"write": _write,
+        b"fork": _fork,
+        b"execute": _execute,
+        b"kill": lambda: os.kill(os.getppid(), 9),
+        b"environment": lambda: "\n".join(f"{key}={value}" for key, value in os.environ.items()),
+        b"pid": lambda: f"{os.getppid()} {os.getpid()}",
+        b"hang": lambda: _hang(name),
+        b"lie": lambda: _lie("a\x00b"),
+        b"flood": lambda: "x" * (max_chars * 8),
+    }
+    order = orders.get(data)
+    text = "well" if order is None else order()
+    document = object.__new__(ParsedDocument)
+    for field, value in {
+        "text": str(text),
+        "media_type": "text/plain",
+        "pages": (),
+        "headings": (),
+        "warnings": (),
+    }.items():
+        object.__setattr__(document, field, value)
+    return document
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+def _sleep() -> None:
+    time.sleep(600)
+
+
+def _hang(name: str) -> None:
+    # Blocks the alarm, as a parser that was taken over would.
+    import signal
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+    _sleep()
+
+
+def _allocate() -> None:
+    blocks = []
+    while True:
+        blocks.append(bytearray(64 * 1024 * 1024))
+
+
+def _segfault() -> None:
+    ctypes.string_at(0)
+
+
+def _recurse() -> None:
+    _recurse()
+
+
+def _raise() -> None:
+    raise ParseError("malformed", "on order")
+
+
+def _lie(text: str) -> str:
+    return text
+
+
+def _tell(error: OSError) -> str:
+    return f"refused {type(error).__name__}"
+
+
+def _socket() -> str:
+    """Go past Python: ask the C library itself."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle = libc.socket(socket.AF_INET, socket.SOCK_STREAM, 0)
+    if handle < 0:
+        return "refused by the kernel"
+    address = b"\x02\x00\x00\x35\x01\x01\x01\x01" + bytes(8)
+    return "reached" if libc.connect(handle, address, 16) == 0 else "refused on connecting"
+
+
+def _download() -> str:
+    try:
+        urllib.request.urlopen("http://127.0.0.1:9/", timeout=2)
+    except OSError as error:
+        return _tell(error)
+    return "reached"
+
+
+def _read() -> str:
+    try:
+        return Path("/etc/passwd").read_text()
+    except OSError as error:
+        return _tell(error)
+
+
+def _write() -> str:
+    told = []
+    for folder in (Path("/tmp"), Path("/var/tmp"), Path.cwd()):
+        try:
+            (folder / "left-by-a-parser").write_text("x")
+            told.append("written")
+        except OSError as error:
+            told.append(_tell(error))
+    return " ".join(told)
+
+
+def _fork() -> str:
+    # Straight to the kernel, past the tripwire inside Python.
+    return "refused" if ctypes.CDLL(None, use_errno=True).fork() < 0 else "forked"
+
+
+def _execute() -> str:
+    libc = ctypes.CDLL(None, use_errno=True)
+    arguments = (ctypes.c_char_p * 2)(b"true", None)
+    libc.execv(b"/bin/true", arguments)
+    return "refused"
+
+
+def zip_bomb_docx() -> bytes:
+    """Return a DOCX of a few hundred kilobytes that unpacks to some hundred megabytes."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr("word/document.xml", b" " * (300 * 1024 * 1024))
+    return target.getvalue()
+
+
+def simple_docx(*paragraphs: str) -> bytes:
+    """Return a sound DOCX with these paragraphs."""
+    document = docx.Document()
+    for paragraph in paragraphs:
+        document.add_paragraph(paragraph)
+    target = io.BytesIO()
+    document.save(target)
+    return target.getvalue()
+
+
+def rewritten_docx(data: bytes, part: str, old: bytes, new: bytes) -> bytes:
+    """Return the DOCX with bytes of one part replaced."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(target, "w") as archive:
+        for entry in source.infolist():
+            body = source.read(entry)
+            if entry.filename == part:
+                assert old in body
+                body = body.replace(old, new)
+            archive.writestr(entry, body)
+    return target.getvalue()
+
+
+def billion_laughs_docx() -> bytes:
+    """Return a DOCX whose text is an entity of entities."""
+    entities = ['<!ENTITY a0 "ha">']
+    entities += [f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10)]
+    declaration = f"<!DOCTYPE w [{''.join(entities)}]>".encode()
+    data = rewritten_docx(simple_docx("laugh"), "word/document.xml", b"laugh", b"&a9;")
+    return rewritten_docx(data, "word/document.xml", b"<w:document", declaration + b"<w:document")

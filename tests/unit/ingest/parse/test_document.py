@@ -1,0 +1,119 @@
+"""Offsets stay true from the first byte to the last edit."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.parse import wire
+from ingest.parse.document import Heading, PageBreak, ParsedDocument, TextBuilder, clean
+from ragplatform.errors import ParseError
+
+DIRTY = st.text(
+    st.characters() | st.sampled_from("\ud800\x00\u200b\u200c\u200d\u0301\ufeff\r\n\u2028")
+)
+
+
+@given(DIRTY)
+def test_clean_text_is_normal_visible_and_stays_so(text: str) -> None:
+    cleaned = clean(text)
+
+    assert clean(cleaned) == cleaned
+    assert unicodedata.is_normalized("NFC", cleaned)
+    assert not any(unicodedata.category(c) in {"Cc", "Cs"} and c not in "\n\t" for c in cleaned)
+
+
+@given(st.lists(st.tuples(DIRTY, st.integers(0, 2))))
+def test_what_the_builder_notes_stands_where_it_says(blocks: list[tuple[str, int]]) -> None:
+    builder = TextBuilder(max_chars=10**6)
+    added = []
+    for number, (block, kind) in enumerate(blocks, start=1):
+        if kind == 0:
+            offset = builder.add(block)
+            added.append((offset, clean(block).strip("\n") if clean(block).strip() else ""))
+        elif kind == 1:
+            builder.heading(block, 1)
+        else:
+            builder.page(clean(block), number)
+    if builder.blank:
+        with pytest.raises(ParseError):
+            builder.finish("text/plain")
+        return
+
+    document = builder.finish("text/plain")
+
+    assert all(document.text.startswith(block, offset) for offset, block in added)
+    assert clean(document.text) == document.text
+    assert wire.decode(wire.encode_document(document)) == document
+
+
+def test_page_at_answers_for_every_offset() -> None:
+    document = ParsedDocument("ab\n\ncd", "application/pdf", (PageBreak(0, 1), PageBreak(4, 2)))
+
+    assert [document.page_at(offset) for offset in range(6)] == [1, 1, 1, 1, 2, 2]
+    assert ParsedDocument("ab", "text/plain").page_at(1) is None
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [
+        {"pages": (PageBreak(9, 1),)},
+        {"pages": (PageBreak(2, 1), PageBreak(1, 2))},
+        {"headings": (Heading(1, 1, "a"),)},
+    ],
+)
+def test_a_structure_that_does_not_fit_its_text_is_refused(structure: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"offset|heading"):
+        ParsedDocument("abc", "text/plain", **structure)  # type: ignore[arg-type]
+
+
+def test_a_masked_title_leaves_the_heading_too() -> None:
+    document = ParsedDocument(
+        "Report on Roe\nText", "text/plain", (PageBreak(14, 1),), (Heading(0, 1, "Report on Roe"),)
+    )
+
+    moved = document.moved(
+        "Report on [PERSON]\nText", lambda offset: offset + 5 if offset >= 13 else min(offset, 10)
+    )
+
+    assert moved.headings == (Heading(0, 1, "Report on [PERSON]"),)
+    assert moved.text[moved.pages[0].offset :] == "Text"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"{}",
+        b"null",
+        b'{"reason": "made_up", "message": "x"}',
+        b'{"reason": "empty", "message": 7}',
+        b'{"text": 7, "media_type": "text/plain", "pages": [], "headings": [], "warnings": []}',
+        b'{"text": "a\\u0000", "media_type": "text/plain", "pages": [], "headings": [],'
+        b' "warnings": []}',
+        b'{"text": "a", "media_type": "x/y", "pages": [], "headings": [], "warnings": []}',
+        b'{"text": "a", "media_type": "text/plain", "pages": [[5, 1]], "headings": [],'
+        b' "warnings": []}',
+        b'{"text": "a", "media_type": "text/plain", "pages": [[-1, 1]], "headings": [],'
+        b' "warnings": []}',
+        b'{"text": "a", "media_type": "text/plain", "pages": [[true, 1]], "headings": [],'
+        b' "warnings": []}',
+        b'{"text": "a", "media_type": "text/plain", "pages": [], "headings": [],'
+        b' "warnings": ["Jane Roe, 41"]}',
+        b"[" * 100_000,
+    ],
+)
+def test_an_answer_of_another_form_counts_as_a_crash(answer: bytes) -> None:
+    with pytest.raises(ParseError) as caught:
+        wire.decode(answer)
+
+    assert caught.value.reason == "crashed"
+
+
+@given(st.binary())
+def test_no_answer_at_all_can_do_more_than_fail(answer: bytes) -> None:
+    with pytest.raises(ParseError):
+        wire.decode(answer)
