@@ -7,7 +7,17 @@ from dataclasses import replace
 import numpy as np
 
 from ragplatform.errors import IndexUnavailableError, InvalidRequestError
-from ragplatform.model import AllOf, Clause, Hit, Labels, Passage, Scope, TermWeights
+from ragplatform.model import (
+    AllOf,
+    AnyOf,
+    Clause,
+    Hit,
+    Labels,
+    Passage,
+    Purpose,
+    Scope,
+    TermWeights,
+)
 from ragplatform.ports import Entry
 
 RRF_K = 60
@@ -113,6 +123,19 @@ class MemoryIndex:
     def _require_open(self) -> None:
         if self._closed:
             raise IndexUnavailableError("the index is closed")
+
+
+def scope(*branches: AllOf, tenant: str = "mercy") -> Scope:
+    """Return a scope of these branches, as policy would make it."""
+    return Scope(
+        tenant=tenant,
+        principal="dr-ada",
+        purpose=Purpose.TREAT,
+        filter=AnyOf(branches),
+        reveals=frozenset(),
+        policy_digest="digest",
+        key="key",
+    )
 
 
 def allowed(passage: Passage, scope: Scope) -> bool:

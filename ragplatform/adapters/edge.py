@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -149,7 +149,7 @@ class EdgeIndex:
                     engine.ScrollRequest(
                         offset=offset,
                         limit=_PAGE,
-                        filter=_all_of([("tenant", [tenant])]),
+                        filter=_all_of({"tenant": [tenant]}),
                         with_payload=["document", "generation"],
                     )
                 )
@@ -167,7 +167,7 @@ class EdgeIndex:
             # The engine is told which generations go, never which one stays: a negative
             # condition that fails to match would delete the one to keep.
             while others := sorted(self._generations_of(document) - {keep_generation}):
-                went = self._delete(_all_of([("document", [document]), ("generation", others)]))
+                went = self._delete(_all_of({"document": [document], "generation": others}))
                 if not went:
                     raise IndexUnavailableError("the index engine lists chunks it cannot find")
                 gone += went
@@ -176,12 +176,12 @@ class EdgeIndex:
     def remove(self, document: str) -> int:
         """Delete all chunks of the document; return how many went."""
         with self._lock, _engine("remove a document"):
-            return self._delete(_all_of([("document", [document])]))
+            return self._delete(_all_of({"document": [document]}))
 
     def relabel(self, document: str, labels: Labels, access_class: str) -> int:
         """Give all chunks of the document new labels without re-embedding; return how many."""
         with self._lock, _engine("relabel a document"):
-            chosen = _all_of([("document", [document])])
+            chosen = _all_of({"document": [document]})
             count = self._count(chosen)
             if count:
                 self._write(
@@ -231,7 +231,7 @@ class EdgeIndex:
                 "generation",
                 limit=_MOST_GENERATIONS,
                 exact=True,
-                filter=_all_of([("document", [document])]),
+                filter=_all_of({"document": [document]}),
             )
         )
         return {str(hit.value) for hit in found.hits}
@@ -329,21 +329,21 @@ def _sparse(terms: TermWeights) -> engine.SparseVector:
 
 def _compiled(tree: AnyOf) -> engine.Filter:
     require_branches(tree)
-    return engine.Filter(
-        should=[
-            _all_of((clause.field, sorted(clause.any_of)) for clause in branch.clauses)
-            for branch in tree.branches
-        ]
-    )
+    # A branch of one clause stands by itself: wrapped in a filter of its own it is checked passage
+    # by passage, three times slower over 10,000 of them.
+    conditions: list[engine.FieldCondition | engine.Filter] = []
+    for branch in tree.branches:
+        found = [_any_of(clause.field, sorted(clause.any_of)) for clause in branch.clauses]
+        conditions.append(found[0] if len(found) == 1 else engine.Filter(must=[*found]))
+    return engine.Filter(should=[*conditions])
 
 
-def _all_of(fields: Iterable[tuple[str, list[str]]]) -> engine.Filter:
-    # Pairs, not a mapping: a branch may speak of one field twice, and both conditions must hold.
-    return engine.Filter(
-        must=[
-            engine.FieldCondition(field, match=engine.MatchAny(values)) for field, values in fields
-        ]
-    )
+def _all_of(fields: Mapping[str, list[str]]) -> engine.Filter:
+    return engine.Filter(must=[_any_of(field, values) for field, values in fields.items()])
+
+
+def _any_of(field: str, values: list[str]) -> engine.FieldCondition:
+    return engine.FieldCondition(field, match=engine.MatchAny(values))
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final, TypeVar
 
+from ragplatform.adapters.filters import tenant_class
 from ragplatform.errors import InvalidRequestError, TamperedError
 from ragplatform.model import Category, Chunk, Json, Labels, Passage, Sensitivity, Span
 from ragplatform.ports import Entry
@@ -21,9 +22,10 @@ _HIGHEST_TERM: Final = 2**32 - 1
 _T = TypeVar("_T")
 
 _KEYS: Final = frozenset(
-    "format tenant collection access_class subjects document generation title media_type labels "
-    "ordinal text start end page page_end heading spans".split()
+    "format tenant tenant_class collection access_class subjects document generation title "
+    "media_type labels ordinal text start end page page_end page_breaks heading spans".split()
 )
+_LABELLED: Final = frozenset("tenant tenant_class collection access_class labels".split())
 _LABEL_KEYS: Final = frozenset(
     "tenant collection sensitivity department categories restrictions state".split()
 )
@@ -45,6 +47,7 @@ def encode_payload(passage: Passage) -> dict[str, Json]:
         "end": chunk.end,
         "page": chunk.page,
         "page_end": chunk.page_end,
+        "page_breaks": [list(pair) for pair in chunk.page_breaks],
         "heading": list(chunk.heading),
         "spans": [
             [span.start, span.end, span.entity, span.category.value, span.score, span.source]
@@ -60,6 +63,7 @@ def encode_labels(labels: Labels, access_class: str) -> dict[str, Json]:
         "tenant": labels.tenant,
         "collection": labels.collection,
         "access_class": access_class,
+        "tenant_class": tenant_class(labels.tenant, access_class),
         "labels": {
             "tenant": labels.tenant,
             "collection": labels.collection,
@@ -141,13 +145,13 @@ def decode_payload(chunk_id: str, payload: object) -> Passage:
     try:
         fields = _exactly(payload, _KEYS)
         _require(fields["format"] == FORMAT, "format")
-        labels = _labels(fields)
+        labels, access_class = _labels(fields)
         return Passage(
             chunk=_chunk(chunk_id, fields),
             document=_is(str, fields["document"]),
             title=_is(str, fields["title"]),
             labels=labels,
-            access_class=_is(str, fields["access_class"]),
+            access_class=access_class,
             subjects=frozenset(_words(fields["subjects"])),
             generation=_is(str, fields["generation"]),
             media_type=_is(str, fields["media_type"]),
@@ -177,8 +181,7 @@ def decode_labels(fields: object) -> tuple[Labels, str]:
     Raises ``TamperedError`` when the fields are anything else.
     """
     try:
-        found = _exactly(fields, frozenset({"tenant", "collection", "access_class", "labels"}))
-        return _labels(found), _is(str, found["access_class"])
+        return _labels(_exactly(fields, _LABELLED))
     except ValueError as error:
         raise TamperedError(f"labels are not in the form that was written ({error})") from None
 
@@ -195,10 +198,20 @@ def _chunk(chunk_id: str, fields: Mapping[str, object]) -> Chunk:
         page_end=_maybe_int(fields["page_end"]),
         heading=tuple(_words(fields["heading"])),
         spans=tuple(_span(span, len(text)) for span in _is(list, fields["spans"])),
+        page_breaks=tuple(
+            _page_break(pair, len(text)) for pair in _is(list, fields["page_breaks"])
+        ),
     )
 
 
-def _labels(fields: Mapping[str, object]) -> Labels:
+def _page_break(pair: object, length: int) -> tuple[int, int]:
+    match pair:
+        case [int(offset), int(number)] if 0 <= offset <= length and number > 0:
+            return offset, number
+    raise ValueError("page_breaks are not pairs of offset and page")
+
+
+def _labels(fields: Mapping[str, object]) -> tuple[Labels, str]:
     found = _exactly(fields["labels"], _LABEL_KEYS)
     labels = Labels(
         tenant=_is(str, found["tenant"]),
@@ -211,12 +224,14 @@ def _labels(fields: Mapping[str, object]) -> Labels:
         restrictions=frozenset(_words(found["restrictions"])),
         state=_is(str, found["state"]),
     )
+    access_class = _is(str, fields["access_class"])
     # The filter reads these fields and policy reads the labels: they must be the same thing.
     _require(
-        (fields["tenant"], fields["collection"]) == (labels.tenant, labels.collection),
+        (fields["tenant"], fields["collection"], fields["tenant_class"])
+        == (labels.tenant, labels.collection, tenant_class(labels.tenant, access_class)),
         "labels differ from the fields that are filtered by",
     )
-    return labels
+    return labels, access_class
 
 
 def _span(document: object, length: int) -> Span:

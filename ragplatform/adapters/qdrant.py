@@ -6,7 +6,7 @@ kept apart by the filter: Qdrant's own token constraints on payload fields are g
 
 import contextlib
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from qdrant_client import QdrantClient, models
@@ -146,7 +146,7 @@ class QdrantIndex:
             while True:
                 found, offset = self._open().scroll(
                     self._collection,
-                    scroll_filter=_all_of([("tenant", [tenant])]),
+                    scroll_filter=_all_of({"tenant": [tenant]}),
                     limit=_PAGE,
                     offset=offset,
                     with_payload=["document", "generation"],
@@ -165,7 +165,7 @@ class QdrantIndex:
             # The server is told which generations go, never which one stays: a negative
             # condition that fails to match would delete the one to keep.
             while others := sorted(self._generations_of(document) - {keep_generation}):
-                went = self._delete(_all_of([("document", [document]), ("generation", others)]))
+                went = self._delete(_all_of({"document": [document], "generation": others}))
                 if not went:
                     raise IndexUnavailableError("the Qdrant server lists chunks it cannot find")
                 gone += went
@@ -174,11 +174,11 @@ class QdrantIndex:
     def remove(self, document: str) -> int:
         """Delete all chunks of the document; return how many went."""
         with _server("remove a document"):
-            return self._delete(_all_of([("document", [document])]))
+            return self._delete(_all_of({"document": [document]}))
 
     def relabel(self, document: str, labels: Labels, access_class: str) -> int:
         """Give all chunks of the document new labels without re-embedding; return how many."""
-        chosen = _all_of([("document", [document])])
+        chosen = _all_of({"document": [document]})
         with _server("relabel a document"):
             count = self._count(chosen)
             if count:
@@ -249,7 +249,7 @@ class QdrantIndex:
         found = self._open().facet(
             self._collection,
             "generation",
-            facet_filter=_all_of([("document", [document])]),
+            facet_filter=_all_of({"document": [document]}),
             limit=_MOST_GENERATIONS,
             exact=True,
         )
@@ -280,22 +280,19 @@ def _sparse(terms: TermWeights) -> models.SparseVector:
 
 def _compiled(tree: AnyOf) -> models.Filter:
     require_branches(tree)
-    return models.Filter(
-        should=[
-            _all_of((clause.field, sorted(clause.any_of)) for clause in branch.clauses)
-            for branch in tree.branches
-        ]
-    )
+    conditions: list[models.FieldCondition | models.Filter] = []
+    for branch in tree.branches:
+        found = [_any_of(clause.field, sorted(clause.any_of)) for clause in branch.clauses]
+        conditions.append(found[0] if len(found) == 1 else models.Filter(must=[*found]))
+    return models.Filter(should=[*conditions])
 
 
-def _all_of(fields: Iterable[tuple[str, list[str]]]) -> models.Filter:
-    # Pairs, not a mapping: a branch may speak of one field twice, and both conditions must hold.
-    return models.Filter(
-        must=[
-            models.FieldCondition(key=field, match=models.MatchAny(any=values))
-            for field, values in fields
-        ]
-    )
+def _all_of(fields: Mapping[str, list[str]]) -> models.Filter:
+    return models.Filter(must=[_any_of(field, values) for field, values in fields.items()])
+
+
+def _any_of(field: str, values: list[str]) -> models.FieldCondition:
+    return models.FieldCondition(key=field, match=models.MatchAny(any=values))
 
 
 @contextlib.contextmanager

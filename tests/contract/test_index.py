@@ -24,20 +24,18 @@ from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.errors import IndexUnavailableError, InvalidRequestError, PolicyError
 from ragplatform.model import (
     AllOf,
-    AnyOf,
     Category,
     Chunk,
     Clause,
     Labels,
     Passage,
-    Purpose,
     Scope,
     Sensitivity,
     Span,
     TermWeights,
 )
 from ragplatform.ports import Entry, Index
-from tests.fakes_index import MemoryIndex, allowed
+from tests.fakes_index import MemoryIndex, allowed, scope
 
 DIM = 8
 EAST = (1.0, 0, 0, 0, 0, 0, 0, 0)
@@ -118,23 +116,11 @@ def branch(**fields: str | set[str]) -> AllOf:
     )
 
 
-def scope(*branches: AllOf, tenant: str = "mercy") -> Scope:
-    return Scope(
-        tenant=tenant,
-        principal="dr-ada",
-        purpose=Purpose.TREAT,
-        filter=AnyOf(branches),
-        reveals=frozenset(),
-        policy_digest="digest",
-        key="key",
-    )
-
-
 OPEN = scope(branch(access_class="open"))
 
 
-def found(index: Index, scope: Scope, limit: int = EVERYTHING) -> set[str]:
-    return {hit.passage.chunk.id for hit in index.search(EAST, NO_TERMS, scope, limit)}
+def found(index: Index, within: Scope, limit: int = EVERYTHING) -> set[str]:
+    return {hit.passage.chunk.id for hit in index.search(EAST, NO_TERMS, within, limit)}
 
 
 def test_an_empty_scope_finds_and_fetches_nothing(index: Index) -> None:
@@ -274,7 +260,11 @@ def scopes(draw: st.DrawFn) -> Scope:
 def test_a_search_finds_exactly_what_the_scope_allows(kind: str, tmp_path: Path) -> None:
     with opened(kind, tmp_path / "index") as index:
 
-        @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @settings(
+            max_examples=20 if kind == "qdrant" else 60,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        )
         @given(st.lists(entries(), max_size=20), st.lists(scopes(), min_size=5, max_size=10))
         def law(stored: list[Entry], asked: list[Scope]) -> None:
             for name in {one.passage.document for one in stored}:

@@ -214,7 +214,7 @@ def test_an_empty_scope_asks_nothing_of_the_engine(index: EdgeIndex, watched: Wa
     assert watched.asked == []
 
 
-@pytest.mark.parametrize("payload", [{}, {"access_class": "open", "tenant": "mercy"}])
+@pytest.mark.parametrize("payload", [{}, {"tenant_class": "mercy/open"}])
 def test_a_point_that_was_not_written_by_us_is_not_shown(
     index: EdgeIndex, payload: dict[str, str]
 ) -> None:

@@ -14,21 +14,21 @@ from ragplatform.model import AllOf, AnyOf, Clause, Json, Purpose, Scope
 BAD = [
     None,
     True,
-    "access_class",
+    "tenant_class",
     {},
     [],
     [[]],
     [[[]]],
-    [[["access_class"]]],
-    [[["access_class", []]]],
-    [[["access_class", "open"]]],
-    [[["access_class", [1]]]],
-    [[["access_class", [True]]]],
-    [[["access_class", [None]]]],
-    [[["access_class", ["open"], "x"]]],
+    [[["tenant_class"]]],
+    [[["tenant_class", []]]],
+    [[["tenant_class", "open"]]],
+    [[["tenant_class", [1]]]],
+    [[["tenant_class", [True]]]],
+    [[["tenant_class", [None]]]],
+    [[["tenant_class", ["open"], "x"]]],
     [[["text", ["x"]]]],
     [[["labels.department", ["x"]]]],
-    [[["access_class", ["open"]]], []],
+    [[["tenant_class", ["open"]]], []],
 ]
 
 
@@ -54,13 +54,33 @@ def test_a_filter_comes_through_json_unchanged(tree: AnyOf) -> None:
     assert decode_filter(json.loads(json.dumps(encode_filter(tree)))) == tree
 
 
-@given(trees)
-def test_every_branch_requires_the_scopes_own_tenant(tree: AnyOf) -> None:
-    scope = Scope("mercy", "dr-ada", Purpose.TREAT, tree, frozenset(), "digest", "key")
+scoped = st.sampled_from(["access_class", "collection", "subjects", "document", "generation"])
+asked = st.builds(Clause, scoped, st.frozensets(st.text(), min_size=1))
+asked_branches = st.builds(AllOf, st.lists(asked, min_size=1, max_size=4).map(tuple))
 
-    found = within(scope)
 
-    assert len(found.branches) == len(tree.branches)
-    for before, after in zip(tree.branches, found.branches, strict=True):
-        assert Clause("tenant", frozenset({"mercy"})) in after.clauses
-        assert set(before.clauses) <= set(after.clauses)
+def scope(*branches: AllOf) -> Scope:
+    return Scope("mercy", "x", Purpose.TREAT, AnyOf(branches), frozenset(), "digest", "key")
+
+
+@given(st.lists(asked_branches, max_size=4))
+def test_every_branch_requires_the_scopes_own_tenant_and_all_that_it_required(
+    branches: list[AllOf],
+) -> None:
+    found = within(scope(*branches))
+
+    assert len(found.branches) == len(branches)
+    for before, after in zip(branches, found.branches, strict=True):
+        owned = [c for c in after.clauses if c.field in {"tenant", "tenant_class"}]
+        assert owned
+        assert all(v.split("/")[0] == "mercy" for clause in owned for v in clause.any_of)
+        kept = [c for c in after.clauses if c.field != "tenant"]
+        for was, now in zip(before.clauses, kept, strict=True):
+            bare = {v.removeprefix("mercy/") for v in now.any_of} if now in owned else now.any_of
+            assert bare == was.any_of
+
+
+@pytest.mark.parametrize("field", ["tenant", "tenant_class", "text", "labels.department", ""])
+def test_a_scope_cannot_speak_of_its_tenant_or_of_what_is_not_kept(field: str) -> None:
+    with pytest.raises(PolicyError):
+        within(scope(AllOf((Clause(field, frozenset({"harbor"})),))))

@@ -24,7 +24,7 @@ from ragplatform.adapters.edge_wire import (
     send_frame,
     short_path,
 )
-from ragplatform.adapters.filters import encode_filter
+from ragplatform.adapters.filters import encode_filter, within
 from ragplatform.adapters.shared_edge import LOCK_NAME, Role, SharedEdgeIndex
 from ragplatform.errors import (
     ConfigurationError,
@@ -266,11 +266,11 @@ REQUESTS: list[Json] = [
     ["upsert", [[["id"]]]],
     ["upsert", [[["id", {}, "", [[], []]]]]],
     ["search", ["", [[], []], [], 10]],
-    ["search", ["AAAA", [[], []], [[["access_class", []]]], 10]],
-    ["search", ["?", [[], []], encode_filter(TREE), 10]],
+    ["search", ["AAAA", [[], []], [[["tenant_class", []]]], 10]],
+    ["search", ["?", [[], []], encode_filter(within(OPEN)), 10]],
     ["search", [None, None, None, None]],
     ["fetch", ["x", None]],
-    ["fetch", [None, encode_filter(TREE)]],
+    ["fetch", [None, encode_filter(within(OPEN))]],
     ["relabel", ["a", {}]],
     ["hello", 99, 4],
     ["hello", 1, 5],
