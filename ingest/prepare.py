@@ -222,6 +222,11 @@ def _chunk(
         end=piece.end,
         page=_page_at(pages, piece.start),
         page_end=_page_at(pages, piece.end - 1),
+        page_breaks=tuple(
+            (start - piece.start, number)
+            for start, number in pages
+            if piece.start < start < piece.end
+        ),
         heading=piece.heading,
         spans=tuple(
             replace(s, start=s.start - piece.start, end=s.end - piece.start) for s in inside

@@ -192,7 +192,8 @@ class Chunk:
     """A run of one document's transformed text; ``start`` and ``end`` are offsets into that text.
 
     ``spans`` lists the personal data that is still in clear in ``text`` (mode ``tag``), with
-    offsets into ``text``. ``page`` is None for formats that have no pages.
+    offsets into ``text``. ``page`` is None for formats that have no pages. ``page_breaks`` lists
+    each further page that begins in the chunk, as its offset in ``text`` and its number.
     """
 
     id: str
@@ -204,6 +205,12 @@ class Chunk:
     page_end: int | None = None
     heading: tuple[str, ...] = ()
     spans: tuple[Span, ...] = ()
+    page_breaks: tuple[tuple[int, int], ...] = ()
+
+    def page_at(self, offset: int) -> int | None:
+        """Return the page that holds an offset of ``text``, or None without pages."""
+        begun = [number for start, number in self.page_breaks if start <= offset]
+        return begun[-1] if begun else self.page
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,14 @@ _ORDINARY: Final = frozenset(
     zithromax ciprofloxacin cipro levaquin vancomycin zosyn keflex bactrim doxycycline zofran
     """.split()
 )
+# Generic drug names carry their class as an ending, and the tagger takes many for surnames.
+# Source: WHO, The use of stems in the selection of International Nonproprietary Names, 2018.
+_DRUG: Final = re.compile(
+    r"(?i)\w{3,}(?:xaban|gatran|parin|statin|sartan|pril|olol|dipine|conazole|prazole|cillin"
+    r"|cycline|mycin|floxacin|gliptin|gliflozin|glutide|tidine|oxetine|triptan|setron|dronate"
+    r"|dronic|lukast|tinib|zumab|ximab|mumab|ercept|azepam|azolam|barbital|profen|thiazide"
+    r"|semide|fibrate|coxib|peridol|tiapine|darone|oxin)"
+)
 _WORD: Final = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
 
 
@@ -54,9 +62,15 @@ def is_sentence_joint(value: str) -> bool:
 
 
 def without_ordinary_words(value: str) -> tuple[int, int]:
-    """Return the part of a tagged value from its first to its last word that is not on the list.
+    """Return the part of a tagged value from its first to its last word that may be a name.
+
+    Words of the list and generic names of drugs are not.
 
     Both offsets are 0 when no such word is in it.
     """
-    words = [w for w in _WORD.finditer(value) if w[0].lower() not in _ORDINARY]
+    words = [w for w in _WORD.finditer(value) if not _is_ordinary(w[0])]
     return (words[0].start(), words[-1].end()) if words else (0, 0)
+
+
+def _is_ordinary(word: str) -> bool:
+    return word.lower() in _ORDINARY or _DRUG.fullmatch(word) is not None

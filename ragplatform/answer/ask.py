@@ -30,6 +30,7 @@ from ragplatform.model import Answer, AnswerMode, Citation, Cleared, Json
 from ragplatform.ports import Embedder, Generator
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.screen import Screen
+from ragplatform.privacy.tokens import entity_of, tokens_in
 
 _LINK: Constant = re.compile(r"https?://|www\.|!\[|\]\(|<[a-z/]", re.I)
 _DECLINED: Constant = re.compile(r"^the passages do not (?:say|answer|mention|contain)", re.I)
@@ -168,10 +169,12 @@ class Answerer:
             yield _Sentence(f"{texts[piece - 1].text} [{passage.number}]", (citation,))
 
     def _choose(self, retrieved: Retrieved) -> list[quotes.Quote]:
+        named = tokens_in(retrieved.question.text)
         candidates = [
-            quotes.Candidate(at, n, text)
-            for at, passage in enumerate(retrieved.passages)
+            quotes.Candidate(passage.number - 1, n, text)
+            for passage in _about(named, retrieved.passages)
             for n, text in enumerate(passage.texts)
+            if not _about_others(named, text)
         ]
         question = retrieved.question.text
         return quotes.choose(question, retrieved.vector, candidates, self._embedder)
@@ -182,7 +185,8 @@ class Answerer:
         A paper's reference mark like [12] would read as a citation of ours that points nowhere.
         """
         sentence = retrieved.passages[candidate.passage].sentences[candidate.sentence]
-        return self._privacy.excerpt(re.sub(r"\[(\d{1,3})\]", r"(\1)", sentence.text), sentence)
+        text = re.sub(r"\[(\d{1,3})\]", r"(\1)", " ".join(sentence.text.split()))
+        return self._privacy.excerpt(text, sentence)
 
     async def _join(self, retrieved: Retrieved, texts: Sequence[Cleared], draft: _Draft) -> str:
         plain = quotes.join_plainly(len(texts))
@@ -206,7 +210,8 @@ class Answerer:
 
     async def _write(self, retrieved: Retrieved, draft: _Draft) -> AsyncGenerator[_Sentence, None]:
         """Yield the model's own sentences that the passages support."""
-        passages = self._fit(retrieved.passages)
+        named = tokens_in(retrieved.question.text)
+        passages = self._fit(_about(named, retrieved.passages))
         if not passages:
             return
         fence = self._salt(retrieved)[:8]
@@ -288,14 +293,14 @@ class Answerer:
     def _cite(
         self, retrieved: Retrieved, passage: ClearedPassage, first: int, last: int
     ) -> Citation:
-        quote = " ".join(passage.texts[first : last + 1])
+        quote = " ".join(" ".join(passage.texts[first : last + 1]).split())
         chunk = passage.passage.chunk
         return Citation(
             number=passage.number,
             chunk=chunk.id,
             document=passage.passage.document,
             title=self._privacy.reveal(passage.passage.title, retrieved.scope),
-            page=chunk.page,
+            page=chunk.page_at(passage.ranges[first][0] - chunk.start),
             start=passage.ranges[first][0],
             end=passage.ranges[last][1],
             quote=self._privacy.reveal(quote, retrieved.scope),
@@ -351,3 +356,23 @@ class Answerer:
                 details,
                 {"answer": "".join(draft.parts)},
             )
+
+
+def _about(named: frozenset[str], passages: Sequence[ClearedPassage]) -> Sequence[ClearedPassage]:
+    """Return the passages of documents that name whom the question names, if there are any.
+
+    The right words about the wrong patient are worse than no answer.
+    """
+    documents = {
+        passage.passage.document
+        for passage in passages
+        if named & tokens_in(" ".join(passage.texts))
+    }
+    return [p for p in passages if p.passage.document in documents] if documents else passages
+
+
+def _about_others(named: frozenset[str], sentence: str) -> bool:
+    """Return whether the sentence names people, and none of whom the question names."""
+    people = {token for token in tokens_in(sentence) if entity_of(token) == "PERSON"}
+    asked = {token for token in named if entity_of(token) == "PERSON"}
+    return bool(people and asked) and not people & asked

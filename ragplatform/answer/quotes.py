@@ -18,8 +18,10 @@ _PLACE = re.compile(r"<(\d)>")
 _WORD = re.compile(r"[a-z0-9][a-z0-9'-]*", re.I)
 
 # How much lexical overlap weighs against the cosine. Dense vectors alone rank a sentence about the
-# right topic over the one that holds the asked-for name or number.
-_LEXICAL: Final = 0.35
+# right topic over the one that holds the asked-for name or number. A name often stands only once
+# in a passage, so the passage's own overlap counts beside the sentence's.
+_LEXICAL: Final = 0.4
+_PASSAGE_SHARE: Final = 0.3
 # A quote this far below the best one says something else.
 _NEAR_BEST: Final = 0.75
 # Below this score the best sentence does not speak of what was asked.
@@ -79,8 +81,19 @@ def _scores(
     asked = _terms(question)
     weights = _rarity(asked, [c.text for c in candidates])
     total = sum(weights.values()) or 1.0
+
+    def overlap(text: str) -> float:
+        return sum(weights[term] for term in asked & _terms(text)) / total
+
+    whole: dict[int, str] = {}
+    for candidate in candidates:
+        whole[candidate.passage] = f"{whole.get(candidate.passage, '')} {candidate.text}"
+    around = {passage: overlap(text) for passage, text in whole.items()}
     lexical = np.array(
-        [sum(weights[t] for t in asked & _terms(c.text)) / total for c in candidates],
+        [
+            (1 - _PASSAGE_SHARE) * overlap(c.text) + _PASSAGE_SHARE * around[c.passage]
+            for c in candidates
+        ],
         dtype=np.float32,
     )
     scores: Vectors = (1 - _LEXICAL) * (vectors @ vector) + _LEXICAL * lexical

@@ -210,7 +210,7 @@ class Retriever:
         chunk = passage.chunk
         guarded = [(span.start, span.end) for span in chunk.spans]
         guarded += self._privacy.token_ranges(chunk.text)
-        ranges = sentences.split(chunk.text, guarded)
+        ranges = sentences.whole(chunk.text, guarded, first=chunk.ordinal == 0)
         cleared = tuple(
             self._privacy.clear_passage(_part(passage, start, end), scope) for start, end in ranges
         )

@@ -1,7 +1,8 @@
 """Where sentences begin and end, for whole texts and for text that arrives in pieces."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import Final
 
 # Titles and short forms whose full stop ends no sentence.
@@ -11,6 +12,12 @@ _SHORT_FORMS: Final = (
 _BREAK = re.compile(r"[.!?][\"'”’)\]]*(?=\s)|\n+")
 _MARKS = re.compile(r"(?:\s*\[\d{1,3}\])+")
 _LAST_WORD = re.compile(r"(\S+)$")
+_BULLET = re.compile(r"[-•*·–]|\d{1,2}[.)]\s")
+# A line this long was broken by the width of its page, not by its writer. Letters are set in 75
+# to 100 characters; lists and headings are mostly shorter.
+_FULL_LINE: Final = 55
+# How far behind an edge the text must be known before the edge is certain.
+_AHEAD: Final = 5
 
 # A run without any sentence end, such as a table, is cut here so that memory stays bounded.
 LONGEST: Final = 1200
@@ -28,14 +35,51 @@ def split(text: str, whole: Iterable[tuple[int, int]] = ()) -> list[tuple[int, i
     return [pair for start, end in pairs if (pair := _trim(text, start, end))]
 
 
+def whole(text: str, guarded: Iterable[tuple[int, int]], *, first: bool) -> list[tuple[int, int]]:
+    """Return the sentences of a chunk that are all there.
+
+    A chunk that is not the document's ``first`` may begin inside a sentence, and any may end in
+    one: half a sentence says something else than the whole. A chunk of nothing but halves is
+    returned as it is.
+    """
+    ranges = split(text, guarded)
+    kept = ranges
+    if kept and not first and _goes_on(text[kept[0][0] : kept[0][1]]):
+        kept = kept[1:]
+    if kept and text[kept[-1][1] - 1].isalnum() and kept[-1][1] - kept[-1][0] >= _FULL_LINE:
+        kept = kept[:-1]
+    return kept or ranges
+
+
+def _goes_on(sentence: str) -> bool:
+    """Return whether a chunk's first sentence looks like the rest of one."""
+    return not (sentence[0].isupper() or sentence[0].isdigit() or sentence[0] in "[\"“'(•-*")
+
+
 def _edges(text: str) -> list[int]:
     edges = []
     for found in _BREAK.finditer(text):
-        if _is_short_form(text[: found.start()], found.group()):
+        if found.group().startswith("\n"):
+            if _is_wrapped(text, found):
+                continue
+        elif _is_short_form(text[: found.start()], found.group()):
             continue
         marks = _MARKS.match(text, found.end())
         edges.append(marks.end() if marks else found.end())
     return edges
+
+
+def _is_wrapped(text: str, found: re.Match[str]) -> bool:
+    """Return whether a line end only wraps a sentence that goes on in the next line."""
+    if len(found.group()) > 1:
+        return False
+    line = text[max(text.rfind("\n", 0, found.start()) + 1, found.start() - 200) : found.start()]
+    if line.rstrip().endswith((".", "!", "?", ":")):
+        return False
+    following = text[found.end() : found.end() + _AHEAD].lstrip(" ")
+    if following[:1].islower():
+        return True
+    return len(line) >= _FULL_LINE and not _BULLET.match(following)
 
 
 def _is_short_form(before: str, mark: str) -> bool:
@@ -77,13 +121,14 @@ class SentenceStream:
     def finish(self) -> list[str]:
         """Return what is left at the end of the stream."""
         rest, self._held = self._held, ""
-        return [rest] if rest else []
+        edges = [0, *_edges(rest), len(rest)]
+        return [rest[a:b] for a, b in pairwise(edges) if rest[a:b].strip()]
 
     def _next_cut(self) -> int:
         for edge in _edges(self._held):
             following = self._held[edge:].lstrip()
-            # The next character tells whether a citation mark still belongs to this sentence.
-            settled = following and not re.match(r"\[\d{0,3}$", following)
+            # What follows tells whether a citation mark or a wrapped line still belongs here.
+            settled = len(following) >= _AHEAD and not re.match(r"\[\d{0,3}$", following)
             if settled and self._held[:edge].strip():
                 return edge
             return 0
@@ -91,8 +136,3 @@ class SentenceStream:
             return 0
         space = self._held.rfind(" ", 0, LONGEST)
         return space if space > 0 else LONGEST
-
-
-def texts(text: str, ranges: Sequence[tuple[int, int]]) -> list[str]:
-    """Return the pieces of ``text`` at ``ranges``."""
-    return [text[start:end] for start, end in ranges]

@@ -78,7 +78,7 @@ class AuditLog:
 
         ``signing_key`` is an Ed25519 seed and ``sealing_key`` a secret, 32 bytes each.
 
-        Raises ``AuditLockedError`` when another process writes the log, ``AuditError`` when the disk
+        Raises ``AuditLockedError`` when another process writes it, ``AuditError`` when the disk
         refuses,
         ``TamperedError`` when the log is not what was written, ``ConfigurationError`` for a key
         or origin that is not this log's.

@@ -45,14 +45,21 @@ def clear_question(
     rules: PrivacyRules,
     collection: str | None,
     tokeniser: Tokeniser,
+    reveals: frozenset[str],
 ) -> Cleared:
     """Return the question as documents are written: the same value gives the same token.
 
     Values that rules mask or drop go; a type that would keep a document out is masked, for there
-    is nothing to keep out. Nothing is stored.
+    is nothing to keep out. A pseudonym of a type that the asker may not see in clear is masked
+    too: an answer found by it would tell whose pseudonym it is. Nothing is stored.
     """
     result = transform(text, spans, rules=rules, collection=collection, tokeniser=tokeniser)
-    return Cleared(result.text)
+
+    def own(found: re.Match[str]) -> str:
+        entity = tokens.entity_of(found[0])
+        return found[0] if entity in reveals else tokens.mask(entity)
+
+    return Cleared(tokens.TOKEN.sub(own, result.text))
 
 
 def compose(template: LiteralString, **parts: Cleared | str | int) -> Cleared:

@@ -93,6 +93,8 @@ class Privacy:
     def clear_question(self, text: str, scope: Scope, collection: str | None = None) -> Cleared:
         """Return the question with its identifiers as in the scope's tenant's documents.
 
+        Those of types that the scope does not reveal are masked; see ``clear.clear_question``.
+
         Raises ``DetectorError`` when the question could not be searched.
         """
         (spans,) = self.inspect([text])
@@ -102,6 +104,7 @@ class Privacy:
             rules=self._rules,
             collection=collection,
             tokeniser=self._vault.tokeniser(scope.tenant),
+            reveals=scope.reveals,
         )
 
     def compose(self, template: LiteralString, **parts: Cleared | str | int) -> Cleared:
