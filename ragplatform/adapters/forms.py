@@ -321,6 +321,19 @@ PLACES: Final = (
         r"|#)\.?[ \t]?[A-Za-z0-9-]{1,6})?",
         LABELLED,
     ),
+    _form(
+        "part_of_house",
+        "STREET_ADDRESS",
+        r"\b(?:Apt|APT|Apartment|Suite|SUITE|Ste|STE)\.?[ ]#?\d{1,5}[A-Za-z]?\b",
+        LIKELY,
+    ),
+    _form(
+        "military",
+        "STREET_ADDRESS",
+        r"\b(?:(?:PSC|Unit|CMR)[ ]\d{1,5},?[ ]Box[ ]\d{1,5}[,\s]{1,3})?(?:APO|FPO|DPO),?[ ]A[AEP]"
+        r"[ ]\d{5}(?:-\d{4})?\b",
+        LABELLED,
+    ),
     _form("po_box", "STREET_ADDRESS", r"(?i)\bP\.?[ ]?O\.?[ ]?Box[ ]\d{1,8}\b", LABELLED),
     _form(
         "street_continental",
@@ -361,8 +374,15 @@ PLACES: Final = (
     _form(
         "phone_us",
         "PHONE_NUMBER",
-        r"(?<![\w-])(?:\+?1[-. ]?)?(?:\([2-9]\d{2}\)[ ]?|[2-9]\d{2}[-. ])\d{3}[-. ]\d{4}(?:[ ]?"
+        r"(?<![\w-])(?:(?:\+?1|001)[-. ]?)?(?:\(\d{3}\)[ ]?|\d{3}[-. ])\d{3}[-. ]\d{4}(?:[ ]?"
         r"(?:x|ext\.?)[ ]?\d{1,6})?(?![\d-])",
+        LIKELY,
+    ),
+    _form(
+        "phone_before_its_kind",
+        "PHONE_NUMBER",
+        r"(?i)(?<![\w.-])(?P<v>\+?\(?\d(?:[ ().-]{0,2}\d){5,14}(?:x\d{1,6})?)(?=[ -]{1,2}"
+        r"(?:office|cell|mobile|home|work|phone)\b)",
         LIKELY,
     ),
     _form(

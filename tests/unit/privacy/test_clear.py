@@ -94,15 +94,17 @@ def test_an_excerpt_may_leave_out_and_never_add() -> None:
 def test_a_question_meets_the_documents_by_its_tokens(privacy: Privacy) -> None:
     text = "Discharge letter of Maria Lopez, MRN 1234567"
     document = privacy.transform(text, privacy.inspect([text])[0], LABELS)
-    question = privacy.clear_question("what does Maria Lopez take?", scope())
+    question = privacy.clear_question("what does Maria Lopez take?", scope("PERSON"))
     assert "Lopez" not in question.text + document.text
     assert tokens.tokens_in(question.text) < tokens.tokens_in(document.text)
-    elsewhere = privacy.clear_question("what does Maria Lopez take?", scope(tenant="harbor"))
+    elsewhere = privacy.clear_question(
+        "what does Maria Lopez take?", scope("PERSON", tenant="harbor")
+    )
     assert not tokens.tokens_in(elsewhere.text) & tokens.tokens_in(document.text)
 
 
 def test_a_question_writes_nothing_to_the_vault(privacy: Privacy, vault: Vault) -> None:
-    question = privacy.clear_question("Is John Smith a patient?", scope())
+    question = privacy.clear_question("Is John Smith a patient?", scope("PERSON"))
     assert vault.reveal("mercy", tokens.tokens_in(question.text)) == {}
 
 
