@@ -141,16 +141,20 @@ class _Stem:
         self._control = ours
         self._thread = threading.get_ident()
         arguments = [str(_ROOT), str(theirs.fileno()), str(os.getpid()), parser]
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _LAUNCH, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                env={"LANG": "C.UTF-8", "PATH": os.defpath},
-                cwd="/",
-            )
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-c", _LAUNCH, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                    env={"LANG": "C.UTF-8", "PATH": os.defpath},
+                    cwd="/",
+                )
+        except OSError as error:
+            ours.close()
+            raise UnavailableError("the parser's process cannot be started") from error
         try:
             self.isolation = self._greeting()
         except BaseException:

@@ -139,6 +139,13 @@ def test_a_sandbox_that_cannot_start_says_so() -> None:
         broken.parse(b"x", "a.txt")
 
 
+def test_a_missing_interpreter_is_a_part_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+
+    with Sandbox(limits=TIGHT) as broken, pytest.raises(UnavailableError):
+        broken.parse(b"x", "a.txt")
+
+
 def test_no_process_survives_a_killed_parent() -> None:
     program = (
         "from ingest.parse.sandbox import Limits, Sandbox\n"
