@@ -71,16 +71,25 @@ def test_a_value_across_the_border_of_two_units_is_masked(before: int) -> None:
     assert "[US_SSN]" in screen().redact(text)
 
 
-def test_a_name_across_a_line_end_is_masked_where_it_starts() -> None:
+@pytest.mark.parametrize("before", range(60, 85))
+def test_a_name_across_the_line_end_that_ends_a_unit_is_masked_once(before: int) -> None:
     class TwoLines(RegexDetector):
         def detect(self, texts):
             return super().detect([text.replace("\n", " ") for text in texts])
 
-    text = f"{FILLER[:-1]} seen by Maria\nLopez today. {FILLER}"
+    text = f"{'w ' * (before // 2)}{'by' if before % 2 else ''} Maria\nLopez today. {FILLER}"
     shown = screen(detector=TwoLines()).redact(text)
     assert "Maria" not in shown
     assert "Lopez" not in shown
     assert shown.count("[PERSON]") == 1
+
+
+@pytest.mark.parametrize("before", range(LONGEST_UNIT - 20, LONGEST_UNIT))
+def test_a_name_across_the_end_of_the_longest_unit_is_masked(before: int) -> None:
+    text = f"{'word ' * (before // 5)}{'x' * (before % 5)} Maria Lopez {'word ' * 30}"
+    shown = screen().redact(text)
+    assert "Maria" not in shown
+    assert "Lopez" not in shown
 
 
 def test_a_long_unbroken_value_stays_masked_to_its_end() -> None:

@@ -206,6 +206,17 @@ def test_a_value_moved_to_another_place_is_refused_or_gone(
         assert "078-05-1120" not in found.values()
 
 
+def test_a_key_put_in_place_of_anothers_is_refused_before_anything_is_sealed_by_it(
+    path: Path, vault: Vault
+) -> None:
+    vault.store("mercy", SUBJECT, [("US_SSN", "078-05-1120")])
+    vault.store("mercy", OTHER, [("US_SSN", "219-09-9999")])
+    ((theirs,),) = query(path, "select wrapped_key from vault_subjects where subject=?", OTHER)
+    query(path, "update vault_subjects set wrapped_key=? where subject=?", theirs, SUBJECT)
+    with pytest.raises(TamperedError):
+        vault.store("mercy", SUBJECT, [("PERSON", "John Smith")])
+
+
 def test_a_damaged_file_is_an_error_and_no_empty_vault(tmp_path: Path) -> None:
     (tmp_path / "bad.db").write_bytes(b"not a database, not at all" * 100)
     with pytest.raises(TamperedError):
