@@ -80,8 +80,9 @@ class Eraser:
             own = f"document:{entry.document}"
             ref = self._privacy.subject_ref(entry.tenant, own)
             values += self._privacy.forget(entry.tenant, ref)
-            self._catalog.delete_document(entry.document)
             self._ledger.forget(entry.document)
+            # Last, because a repetition after a crash finds by it what is still to be erased.
+            self._catalog.delete_document(entry.document)
         if subject is not None:
             self._record({"subject": subject, "documents": len(entries)})
             values += self._privacy.forget(self._principal.tenant, subject)

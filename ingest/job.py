@@ -9,14 +9,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from ingest.ledger import Claim, HeldError, Ledger, State
+from ingest.ledger import Claim, Ledger, State
 from ingest.prepare import Parser, Preparer, Ready, Target, Work
 from ingest.report import FileResult, FileState, Report
 from ingest.sources import SourceFile
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.log import AuditLog
 from ragplatform.catalog import DocumentEntry, SqlCatalog
-from ragplatform.errors import DetectorError, PlatformError, QuarantinedError, UnavailableError
+from ragplatform.errors import (
+    DetectorError,
+    ForgottenError,
+    HeldError,
+    PlatformError,
+    QuarantinedError,
+    UnavailableError,
+)
 from ragplatform.model import Json
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
@@ -145,9 +152,10 @@ class Job:
     def _write(self, ready: Ready, entries: Sequence[Entry], report: Report) -> None:
         """Make one document's chunks findable. Every step may be repeated after a crash.
 
-        1. Ledger: pending. 2. Catalog: the access class is known before a chunk carries it.
-        3. Audit: durable before anything can be found. 4. Vault. 5. Index: new chunks, then the
-        old generation goes. 6. Catalog, audit and ledger: done.
+        1. Ledger: pending. 2. Catalog: access class and document are known before a chunk of them
+        is found, so that erasure misses nothing. 3. Audit: durable before anything can be found.
+        4. Vault. 5. Index: new chunks, then the old generation goes. 6. Catalog, audit and
+        ledger: done.
         """
         work, tenant = ready.work, ready.work.labels.tenant
         kind = access_class(ready.labels)
@@ -161,6 +169,10 @@ class Job:
         with report.stage("ledger"):
             claim = self._claim(work, ready.title.text)  # 1
             self._catalog.register(ready.labels, kind)  # 2
+            # Until the old chunks are gone, the document is about the people of both versions.
+            old = self._catalog.document(work.document)
+            both = work.subjects | (old.subjects if old else frozenset())
+            self._catalog.put_document(_entry(ready, kind, len(entries), both))
         with report.stage("audit"):
             self._record(Action.INGEST_STARTED, Outcome.SUCCESS, details)  # 3
         with report.stage("vault"):
@@ -170,7 +182,7 @@ class Job:
             self._index.upsert(entries)  # 5
             self._index.retire(work.document, work.generation)
         with report.stage("ledger"):
-            self._catalog.put_document(_entry(ready, kind, len(entries)))  # 6
+            self._catalog.put_document(_entry(ready, kind, len(entries), work.subjects))  # 6
         with report.stage("audit"):
             self._record(Action.INGESTED, Outcome.SUCCESS, details)
         with report.stage("ledger"):
@@ -232,22 +244,30 @@ class Job:
         reason: str,
         detail: str,
     ) -> None:
-        """Record why a file did not go in, take its older chunks out of reach, and count it."""
+        """Record why a file did not go in, take its older chunks out of reach, and count it.
+
+        One that failed stays pending in the ledger, so that the next run tries it again, also
+        when the file is what it was before.
+        """
         details: dict[str, Json] = {"reason": reason, "state": str(state)}
-        if isinstance(subject, Work):
-            details["document"] = subject.document
+        if not isinstance(subject, Work):
             self._record(Action.QUARANTINED, Outcome.DENIED, details)
-            # The older text must not be read on while the newer one is held back.
-            self._index.remove(subject.document)
-            self._catalog.delete_document(subject.document)
-            if state is FileState.QUARANTINED:
-                name = f"withheld ({subject.sha256[:12]})"
-                self._ledger.commit_quarantined(self._claim(subject, name), reason=reason)
-            source = subject.source
-        else:
-            self._record(Action.QUARANTINED, Outcome.DENIED, details)
-            source = subject
-        self._tell(report, source, state, reason=reason, detail=detail)
+            self._tell(report, subject, state, reason=reason, detail=detail)
+            return
+        try:
+            # First of all: what is being taken out must not count as indexed.
+            claim = self._claim(subject, f"withheld ({subject.sha256[:12]})")
+        except (HeldError, ForgottenError) as error:
+            state, reason, detail = FileState.FAILED, error.code, str(error)
+            self._tell(report, subject.source, state, reason=reason, detail=detail)
+            return
+        self._record(Action.QUARANTINED, Outcome.DENIED, details | {"document": subject.document})
+        # The older text must not be read on while the newer one is held back.
+        self._index.remove(subject.document)
+        self._catalog.delete_document(subject.document)
+        if state is FileState.QUARANTINED:
+            self._ledger.commit_quarantined(claim, reason=reason)
+        self._tell(report, subject.source, state, reason=reason, detail=detail)
 
     def _record(self, action: Action, outcome: Outcome, details: dict[str, Json]) -> None:
         principal = self._target.principal
@@ -279,7 +299,7 @@ class Job:
         self._on_result(result)
 
 
-def _entry(ready: Ready, access: str, chunks: int) -> DocumentEntry:
+def _entry(ready: Ready, access: str, chunks: int, subjects: frozenset[str]) -> DocumentEntry:
     work = ready.work
     return DocumentEntry(
         document=work.document,
@@ -288,7 +308,7 @@ def _entry(ready: Ready, access: str, chunks: int) -> DocumentEntry:
         title=ready.title.text,
         media_type=ready.media_type,
         access_class=access,
-        subjects=work.subjects,
+        subjects=subjects,
         generation=work.generation,
         chunks=chunks,
         indexed_at=datetime.now(UTC),
@@ -300,7 +320,7 @@ def _batches(works: Iterable[Work]) -> Iterator[list[Work]]:
     batch: list[Work] = []
     for work in works:
         batch.append(work)
-        if len(batch) == _BATCH_FILES or sum(len(w.data) for w in batch) >= _BATCH_BYTES:
+        if len(batch) == _BATCH_FILES or sum(len(w.data or b"") for w in batch) >= _BATCH_BYTES:
             yield batch
             batch = []
     if batch:

@@ -21,7 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ingest.holder import is_alive, this_process
-from ragplatform.errors import PlatformError, UnavailableError
+from ragplatform.errors import ForgottenError, HeldError, UnavailableError
 
 LEASE_S: Final = 900.0
 
@@ -71,18 +71,6 @@ class State(StrEnum):
     INDEXED = "indexed"
     QUARANTINED = "quarantined"
     FORGOTTEN = "forgotten"
-
-
-class HeldError(UnavailableError):
-    """Another live run works on this source, or took it over; it will see it through."""
-
-    code = "held_by_other_run"
-
-
-class ForgottenError(PlatformError):
-    """The source was erased, and stays out whatever its file holds now."""
-
-    code = "forgotten"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from ingest.chunk import Piece, chunk
-from ingest.parse.document import Heading, ParsedDocument
+from ingest.parse.document import ParsedDocument
 from ingest.report import Report
 from ingest.sources import SourceFile
 from ragplatform.errors import QuarantinedError
@@ -48,10 +48,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One file that must go through. ``key`` is the keyed digest of its name."""
+    """One file that must go through. ``key`` is the keyed digest of its name.
+
+    ``data`` is None for a file that is too large to be read.
+    """
 
     source: SourceFile
-    data: bytes = field(repr=False)
+    data: bytes | None = field(repr=False)
     key: str
     sha256: str
     labels: Labels
@@ -97,13 +100,10 @@ class Preparer:
     def fingerprint(self, source: SourceFile) -> Work:
         """Read the file and name what it would become.
 
-        Raises ``QuarantinedError`` for a file that is too large, ``InvalidRequestError`` for
-        labels that cannot be stored, ``OSError`` when it cannot be read.
+        Raises ``InvalidRequestError`` for labels that cannot be stored, ``OSError`` when it cannot
+        be read.
         """
-        size = source.path.stat().st_size
-        if size > self._largest_file:
-            raise QuarantinedError("too_large", f"the file has {size:,} bytes")
-        data = source.path.read_bytes()
+        data, sha256 = self._read(source)
         labels = self._given_labels(source)
         validate_labels(labels)
         where = f"{labels.tenant}/{labels.collection}"
@@ -111,7 +111,6 @@ class Preparer:
         subjects = frozenset(
             self._privacy.subject_ref(labels.tenant, raw) for raw in source.labels.subjects
         )
-        sha256 = hashlib.sha256(data).hexdigest()
         version = "\0".join((sha256, self._pipeline, access_class(labels), *sorted(subjects)))
         return Work(
             source=source,
@@ -123,6 +122,15 @@ class Preparer:
             document=str(uuid.uuid5(_NAMESPACE, f"{where}/{key.hexdigest()}")),
             generation=hashlib.sha256(version.encode()).hexdigest()[:16],
         )
+
+    def _read(self, source: SourceFile) -> tuple[bytes | None, str]:
+        """Return the file's bytes, or None if they are too many, and their digest."""
+        with source.path.open("rb") as file:
+            data = file.read(self._largest_file + 1)
+            if len(data) <= self._largest_file:
+                return data, hashlib.sha256(data).hexdigest()
+            file.seek(0)
+            return None, hashlib.file_digest(file, "sha256").hexdigest()
 
     def _given_labels(self, source: SourceFile) -> Labels:
         given = source.labels
@@ -141,6 +149,8 @@ class Preparer:
         Raises ``QuarantinedError`` with the reason why the file must stay out, ``DetectorError``
         when it could not be searched.
         """
+        if work.data is None:
+            raise QuarantinedError("too_large", f"the file has over {self._largest_file:,} bytes")
         with report.stage("parse"):
             parsed = self._parser.parse(work.data, work.source.path.name)
         report.characters += len(parsed.text)
@@ -180,8 +190,9 @@ class Preparer:
                 *self._privacy.token_ranges(body.text),
             ]
         )
-        pieces = chunk(body.text, guarded=guarded, headings=_headings(parsed, body))
-        pages = [(body.position(page.offset), page.number) for page in parsed.pages]
+        moved = parsed.moved(body.text, body.position)
+        pieces = chunk(body.text, guarded=guarded, headings=moved.headings)
+        pages = [(page.offset, page.number) for page in moved.pages]
         for ordinal, piece in enumerate(pieces):
             name = f"{work.document}/{work.generation}/{ordinal}"
             yield Passage(
@@ -194,20 +205,6 @@ class Preparer:
                 generation=work.generation,
                 media_type=parsed.media_type,
             )
-
-
-def _headings(parsed: ParsedDocument, body: Transformed) -> list[Heading]:
-    """Return the headings as they stand in the transformed text: a name in one is replaced."""
-    moved = []
-    for heading in parsed.headings:
-        start = body.position(heading.offset)
-        end = body.position(heading.offset + len(heading.title))
-        # An offset inside a replaced value falls back to the value's start: take the whole line.
-        line_end = body.text.find("\n", start)
-        title = body.text[start : max(end, line_end if line_end >= 0 else len(body.text))]
-        if title.strip():
-            moved.append(Heading(start, heading.level, title))
-    return moved
 
 
 def _chunk(

@@ -12,12 +12,14 @@
     │   │   └── AuditLockedError
     │   ├── IndexUnavailableError
     │   ├── IndexLockedError
+    │   ├── HeldError
     │   ├── GeneratorError
     │   └── DetectorError
     ├── ConfigurationError         the operator must mend settings, keys or files
     │   ├── PolicyError
     │   ├── ModelError
     │   └── VaultError
+    ├── ForgottenError             the document was erased and stays out
     ├── EgressBlockedError         something tried to leave the allowed networks
     ├── TamperedError              evidence or ciphertext is not what was written
     └── QuarantinedError           one document cannot go in; the job goes on
@@ -101,6 +103,12 @@ class IndexLockedError(UnavailableError):
     code = "index_locked"
 
 
+class HeldError(UnavailableError):
+    """Another live run works on this source, or took it over; it will see it through."""
+
+    code = "held_by_other_run"
+
+
 class GeneratorError(UnavailableError):
     """The model server did not answer, or stopped before its answer was complete."""
 
@@ -135,6 +143,12 @@ class VaultError(ConfigurationError):
     """The vault cannot be opened with the keys at hand."""
 
     code = "vault_unavailable"
+
+
+class ForgottenError(PlatformError):
+    """The source was erased, and stays out whatever its file holds now."""
+
+    code = "forgotten"
 
 
 class EgressBlockedError(PlatformError):

@@ -102,7 +102,7 @@ class Answerer:
         answer that breaks off is recorded as failed or, when the caller went away, as abandoned.
         """
         draft = _Draft(mode, self._generator.model)
-        screen = self._privacy.screen(retrieved.scope)
+        screen = self._privacy.screen(retrieved.scope, known=_known(retrieved))
         try:
             yield Sources(retrieved.shown)
             held: list[AnswerEvent] = []
@@ -356,6 +356,12 @@ class Answerer:
                 details,
                 {"answer": "".join(draft.parts)},
             )
+
+
+def _known(retrieved: Retrieved) -> frozenset[str]:
+    """Return the pseudonyms of the evidence: no other may come out as a name."""
+    texts = [retrieved.question.text, *(t for p in retrieved.passages for t in p.texts)]
+    return frozenset[str]().union(*(tokens_in(text) for text in texts))
 
 
 def _about(named: frozenset[str], passages: Sequence[ClearedPassage]) -> Sequence[ClearedPassage]:

@@ -25,10 +25,8 @@ def make_scope(
 
     Raises ``TamperedError`` when a class is not named by the hash of its labels.
     """
+    # A class holds its collection, so classes narrowed by collection need no clause of their own.
     found = _filter(principal, purpose, _narrowed(principal, classes, collections), verdicts)
-    if collections and found.branches:
-        within = Clause("collection", collections)
-        found = AnyOf(tuple(AllOf((*branch.clauses, within)) for branch in found.branches))
     return Scope(
         tenant=principal.tenant,
         principal=principal.id,

@@ -8,6 +8,7 @@ from ragplatform.errors import DetectorError
 from ragplatform.model import Cleared, Labels, Passage, Scope, Span
 from ragplatform.ports import Detector
 from ragplatform.privacy import clear, tokens
+from ragplatform.privacy.normalise import shown
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.screen import Screen
 from ragplatform.privacy.transform import Transformed, transform
@@ -134,7 +135,7 @@ class Privacy:
         through ``screen``. Raises ``TamperedError`` when the vault does not hold what was written.
         """
         wanted = {t for t in tokens.tokens_in(text) if tokens.entity_of(t) in scope.reveals}
-        values = self._vault.reveal(scope.tenant, wanted) if wanted else {}
+        values = self._values(scope, wanted)
         return tokens.TOKEN.sub(lambda found: values.get(found[0], found[0]), text)
 
     def screen(self, scope: Scope, *, known: Collection[str] | None = None) -> Screen:
@@ -146,8 +147,12 @@ class Privacy:
 
         def lookup(wanted: Collection[str]) -> Mapping[str, str]:
             permitted = wanted if known is None else set(wanted) & set(known)
-            return self._vault.reveal(scope.tenant, permitted) if permitted else {}
+            return self._values(scope, permitted)
 
         return Screen(
             detector=self._detector, rules=self._rules, reveals=scope.reveals, lookup=lookup
         )
+
+    def _values(self, scope: Scope, wanted: Collection[str]) -> dict[str, str]:
+        found = self._vault.reveal(scope.tenant, wanted) if wanted else {}
+        return {token: shown(tokens.entity_of(token), value) for token, value in found.items()}

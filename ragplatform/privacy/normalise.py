@@ -8,6 +8,7 @@ _TITLES: Final = frozenset("dr doctor mr mrs ms miss mx prof professor sir dame 
 _CREDENTIALS: Final = frozenset(
     "md m.d do d.o phd ph.d rn np pa pa-c dds dmd dvm esq cpa jd mph mba facp facs lpn bsn".split()
 )
+_GENERATIONS: Final = frozenset("jr sr ii iii iv".split())
 _DIGITS_ONLY: Final = frozenset(
     {"US_SSN", "US_ITIN", "CREDIT_CARD", "NPI", "ABA_ROUTING_NUMBER", "US_BANK_NUMBER"}
 )
@@ -48,6 +49,19 @@ def normalise(entity: str, value: str) -> str:
     """
     folded = " ".join(unicodedata.normalize("NFKC", value).casefold().split())
     return _canonical(entity, folded) or folded
+
+
+def shown(entity: str, value: str) -> str:
+    """Return a value as people read it, without changing what it means.
+
+    One pseudonym stands for all spellings of a name, and the vault gives back the first that it
+    met: a chart's "Smith, John" reads "John Smith". "Smith, Jr." and "Lee, MD" stay.
+    """
+    parts = [part.strip() for part in value.split(",")]
+    if entity != "PERSON" or len(parts) != 2 or not all(parts):
+        return value
+    last = parts[1].casefold().strip(".")
+    return value if last in _CREDENTIALS | _GENERATIONS else f"{parts[1]} {parts[0]}"
 
 
 def _canonical(entity: str, folded: str) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ingest.holder import is_alive, this_process
-from ingest.ledger import Claim, ForgottenError, HeldError, Ledger, State
-from ragplatform.errors import UnavailableError
+from ingest.ledger import Claim, Ledger, State
+from ragplatform.errors import ForgottenError, HeldError, UnavailableError
 
 ROOT = Path(__file__).resolve().parents[3]
 

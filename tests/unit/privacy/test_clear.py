@@ -171,3 +171,12 @@ def test_what_is_embedded_holds_no_pseudonym(text: str) -> None:
     assert not tokens.TOKEN.search(shown)
     assert "abcdefghijklmnop" not in shown
     assert "person" in shown
+
+
+def test_a_question_does_not_find_by_a_name_that_its_asker_may_not_see(privacy):
+    seeing = privacy.clear_question("What does Maria Lopez take?", scope("PERSON")).text
+    blind = privacy.clear_question("What does Maria Lopez take?", scope()).text
+
+    assert "Lopez" not in seeing + blind
+    assert tokens.tokens_in(seeing)
+    assert blind == "What does [PERSON] take?"

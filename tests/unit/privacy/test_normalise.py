@@ -2,7 +2,7 @@
 
 import pytest
 
-from ragplatform.privacy.normalise import normalise
+from ragplatform.privacy.normalise import normalise, shown
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,19 @@ def test_different_values_stay_apart(entity: str, one: str, other: str) -> None:
 @pytest.mark.parametrize(("entity", "value"), [("US_SSN", "none"), ("PERSON", "Dr."), ("NPI", "-")])
 def test_a_value_is_never_normalised_to_nothing(entity: str, value: str) -> None:
     assert normalise(entity, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "reads"),
+    [
+        ("Whitfield, Eleanor", "Eleanor Whitfield"),
+        ("Smith, Jr.", "Smith, Jr."),
+        ("Lee, MD", "Lee, MD"),
+        ("Eleanor Whitfield", "Eleanor Whitfield"),
+        ("Smith, John, Jr", "Smith, John, Jr"),
+        ("Smith,", "Smith,"),
+    ],
+)
+def test_a_name_reads_as_people_write_it_and_keeps_its_pseudonym(value, reads):
+    assert shown("PERSON", value) == reads
+    assert normalise("PERSON", reads) == normalise("PERSON", value)
