@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import hmac
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -132,19 +132,17 @@ class Answerer:
             sentences = self._quote(retrieved, draft)
         else:
             sentences = self._write(retrieved, draft)
+        waiting: list[Citation] = []
         async with aclosing(sentences):
             async for sentence in sentences:
+                waiting += [c for c in sentence.citations if c not in draft.citations]
+                draft.citations += [c for c in waiting if c not in draft.citations]
                 released = await anyio.to_thread.run_sync(screen.feed, sentence.text)
-                if released:
-                    draft.parts.append(released)
-                    yield Delta(released)
-                for citation in sentence.citations:
-                    if citation not in draft.citations:
-                        draft.citations.append(citation)
-                        yield Cited(citation)
-        if released := await anyio.to_thread.run_sync(screen.finish):
-            draft.parts.append(released)
-            yield Delta(released)
+                for event in _released(draft, released, waiting):
+                    yield event
+        released = await anyio.to_thread.run_sync(screen.finish)
+        for event in _released(draft, released, waiting):
+            yield event
         if not draft.citations:
             draft.refusal = "not_supported" if retrieved.passages else "no_passage"
             draft.mode = AnswerMode.REFUSAL
@@ -356,6 +354,16 @@ class Answerer:
                 details,
                 {"answer": "".join(draft.parts)},
             )
+
+
+def _released(draft: _Draft, text: str, waiting: list[Citation]) -> Iterator[AnswerEvent]:
+    """Yield the text that may leave, then the citations that waited for it."""
+    if not text:
+        return
+    draft.parts.append(text)
+    yield Delta(text)
+    yield from map(Cited, waiting)
+    waiting.clear()
 
 
 def _known(retrieved: Retrieved) -> frozenset[str]:

@@ -42,7 +42,7 @@ def _plain(log: Path, report: VerifyReport) -> str:
     verdict = console.mark(report.ok)
     if report.ok:
         return f"{verdict} {log}: {report.records} records, root {report.root}"
-    at = "" if report.first_bad is None else f"record {report.first_bad}: "
+    at = "" if report.first_bad is None else f"first bad record {report.first_bad}: "
     return f"{verdict} {log}: {at}{report.problem} ({report.records} records good before it)"
 
 

@@ -118,4 +118,4 @@ def _seal(settings: Settings) -> str:
     attempts = egress.self_test()
     if escaped := [attempt.what for attempt in attempts if not attempt.blocked]:
         raise ConfigurationError(f"not blocked: {', '.join(escaped)}")
-    return f"{len(attempts)} attempts to get out, all blocked"
+    return f"blocked: {'; '.join(attempt.what for attempt in attempts)}"
