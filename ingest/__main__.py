@@ -18,6 +18,8 @@ from ingest import sources, wiring
 from ingest.ledger import State
 from ingest.report import FileResult, FileState, Report
 from ragplatform import config
+from ragplatform import wiring as platform
+from ragplatform.config import Settings
 from ragplatform.errors import PlatformError
 from ragplatform.model import Json, Purpose
 
@@ -45,6 +47,13 @@ def _exits() -> Iterator[None]:
         err.print(f"[red]error[/red] ({error.code}): ", end="")
         err.print(str(error), markup=False)
         raise typer.Exit(_UNABLE) from error
+
+
+def _settings() -> Settings:
+    """Return the settings, after sealing this process."""
+    settings = config.load()
+    platform.seal(settings)
+    return settings
 
 
 def _line(value: Json) -> None:
@@ -93,7 +102,7 @@ def run(
                 elif result.reason:
                     err.print(f"{result.state}: {result.name}: {result.reason}", markup=False)
 
-            settings = config.load()
+            settings = _settings()
             target = wiring.target(tenant, collection, purpose)
             with wiring.job(settings, report.run, target, told) as opened:
                 if not as_json:
@@ -161,7 +170,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Say how many documents are in each state, and which are in quarantine and why."""
-    with _exits(), wiring.ledger(config.load()) as ledger:
+    with _exits(), wiring.ledger(_settings()) as ledger:
         counts = ledger.counts(tenant)
         held = ledger.entries(tenant=tenant, state=State.QUARANTINED)
     if as_json:
@@ -206,7 +215,7 @@ def forget(
     as_json: AsJson = False,
 ) -> None:
     """Erase one document, or all about one person with the values kept of them."""
-    with _exits(), wiring.eraser(config.load(), tenant) as eraser:
+    with _exits(), wiring.eraser(_settings(), tenant) as eraser:
         erased = forgetting.forget(eraser, document=document, subject=subject, dry_run=dry_run)
     if as_json:
         _line({"event": "forgotten", **erased.summary()})

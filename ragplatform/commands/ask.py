@@ -28,7 +28,7 @@ def ask(
 ) -> None:
     """Ask the running service. Your key is read from RAGPLATFORM_API_KEY."""
     with console.exits():
-        settings = console.settings()
+        settings = console.settings(url)
         key = os.environ.get(KEY_VARIABLE, "")
         console.require(bool(key), f"set {KEY_VARIABLE} to your key")
         body: dict[str, Json] = {"question": question, "purpose": str(purpose), "stream": True}
@@ -37,8 +37,7 @@ def ask(
         if mode:
             body["mode"] = mode
         base = url or f"http://{settings.host}:{settings.port}"
-        allowed = egress.Allowed.of(settings.allowed_networks, [base])
-        egress.seal(allowed)
+        allowed = console.allowed(settings, url)
         asyncio.run(_show(_events(allowed, base, key, body), as_json=as_json))
 
 

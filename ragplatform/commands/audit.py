@@ -23,7 +23,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _logs(folder: Path | None) -> list[Path]:
-    parent = folder or console.settings().audit_dir
+    settings = console.settings()
+    parent = folder or settings.audit_dir
     if (parent / "key.pub").is_file():
         return [parent]
     found = query.find_logs(parent) if parent.is_dir() else []

@@ -1,6 +1,7 @@
 """How every command reads its settings, prints, and ends."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,13 +10,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ragplatform import config
+from ragplatform import config, egress
 from ragplatform.config import Settings
 from ragplatform.errors import ConfigurationError, PlatformError
 from ragplatform.model import Json
 
 # Tables and sentences for people; machines get JSON on standard output by --json.
-out = Console(highlight=False, soft_wrap=True)
+# A pipe has no width: tables there must not be cut to that of a terminal.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 EXIT_BAD = 1
@@ -33,9 +35,23 @@ def exits() -> Iterator[None]:
         raise typer.Exit(EXIT_UNABLE) from error
 
 
-def settings() -> Settings:
-    """Return the settings of this deployment. Raises ``ConfigurationError``."""
-    return config.load()
+def settings(*urls: str) -> Settings:
+    """Return the settings of this deployment, after sealing this process.
+
+    ``urls`` are services that this command speaks to beside those of the settings. Raises
+    ``ConfigurationError``.
+    """
+    loaded = config.load()
+    egress.check_environment(os.environ)
+    egress.quiet()
+    egress.seal(allowed(loaded, *urls))
+    return loaded
+
+
+def allowed(settings: Settings, *urls: str) -> egress.Allowed:
+    """Return where a command with these settings may connect."""
+    services = [settings.vllm_url, settings.qdrant_url, *urls]
+    return egress.Allowed.of(settings.allowed_networks, [url for url in services if url])
 
 
 def print_json(value: Json) -> None:

@@ -17,7 +17,6 @@ def serve(
     """Run the query service until it is told to stop."""
     with console.exits():
         settings = console.settings()
-        wiring.seal(settings)
         platform = wiring.build(settings)
     uvicorn.run(
         create_app(platform),
