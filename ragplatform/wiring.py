@@ -1,4 +1,8 @@
-"""The composition root: the only place that picks concrete classes."""
+"""The composition root: the only place that picks concrete classes.
+
+Adapters whose libraries take seconds to import are imported where a part is opened: a command
+that needs none of them, such as ``audit verify``, starts at once.
+"""
 
 import asyncio
 import contextlib
@@ -15,12 +19,8 @@ from ragplatform import egress
 from ragplatform.adapters import api_keys
 from ragplatform.adapters.api_keys import ApiKeyAuthenticator
 from ragplatform.adapters.bm25 import Bm25Weigher
-from ragplatform.adapters.encoder import SentenceEncoder
 from ragplatform.adapters.gguf_conversion import convert_gguf
-from ragplatform.adapters.presidio import PresidioDetector
-from ragplatform.adapters.qdrant import QdrantIndex, connect
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
-from ragplatform.adapters.vllm import VllmGenerator
 from ragplatform.answer.ask import Answerer, AnswerLimits
 from ragplatform.answer.retrieve import Retriever
 from ragplatform.audit import query
@@ -131,6 +131,8 @@ def open_vault(settings: Settings) -> Vault:
 
 def open_privacy(settings: Settings, vault: Vault) -> Privacy:
     """Return the privacy gate with its detector loaded."""
+    from ragplatform.adapters.presidio import PresidioDetector
+
     return Privacy(
         detector=PresidioDetector(model=settings.spacy_model),
         rules=PrivacyRules.load(settings.policies_dir / "privacy.toml"),
@@ -138,10 +140,19 @@ def open_privacy(settings: Settings, vault: Vault) -> Privacy:
     )
 
 
+def open_embedder(settings: Settings) -> Embedder:
+    """Load the encoder of dense vectors. Raises ``ModelError`` when its files are not right."""
+    from ragplatform.adapters.encoder import SentenceEncoder
+
+    return SentenceEncoder(folder=model_store(settings).resolve(settings.embedding_model))
+
+
 def open_index(settings: Settings, dim: int) -> Index:
     """Open the index that the settings name."""
     if settings.index_backend is IndexBackend.EDGE:
         return SharedEdgeIndex(folder=settings.data_dir / "index", dim=dim)
+    from ragplatform.adapters.qdrant import QdrantIndex, connect
+
     key = settings.qdrant_api_key_file
     client = connect(
         url=settings.qdrant_url,
@@ -211,7 +222,7 @@ def open_store(settings: Settings, kind: str) -> Store:
         undo.callback(catalog.close)
         vault = open_vault(settings)
         undo.callback(vault.close)
-        embedder = SentenceEncoder(folder=model_store(settings).resolve(settings.embedding_model))
+        embedder = open_embedder(settings)
         store = Store(
             settings=settings,
             policies=policies,
@@ -331,8 +342,10 @@ class Platform:
         await anyio.to_thread.run_sync(self.store.close)
 
 
-def open_generator(settings: Settings) -> tuple[VllmGenerator, httpx2.AsyncClient]:
+def open_generator(settings: Settings) -> tuple[Generator, httpx2.AsyncClient]:
     """Return the model and the HTTP client it speaks through; the caller closes the client."""
+    from ragplatform.adapters.vllm import VllmGenerator
+
     http = egress.async_client(allowed(settings), timeout_s=settings.vllm_timeout_s)
     key = settings.vllm_api_key_file
     generator = VllmGenerator(

@@ -155,15 +155,15 @@ class Answerer:
         chosen = await anyio.to_thread.run_sync(self._choose, retrieved)
         if not chosen:
             return
-        texts = [self._citable(retrieved, quote.candidate) for quote in chosen]
+        texts = [self._citable(retrieved, quote) for quote in chosen]
         joined = await self._join(retrieved, texts, draft)
         for piece in quotes.pieces(joined):
             if isinstance(piece, str):
                 yield _Sentence(piece, ())
                 continue
-            candidate = chosen[piece - 1].candidate
-            passage = retrieved.passages[candidate.passage]
-            citation = self._cite(retrieved, passage, candidate.sentence, candidate.sentence)
+            quote = chosen[piece - 1]
+            passage = retrieved.passages[quote.candidate.passage]
+            citation = self._cite(retrieved, passage, quote.candidate.sentence, quote.last)
             yield _Sentence(f"{texts[piece - 1].text} [{passage.number}]", (citation,))
 
     def _choose(self, retrieved: Retrieved) -> list[quotes.Quote]:
@@ -177,14 +177,17 @@ class Answerer:
         question = retrieved.question.text
         return quotes.choose(question, retrieved.vector, candidates, self._embedder)
 
-    def _citable(self, retrieved: Retrieved, candidate: quotes.Candidate) -> Cleared:
+    def _citable(self, retrieved: Retrieved, quote: quotes.Quote) -> Cleared:
         """Return the quote with the document's own bracketed numbers in parentheses.
 
         A paper's reference mark like [12] would read as a citation of ours that points nowhere.
         """
-        sentence = retrieved.passages[candidate.passage].sentences[candidate.sentence]
-        text = re.sub(r"\[(\d{1,3})\]", r"(\1)", " ".join(sentence.text.split()))
-        return self._privacy.excerpt(text, sentence)
+        passage = retrieved.passages[quote.candidate.passage]
+        whole = self._privacy.join(
+            passage.sentences[quote.candidate.sentence : quote.last + 1], " "
+        )
+        text = re.sub(r"\[(\d{1,3})\]", r"(\1)", " ".join(whole.text.split()))
+        return self._privacy.excerpt(text, whole)
 
     async def _join(self, retrieved: Retrieved, texts: Sequence[Cleared], draft: _Draft) -> str:
         plain = quotes.join_plainly(len(texts))
@@ -373,16 +376,19 @@ def _known(retrieved: Retrieved) -> frozenset[str]:
 
 
 def _about(named: frozenset[str], passages: Sequence[ClearedPassage]) -> Sequence[ClearedPassage]:
-    """Return the passages of documents that name whom the question names, if there are any.
+    """Return the passages about whom the question names, if there are any.
 
-    The right words about the wrong patient are worse than no answer.
+    They are those of documents that name the person, and those about the same one subject, since
+    few passages of a long letter repeat the name. The right words about the wrong patient are
+    worse than no answer.
     """
-    documents = {
-        passage.passage.document
-        for passage in passages
-        if named & tokens_in(" ".join(passage.texts))
-    }
-    return [p for p in passages if p.passage.document in documents] if documents else passages
+    naming = [p.passage for p in passages if named & tokens_in(" ".join(p.texts))]
+    documents = {passage.document for passage in naming}
+    subjects = {passage.subjects for passage in naming if len(passage.subjects) == 1}
+    found = [
+        p for p in passages if p.passage.document in documents or p.passage.subjects in subjects
+    ]
+    return found or passages
 
 
 def _about_others(named: frozenset[str], sentence: str) -> bool:

@@ -19,6 +19,7 @@ _NEGATION = re.compile(
     r"declined|\w+n't)\b",
     re.I,
 )
+_TERM = re.compile(r"[a-z0-9][a-z0-9'-]*")
 _CITATION = re.compile(r"\[(\d{1,3})\]")
 
 # Words that carry no claim. English only.
@@ -131,6 +132,16 @@ def _plain(text: str) -> str:
 def _content(text: str) -> set[str]:
     words = _WORD.findall(_plain(text).lower())
     return {_stem(word) for word in words if word not in _STOP and len(word) > 1}
+
+
+def content_terms(text: str) -> set[str]:
+    """Return the stems of the words that carry meaning, with numbers, codes and pseudonyms."""
+    terms = _TERM.findall(text.lower())
+    return {
+        term if term[0].isdigit() else _stem(term)
+        for term in terms
+        if term not in _STOP and (len(term) > 1 or term.isdigit())
+    }
 
 
 def _stem(word: str) -> str:
