@@ -1,0 +1,342 @@
+"""Kills the ingest job at each of its writes in turn, with SIGKILL, in processes of its own.
+
+``python -m tests.ingest_crash FOLDER THEN STRIDE`` works through the points and prints one JSON
+line for each. It imports no model and starts no thread, so that it can fork. Stores, policies and
+audit log are the real ones; parser, detector and encoder are small and deterministic.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ingest import sources
+from ingest.forget import Eraser
+from ingest.job import Job
+from ingest.ledger import Ledger
+from ingest.parse.document import ParsedDocument
+from ingest.prepare import Target
+from ingest.report import Report
+from ragplatform.adapters.bm25 import Bm25Weigher
+from ragplatform.adapters.edge import EdgeIndex
+from ragplatform.audit.log import AuditLog
+from ragplatform.catalog import SqlCatalog
+from ragplatform.errors import DetectorError, ParseError
+from ragplatform.model import Principal, Purpose, Sensitivity, Span
+from ragplatform.policy.classes import access_class
+from ragplatform.policy.engine import Policies
+from ragplatform.ports import Vectors
+from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.keys import Keys
+from ragplatform.privacy.pseudonyms import Pseudonyms
+from ragplatform.privacy.rules import PrivacyRules
+from ragplatform.privacy.vault import Vault
+from tests.fakes_privacy import RegexDetector
+from tests.stored import Stored, copy_data, look
+
+POLICIES = Path(__file__).parents[1] / "policies"
+DIM = 16
+MASTER = bytes(32)
+LARGEST = 20_000
+BROKEN = "The detector stumbles here."
+
+_WRITES = {
+    "ledger": {"start_run", "finish_run", "begin", "commit_indexed", "commit_quarantined",
+               "forget"},
+    "catalog": {"register", "put_document", "delete_document"},
+    "audit": {"append"},
+    "vault": {"store", "destroy_subject"},
+    "index": {"upsert", "retire", "remove"},
+}  # fmt: skip
+
+_NOTE = "Maria Lopez, MRN 4471230, SSN 078-05-1120, called (212) 555-0143 about {}. "
+_ALL_ABOUT_ONE = '[[rule]]\nmatch = "*"\nsubjects = ["mrn:1"]\n'
+
+
+def first_version(folder: Path) -> None:
+    """Write the files as they first were."""
+    folder.mkdir(exist_ok=True)
+    long = "".join(_NOTE.format(f"day {day} of her stay") for day in range(40))
+    texts = {
+        "stays.txt": _NOTE.format("her tablets"),
+        "changes.txt": long,
+        "hostile.txt": _NOTE.format("a bill"),
+        "grows.txt": _NOTE.format("a referral"),
+        "stumbles.txt": _NOTE.format("her knee"),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    (folder / "labels.toml").write_text(_ALL_ABOUT_ONE)
+
+
+def second_version(folder: Path) -> None:
+    """Change one file, turn two hostile, let one fail in the detector, and add one.
+
+    The changed one is about another patient now.
+    """
+    (folder / "changes.txt").write_text(_NOTE.format("going home") * 12)
+    (folder / "hostile.txt").write_bytes(b"MZ\0\0 not a note")
+    (folder / "grows.txt").write_text("x" * (LARGEST + 1))
+    (folder / "stumbles.txt").write_text(BROKEN)
+    (folder / "new.txt").write_text(_NOTE.format("a new patient, Anna Müller"))
+    rule = '[[rule]]\nmatch = "changes.txt"\nsubjects = ["mrn:2"]\n'
+    (folder / "labels.toml").write_text(_ALL_ABOUT_ONE + rule)
+
+
+class PlainParser:
+    """Takes UTF-8 text and refuses what looks like a program."""
+
+    version = "plain-1"
+
+    def parse(self, data: bytes, name: str) -> ParsedDocument:
+        if b"\0" in data:
+            raise ParseError("type_mismatch", f"{Path(name).suffix} holds a program")
+        return ParsedDocument(text=data.decode(), media_type="text/plain")
+
+
+class StumblingDetector(RegexDetector):
+    """Fails on one sentence."""
+
+    def detect(self, texts: Sequence[str]) -> list[list[Span]]:
+        if any(BROKEN in text for text in texts):
+            raise DetectorError("the fake fails as told")
+        return super().detect(texts)
+
+
+class DigestEmbedder:
+    """Gives each text a direction of its own."""
+
+    version = "digest-1"
+    dim = DIM
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        rows = [hashlib.sha256(text.encode()).digest()[:DIM] for text in texts]
+        found = np.array([list(row) for row in rows], dtype=np.float32).reshape(-1, DIM) + 1
+        return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
+@dataclass(slots=True)
+class Fuse:
+    """Counts writes; the process dies instead of making write number ``at``."""
+
+    at: int = 0
+    told: Callable[[str], None] = lambda name: None
+    count: int = field(default=0, init=False)
+
+    def burn(self, name: str) -> None:
+        self.count += 1
+        if self.count == self.at:
+            self.told(name)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Fused:
+    """A store whose writes burn the fuse first."""
+
+    def __init__(self, name: str, store: object, fuse: Fuse) -> None:
+        self._name = name
+        self._store = store
+        self._fuse = fuse
+
+    def __getattr__(self, method: str) -> object:
+        act = getattr(self._store, method)
+        if method not in _WRITES[self._name]:
+            return act
+
+        def fused(*args: object, **named: object) -> object:
+            self._fuse.burn(f"{self._name}.{method}")
+            return act(*args, **named)
+
+        return fused
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The stores of one deployment, fused."""
+
+    ledger: Ledger
+    catalog: SqlCatalog
+    audit: AuditLog
+    vault: Vault
+    index: EdgeIndex
+    policies: Policies
+    privacy: Privacy
+
+
+@contextmanager
+def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
+    """Open the stores in a folder."""
+    data.mkdir(exist_ok=True)
+    with ExitStack() as closing:
+
+        def fused(name: str, store: object) -> object:
+            closing.callback(store.close)
+            return Fused(name, store, fuse)
+
+        url = f"sqlite:///{data / 'catalog.db'}"
+        vault = fused("vault", Vault(f"sqlite:///{data / 'vault.db'}", master=MASTER))
+        log = AuditLog.open(
+            data / "audit" / "ingest", origin="ingest", signing_key=MASTER, sealing_key=MASTER
+        )
+        yield Parts(
+            ledger=fused("ledger", Ledger(url)),
+            catalog=fused("catalog", SqlCatalog(url, access_class=access_class)),
+            audit=fused("audit", log),
+            vault=vault,
+            index=fused("index", EdgeIndex(folder=data / "index", dim=DIM)),
+            policies=Policies.load(POLICIES),
+            privacy=Privacy(
+                detector=StumblingDetector(),
+                rules=PrivacyRules.load(POLICIES / "privacy.toml"),
+                vault=vault,
+            ),
+        )
+
+
+def _who(role: str) -> Principal:
+    return Principal(f"{role}-mercy", "mercy", frozenset({role}), clearance=Sensitivity.RESTRICTED)
+
+
+def ingest(files: Path, data: Path, fuse: Fuse) -> Report:
+    """Run the job over the files."""
+    report = Report(run=os.urandom(8).hex())
+    with opened(data, fuse) as parts:
+        job = Job(
+            run=report.run,
+            target=Target(_who("ingest"), Purpose.HOPERAT, "clinical"),
+            parser=PlainParser(),
+            privacy=parts.privacy,
+            policies=parts.policies,
+            embedder=DigestEmbedder(),
+            weigher=Bm25Weigher(),
+            index=parts.index,
+            catalog=parts.catalog,
+            ledger=parts.ledger,
+            audit=parts.audit,
+            name_key=MASTER,
+            largest_file=LARGEST,
+            on_result=lambda result: None,
+        )
+        job.run(list(sources.find([files], sources.GivenLabels())), report)
+    return report
+
+
+def erase(data: Path, fuse: Fuse) -> None:
+    """Erase all about the one patient of the files."""
+    with opened(data, fuse) as parts:
+        Eraser(
+            principal=_who("erasure"),
+            purpose=Purpose.COMPLIANCE,
+            policies=parts.policies,
+            privacy=parts.privacy,
+            index=parts.index,
+            catalog=parts.catalog,
+            ledger=parts.ledger,
+            audit=parts.audit,
+        ).subject("mrn:1", dry_run=False)
+
+
+def apart(act: Callable[[], object]) -> int:
+    """Run the act in a process of its own; return how it ended."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            act()
+            code = 0
+        finally:
+            if code:
+                sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]  # there is one
+                sys.stderr.flush()
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def main(folder: Path, then: str, stride: int) -> None:
+    """Kill at every ``stride``-th write of the second run, then print what is wrong.
+
+    What follows the kill is ``then``:
+    ``again``: the same run once more. ``back``: the files are as they were first, then a run.
+    ``erase``: the patient is erased; then points lie in the erasure too.
+    """
+    files, base = folder / "files", folder / "base"
+    first_version(files)
+    assert apart(lambda: ingest(files, base, Fuse())) == 0
+    reference = copy_data(base, folder / "reference")
+    if then == "again":
+        second_version(files)
+        assert apart(lambda: ingest(files, reference, Fuse())) == 0
+    point, died = 1 - stride, True
+    while died:
+        point += stride
+        data = copy_data(base, folder / f"at-{point}")
+        died = one_point(point, then, files, data, reference)
+        shutil.rmtree(data)
+
+
+def one_point(point: int, then: str, files: Path, data: Path, reference: Path) -> bool:
+    """Kill at one write and see it through; return whether there was such a write."""
+    place, note = data.with_suffix(".write"), data.with_suffix(".wrong")
+    note.write_text('["no judgement"]')
+
+    def act() -> None:
+        fuse = Fuse(point, lambda name: place.write_text(name) and None)
+        ingest(files, data, fuse)
+        if then == "erase":
+            erase(data, fuse)
+
+    second_version(files)
+    ended = apart(act)
+    apart(lambda: note.write_text(json.dumps(judge(then, files, data, reference))))
+    line = {
+        "point": point,
+        "ended": ended,
+        "write": place.read_text() if place.exists() else "",
+        "wrong": json.loads(note.read_text()),
+    }
+    print(json.dumps(line), flush=True)
+    return ended == -signal.SIGKILL
+
+
+def judge(then: str, files: Path, data: Path, reference: Path) -> list[str]:
+    """Look at what the kill left, do what comes then, and return what is wrong."""
+    wrong = look(data, dim=DIM, master=MASTER).wrong_at_any_moment()
+    if then == "back":
+        first_version(files)
+    if then == "erase":
+        # An erasure that was killed may leave the ledger behind; only what it leaves now counts.
+        erase(data, Fuse())
+        after = look(data, dim=DIM, master=MASTER)
+        return after.wrong_at_any_moment() + _about("mrn:1", after)
+    ingest(files, data, Fuse())
+    after = look(data, dim=DIM, master=MASTER)
+    wrong += [f"after: {one}" for one in after.wrong_after_a_run()]
+    expected = look(reference, dim=DIM, master=MASTER)
+    if then == "again" and not after.same_as(expected):
+        wrong.append("differs from the run that was not killed")
+    if then == "back":
+        wrong += [
+            f"lost: {document} was put back and is not there"
+            for document in expected.catalog
+            if after.catalog.get(document) != expected.catalog[document]
+        ]
+    return wrong
+
+
+def _about(raw_id: str, stored: Stored) -> list[str]:
+    """Return what is still there about one person."""
+    ref = Pseudonyms(Keys(MASTER)).subject_ref("mercy", raw_id)
+    return [f"left: {p.document}" for p in stored.passages.values() if ref in p.subjects]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
