@@ -163,11 +163,11 @@ class Job:
             "document": work.document,
             "generation": work.generation,
             "chunks": len(entries),
-            "found": dict(ready.body.counts),
+            "found": dict(ready.transformed[0].counts),
             "access_class": kind,
         }
         with report.stage("ledger"):
-            claim = self._claim(work, ready.title.text)  # 1
+            claim = self._claim(work, ready.title)  # 1
             self._catalog.register(ready.labels, kind)  # 2
             # Until the old chunks are gone, the document is about the people of both versions.
             old = self._catalog.document(work.document)
@@ -177,7 +177,7 @@ class Job:
             self._record(Action.INGEST_STARTED, Outcome.SUCCESS, details)  # 3
         with report.stage("vault"):
             own = {self._privacy.subject_ref(tenant, f"document:{work.document}")}
-            self._privacy.commit(tenant, work.subjects or own, ready.body, ready.title)  # 4
+            self._privacy.commit(tenant, work.subjects or own, *ready.transformed)  # 4
         with report.stage("index"):
             self._index.upsert(entries)  # 5
             self._index.retire(work.document, work.generation)
@@ -305,7 +305,7 @@ def _entry(ready: Ready, access: str, chunks: int, subjects: frozenset[str]) -> 
         document=work.document,
         tenant=work.labels.tenant,
         collection=work.labels.collection,
-        title=ready.title.text,
+        title=ready.title,
         media_type=ready.media_type,
         access_class=access,
         subjects=subjects,

@@ -2,25 +2,28 @@
 
 import hashlib
 import hmac
-import re
+import os
+import stat
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from io import BufferedReader
+from pathlib import Path
 from typing import Final, Protocol
 
+from ingest import titles
 from ingest.chunk import Piece, chunk
 from ingest.parse.document import ParsedDocument
 from ingest.report import Report
 from ingest.sources import SourceFile
 from ragplatform.errors import QuarantinedError
-from ragplatform.model import Chunk, Labels, Passage, Principal, Purpose, Span
+from ragplatform.model import Chunk, Labels, Passage, Principal, Purpose
 from ragplatform.policy.classes import access_class, validate_labels
 from ragplatform.policy.engine import Policies
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.transform import Transformed
 
 _NAMESPACE: Final = uuid.UUID("6f0c7f1e-1a52-4f0e-8a0b-6a1f3b0a2c11")
-_WORD: Final = re.compile(r"\w{3,}")
 
 # Policies let no relation open a document about several people; see policies/base.cedar.
 MIXED_SUBJECTS: Final = "mixed-subjects"
@@ -65,12 +68,15 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """One file's passages, transformed and chunked; what is left is to embed and to write."""
+    """One file's passages, transformed and chunked; what is left is to embed and to write.
+
+    ``transformed`` are its text and its name, whose values the vault will keep.
+    """
 
     work: Work
     media_type: str
-    body: Transformed
-    title: Transformed
+    title: str = field(repr=False)
+    transformed: tuple[Transformed, Transformed] = field(repr=False)
     labels: Labels
     passages: tuple[Passage, ...]
 
@@ -124,8 +130,11 @@ class Preparer:
         )
 
     def _read(self, source: SourceFile) -> tuple[bytes | None, str]:
-        """Return the file's bytes, or None if they are too many, and their digest."""
-        with source.path.open("rb") as file:
+        """Return the file's bytes, or None if they are too many, and their digest.
+
+        Raises ``QuarantinedError`` for what is no regular file: reading a pipe may never end.
+        """
+        with _open_regular(source.path) as file:
             data = file.read(self._largest_file + 1)
             if len(data) <= self._largest_file:
                 return data, hashlib.sha256(data).hexdigest()
@@ -154,23 +163,26 @@ class Preparer:
         with report.stage("parse"):
             parsed = self._parser.parse(work.data, work.source.path.name)
         report.characters += len(parsed.text)
-        spoken = _spoken(work.source)
+        name = work.source.path.name
         with report.stage("detect"):
-            spans, in_title = self._privacy.inspect([parsed.text, spoken])
+            texts = [parsed.text, name, titles.spoken(name)]
+            spans, *in_name = self._privacy.inspect(texts)
         with report.stage("transform"):
             body = self._privacy.transform(parsed.text, spans, work.labels)
-            names = _names_in(spoken, in_title, parsed.text, spans)
-            title = self._privacy.transform(spoken, names, work.labels)
+            personal = titles.personal(name, in_name, parsed.text, spans)
+            title = self._privacy.transform(titles.spoken(name), personal, work.labels)
         report.personal_data.update(body.counts)
         if reason := body.quarantine or title.quarantine:
             raise QuarantinedError(reason, "policy keeps documents that hold this out")
         labels = replace(work.labels, categories=frozenset(span.category for span in spans))
         self._require_permission(labels)
         with report.stage("chunk"):
-            passages = tuple(self._passages(work, parsed, body, title.text, labels))
+            # Titles and headings carry no spans to be cleared by: what is tagged goes from them.
+            shown = self._privacy.without_tagged(title.text, title.kept)
+            passages = tuple(self._passages(work, parsed, body, shown, labels))
         if not passages:
             raise QuarantinedError("empty", "the document holds no text")
-        return Ready(work, parsed.media_type, body, title, labels, passages)
+        return Ready(work, parsed.media_type, shown, (body, title), labels, passages)
 
     def _require_permission(self, labels: Labels) -> None:
         target = self._target
@@ -193,10 +205,17 @@ class Preparer:
         moved = parsed.moved(body.text, body.position)
         pieces = chunk(body.text, guarded=guarded, headings=moved.headings)
         pages = [(page.offset, page.number) for page in moved.pages]
+        headings = self._clean_headings(moved, body)
         for ordinal, piece in enumerate(pieces):
             name = f"{work.document}/{work.generation}/{ordinal}"
             yield Passage(
-                chunk=_chunk(str(uuid.uuid5(_NAMESPACE, name)), ordinal, piece, body, pages),
+                chunk=_chunk(
+                    str(uuid.uuid5(_NAMESPACE, name)),
+                    ordinal,
+                    replace(piece, heading=tuple(headings[title] for title in piece.heading)),
+                    body,
+                    pages,
+                ),
                 document=work.document,
                 title=title,
                 labels=labels,
@@ -205,6 +224,22 @@ class Preparer:
                 generation=work.generation,
                 media_type=parsed.media_type,
             )
+
+    def _clean_headings(self, moved: ParsedDocument, body: Transformed) -> dict[str, str]:
+        """Return each heading's text with what is tagged in it masked."""
+        clean: dict[str, str] = {}
+        for heading in moved.headings:
+            start, end = heading.offset, heading.offset + len(heading.title)
+            inside = [
+                replace(s, start=max(s.start, start) - start, end=min(s.end, end) - start)
+                for s in body.kept
+                if s.start < end and start < s.end
+            ]
+            masked = self._privacy.without_tagged(heading.title, inside)
+            # The same words may be tagged in one place and missed in another.
+            if clean.get(heading.title, heading.title) == heading.title:
+                clean[heading.title] = masked
+        return clean
 
 
 def _chunk(
@@ -239,26 +274,10 @@ def _page_at(pages: Sequence[tuple[int, int]], offset: int) -> int | None:
     return number
 
 
-def _spoken(source: SourceFile) -> str:
-    """Return the file's name as words, so that names in it can be found."""
-    return re.sub(r"[_\-]+", " ", source.path.name)
-
-
-def _names_in(title: str, found: Sequence[Span], text: str, in_text: Sequence[Span]) -> list[Span]:
-    """Return the personal data of a title, helped by the names that stand in the text.
-
-    A tagger of prose misses names in file names: ``discharge Whitfield Eleanor.pdf``.
-    """
-    known = {
-        word.casefold(): span
-        for span in in_text
-        if span.entity == "PERSON"
-        for word in _WORD.findall(text[span.start : span.end])
-    }
-    spans = list(found)
-    for word in _WORD.finditer(title):
-        span = known.get(word.group().casefold())
-        taken = any(s.start < word.end() and word.start() < s.end for s in spans)
-        if span is not None and not taken:
-            spans.append(replace(span, start=word.start(), end=word.end()))
-    return sorted(spans, key=lambda s: s.start)
+def _open_regular(path: Path) -> BufferedReader:
+    # The check is made on what was opened: the name may come to mean something else in between.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise QuarantinedError("not_a_file", "this is a pipe, a device or a socket")
+    return os.fdopen(handle, "rb")

@@ -2,6 +2,7 @@
 
 import fnmatch
 import os
+import stat
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -101,6 +102,7 @@ def _walk(root: Path) -> Iterator[Path]:
 def _read_rules(path: Path) -> list[_Rule]:
     if not path.is_file():
         return []
+    _require_own(path)
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8")).get("rule", [])
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -114,6 +116,17 @@ def _read_rules(path: Path) -> list[_Rule]:
             raise ConfigurationError(f"{path}: rule {number}: `match` is missing")
         rules.append(_Rule(match, {k: v for k, v in table.items() if k != "match"}))
     return rules
+
+
+def _require_own(path: Path) -> None:
+    """Raise unless only this user or root could have written the file: it says who reads what."""
+    found = path.lstat()
+    own = found.st_uid in {0, os.geteuid()} and not found.st_mode & stat.S_IWOTH
+    if not own or path.is_symlink():
+        raise ConfigurationError(
+            f"{path}: whoever writes this file decides who reads the documents; it must belong to "
+            "you or root, be no link, and not be writable by everybody"
+        )
 
 
 def _apply(labels: GivenLabels, where: str, changes: Mapping[str, object]) -> GivenLabels:

@@ -34,6 +34,8 @@ FORBIDDEN_SWITCHES: Final[tuple[str, ...]] = (
     "LANGCHAIN_API_KEY",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
 )
 
 # An empty list of suffix URLs keeps tldextract, inside Presidio's e-mail recogniser, from fetching.
@@ -48,6 +50,10 @@ QUIET_ENVIRONMENT: Final[Mapping[str, str]] = {
     "TLDEXTRACT_PUBLIC_SUFFIX_LIST_URLS": "",
     "TOKENIZERS_PARALLELISM": "false",
 }
+
+
+# The widest private ranges there are. Source: RFC 1918, section 3; RFC 4193, section 3.1.
+_WIDEST: Final[Mapping[int, int]] = {4: 8, 6: 7}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +78,9 @@ class Allowed:
                 network = ipaddress.ip_network(text, strict=True)
             except ValueError as error:
                 raise ConfigurationError(f"allowed network {text!r}: {error}") from error
-            if network.prefixlen == 0:
+            if network.prefixlen < _WIDEST[network.version] or not network.is_private:
                 raise ConfigurationError(
-                    f"allowed network {text!r} is the whole internet: name your private ranges"
+                    f"allowed network {text!r} reaches the internet: name your private ranges"
                 )
             parsed.append(network)
         hosts = {host.lower() for url in urls if (host := urlsplit(url).hostname)}

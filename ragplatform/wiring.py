@@ -6,9 +6,14 @@ that needs none of them, such as ``audit verify``, starts at once.
 
 import asyncio
 import contextlib
+import fcntl
+import math
 import os
 import tempfile
-from dataclasses import dataclass, replace
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -243,6 +248,26 @@ def open_store(settings: Settings, kind: str) -> Store:
     return store
 
 
+class Strangers:
+    """Counts failed attempts to authenticate, and says when to record how many."""
+
+    def __init__(self, every_s: float = 1.0) -> None:
+        self._every_s = every_s
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._recorded = -math.inf
+
+    def take(self) -> int:
+        """Count one attempt; return how many to record now, or 0 for not yet."""
+        with self._lock:
+            self._waiting += 1
+            if time.monotonic() - self._recorded < self._every_s:
+                return 0
+            self._recorded = time.monotonic()
+            count, self._waiting = self._waiting, 0
+            return count
+
+
 @dataclass(frozen=True, slots=True)
 class Platform:
     """Everything the query service runs on."""
@@ -253,6 +278,7 @@ class Platform:
     retriever: Retriever
     answerer: Answerer
     http: httpx2.AsyncClient
+    strangers: Strangers = field(default_factory=Strangers)
 
     @property
     def settings(self) -> Settings:
@@ -274,11 +300,19 @@ class Platform:
         self.store.record(Action.FAILED, outcome, request_id=request_id, error=error)
 
     def record_unauthenticated(self, request_id: str) -> None:
-        """Record a caller who did not prove who it is. Raises ``AuditError``."""
-        outcome = Outcome.DENIED
-        self.store.record(
-            Action.AUTHENTICATED_FAILED, outcome, actor="unknown", request_id=request_id
-        )
+        """Record a caller who did not prove who it is. Raises ``AuditError``.
+
+        A flood makes one record a second, which counts those before it: callers without a key
+        must not be able to fill the disk of the log.
+        """
+        if attempts := self.strangers.take():
+            self.store.record(
+                Action.AUTHENTICATED_FAILED,
+                Outcome.DENIED,
+                actor="unknown",
+                request_id=request_id,
+                attempts=attempts,
+            )
 
     def may_review(self, principal: Principal) -> bool:
         """Return whether policy lets the principal read its tenant's audit log."""
@@ -418,7 +452,23 @@ def add_key(settings: Settings, principal: Principal, subjects: frozenset[str]) 
     vault = open_vault(settings)
     refs = frozenset(vault.subject_ref(principal.tenant, subject) for subject in subjects)
     vault.close()
-    related = replace(principal, subjects=refs)
+    with _one_at_a_time(settings.api_keys_file):
+        return _replace_key(settings, replace(principal, subjects=refs))
+
+
+@contextlib.contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold a lock beside the file, so that two commands do not lose each other's change."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _replace_key(settings: Settings, principal: Principal) -> NewKey:
     key = api_keys.new_key(principal.id)
     path = settings.api_keys_file
     others = [
@@ -426,9 +476,9 @@ def add_key(settings: Settings, principal: Principal, subjects: frozenset[str]) 
         for entry in (api_keys.read_keys(path) if path.is_file() else [])
         if (entry.principal.tenant, entry.principal.id) != (principal.tenant, principal.id)
     ]
-    entries = [*others, api_keys.KeyEntry(api_keys.digest(key), related)]
+    entries = [*others, api_keys.KeyEntry(api_keys.digest(key), principal)]
     _write_secret(path, "\n".join(api_keys.render(entry) for entry in entries))
-    return NewKey(related, key)
+    return NewKey(principal, key)
 
 
 def _write_secret(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ each request tens of milliseconds and add nothing.
 
 import hashlib
 import hmac
+import os
 import secrets
 import tomllib
 from collections.abc import Mapping
@@ -61,14 +62,14 @@ class ApiKeyAuthenticator:
 
     def _reload(self) -> None:
         try:
-            stat = self._path.stat()
+            found = self._path.stat()
         except OSError as error:
             # A vanished file must not leave revoked keys alive.
             self._entries, self._stamp = {}, None
             raise ConfigurationError(
                 f"{self._path}: cannot be read; make keys with `ragplatform keys create`"
             ) from error
-        stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
         if stamp != self._stamp:
             self._entries = {entry.sha256: entry for entry in read_keys(self._path)}
             self._stamp = stamp
@@ -77,10 +78,15 @@ class ApiKeyAuthenticator:
 def read_keys(path: Path) -> list[KeyEntry]:
     """Return the entries of a key file.
 
-    Raises ``ConfigurationError`` naming the entry and field that is wrong.
+    Raises ``ConfigurationError`` naming the entry and field that is wrong, or when others than
+    this user and root may write the file: who writes it decides who is who.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("key", [])
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            if found.st_uid not in {0, os.geteuid()} or found.st_mode & 0o022:
+                raise ConfigurationError(f"{path}: others may write it; run chmod 600 {path}")
+            tables = tomllib.load(file).get("key", [])
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read as TOML: {error}") from error
     return [_entry(path, number, table) for number, table in enumerate(tables, 1)]

@@ -26,6 +26,9 @@ from ragplatform.ports import Catalog, Embedder, Index, TermWeigher
 from ragplatform.privacy.gate import Privacy
 
 LONGEST_QUESTION = 4000
+# An audit record has a bounded length; a register of many people names the first and counts all.
+_MOST_SUBJECTS = 20
+_LONGEST_ERROR = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +148,18 @@ class Retriever:
         """
         request = Request(principal, purpose, "source", request_id=request_id)
         scope = self._scope(request)
-        hit = None if scope.empty else self._index.fetch(chunk, scope)
-        kept = self._decide_again(request, scope, [hit] if hit else [])
-        if not kept:
+        try:
+            hit = None if scope.empty else self._index.fetch(chunk, scope)
+            kept = self._decide_again(request, scope, [hit] if hit else [])
+            shown = self.show(kept[0][0].passage, scope, 1, None) if kept else None
+        except PlatformError as error:
+            self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
+            raise
+        if shown is None:
             self._record(
                 request, scope, Action.SOURCE_VIEWED, Outcome.DENIED, {"chunk": chunk[:64]}
             )
             raise NotFoundError("no such source, or not one that you may open for this purpose")
-        shown = self.show(kept[0][0].passage, scope, 1, None)
         details: dict[str, Json] = {"passages": [_named(*kept[0])]}
         self._record(request, scope, Action.SOURCE_VIEWED, Outcome.SUCCESS, details)
         return shown
@@ -201,7 +208,7 @@ class Retriever:
                 "chunk": hit.passage.chunk.id,
                 "document": hit.passage.document,
                 "policies": list(verdict.policies),
-                "errors": list(verdict.errors),
+                "errors": [error[:_LONGEST_ERROR] for error in verdict.errors],
             }
             self._record(request, scope, Action.DISAGREED, Outcome.DENIED, details)
         return kept
@@ -269,7 +276,8 @@ def _named(hit: Hit, verdict: Decision) -> Json:
         "document": passage.document,
         "generation": passage.generation,
         "access_class": passage.access_class,
-        "subjects": sorted(passage.subjects),
+        "subjects": sorted(passage.subjects)[:_MOST_SUBJECTS],
+        "subjects_total": len(passage.subjects),
         "policies": list(verdict.policies),
     }
 

@@ -232,7 +232,7 @@ def _add_account_routes(app: FastAPI, platform: Platform) -> None:
 
 def _add_health_routes(app: FastAPI, platform: Platform) -> None:
     @app.get("/livez", tags=["health"])
-    def livez() -> schemas.Health:
+    async def livez() -> schemas.Health:
         """Say that the process answers."""
         return schemas.Health(status="ok")
 

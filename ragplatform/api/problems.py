@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Final
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -10,6 +11,8 @@ from starlette.exceptions import HTTPException
 
 from ragplatform import errors
 from ragplatform.model import Json
+
+_log = structlog.get_logger("ragplatform.api")
 
 # The nearest class in an error's line of ancestors decides.
 STATUS: Final[dict[type[errors.PlatformError], HTTPStatus]] = {
@@ -21,6 +24,16 @@ STATUS: Final[dict[type[errors.PlatformError], HTTPStatus]] = {
     errors.RequestError: HTTPStatus.BAD_REQUEST,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.PlatformError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+# Paths, processes and errors of the disk are for the operator's log, not for callers.
+_SAID_INSTEAD: Final = {
+    HTTPStatus.INTERNAL_SERVER_ERROR: (
+        "The request failed inside the service. Give the request id to its operator."
+    ),
+    HTTPStatus.SERVICE_UNAVAILABLE: (
+        "A part that this needs is away, so nothing was done; `code` names it. Try again shortly."
+    ),
 }
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -52,15 +65,15 @@ def problem_of(error: errors.PlatformError, request_id: str) -> dict[str, Json]:
     What an operator must mend is named to the operator's log, not to the caller.
     """
     status = status_of(error)
-    detail = str(error)
-    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-        detail = "The request failed inside the service. Give the request id to its operator."
+    detail = _SAID_INSTEAD.get(status, str(error))
     return problem(status, error.code, detail, request_id)
 
 
 def respond(error: errors.PlatformError, request_id: str) -> JSONResponse:
-    """Return the error as a response."""
+    """Return the error as a response; what the caller is not told goes to the operator's log."""
     headers = {}
+    if status_of(error) in _SAID_INSTEAD:
+        _log.error("request_failed", request_id=request_id, code=error.code, detail=str(error))
     if isinstance(error, errors.UnauthenticatedError):
         headers["WWW-Authenticate"] = 'Bearer realm="ragplatform"'
     if isinstance(error, errors.UnavailableError):

@@ -1,5 +1,6 @@
 """Commands on the audit log."""
 
+import getpass
 from pathlib import Path
 from typing import Annotated
 
@@ -177,10 +178,11 @@ def unseal_record(
                     Action.UNSEALED,
                     Outcome.SUCCESS,
                     records[0].tenant,
-                    "operator",
-                    "",
+                    f"host user {getpass.getuser()}"[:64],
+                    records[0].request_id,
                     None,
-                    details={"origin": origin, "index": index, "reason": reason[:200]},
+                    details={"origin": origin, "index": index},
+                    sealed={"reason": reason},
                 )
             )
         parts = unseal(records[0], wiring.derive(settings, "audit-seal"))

@@ -26,6 +26,11 @@ def clear_passage(passage: Passage, scope: Scope) -> Cleared:
     return Cleared(_masked(chunk.text, chunk.spans, scope.reveals))
 
 
+def without_tagged(text: str, spans: Sequence[Span]) -> str:
+    """Return transformed text with what is still in clear masked, for readers of any kind."""
+    return _masked(text, spans, frozenset())
+
+
 def _masked(text: str, spans: Sequence[Span], reveals: frozenset[str]) -> str:
     parts: list[str] = []
     done = 0
@@ -50,16 +55,18 @@ def clear_question(
     """Return the question as documents are written: the same value gives the same token.
 
     Values that rules mask or drop go; a type that would keep a document out is masked, for there
-    is nothing to keep out. A pseudonym of a type that the asker may not see in clear is masked
-    too: an answer found by it would tell whose pseudonym it is. Nothing is stored.
+    is nothing to keep out. Every value of a type that the asker may not see in clear is masked
+    too: a passage found by it would tell whose it is. Nothing is stored.
     """
     result = transform(text, spans, rules=rules, collection=collection, tokeniser=tokeniser)
+
+    text = _masked(result.text, result.kept, reveals)
 
     def own(found: re.Match[str]) -> str:
         entity = tokens.entity_of(found[0])
         return found[0] if entity in reveals else tokens.mask(entity)
 
-    return Cleared(tokens.TOKEN.sub(own, result.text))
+    return Cleared(tokens.TOKEN.sub(own, text))
 
 
 def compose(template: LiteralString, **parts: Cleared | str | int) -> Cleared:

@@ -91,6 +91,10 @@ class Privacy:
         """Return the passage's text, masked where the scope does not reveal. Pseudonyms stay."""
         return clear.clear_passage(passage, scope)
 
+    def without_tagged(self, text: str, kept: Sequence[Span]) -> str:
+        """Return transformed text with what is kept in clear masked: for titles and headings."""
+        return clear.without_tagged(text, kept)
+
     def clear_question(self, text: str, scope: Scope, collection: str | None = None) -> Cleared:
         """Return the question with its identifiers as in the scope's tenant's documents.
 

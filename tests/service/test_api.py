@@ -385,3 +385,46 @@ def test_readiness_needs_a_token_of_the_model_and_a_log_that_can_be_written(benc
     assert response.status_code == 503
     assert response.json()["parts"]["model"] == "generator_unavailable"
     assert serve(bad).get("/livez").status_code == 200
+
+
+def test_a_flood_of_strangers_is_one_record_that_counts_them(ward, serve):
+    client = serve(ward)
+
+    codes = {client.get("/v1/whoami").status_code for _ in range(30)}
+
+    kept = records(ward, action=Action.AUTHENTICATED_FAILED)
+    assert codes == {401}
+    assert len(kept) < 5
+
+
+def test_a_model_that_never_stops_is_stopped_and_the_end_is_on_record(bench, serve):
+    one = bench(generator=ScriptedGenerator(["Apixaban was stopped. " * 40] * 30))
+    one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"])
+
+    sent = body(mode="abstractive", stream=True)
+    streamed = events(serve(one).post("/v1/ask", json=sent, headers=as_("doctor")))
+
+    name, problem = streamed[-1]
+    assert (name, problem["code"]) == ("error", GeneratorError.code)
+    assert actions(one, problem["request_id"])[-1] == "failed"
+
+
+def test_a_caller_is_not_told_paths_or_processes(ward, serve):
+    client = serve(ward)
+    ward.audit.close()
+
+    problem = client.post("/v1/ask", json=body(), headers=as_("doctor")).json()
+
+    assert problem["code"] == "audit_unavailable"
+    assert "/" not in problem["detail"]
+
+
+def test_a_document_about_very_many_people_is_still_recorded(ward, serve):
+    text = "The outbreak of norovirus on the ward ended in May."
+    ward.put(text, subjects=[f"mrn:{n}" for n in range(1, 900)])
+
+    sent = body("When did the norovirus outbreak end?")
+    response = serve(ward).post("/v1/search", json=sent, headers=as_("doctor"))
+
+    assert response.status_code == 200
+    assert "norovirus" in response.text

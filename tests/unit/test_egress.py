@@ -66,7 +66,9 @@ def test_a_process_cannot_be_sealed_anew_to_other_networks():
     assert "sealed to other networks" in shown
 
 
-@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "nonsense", "10.0.0.1/8"])
+@pytest.mark.parametrize(
+    "network", ["0.0.0.0/0", "0.0.0.0/1", "::/0", "8.8.8.0/24", "nonsense", "10.0.0.1/8"]
+)
 def test_a_network_that_is_no_private_range_is_refused(network):
     with pytest.raises(ConfigurationError, match="allowed network"):
         egress.Allowed.of([network])
