@@ -175,7 +175,8 @@ class Answerer:
             if not _about_others(named, text)
         ]
         question = retrieved.question.text
-        return quotes.choose(question, retrieved.vector, candidates, self._embedder)
+        titles = [passage.passage.title for passage in retrieved.passages]
+        return quotes.choose(question, retrieved.vector, candidates, self._embedder, titles=titles)
 
     def _citable(self, retrieved: Retrieved, quote: quotes.Quote) -> Cleared:
         """Return the quote with the document's own bracketed numbers in parentheses.

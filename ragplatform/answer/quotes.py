@@ -4,6 +4,7 @@ The retriever chooses the quotes; the model only chooses the words that join the
 that leaves it no room to add a fact.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +12,15 @@ from typing import Final
 
 import numpy as np
 
+from ragplatform.answer.sentences import is_row
 from ragplatform.answer.support import content_terms
 from ragplatform.ports import Embedder, Vectors
 from ragplatform.privacy.tokens import embed_view
 
 JOINERS: Final = ("Also", "In addition", "Further")
 _PLACE = re.compile(r"<(\d)>")
-_SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*$")
+# Neither a sentence nor a row of a table ends in words without a stop.
+_HEADING = re.compile(r"[^\W\d][:)\]\"”]*$")
 
 # How much lexical overlap weighs against the cosine. Dense vectors alone rank a sentence about the
 # right topic over the one that holds the asked-for name or number. A name often stands only once
@@ -33,9 +36,11 @@ _NEAR_BEST: Final = 0.8
 # refuses 5 of 7 that have no answer, and 3 of 36 whose answer was found.
 RELEVANT: Final = 0.36
 _SHORTEST: Final = 20
+# Overlap counts less in a sentence longer than this.
+_LONG: Final = 300
 # A heading is quoted with what stands under it, and a sentence shorter than the first figure with
 # the next one, up to the second.
-_TERSE: Final = 80
+_TERSE: Final = 60
 _ROOM: Final = 260
 
 
@@ -68,19 +73,22 @@ def choose(
     vector: Sequence[float],
     candidates: Sequence[Candidate],
     embedder: Embedder,
+    *,
+    titles: Sequence[str],
     most: int = 3,
 ) -> list[Quote]:
     """Return up to ``most`` quotes that answer the question, best first, none said twice.
 
     Empty when none is relevant: then the honest answer is a refusal. No quote holds a sentence
-    that is not among the candidates.
+    that is not among the candidates. ``titles`` are those of the passages' documents: what a
+    question asks of one company or report often stands in the title alone.
     """
     usable = [c for c in candidates if len(c.text) >= _SHORTEST and not c.text.endswith("?")]
     if not usable:
         return []
     # The question's vector knows pseudonyms only as plain words, so the sentences' must too.
     vectors = embedder.embed([embed_view(c.text) for c in usable])
-    scores = _scores(question, np.asarray(vector, dtype=np.float32), usable, vectors)
+    scores = _scores(question, np.asarray(vector, dtype=np.float32), usable, vectors, titles)
     order = np.argsort(-scores, kind="stable")
     if scores[order[0]] < RELEVANT:
         return []
@@ -110,7 +118,9 @@ def _within(candidate: Candidate, quote: Quote) -> bool:
 def _last(candidate: Candidate, texts: Mapping[tuple[int, int], str], taken: set[int]) -> int:
     """Return the last sentence that a quote needs to be understood by itself."""
     last, length = candidate.sentence, len(candidate.text)
-    heading = not _SENTENCE_END.search(candidate.text)
+    if is_row(candidate.text):
+        return last
+    heading = bool(_HEADING.search(candidate.text)) and "|" not in candidate.text
     while heading or length < _TERSE:
         following = texts.get((candidate.passage, last + 1))
         if following is None or last + 1 in taken or length + len(following) > _ROOM:
@@ -120,7 +130,11 @@ def _last(candidate: Candidate, texts: Mapping[tuple[int, int], str], taken: set
 
 
 def _scores(
-    question: str, vector: Vectors, candidates: Sequence[Candidate], vectors: Vectors
+    question: str,
+    vector: Vectors,
+    candidates: Sequence[Candidate],
+    vectors: Vectors,
+    titles: Sequence[str],
 ) -> Vectors:
     asked = content_terms(question)
     held = [content_terms(c.text) for c in candidates]
@@ -130,16 +144,30 @@ def _scores(
     def overlap(terms: set[str]) -> float:
         return sum(weights[term] for term in asked & terms) / total
 
-    whole: dict[int, set[str]] = {}
+    whole = [_in_title(asked, title) for title in titles]
     for candidate, terms in zip(candidates, held, strict=True):
-        whole.setdefault(candidate.passage, set()).update(terms)
-    around = {passage: overlap(terms) for passage, terms in whole.items()}
-    own = np.array([overlap(terms) for terms in held], dtype=np.float32)
+        whole[candidate.passage] |= terms
+    around = [overlap(terms) for terms in whole]
+    own = np.array(
+        [overlap(terms) * _density(c.text) for c, terms in zip(candidates, held, strict=True)],
+        dtype=np.float32,
+    )
     beside = np.array([around[c.passage] for c in candidates], dtype=np.float32)
     rank = np.array([1 / (1 + c.passage) for c in candidates], dtype=np.float32)
     lexical = (1 - _PASSAGE_SHARE) * own + _PASSAGE_SHARE * beside
     scores: Vectors = (1 - _LEXICAL) * (vectors @ vector) + _LEXICAL * lexical + _FIRST * rank
     return scores
+
+
+def _density(text: str) -> float:
+    """Return the weight of a sentence's overlap: a table of contents holds any word."""
+    return math.sqrt(min(1.0, _LONG / len(text)))
+
+
+def _in_title(asked: set[str], title: str) -> set[str]:
+    """Return the asked terms that a title holds, also where it runs its words together."""
+    squashed = "".join(filter(str.isalnum, title.lower()))
+    return {term for term in asked if len(term) > 2 and term in squashed}
 
 
 def _rarity(terms: set[str], held: Sequence[set[str]]) -> dict[str, float]:

@@ -16,6 +16,9 @@ _BULLET = re.compile(r"[-•*·–]|\d{1,2}[.)]\s")
 # A line this long was broken by the width of its page, not by its writer. Letters are set in 75
 # to 100 characters; lists and headings are mostly shorter.
 _FULL_LINE: Final = 55
+# Two or more figures at a line's end are cells of a table: the row ends with its line.
+_CELL = r"[(\[]?[-–]?[$€£]?\s?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?\s?%?[)\]]?"
+_ROW = re.compile(rf"\s(?:{_CELL}|[—–-])(?:\s+(?:[$€£%]\s*)?(?:{_CELL}|[—–-]))+\s*[%)]?\s*$")
 # How far behind an edge the text must be known before the edge is certain.
 _AHEAD: Final = 5
 
@@ -76,10 +79,17 @@ def _is_wrapped(text: str, found: re.Match[str]) -> bool:
     line = text[max(text.rfind("\n", 0, found.start()) + 1, found.start() - 200) : found.start()]
     if line.rstrip().endswith((".", "!", "?", ":")):
         return False
+    if is_row(line):
+        return False
     following = text[found.end() : found.end() + _AHEAD].lstrip(" ")
     if following[:1].islower():
         return True
     return len(line) >= _FULL_LINE and not _BULLET.match(following)
+
+
+def is_row(line: str) -> bool:
+    """Return whether the line ends in two or more figures, as the rows of tables do."""
+    return bool(_ROW.search(line[-120:]))
 
 
 def _is_short_form(before: str, mark: str) -> bool:

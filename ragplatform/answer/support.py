@@ -20,6 +20,8 @@ _NEGATION = re.compile(
     re.I,
 )
 _TERM = re.compile(r"[a-z0-9][a-z0-9'-]*")
+# "FY2023" asks for what a report calls "2023" or "fiscal 2023".
+_FISCAL = re.compile(r"\bfy(?=\d{4}\b)")
 _CITATION = re.compile(r"\[(\d{1,3})\]")
 
 # Words that carry no claim. English only.
@@ -136,7 +138,7 @@ def _content(text: str) -> set[str]:
 
 def content_terms(text: str) -> set[str]:
     """Return the stems of the words that carry meaning, with numbers, codes and pseudonyms."""
-    terms = _TERM.findall(text.lower())
+    terms = _FISCAL.sub("", " ".join(_TERM.findall(text.lower()))).split()
     return {
         term if term[0].isdigit() else _stem(term)
         for term in terms

@@ -61,3 +61,18 @@ def test_a_line_that_was_only_wrapped_ends_no_sentence():
         "- Apixaban 2.5 mg",
         "- Paracetamol",
     ]
+
+
+def test_each_row_of_a_table_is_a_sentence_and_a_date_makes_no_row():
+    text = (
+        "Net income attributable to non-controlling interests of the group (3) (4) (10)\n"
+        "SG&A expenses as a percentage of net sales of the whole company (8.2 %) (8.9 %)\n"
+        "Operating cash flow of all segments taken together $ 1,048 $ (9,000) —\n"
+        "The committee of the whole board met in the large room on March 9, 2026\n"
+        "In the morning."
+    )
+
+    assert [text[a:b] for a, b in split(text)] == [
+        *text.splitlines()[:3],
+        "\n".join(text.splitlines()[3:]),
+    ]

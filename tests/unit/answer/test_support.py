@@ -7,7 +7,7 @@ from ragplatform.answer import support
 PASSAGE = [
     "Apixaban 5 mg was stopped on day 3 because of a gastrointestinal bleed.",
     "It was replaced by enoxaparin 40 mg once daily.",
-    "[PERSON:q7f2m9k4abcd2345] denies chest pain.",
+    "[PERSON:q7f2m3k4abcd2345] denies chest pain.",
 ]
 
 
@@ -18,7 +18,7 @@ PASSAGE = [
         ("Apixaban was stopped on day 30.", "number"),
         ("It was replaced by Warfarin Sodium once daily.", "name"),
         ("[PERSON:aaaaaaaaaaaaaaaa] denies chest pain.", "name"),
-        ("[PERSON:q7f2m9k4abcd2345] has chest pain.", "negation"),
+        ("[PERSON:q7f2m3k4abcd2345] has chest pain.", "negation"),
         ("Apixaban was not stopped because of a gastrointestinal bleed.", "negation"),
         ("The family requested transfer to another ward near the river.", "wording"),
         ("[1]", "empty"),
@@ -37,7 +37,7 @@ def test_an_unsupported_sentence_is_named_with_the_check_that_failed(sentence, f
     [
         ("Apixaban was stopped because of a gastrointestinal bleed [1].", 0),
         ("It was replaced by enoxaparin 40 mg daily.", 1),
-        ("[PERSON:q7f2m9k4abcd2345] denies any chest pain. [2]", 2),
+        ("[PERSON:q7f2m3k4abcd2345] denies any chest pain. [2]", 2),
         ("Apixaban 5.0 mg was stopped on day 3.", 0),
     ],
 )
@@ -63,3 +63,16 @@ def test_the_best_passage_is_one_that_supports():
 def test_citations_are_read_in_order_and_once():
     assert support.cited("So [2], and [1][2].") == [2, 1]
     assert support.without_citations("It stopped [2]. [1]") == "It stopped."
+
+
+def test_terms_are_stems_numbers_codes_and_pseudonyms_without_common_words():
+    text = "What were the payments of [PERSON:q7f2m3k4abcd2345] for E11 in FY2023 and at 5?"
+
+    assert support.content_terms(text) == {
+        "payment",
+        "person",
+        "q7f2m3k4abcd2345",
+        "e11",
+        "2023",
+        "5",
+    }

@@ -1,0 +1,132 @@
+"""Quotes are chosen that answer, that can be understood alone, and none where nothing fits."""
+
+import numpy as np
+import pytest
+
+from ragplatform.answer.quotes import Candidate, choose
+
+TOPIC = {"apixaban": 0, "warfarin": 0, "valve": 1, "potassium": 2, "sales": 3, "script": 4}
+TOKEN = "[PERSON:q7f2m3k4abcd2345]"
+
+
+class TopicEmbedder:
+    """Implements ``Embedder``: one direction a topic, and one for texts without any."""
+
+    version, dim = "topics", 6
+
+    def __init__(self):
+        self.texts = []
+
+    def embed(self, texts):
+        self.texts += texts
+        vectors = np.full((len(texts), self.dim), 0.01, dtype=np.float32)
+        for row, text in zip(vectors, texts, strict=True):
+            held = [place for word, place in TOPIC.items() if word in text.lower()]
+            row[held or [5]] = 1.0
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def chosen(question, *passages, titles=None, most=3):
+    """Return the quoted texts, best first."""
+    embedder = TopicEmbedder()
+    candidates = [
+        Candidate(p, n, text) for p, texts in enumerate(passages) for n, text in enumerate(texts)
+    ]
+    quotes = choose(
+        question,
+        embedder.embed([question])[0],
+        candidates,
+        embedder,
+        titles=titles or [""] * len(passages),
+        most=most,
+    )
+    return [
+        " ".join(passages[q.candidate.passage][q.candidate.sentence : q.last + 1]) for q in quotes
+    ]
+
+
+def test_what_speaks_of_something_else_is_not_quoted():
+    assert chosen("What is the dose of apixaban?", ["The cafeteria opens at eight o'clock."]) == []
+
+
+def test_without_candidates_nothing_is_quoted():
+    assert chosen("What is the dose of apixaban?", []) == []
+
+
+def test_the_sentence_with_the_asked_word_comes_first_and_a_question_is_no_answer():
+    passage = [
+        "Is warfarin the drug that replaced apixaban?",
+        "The valve was replaced in March by the surgeons of the east wing.",
+        "Warfarin replaced apixaban on the third day after the operation here.",
+    ]
+
+    assert chosen("What replaced apixaban?", passage)[0] == passage[2]
+
+
+def test_a_heading_is_quoted_with_what_stands_under_it():
+    passage = ["If a client reads from a script", "Stop.", "Call the fraud desk at once."]
+
+    assert chosen("What if a client reads from a script?", passage) == [" ".join(passage)]
+
+
+def test_a_terse_sentence_is_quoted_with_the_next_one():
+    passage = ["Potassium was 6.2 mmol/L.", "It fell to 4.7 by the evening."]
+
+    assert chosen("What was the potassium?", passage) == [" ".join(passage)]
+
+
+def test_a_row_of_a_table_is_quoted_alone():
+    passage = ["Net sales 14,544 14,694", "Cost of something else 9,001 8,700"]
+
+    assert chosen("What were net sales?", passage)[0] == passage[0]
+
+
+def test_no_quote_takes_in_a_sentence_that_was_held_back():
+    embedder = TopicEmbedder()
+    candidates = [
+        Candidate(0, 0, "Apixaban was stopped."),
+        Candidate(0, 2, "A stranger was told of it."),
+    ]
+    question = "Was apixaban stopped?"
+    vector = embedder.embed([question])[0]
+
+    (quote,) = choose(question, vector, candidates, embedder, titles=[""])
+
+    assert quote.last == 0
+
+
+def test_the_same_sentence_in_two_documents_is_quoted_once():
+    text = "Apixaban was stopped on day three because of a gastrointestinal bleed."
+
+    assert chosen("Why was apixaban stopped?", [text], [text]) == [text]
+
+
+def test_the_title_tells_whose_sales_were_asked_for():
+    row = "Sales rose to 11,588 in the year that ended with the month of December, as planned."
+    passages = [[row], [row.replace("11,588", "59,268")]]
+
+    quoted = chosen(
+        "What were the sales of Harbor Mills?",
+        *passages,
+        titles=["OTHERCO 2019", "HARBORMILLS 2019"],
+        most=1,
+    )
+
+    assert quoted == passages[1]
+
+
+def test_pseudonyms_reach_the_encoder_as_plain_words_only():
+    embedder = TopicEmbedder()
+    vector = embedder.embed(["Was apixaban stopped?"])[0]
+    candidates = [Candidate(0, 0, f"Apixaban was stopped for {TOKEN}.")]
+
+    choose("Was apixaban stopped?", vector, candidates, embedder, titles=[""])
+
+    assert not any("q7f2m3k4abcd2345" in text for text in embedder.texts)
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_never_more_quotes_than_asked_for(most):
+    passage = [f"Apixaban was stopped in ward {n} for reason number {n} as noted." for n in "123"]
+
+    assert len(chosen("Why was apixaban stopped?", passage, most=most)) <= most
