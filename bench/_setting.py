@@ -8,6 +8,7 @@ import platform
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,8 +67,18 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
     return {**own, "RAGPLATFORM_DATA_DIR": str(folder), **named}
 
 
+@contextlib.contextmanager
+def demo_deployment(folder: Path | None) -> Iterator[Deployment]:
+    """Give a deployment in the folder, or in a temporary one that goes at the end."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
+        yield make_deployment(folder or Path(temporary) / "data")
+
+
 def make_deployment(folder: Path) -> Deployment:
-    """Take the demo corpus in, with keys for its personas, by the commands that people use."""
+    """Take the demo corpus in, with keys for its personas, by the commands that people use.
+
+    What is there already stays; the personas' older keys stop working.
+    """
     run(folder, "ragplatform", "init")
     lines = run(folder, "ragplatform", "keys", "import", "demo/personas.toml", "--json")
     keys = {entry["id"]: entry["key"] for entry in map(json.loads, lines.splitlines())}
@@ -124,7 +135,7 @@ def post(connection: http.client.HTTPConnection, path: str, key: str, body: obje
 
 
 def questions(personas: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the demo's questions that these personas ask, in the demo's order."""
+    """Return the demo's questions that these personas may ask, in the demo's order."""
     lines = QUESTIONS.read_text(encoding="utf-8").splitlines()
     asked = [json.loads(line) for line in lines]
-    return [one for one in asked if one["persona"] in personas]
+    return [one for one in asked if one["persona"] in personas and one["kind"] != "denied"]

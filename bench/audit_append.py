@@ -1,6 +1,6 @@
 """How fast the audit log appends, against what the same disk does bare, in the same run.
 
-    python bench/audit_append.py [--rounds 7] [--seconds 1.0] [--directory DIR] [--json FILE]
+    python -m bench.audit_append [--rounds 7] [--seconds 1.0] [--directory DIR] [--json]
 
 For 1, 8 and 64 writers each round measures two things one after the other: the bare bound, which is
 a write of the same number of bytes for as many records as there are writers, and one fdatasync, by
@@ -11,7 +11,6 @@ over rounds are reported, since a shared disk drifts. Verifying is measured on w
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import tempfile
@@ -20,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench._setting import machine
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.log import AuditLog
 from ragplatform.audit.storage import Disk
@@ -147,13 +147,14 @@ def measure_verify(root: Path, writers: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print a table and write the figures as JSON if asked."""
+    """Measure, and print a table or one JSON document."""
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     arguments.add_argument("--rounds", type=int, default=7)
     arguments.add_argument("--seconds", type=float, default=1.0)
     arguments.add_argument("--directory", type=Path, default=None, help="on the disk to measure")
-    arguments.add_argument("--json", type=Path, default=None)
+    arguments.add_argument("--json", action="store_true")
     given = arguments.parse_args()
+    named = machine()
     root = Path(tempfile.mkdtemp(prefix="audit-bench-", dir=given.directory))
     try:
         appends = [measure(root, writers, given.rounds, given.seconds) for writers in WRITERS]
@@ -161,18 +162,14 @@ def main() -> None:
     finally:
         shutil.rmtree(root)
     figures = {
-        "machine": {
-            "cpus": os.cpu_count(),
-            "processor": platform.processor() or platform.machine(),
-            "python": platform.python_version(),
-            "kernel": platform.release(),
-        },
+        "machine": named,
         "append": appends,
         "verify": verifies,
     }
-    print_table(appends, verifies)
-    if given.json is not None:
-        given.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if given.json:
+        print(json.dumps(figures, indent=1))
+    else:
+        print_table(appends, verifies)
 
 
 def print_table(appends: list[dict[str, Any]], verifies: list[dict[str, Any]]) -> None:

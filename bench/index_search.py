@@ -11,8 +11,6 @@ import argparse
 import hashlib
 import json
 import multiprocessing
-import os
-import platform
 import random
 import shutil
 import statistics
@@ -28,6 +26,7 @@ from typing import Any
 import numpy as np
 import qdrant_edge as engine
 
+from bench._setting import machine
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import DENSE, RRF_K, TERMS, EdgeIndex
 from ragplatform.adapters.encoder import SentenceEncoder
@@ -221,6 +220,7 @@ def main() -> None:
     arguments.add_argument("--model", type=Path, default=Path("var/models/all-minilm-l6-v2"))
     arguments.add_argument("--json", action="store_true")
     given = arguments.parse_args()
+    named = machine()
     entries, questions = corpus(given.points, given.model)
     root = Path(tempfile.mkdtemp(prefix="index-bench-"))
     try:
@@ -238,12 +238,7 @@ def main() -> None:
     finally:
         shutil.rmtree(root)
     figures = {
-        "machine": {
-            "cpus": os.cpu_count(),
-            "processor": platform.processor() or platform.machine(),
-            "python": platform.python_version(),
-            "kernel": platform.release(),
-        },
+        "machine": named,
         "points": given.points,
         "upserts": upserts,
         "bare_engine": bare,

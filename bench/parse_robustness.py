@@ -1,10 +1,11 @@
 """Gives every file of a folder to the sandboxed parsers and counts what becomes of each.
 
-    python bench/parse_robustness.py --data DIR [--json] [--timeout 60] [--tokens MODEL_DIR]
+    python -m bench.parse_robustness [--data DIR] [--json] [--timeout 60] [--tokens MODEL_DIR]
 
-No file may end in ``crashed`` without a reason found, and none may hang: the exit code is 1 when
-parsing raised anything but the reasons of ``document.REASONS``. ``--tokens`` measures characters
-per token of a sentence-transformers model on the text that was read, for the size of chunks.
+DIR is the demo corpus unless given. No file may end in ``crashed`` without a reason found, and none
+may hang: the exit code is 1 when parsing raised anything but the reasons of ``document.REASONS``.
+``--tokens`` measures characters per token of a sentence-transformers model on the text that was
+read, for the size of chunks.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from bench._setting import ROOT, machine
 from ingest.chunk import chunk
 from ingest.parse.document import REASONS, ParsedDocument
 from ingest.parse.sandbox import Limits, Sandbox
@@ -62,6 +64,7 @@ def measure(folder: Path, *, timeout_s: float, tokens: str | None) -> dict[str, 
     tallies: dict[str, Tally] = defaultdict(Tally)
     notable: list[dict[str, Any]] = []
     counter = TokenCounter(tokens) if tokens else None
+    named = machine()
     with Sandbox(limits=Limits(timeout_s=timeout_s)) as sandbox:
         isolation = str(sandbox.isolation)
         for path in files_below(folder):
@@ -80,7 +83,12 @@ def measure(folder: Path, *, timeout_s: float, tokens: str | None) -> dict[str, 
             if outcome in {"crashed", "timeout", "resource_limit"} or seconds > SLOW_S:
                 what = {"file": str(inside), "outcome": outcome, "seconds": round(seconds, 1)}
                 notable.append(what)
-    report: dict[str, Any] = {"isolation": isolation, "folders": {}, "notable": notable}
+    report: dict[str, Any] = {
+        "machine": named,
+        "isolation": isolation,
+        "folders": {},
+        "notable": notable,
+    }
     report["folders"] = {name: tally.row() for name, tally in sorted(tallies.items())}
     report["total"] = total(tallies.values()).row()
     if counter:
@@ -148,7 +156,7 @@ def show(report: dict[str, Any]) -> None:
 def main() -> int:
     """Run from the command line; 1 when a file ended without a known reason."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=ROOT / "demo" / "corpus")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--timeout", type=float, default=60.0)
     parser.add_argument("--tokens")

