@@ -3,6 +3,7 @@
 ``RAGPLATFORM_KILLS`` sets how often (5 by default), ``RAGPLATFORM_SEED`` repeats the moments.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,7 +67,34 @@ def serving(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
             process.wait(30)
 
 
-def ask(port: int, all_heard: list[Heard], *, stream: bool) -> None:
+class Clients:
+    """Asks from several threads until the server is gone, and keeps what was heard.
+
+    With ``kill_at_end`` the server dies when that many answers have come to their end: at that
+    very moment a record that follows its answer would not be there yet.
+    """
+
+    def __init__(self, server: subprocess.Popen[bytes], port: int, *, kill_at_end: int = 0) -> None:
+        self.heard: list[Heard] = []
+        self._server = server
+        self._port = port
+        self._left = kill_at_end
+
+    def keep_asking(self, number: int) -> None:
+        """Ask one question after another. Every fourth client wants no stream."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while True:
+                ask(self._port, self.heard, stream=number % 4 != 3, ended=self._count)
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._server.send_signal(signal.SIGKILL)
+
+
+def ask(
+    port: int, all_heard: list[Heard], *, stream: bool, ended: Callable[[], None] = lambda: None
+) -> None:
     """Ask once; what is heard is in the list from its first byte on, and grows there."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     sent = {"question": QUESTION, "purpose": "TREAT", "mode": "abstractive", "stream": stream}
@@ -77,7 +105,9 @@ def ask(port: int, all_heard: list[Heard], *, stream: bool) -> None:
         heard = Heard(response.headers["X-Request-Id"], response.status)
         all_heard.append(heard)
         if not stream:
-            heard.events.append(("final", json.loads(response.read())))
+            body = response.read()
+            ended()
+            heard.events.append(("final", json.loads(body)))
             return
         name = ""
         # A line counts only with its end: what the kill cut off was not delivered.
@@ -85,19 +115,12 @@ def ask(port: int, all_heard: list[Heard], *, stream: bool) -> None:
             field_name, _, value = line.decode().rstrip("\n").partition(": ")
             if field_name == "event":
                 name = value
+                if name == "final":
+                    ended()
             elif field_name == "data":
                 heard.events.append((name, json.loads(value)))
     finally:
         connection.close()
-
-
-def keep_asking(port: int, number: int, heard: list[Heard]) -> None:
-    """Ask one question after another until the server is gone. Every fourth client streams not."""
-    try:
-        while True:
-            ask(port, heard, stream=number % 4 != 3)
-    except (OSError, http.client.HTTPException):
-        return
 
 
 def actions(records: list[Record], request_id: str) -> list[str]:
@@ -138,7 +161,8 @@ def test_every_answer_that_a_client_got_is_on_record_however_the_api_dies(tmp_pa
     totals = {"answers": 0, "finals": 0, "cut off": 0}
     for number in range(KILLS):
         held = query.newest_checkpoint(log)
-        heard = kill_amid_answers(tmp_path, chance.uniform(0.05, 1.5))
+        after_s = chance.uniform(0.05, 1.5) if number % 2 else None
+        heard = kill_amid_answers(tmp_path, after_s, at_end=chance.randrange(1, 12))
 
         with serving(tmp_path):
             report = wiring.verify_audit(settings, log, held)
@@ -161,21 +185,23 @@ def test_every_answer_that_a_client_got_is_on_record_however_the_api_dies(tmp_pa
     assert totals["cut off"] > KILLS
 
 
-def kill_amid_answers(folder: Path, after_s: float) -> list[Heard]:
-    """Let the clients ask, kill the server after so long; return all that they heard."""
-    heard: list[Heard] = []
+def kill_amid_answers(folder: Path, after_s: float | None, *, at_end: int) -> list[Heard]:
+    """Kill the server after so long, or at the end of answer ``at_end``; return what was heard."""
     with serving(folder) as (process, port):
-        clients = [
-            threading.Thread(target=keep_asking, args=(port, number, heard))
+        clients = Clients(process, port, kill_at_end=at_end if after_s is None else 0)
+        threads = [
+            threading.Thread(target=clients.keep_asking, args=(number,))
             for number in range(CLIENTS)
         ]
-        for client in clients:
-            client.start()
-        while not heard:
+        for thread in threads:
+            thread.start()
+        while after_s is not None and not clients.heard:
             time.sleep(0.005)
-        time.sleep(after_s)
-        process.send_signal(signal.SIGKILL)
-        for client in clients:
-            client.join(60)
-        assert not any(client.is_alive() for client in clients)
-    return heard
+        if after_s is not None:
+            time.sleep(after_s)
+            process.send_signal(signal.SIGKILL)
+        for thread in threads:
+            thread.join(60)
+        process.kill()
+        assert not any(thread.is_alive() for thread in threads)
+    return clients.heard
