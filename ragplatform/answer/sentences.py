@@ -9,9 +9,10 @@ from typing import Final
 _SHORT_FORMS: Final = (
     "dr mr mrs ms prof st jr sr vs inc ltd co corp dept approx etc e.g i.e fig al u.s p.o"
 ).split()
-_BREAK = re.compile(r"[.!?][\"'”’)\]]*(?=\s)|\n+")
+# Transcripts often come with ".," where a line ended.
+_BREAK = re.compile(r"[.!?][\"'”’)\]]*(?:(?=\s)|,(?=[A-Z]))|\n+")
 _MARKS = re.compile(r"(?:\s*\[\d{1,3}\])+")
-_LAST_WORD = re.compile(r"(\S+)$")
+_LAST_WORD = re.compile(r"([^\s,]+)$")
 _BULLET = re.compile(r"[-•*·–]|\d{1,2}[.)]\s")
 # A line this long was broken by the width of its page, not by its writer. Letters are set in 75
 # to 100 characters; lists and headings are mostly shorter.

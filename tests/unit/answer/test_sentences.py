@@ -76,3 +76,13 @@ def test_each_row_of_a_table_is_a_sentence_and_a_date_makes_no_row():
         *text.splitlines()[:3],
         "\n".join(text.splitlines()[3:]),
     ]
+
+
+def test_a_lost_line_end_in_a_transcript_ends_a_sentence():
+    text = "She has stage IIIA disease.,Dr. X gave 1.5 mg.,CURRENT MEDICATIONS,None."
+
+    assert [text[a:b] for a, b in split(text)] == [
+        "She has stage IIIA disease.,",
+        "Dr. X gave 1.5 mg.,",
+        "CURRENT MEDICATIONS,None.",
+    ]
