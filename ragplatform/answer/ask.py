@@ -32,7 +32,17 @@ from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.screen import Screen
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
-_LINK: Constant = re.compile(r"https?://|www\.|!\[|\]\(|<[a-z/]", re.I)
+# What one audit record can seal, with room for any script of the world. A longer answer could be
+# shown and not recorded.
+_LONGEST_ANSWER: Constant = 12_000
+# Whatever a reader's screen could fetch or follow: no sentence with it leaves, written or quoted.
+_LINK: Constant = re.compile(
+    r"[a-z][a-z0-9+.-]{1,20}://|(?:mailto|javascript|data|tel|ftp):|//\w|\bwww\.|!\[|\]\(|\]\["
+    r"|<[a-z/!]|&#|\b[\w-]{1,63}\.[a-z]{2,10}/",
+    re.I,
+)
+# A pseudonym may end in a digit too; only a number by itself is what is left of a mark.
+_BROKEN_MARK: Constant = re.compile(r"\[\W*\d|(?<!\w)\d{1,3}\W*\]")
 _DECLINED: Constant = re.compile(r"^the passages do not (?:say|answer|mention|contain)", re.I)
 
 
@@ -53,6 +63,7 @@ class _Draft:
     parts: list[str] = field(default_factory=list)
     citations: list[Citation] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
+    said: set[str] = field(default_factory=set)
     refusal: str | None = None
 
 
@@ -172,7 +183,7 @@ class Answerer:
             quotes.Candidate(passage.number - 1, n, text)
             for passage in _about(named, retrieved.passages)
             for n, text in enumerate(passage.texts)
-            if not _about_others(named, text)
+            if not _about_others(named, text) and not _LINK.search(text)
         ]
         question = retrieved.question.text
         titles = [passage.passage.title for passage in retrieved.passages]
@@ -254,7 +265,8 @@ class Answerer:
     ) -> _Sentence | None:
         """Return the sentence with the citation that supports it, or None and count why not."""
         claim = support.without_citations(text).strip()
-        if not claim or _DECLINED.search(claim):
+        # A question handed back claims nothing, and a heading would seem to support it.
+        if not claim or claim.endswith("?") or _DECLINED.search(claim):
             return None
         wanted = set(support.cited(text))
         # The passage that the model names is tried first; a wrong number is mended, not trusted.
@@ -262,10 +274,13 @@ class Answerer:
             at, verdict = support.best(claim, [p.texts for p in group])
             if verdict.supported:
                 break
-        failed = "link" if _LINK.search(claim) else verdict.failed
+        failed = "link" if _LINK.search(claim) or _BROKEN_MARK.search(claim) else verdict.failed
+        if claim.casefold() in draft.said:
+            failed = "repeated"
         if failed:
             draft.dropped[failed] = draft.dropped.get(failed, 0) + 1
             return None
+        draft.said.add(claim.casefold())
         passage = group[at]
         citation = self._cite(retrieved, passage, verdict.first, verdict.last)
         space = " " if draft.citations else ""
@@ -285,7 +300,11 @@ class Answerer:
             max_tokens=self._limits.max_tokens,
             pattern=pattern,
         )
+        length = 0
         async for piece in stream:
+            length += len(piece)
+            if length > _LONGEST_ANSWER:
+                raise GeneratorError("the model server wrote more than it was asked for")
             yield piece
 
     def _salt(self, retrieved: Retrieved) -> str:
@@ -356,7 +375,7 @@ class Answerer:
                 Action.ABANDONED if gone else Action.FAILED,
                 Outcome.FAILURE,
                 details,
-                {"answer": "".join(draft.parts)},
+                {"answer": "".join(draft.parts)[:_LONGEST_ANSWER]},
             )
 
 

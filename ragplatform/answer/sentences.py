@@ -11,7 +11,7 @@ _SHORT_FORMS: Final = (
 ).split()
 # Transcripts often come with ".," where a line ended.
 _BREAK = re.compile(r"[.!?][\"'”’)\]]*(?:(?=\s)|,(?=[A-Z]))|\n+")
-_MARKS = re.compile(r"(?:\s*\[\d{1,3}\])+")
+_MARKS = re.compile(r"(?:\s{0,3}\[\d{1,3}\])+")
 _LAST_WORD = re.compile(r"([^\s,]+)$")
 _BULLET = re.compile(r"[-•*·–]|\d{1,2}[.)]\s")
 # A line this long was broken by the width of its page, not by its writer. Letters are set in 75
@@ -123,6 +123,9 @@ class SentenceStream:
     def feed(self, piece: str) -> list[str]:
         """Take the next piece and return the sentences that it completes, white space included."""
         self._held += piece
+        if not self._held.strip():
+            # White space before the first word says nothing, however much of it comes.
+            self._held = self._held[-1:]
         ready: list[str] = []
         while cut := self._next_cut():
             ready.append(self._held[:cut])
@@ -137,13 +140,16 @@ class SentenceStream:
 
     def _next_cut(self) -> int:
         for edge in _edges(self._held):
-            following = self._held[edge:].lstrip()
+            if not self._held[:edge].strip():
+                continue
+            following = self._held[edge : edge + LONGEST].lstrip()
             # What follows tells whether a citation mark or a wrapped line still belongs here.
-            settled = len(following) >= _AHEAD and not re.match(r"\[\d{0,3}$", following)
-            if settled and self._held[:edge].strip():
+            if len(following) >= _AHEAD and not re.match(r"\[\d{0,3}$", following):
                 return edge
-            return 0
+            break
         if len(self._held) <= LONGEST:
             return 0
+        # Also where an edge is still unsettled: held text must stay short, or each piece that
+        # comes would be looked through with all that came before it.
         space = self._held.rfind(" ", 0, LONGEST)
         return space if space > 0 else LONGEST

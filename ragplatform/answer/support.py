@@ -23,6 +23,8 @@ _TERM = re.compile(r"[a-z0-9][a-z0-9'-]*")
 # "FY2023" asks for what a report calls "2023" or "fiscal 2023".
 _FISCAL = re.compile(r"\bfy(?=\d{4}\b)")
 _CITATION = re.compile(r"\[(\d{1,3})\]")
+_MARK = re.compile(r"\s{0,3}\[\d{1,3}\]")
+_FIRST = re.compile(r"[A-Z][\w'-]{2,}")
 
 # Words that carry no claim. English only.
 _STOP: Final = frozenset(
@@ -59,62 +61,108 @@ def cited(sentence: str) -> list[int]:
 
 
 def without_citations(sentence: str) -> str:
-    """Return the sentence without its citation marks."""
-    return re.sub(r"\s*" + _CITATION.pattern, "", sentence).strip()
+    """Return the sentence without its citation marks, nor what their removal would make of it.
+
+    A mark inside a mark, ``[[7]7]``, would leave one behind that points nowhere.
+    """
+    while (thinner := _MARK.sub("", sentence)) != sentence:
+        sentence = thinner
+    return sentence.strip()
 
 
 def check(sentence: str, passage: Sequence[str]) -> Verdict:
     """Return whether ``passage``, given as its sentences, says what ``sentence`` says.
 
     1. Every number of the sentence stands in the passage.
-    2. Every pseudonym and every name inside the sentence stands in the passage.
-    3. Enough of its content words stand in one place (two adjacent sentences) of the passage.
+    2. Every pseudonym and every name of the sentence stands in the passage.
+    3. They stand in one place (one sentence or two adjacent ones) with enough of its content words:
+       the right words about somebody else are the worst mistake that there is.
     4. That place negates if and only if the sentence does.
     """
-    claim, whole = without_citations(sentence), " ".join(passage)
-    words, numbers = _content(claim), _numbers(claim)
-    if not words and not numbers:
+    claim, whole = _claim(without_citations(sentence)), " ".join(passage)
+    if not claim.words and not claim.numbers:
         return Verdict(False, "empty")
-    if not numbers <= _numbers(whole):
+    if not claim.numbers <= _numbers(whole):
         return Verdict(False, "number")
-    if not _named(claim, whole):
+    if not claim.named_in(whole):
         return Verdict(False, "name")
-    coverage, first, last = _best_place(words, numbers, passage)
+    coverage, first, last = _best_place(claim, passage)
     if coverage < COVERAGE:
         return Verdict(False, "wording", coverage, first, last)
     place = " ".join(passage[first : last + 1])
-    if bool(_NEGATION.search(claim)) != bool(_NEGATION.search(place)):
+    if claim.negated != bool(_NEGATION.search(place)):
         return Verdict(False, "negation", coverage, first, last)
     return Verdict(True, None, coverage, first, last)
 
 
-def _named(claim: str, whole: str) -> bool:
-    if not set(_TOKEN.findall(claim)) <= set(_TOKEN.findall(whole)):
-        return False
-    folded = whole.casefold()
-    return all(name.casefold() in folded for name in _NAME.findall(_TOKEN.sub("", claim)))
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a sentence claims: all but ``words`` must stand in the evidence without exception."""
+
+    words: frozenset[str]
+    numbers: frozenset[str]
+    tokens: frozenset[str]
+    names: frozenset[str]
+    negated: bool
+
+    def named_in(self, text: str) -> bool:
+        if not self.tokens <= set(_TOKEN.findall(text)):
+            return False
+        folded = text.casefold()
+        return all(name in folded for name in self.names)
 
 
-def _best_place(
-    words: set[str], numbers: set[str], passage: Sequence[str]
-) -> tuple[float, int, int]:
+def _claim(text: str) -> _Claim:
+    plain = _TOKEN.sub("", text).strip()
+    names = {name.casefold() for name in _NAME.findall(plain)}
+    first = _FIRST.match(plain)
+    # Any sentence begins with a capital, so a first word that is no name only has to be there too.
+    if first and first[0].casefold() not in _STOP:
+        names.add(first[0].casefold())
+    return _Claim(
+        words=frozenset(_content(text)),
+        numbers=frozenset(_numbers(text)),
+        tokens=frozenset(_TOKEN.findall(text)),
+        names=frozenset(names),
+        negated=bool(_NEGATION.search(text)),
+    )
+
+
+def _best_place(claim: _Claim, passage: Sequence[str]) -> tuple[float, int, int]:
     best = (-1.0, 0, 0)
     # One sentence alone wins a tie with a pair, so that a neighbour's "not" is not counted.
     for reach in (0, 1):
         for first in range(len(passage) - reach):
             last = first + reach
-            score = _coverage(words, numbers, " ".join(passage[first : last + 1]))
+            score = _coverage(claim, passage[first : last + 1])
             if score > best[0]:
                 best = (score, first, last)
     return max(best[0], 0.0), best[1], best[2]
 
 
-def _coverage(words: set[str], numbers: set[str], place: str) -> float:
-    if not numbers <= _numbers(place):
+def _coverage(claim: _Claim, place: Sequence[str]) -> float:
+    text = " ".join(place)
+    if not claim.numbers <= _numbers(text) or not claim.named_in(text):
         return 0.0
-    if not words:
+    # Two adjacent sentences may be about two people: all that is claimed of one must be said there.
+    if claim.tokens and len(place) > 1 and not any(claim.tokens <= _tokens(s) for s in place):
+        return 0.0
+    if not claim.words:
         return 1.0
-    return len(words & _content(place)) / len(words)
+    # A place that names people whom the claim does not is about somebody else.
+    others = _people(text) - claim.tokens
+    if claim.tokens and others:
+        alone = [s for s in place if claim.tokens & _tokens(s)]
+        text = " ".join(alone)
+    return len(claim.words & _content(text)) / len(claim.words)
+
+
+def _tokens(text: str) -> set[str]:
+    return set(_TOKEN.findall(text))
+
+
+def _people(text: str) -> set[str]:
+    return {token for token in _tokens(text) if token.startswith("[PERSON")}
 
 
 def _numbers(text: str) -> set[str]:

@@ -194,6 +194,19 @@ def test_the_model_s_own_words_are_shown_only_where_a_passage_says_so(bench, ser
     assert answer["dropped_sentences"] == 2
 
 
+def test_a_model_that_repeats_itself_or_the_question_is_heard_once(bench, serve):
+    again = ["Was apixaban stopped because of a gastric bleed? [1] "]
+    again += ["Apixaban was stopped because of a gastric bleed [1]. "] * 9
+    one = bench(generator=ScriptedGenerator(again))
+    one.put(f"{again[0]} {STOPPED} {REPLACED}", subjects=["mrn:1"])
+
+    answer = serve(one).post(
+        "/v1/ask", json=body(mode="abstractive"), headers=as_("doctor")
+    ).json()  # fmt: skip
+
+    assert answer["answer"] == "Apixaban was stopped because of a gastric bleed. [1]"
+
+
 def test_the_prompt_holds_no_name_and_a_salt_that_two_people_never_share(bench, serve):
     one = bench(generator=ScriptedGenerator(["It was replaced by enoxaparin 40 mg once daily."]))
     one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"])
@@ -398,7 +411,8 @@ def test_a_flood_of_strangers_is_one_record_that_counts_them(ward, serve):
 
 
 def test_a_model_that_never_stops_is_stopped_and_the_end_is_on_record(bench, serve):
-    one = bench(generator=ScriptedGenerator(["Apixaban was stopped. " * 40] * 30))
+    endless = [f"Apixaban {n} was stopped because of a gastric bleed. " * 8 for n in range(300)]
+    one = bench(generator=ScriptedGenerator(endless))
     one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"])
 
     sent = body(mode="abstractive", stream=True)
@@ -428,3 +442,25 @@ def test_a_document_about_very_many_people_is_still_recorded(ward, serve):
 
     assert response.status_code == 200
     assert "norovirus" in response.text
+
+
+@pytest.mark.parametrize(
+    "bait",
+    [
+        "[chart](//evil.example/x)", "![p](//evil.example/p.png)", "<img src=//evil.example/q>",
+        "mailto:x@evil.example", "ftp://evil.example", "evil.example/x", "&#104;ttps", "[a][b]",
+        "[[7]7]",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("mode", ["extractive", "abstractive"])
+def test_nothing_that_a_screen_could_follow_leaves_in_an_answer(bench, serve, bait, mode):
+    sentence = f"Apixaban was stopped because of a gastric bleed {bait}."
+    one = bench(generator=ScriptedGenerator([f"{sentence} "]))
+    one.put(f"{sentence} It was replaced by enoxaparin 40 mg once daily.", subjects=["mrn:1"])
+
+    response = serve(one).post("/v1/ask", json=body(mode=mode), headers=as_("doctor"))
+
+    answer = response.json()["answer"]
+    assert bait not in answer
+    assert "evil" not in answer
+    assert "[7]" not in answer

@@ -86,3 +86,22 @@ def test_a_lost_line_end_in_a_transcript_ends_a_sentence():
         "Dr. X gave 1.5 mg.,",
         "CURRENT MEDICATIONS,None.",
     ]
+
+
+def test_a_stream_that_begins_with_empty_lines_is_cut_like_any_other():
+    stream = SentenceStream()
+
+    ready = [
+        s
+        for piece in ["\n\n", "One came. ", "Two came. ", "Three came."]
+        for s in stream.feed(piece)
+    ]
+
+    assert [s.strip() for s in ready] == ["One came.", "Two came."]
+
+
+def test_blanks_and_marks_without_end_cost_no_more_than_their_length():
+    stream = SentenceStream()
+
+    for _ in range(400):
+        assert all(len(s) <= LONGEST + 40 for s in stream.feed("Yes." + " " * 36))

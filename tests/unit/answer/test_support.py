@@ -76,3 +76,30 @@ def test_terms_are_stems_numbers_codes_and_pseudonyms_without_common_words():
         "2023",
         "5",
     }
+
+
+TWO = [
+    "[PERSON:aaaaaaaaaaaaaaaa] tested positive for HIV.",
+    "[PERSON:bbbbbbbbbbbbbbbb] came for a flu shot.",
+]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "[PERSON:bbbbbbbbbbbbbbbb] tested positive for HIV.",
+        "[PERSON:aaaaaaaaaaaaaaaa] came for a flu shot.",
+    ],
+)
+def test_what_is_said_of_one_person_supports_nothing_about_another(sentence):
+    assert not support.check(sentence, TWO).supported
+
+
+def test_a_name_at_the_start_of_a_sentence_is_checked_too():
+    verdict = support.check("Gonzalez was stopped on apixaban because of a bleed.", PASSAGE)
+
+    assert verdict.failed == "name"
+
+
+def test_no_mark_is_left_by_taking_marks_out():
+    assert "[7]" not in support.without_citations("It bled [[7]7].")
