@@ -158,7 +158,10 @@ def show_personal_data(summaries: list[dict[str, Any]]) -> None:
     for summary in summaries:
         for entity, count in summary["personal_data"].items():
             found[entity] = found.get(entity, 0) + count
-    most = max(found.values(), default=1)
+    if not found:
+        say("Nothing new: these documents went in before, and none has changed.")
+        return
+    most = max(found.values())
     for entity, count in sorted(found.items(), key=lambda item: -item[1])[:14]:
         print(f"   {entity:<24}{CYAN}{'█' * max(1, round(36 * count / most))}{OFF} {count}")
     rest = sorted(found.items(), key=lambda item: -item[1])[14:]
