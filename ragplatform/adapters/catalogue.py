@@ -5,10 +5,11 @@ from types import MappingProxyType
 from typing import Final
 
 import tldextract
-from presidio_analyzer import EntityRecognizer
+from presidio_analyzer import EntityRecognizer, Pattern
 from presidio_analyzer import predefined_recognizers as predefined
 
 from ragplatform.adapters.recognisers import PhoneRecogniser
+from ragplatform.adapters.urls import UrlRecogniser
 
 # Presidio's names for what is, to us, an identifier that a state gave to a person.
 _NATIONAL: Final = """
@@ -65,7 +66,6 @@ _CLASSES: Final = (
     predefined.IpRecognizer,
     predefined.MacAddressRecognizer,
     predefined.MedicalLicenseRecognizer,
-    predefined.UrlRecognizer,
     predefined.UuidRecognizer,
     predefined.UsBankRecognizer,
     predefined.UsItinRecognizer,
@@ -74,7 +74,6 @@ _CLASSES: Final = (
     predefined.UsSsnRecognizer,
     predefined.UsMbiRecognizer,
     predefined.UsClaimNumberRecognizer,
-    predefined.UsHealthInsuranceMemberIdRecognizer,
     predefined.UsPrescriptionNumberRecognizer,
     predefined.UsPriorAuthorizationNumberRecognizer,
     predefined.UsProviderTaxIdRecognizer,
@@ -90,7 +89,6 @@ _CLASSES: Final = (
     predefined.CaPostalCodeRecognizer,
     predefined.CaSinRecognizer,
     predefined.InAadhaarRecognizer,
-    predefined.InPanRecognizer,
     predefined.InPassportRecognizer,
     predefined.InVehicleRegistrationRecognizer,
     predefined.InVoterRecognizer,
@@ -117,6 +115,29 @@ _CLASSES: Final = (
     predefined.NgNinRecognizer,
 )
 
+# Presidio's own patterns, with its scores, but for those that look ahead to the end of the text, or
+# of a run of any length, from each word: time grew with the square of the length.
+_BOUNDED: Final = (
+    (
+        predefined.InPanRecognizer,
+        (
+            *predefined.InPanRecognizer.PATTERNS[:2],
+            # The digits must stand in the number itself; Presidio took any ten letters before some.
+            Pattern("PAN (Low)", r"\b(?=[\w@#$%^?~-]{0,6}[0-9]{4})[\w@#$%^?~-]{10}\b", 0.01),
+        ),
+    ),
+    (
+        predefined.UsHealthInsuranceMemberIdRecognizer,
+        (
+            Pattern(
+                "Health insurance member ID (weak)",
+                r"\b(?=[A-Z0-9-]{6,20}\b)(?=[A-Z0-9-]{0,40}\d)[A-Z]{1,5}-?[A-Z0-9]{5,14}\b",
+                0.1,
+            ),
+        ),
+    ),
+)
+
 
 class EmailRecogniser(predefined.EmailRecognizer):
     """Presidio's e-mail recogniser without its two faults.
@@ -137,5 +158,11 @@ class EmailRecogniser(predefined.EmailRecognizer):
 def recognisers(language: str) -> list[EntityRecognizer]:
     """Return fresh recognisers; those of other countries are asked to read this language too."""
     listed = [kind(supported_language=language) for kind in _CLASSES]
-    ours = [kind(supported_language=language) for kind in (EmailRecogniser, PhoneRecogniser)]
-    return [*listed, *ours]
+    bounded = [
+        kind(patterns=list(patterns), supported_language=language) for kind, patterns in _BOUNDED
+    ]
+    ours = [
+        kind(supported_language=language)
+        for kind in (EmailRecogniser, PhoneRecogniser, UrlRecogniser)
+    ]
+    return [*listed, *bounded, *ours]

@@ -33,7 +33,7 @@ from ragplatform.errors import DetectorError, ModelError
 from ragplatform.model import Span
 
 # Changes whenever this adapter could find other spans for a reason that no version below tells.
-_ADAPTER: Final = "1"
+_ADAPTER: Final = "2"
 _LANGUAGE: Final = "en"
 _MIN_SCORE: Final = 0.4
 _BATCH: Final = 64
@@ -59,8 +59,24 @@ _IGNORED_LABELS: Final = (
 )
 _CONTEXT_CHARACTERS: Final = 60
 _CONTEXT_GAIN: Final = 0.35
+# What the search may take, in seconds of its own thread's processor: several times what a slow
+# machine needs. Time on the clock would refuse documents whenever other work is in the way.
+_BUDGET: Final = 30.0
+_BUDGET_PER_CHARACTER: Final = 0.0005
 # A number whose kind is said beside it outweighs the guess that its digits are a phone number.
 _NAMED_SCORE: Final = 0.6
+
+
+class _Budget:
+    """The time that one search may still use, counted from when this was made."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.thread_time() + seconds
+
+    def check(self) -> None:
+        """Raise ``DetectorError`` when the time is used up."""
+        if time.thread_time() >= self._end:
+            raise DetectorError("the search took longer than a text of this length may take")
 
 
 class PresidioDetector:
@@ -70,9 +86,18 @@ class PresidioDetector:
     """
 
     def __init__(
-        self, *, model: str, batch_size: int = _BATCH, min_score: float = _MIN_SCORE
+        self,
+        *,
+        model: str,
+        batch_size: int = _BATCH,
+        min_score: float = _MIN_SCORE,
+        budget_s: float = _BUDGET,
+        budget_per_character_s: float = _BUDGET_PER_CHARACTER,
     ) -> None:
         """Load the model and the recognisers.
+
+        One call of ``detect`` may use ``budget_s`` seconds of its thread's processor, and
+        ``budget_per_character_s`` more for each character it was given.
 
         Raises ``ModelError`` when the model's package is not installed.
         """
@@ -80,6 +105,8 @@ class PresidioDetector:
         logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
         self._batch_size = batch_size
         self._min_score = min_score
+        self._budget_s = budget_s
+        self._budget_per_character_s = budget_per_character_s
         self._forms = FormRecogniser()
         self._engine = _LocalSpacy(model)
         listed = recognisers(_LANGUAGE)
@@ -101,16 +128,20 @@ class PresidioDetector:
     def detect(self, texts: Sequence[str]) -> list[list[Span]]:
         """Return the spans of each text, in order, sorted by start, none overlapping another.
 
-        Raises ``DetectorError`` rather than return a text unsearched. Its message names the place
-        of the failure only: what libraries say in theirs may quote the text.
+        Raises ``DetectorError`` rather than return a text unsearched, or hold up all other callers
+        past its budget of time, which is looked at between steps. The error's message names the
+        place of the failure only: what libraries say in theirs may quote the text.
         """
         # Half of a surrogate pair is no text that libraries take; a place holder keeps offsets.
         texts = [_SURROGATES.sub("\ufffd", text) for text in texts]
         try:
             with self._lock, self._engine.memory():
-                tagged = self._tagged(texts)
+                budget = _Budget(
+                    self._budget_s + self._budget_per_character_s * sum(map(len, texts))
+                )
+                tagged = self._tagged(texts, budget)
                 return [
-                    resolve(text, [*spans, *self._written(text)])
+                    resolve(text, [*spans, *self._written(text, budget)])
                     for text, spans in zip(texts, tagged, strict=True)
                 ]
         except DetectorError:
@@ -120,7 +151,7 @@ class PresidioDetector:
             # into every log that prints a traceback.
             raise DetectorError(f"the search failed: {_place_of(error)}") from None
 
-    def _tagged(self, texts: Sequence[str]) -> list[list[Span]]:
+    def _tagged(self, texts: Sequence[str], budget: _Budget) -> list[list[Span]]:
         """Return what Presidio finds in each text, read window by window."""
         windows = [
             (n, start, text[start:end])
@@ -132,6 +163,7 @@ class PresidioDetector:
         # Strict: a window that the tagger left out must not pass as one without findings.
         for (n, offset, text), artifacts in zip(windows, read, strict=True):
             found[n] += self._analyse(text, artifacts, offset)
+            budget.check()
         return found
 
     def _analyse(self, text: str, artifacts: NlpArtifacts, offset: int) -> list[Span]:
@@ -150,8 +182,9 @@ class PresidioDetector:
             raise DetectorError("a pattern ran out of time")
         return [span for result in results for span in _spans(text, result, offset)]
 
-    def _written(self, text: str) -> list[Span]:
+    def _written(self, text: str, budget: _Budget) -> list[Span]:
         results = self._forms.analyze(text, self._forms.supported_entities)
+        budget.check()
         return [span for result in results for span in _spans(text, result, 0)]
 
 
@@ -311,6 +344,7 @@ def _version(
         version("spacy"),
         str(min_score),
         *(type(recogniser).__name__ for recogniser in listed),
+        *(pattern.regex for one in listed for pattern in getattr(one, "patterns", ())),
     ]
     parts += [f"{f.name} {f.entity} {f.score} {f.pattern.pattern} {f.otherwise}" for f in FORMS]
     return "presidio-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
