@@ -271,7 +271,8 @@ class Answerer:
         wanted = set(support.cited(text))
         # The passage that the model names is tried first; a wrong number is mended, not trusted.
         for group in ([p for p in passages if p.number in wanted], passages):
-            at, verdict = support.best(claim, [p.texts for p in group])
+            texts = [p.texts for p in group]
+            at, verdict = support.best(claim, texts, retrieved.question.text)
             if verdict.supported:
                 break
         failed = "link" if _LINK.search(claim) or _BROKEN_MARK.search(claim) else verdict.failed

@@ -70,14 +70,18 @@ def without_citations(sentence: str) -> str:
     return sentence.strip()
 
 
-def check(sentence: str, passage: Sequence[str]) -> Verdict:
+def check(sentence: str, passage: Sequence[str], question: str = "") -> Verdict:
     """Return whether ``passage``, given as its sentences, says what ``sentence`` says.
+
+    ``question`` is what the sentence answers, if anything.
 
     1. Every number of the sentence stands in the passage.
     2. Every pseudonym and every name of the sentence stands in the passage.
     3. They stand in one place (one sentence or two adjacent ones) with enough of its content words:
        the right words about somebody else are the worst mistake that there is.
-    4. That place negates if and only if the sentence does.
+    4. Enough of what the sentence adds to the question stands there too: a model wraps a drug that
+       it made up in the question's own words, and those the passage holds.
+    5. That place negates if and only if the sentence does.
     """
     claim, whole = _claim(without_citations(sentence)), " ".join(passage)
     if not claim.words and not claim.numbers:
@@ -90,6 +94,9 @@ def check(sentence: str, passage: Sequence[str]) -> Verdict:
     if coverage < COVERAGE:
         return Verdict(False, "wording", coverage, first, last)
     place = " ".join(passage[first : last + 1])
+    added = claim.words - _content(question)
+    if len(added & _content(place)) < COVERAGE * len(added):
+        return Verdict(False, "added", coverage, first, last)
     if claim.negated != bool(_NEGATION.search(place)):
         return Verdict(False, "negation", coverage, first, last)
     return Verdict(True, None, coverage, first, last)
@@ -203,12 +210,14 @@ def _stem(word: str) -> str:
     return word.rstrip("e")
 
 
-def best(sentence: str, passages: Sequence[Sequence[str]]) -> tuple[int, Verdict]:
+def best(
+    sentence: str, passages: Sequence[Sequence[str]], question: str = ""
+) -> tuple[int, Verdict]:
     """Return the index of the passage that supports the sentence best, and the verdict.
 
     The index is -1 when there is no passage at all.
     """
-    verdicts = [check(sentence, passage) for passage in passages]
+    verdicts = [check(sentence, passage, question) for passage in passages]
     if not verdicts:
         return -1, Verdict(False, "no passage")
     index = max(range(len(verdicts)), key=lambda i: (verdicts[i].supported, verdicts[i].coverage))

@@ -103,3 +103,12 @@ def test_a_name_at_the_start_of_a_sentence_is_checked_too():
 
 def test_no_mark_is_left_by_taking_marks_out():
     assert "[7]" not in support.without_citations("It bled [[7]7].")
+
+
+def test_a_made_up_answer_in_the_question_s_own_words_is_not_supported():
+    passage = ["DIAGNOSIS: Left breast adenocarcinoma stage IIIA.", "She has received carboplatin."]
+    question = "What drug did the patient with left breast adenocarcinoma stage IIIA receive?"
+    claim = "The patient with left breast adenocarcinoma stage IIIA received {}."
+
+    assert support.check(claim.format("azelastane"), passage, question).failed == "added"
+    assert support.check(claim.format("carboplatin"), passage, question).supported
