@@ -73,11 +73,6 @@ _CLASSES: Final = (
     predefined.UsPassportRecognizer,
     predefined.UsSsnRecognizer,
     predefined.UsMbiRecognizer,
-    predefined.UsClaimNumberRecognizer,
-    predefined.UsPrescriptionNumberRecognizer,
-    predefined.UsPriorAuthorizationNumberRecognizer,
-    predefined.UsProviderTaxIdRecognizer,
-    predefined.UsReferralNumberRecognizer,
     predefined.NhsRecognizer,
     predefined.UkDrivingLicenceRecognizer,
     predefined.UkNinoRecognizer,
@@ -138,6 +133,16 @@ _BOUNDED: Final = (
     ),
 )
 
+# These look back over blanks in two and three pieces; so many blanks are the widest column.
+_BLANKS: Final = 40
+_OVER_BLANKS: Final = (
+    predefined.UsClaimNumberRecognizer,
+    predefined.UsPrescriptionNumberRecognizer,
+    predefined.UsPriorAuthorizationNumberRecognizer,
+    predefined.UsProviderTaxIdRecognizer,
+    predefined.UsReferralNumberRecognizer,
+)
+
 
 class EmailRecogniser(predefined.EmailRecognizer):
     """Presidio's e-mail recogniser without its two faults.
@@ -161,8 +166,17 @@ def recognisers(language: str) -> list[EntityRecognizer]:
     bounded = [
         kind(patterns=list(patterns), supported_language=language) for kind, patterns in _BOUNDED
     ]
+    over_blanks = [
+        kind(patterns=[_with_few_blanks(one) for one in kind.PATTERNS], supported_language=language)
+        for kind in _OVER_BLANKS
+    ]
     ours = [
         kind(supported_language=language)
         for kind in (EmailRecogniser, PhoneRecogniser, UrlRecogniser)
     ]
-    return [*listed, *bounded, *ours]
+    return [*listed, *bounded, *over_blanks, *ours]
+
+
+def _with_few_blanks(pattern: Pattern) -> Pattern:
+    regex = pattern.regex.replace(r"\s*", rf"\s{{0,{_BLANKS}}}")
+    return Pattern(pattern.name, regex.replace(r"\s+", rf"\s{{1,{_BLANKS}}}"), pattern.score)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any, Final
 
 import spacy
@@ -18,6 +19,7 @@ from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegist
 from presidio_analyzer.context_aware_enhancers import ContextAwareEnhancer
 from presidio_analyzer.nlp_engine import NerModelConfiguration, NlpArtifacts, SpacyNlpEngine
 from presidio_analyzer.pattern_recognizer import REGEX_TIMEOUT_SECONDS
+from spacy.tokens import Doc
 
 from ragplatform.adapters.catalogue import DROPPED, NAMED, NEEDS_CONTEXT, recognisers
 from ragplatform.adapters.forms import FORMS
@@ -44,6 +46,10 @@ _UNUSED: Final = ["tok2vec", "tagger", "parser", "senter", "attribute_ruler", "l
 # spaCy's memory with its length; the overlap is longer than any value a tagger or pattern finds.
 WINDOW: Final = 5000
 OVERLAP: Final = 500
+# spaCy's tokeniser takes brackets and the like off a word one at a time and reads the whole word
+# again after each: the square of the length, 1.6 s for a question of 4,000 brackets.
+_LONGEST_WORD: Final = 256
+_LONG_WORD: Final = re.compile(rf"\S{{{_LONGEST_WORD + 1},}}")
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _LABELS: Final = {
     "PERSON": "PERSON",
@@ -218,8 +224,14 @@ class _LocalSpacy(SpacyNlpEngine):
 
     def read(self, texts: Sequence[str], batch_size: int) -> Iterator[NlpArtifacts]:
         """Yield what the tagger finds in each text, in order."""
-        for doc in self._tagger.pipe(texts, batch_size=batch_size):
+        docs = (self._tokenised(text) for text in texts)
+        for doc in self._tagger.pipe(docs, batch_size=batch_size):
             yield self._doc_to_nlp_artifact(doc, _LANGUAGE)
+
+    def _tokenised(self, text: str) -> Any:
+        """Return the text's tokens, none of them reaching over a cut in an endless word."""
+        parts = [self._tagger.make_doc(part) for part in _cut_in_long_words(text)]
+        return parts[0] if len(parts) == 1 else Doc.from_docs(parts, ensure_whitespace=False)
 
     def load(self) -> None:
         """Do nothing: the model was loaded from its package."""
@@ -283,6 +295,16 @@ def _windows(text: str) -> Iterator[tuple[int, int]]:
         start = _space_before(text, end - OVERLAP, end - 2 * OVERLAP)
     if start < len(text):
         yield start, len(text)
+
+
+def _cut_in_long_words(text: str) -> list[str]:
+    """Return the text in parts, cut only inside words that are longer than any real one."""
+    cuts = [
+        at
+        for word in _LONG_WORD.finditer(text)
+        for at in range(word.start() + _LONGEST_WORD, word.end(), _LONGEST_WORD)
+    ]
+    return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
 
 
 def _space_before(text: str, at: int, lowest: int) -> int:
