@@ -42,14 +42,15 @@ from ragplatform.model_manifest import load_manifest
 from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
-from ragplatform.ports import Authenticator, Embedder, Generator, Index, TermWeigher
-from ragplatform.privacy.gate import Privacy
+from ragplatform.ports import Authenticator, Detector, Embedder, Generator, Index, TermWeigher
+from ragplatform.privacy.gate import Inspector, Privacy
 from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
 
 # One writer per log. A second process of a kind gets a log of its own, up to this many.
 _MOST_ORIGINS: Final = 16
+_RULES: Final = "privacy.toml"
 
 
 def derive(settings: Settings, use: str, tenant: str = "") -> bytes:
@@ -134,15 +135,34 @@ def open_vault(settings: Settings) -> Vault:
     return Vault(settings.effective_vault_url, master=settings.master_key())
 
 
-def open_privacy(settings: Settings, vault: Vault) -> Privacy:
-    """Return the privacy gate with its detector loaded."""
+def open_detector(settings: Settings) -> Detector:
+    """Load the detector of personal data. Raises ``ModelError`` when its files are not right."""
     from ragplatform.adapters.presidio import PresidioDetector
 
-    return Privacy(
-        detector=PresidioDetector(model=settings.spacy_model),
-        rules=PrivacyRules.load(settings.policies_dir / "privacy.toml"),
-        vault=vault,
-    )
+    return PresidioDetector(model=settings.spacy_model)
+
+
+def open_rules(settings: Settings) -> PrivacyRules:
+    """Load what is to happen to personal data. Raises ``PolicyError``."""
+    return PrivacyRules.load(settings.policies_dir / _RULES)
+
+
+def open_privacy(settings: Settings, vault: Vault) -> Privacy:
+    """Return the privacy gate with its detector loaded."""
+    return Privacy(detector=open_detector(settings), rules=open_rules(settings), vault=vault)
+
+
+def open_inspector(settings: Settings) -> Inspector:
+    """Return what finds personal data where there is no deployment: no key, vault or folder.
+
+    Outside a deployment's folder the rules are those of the source tree that this program runs
+    from, unless the settings name a folder. Raises ``PolicyError`` when there are none.
+    """
+    folder = settings.policies_dir
+    own = Path(__file__).parents[1] / "policies"
+    if "policies_dir" not in settings.model_fields_set and not (folder / _RULES).exists():
+        folder = own
+    return Inspector(detector=open_detector(settings), rules=PrivacyRules.load(folder / _RULES))
 
 
 def open_embedder(settings: Settings) -> Embedder:

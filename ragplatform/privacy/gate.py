@@ -13,28 +13,26 @@ from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.screen import Screen
 from ragplatform.privacy.transform import Transformed, transform
 from ragplatform.privacy.vault import Vault
+from ragplatform.privacy.verdict import verdict
 
 # Changes whenever this package would make another text from the same spans and rules.
 _TRANSFORM_VERSION: Final = "1"
 
 
-class Privacy:
-    """Detector, rules and vault as one gate. Safe to use from several threads.
+class Inspector:
+    """Detector and rules without a vault: what is personal in a text, and how certain that is.
 
-    Whatever fails behind it raises; no method ever gives back a text that was not looked at.
+    Safe to use from several threads.
     """
 
-    def __init__(self, *, detector: Detector, rules: PrivacyRules, vault: Vault) -> None:
+    def __init__(self, *, detector: Detector, rules: PrivacyRules) -> None:
         self._detector = detector
         self._rules = rules
-        self._vault = vault
-        parts = (_TRANSFORM_VERSION, detector.version, rules.digest)
-        self._version = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     @property
-    def version(self) -> str:
-        """A word that changes whenever the same document could be transformed otherwise."""
-        return self._version
+    def rules(self) -> PrivacyRules:
+        """The rules that say what counts and what happens to it."""
+        return self._rules
 
     def inspect(self, texts: Sequence[str]) -> list[list[Span]]:
         """Return the personal data of each text, in order, sorted, none overlapping another.
@@ -51,6 +49,35 @@ class Privacy:
                     raise DetectorError("the detector's spans overlap or leave the text")
                 end = span.end
         return found
+
+    def certain(self, spans: Iterable[Span], collection: str | None = None) -> list[Span]:
+        """Return the spans that are certain enough for the collection's rules to act on."""
+        return [span for span in spans if verdict(self._rules, span, collection).counts]
+
+    def masked(self, text: str, spans: Sequence[Span], collection: str | None = None) -> str:
+        """Return the text with ``[TYPE]`` in place of everything that counts. Nothing is kept.
+
+        ``spans`` come from ``inspect`` for this very text.
+        """
+        return clear.without_tagged(text, self.certain(spans, collection))
+
+
+class Privacy(Inspector):
+    """Detector, rules and vault as one gate. Safe to use from several threads.
+
+    Whatever fails behind it raises; no method ever gives back a text that was not looked at.
+    """
+
+    def __init__(self, *, detector: Detector, rules: PrivacyRules, vault: Vault) -> None:
+        super().__init__(detector=detector, rules=rules)
+        self._vault = vault
+        parts = (_TRANSFORM_VERSION, detector.version, rules.digest)
+        self._version = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+    @property
+    def version(self) -> str:
+        """A word that changes whenever the same document could be transformed otherwise."""
+        return self._version
 
     def transform(self, text: str, spans: Sequence[Span], labels: Labels) -> Transformed:
         """Return the text as the rules of the labels' collection want it. Nothing is stored.
