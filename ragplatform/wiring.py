@@ -47,6 +47,7 @@ from ragplatform.privacy.gate import Inspector, Privacy
 from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
+from ragplatform.redaction import Redactor
 
 # One writer per log. A second process of a kind gets a log of its own, up to this many.
 _MOST_ORIGINS: Final = 16
@@ -297,6 +298,7 @@ class Platform:
     authenticator: Authenticator
     retriever: Retriever
     answerer: Answerer
+    redactor: Redactor
     http: httpx2.AsyncClient
     strangers: Strangers = field(default_factory=Strangers)
 
@@ -453,7 +455,8 @@ def assemble(
         ),
         salt_key=derive(store.settings, "cache-salt"),
     )
-    return Platform(store, generator, authenticator, retriever, answerer, http)
+    redactor = Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit)
+    return Platform(store, generator, authenticator, retriever, answerer, redactor, http)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,13 +60,20 @@ def clear_question(
     """
     result = transform(text, spans, rules=rules, collection=collection, tokeniser=tokeniser)
 
-    text = _masked(result.text, result.kept, reveals)
+    return Cleared(unlinkable(_masked(result.text, result.kept, reveals), reveals))
+
+
+def unlinkable(text: str, reveals: frozenset[str]) -> str:
+    """Return the text with every pseudonym of a type that is not revealed as a mask.
+
+    A pseudonym tells whoever may choose the value behind it where else that value stands.
+    """
 
     def own(found: re.Match[str]) -> str:
         entity = tokens.entity_of(found[0])
         return found[0] if entity in reveals else tokens.mask(entity)
 
-    return Cleared(tokens.TOKEN.sub(own, text))
+    return tokens.TOKEN.sub(own, text)
 
 
 def compose(template: LiteralString, **parts: Cleared | str | int) -> Cleared:

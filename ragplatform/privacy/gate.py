@@ -122,6 +122,10 @@ class Privacy(Inspector):
         """Return transformed text with what is kept in clear masked: for titles and headings."""
         return clear.without_tagged(text, kept)
 
+    def unlinkable(self, text: str, reveals: frozenset[str]) -> str:
+        """Return the text with pseudonyms of types that are not revealed as masks."""
+        return clear.unlinkable(text, reveals)
+
     def clear_question(self, text: str, scope: Scope, collection: str | None = None) -> Cleared:
         """Return the question with its identifiers as in the scope's tenant's documents.
 
