@@ -37,7 +37,7 @@ from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import IndexBackend, Settings, read_secret
 from ragplatform.errors import AuditError, AuditLockedError, DeniedError, PlatformError
-from ragplatform.model import Principal, Purpose
+from ragplatform.model import Labels, Principal, Purpose
 from ragplatform.model_manifest import load_manifest
 from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
@@ -46,6 +46,7 @@ from ragplatform.ports import Authenticator, Detector, Embedder, Generator, Inde
 from ragplatform.privacy.gate import Inspector, Privacy
 from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.rules import PrivacyRules
+from ragplatform.privacy.transform import Transformed
 from ragplatform.privacy.vault import Vault
 from ragplatform.redaction import Redactor
 
@@ -164,6 +165,21 @@ def open_inspector(settings: Settings) -> Inspector:
     if "policies_dir" not in settings.model_fields_set and not (folder / _RULES).exists():
         folder = own
     return Inspector(detector=open_detector(settings), rules=PrivacyRules.load(folder / _RULES))
+
+
+def redact_by_policy(settings: Settings, text: str, labels: Labels) -> Transformed:
+    """Return the text as an index of this deployment would hold it. No value goes to the vault.
+
+    Raises ``DetectorError`` rather than pass on a text unsearched, ``ConfigurationError`` without
+    the deployment's keys.
+    """
+    vault = open_vault(settings)
+    try:
+        privacy = open_privacy(settings, vault)
+        [spans] = privacy.inspect([text])
+        return privacy.transform(text, spans, labels)
+    finally:
+        vault.close()
 
 
 def open_embedder(settings: Settings) -> Embedder:

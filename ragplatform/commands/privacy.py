@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -14,7 +15,7 @@ from ragplatform import wiring
 from ragplatform.commands import bulk, console, texts
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.errors import ConfigurationError, DetectorError, PlatformError
-from ragplatform.model import Json, Span
+from ragplatform.model import Json, Labels, Mode, Span
 from ragplatform.privacy.gate import Inspector
 from ragplatform.privacy.verdict import Verdict, verdict
 
@@ -227,3 +228,52 @@ def _progress() -> Iterator[Callable[[int], None]]:
         return
     with console.err.status("loading") as status:
         yield lambda done: status.update(f"{done:,} texts searched")
+
+
+class RedactMode(StrEnum):
+    """What stands in place of a value: its type, or what the deployment's rules say."""
+
+    MASK = "mask"
+    POLICY = "policy"
+
+
+@app.command("redact")
+def redact(
+    file: Annotated[str, typer.Argument(help="A text file; - is standard input.")],
+    mode: Annotated[
+        RedactMode, typer.Option(help="mask: [TYPE]; policy: as in an index of this deployment.")
+    ] = RedactMode.MASK,
+    collection: Collection = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="With --mode policy: whose pseudonyms to write.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the text here, not to standard output.")
+    ] = None,
+) -> None:
+    """Write a text without its personal data, in UTF-8. What was done is told by counts.
+
+    Masks need no deployment. Pseudonyms need its keys; the values behind them are not kept.
+    Exit code 1: a rule keeps such a text out, and nothing was written. 2: it was not searched.
+    """
+    with console.exits():
+        settings = console.settings()
+        text = texts.read_text(file)
+        if mode is RedactMode.POLICY:
+            console.require(bool(tenant and collection), "give --tenant and --collection")
+            labels = Labels(tenant or "", collection or "")
+            result = wiring.redact_by_policy(settings, text, labels)
+            done, counts, reason = result.text, result.by_mode, result.quarantine
+        else:
+            inspector = wiring.open_inspector(settings)
+            [spans] = inspector.inspect([text])
+            done, reason = inspector.masked(text, spans, collection), None
+            counts = {Mode.MASK: len(inspector.certain(spans, collection))}
+        if reason is None:
+            with _writer(output) as out:
+                out.write(done)
+    if reason is not None:
+        console.err.print(f"not written: {reason}", markup=False)
+        raise typer.Exit(console.EXIT_BAD)
+    said = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count)
+    console.err.print(said or "no personal data found", markup=False)

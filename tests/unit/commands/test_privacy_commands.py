@@ -5,8 +5,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from ragplatform import wiring
+from ragplatform import config, wiring
 from ragplatform.__main__ import app
+from ragplatform.model import Category, Span
 from tests.fakes import POLICIES
 from tests.fakes_privacy import FailingDetector, RegexDetector
 
@@ -58,8 +59,6 @@ def test_without_being_asked_no_value_is_shown(run):
 def test_values_are_shown_when_asked_for_and_cannot_steer_the_terminal(run, tmp_path, monkeypatch):
     class Hostile(RegexDetector):
         def detect(self, texts):
-            from ragplatform.model import Category, Span
-
             return [[Span(0, len(t), "PERSON", Category.PII, 1.0, "all")] for t in texts]
 
     monkeypatch.setattr(wiring, "open_detector", lambda settings: Hostile())
@@ -187,3 +186,75 @@ def test_rules_that_the_settings_name_must_be_there(run, monkeypatch, tmp_path):
 
     monkeypatch.setenv("RAGPLATFORM_POLICIES_DIR", str(POLICIES))
     assert run("scan", "clean.txt").exit_code == 0
+
+
+def test_a_text_is_written_with_masks_and_only_counts_are_told(run):
+    result = run("redact", "note.txt")
+
+    assert result.exit_code == 0
+    assert result.stdout == "Seen today.\n[PERSON], SSN [US_SSN], call [PHONE_NUMBER].\n"
+    assert result.stderr == "mask 3\n"
+
+
+def test_a_text_keeps_its_line_ends_and_every_other_character(run, tmp_path):
+    (tmp_path / "in.txt").write_bytes("Grüße\r\n\u2028Maria Lopez\r\n".encode())
+
+    assert run("redact", "in.txt", "--output", "out.txt").exit_code == 0
+    assert (tmp_path / "out.txt").read_bytes() == "Grüße\r\n\u2028[PERSON]\r\n".encode()
+    assert run("redact", "in.txt").stdout_bytes == (tmp_path / "out.txt").read_bytes()
+
+
+def test_a_text_that_could_not_be_searched_is_not_written(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(wiring, "open_detector", lambda settings: FailingDetector())
+
+    result = run("redact", "note.txt", "--output", "out.txt")
+
+    assert result.exit_code == 2
+    assert not (tmp_path / "out.txt").exists()
+
+
+def test_pseudonyms_need_the_deployment_s_keys(run, monkeypatch):
+    monkeypatch.setenv("RAGPLATFORM_POLICIES_DIR", str(POLICIES))
+    asked = ["redact", "note.txt", "--mode", "policy", "--tenant", "mercy"]
+
+    assert run(*asked).exit_code == 2
+    refused = run(*asked, "--collection", "clinical")
+
+    assert refused.exit_code == 2
+    assert "ragplatform init" in refused.stderr
+    assert refused.stdout == ""
+
+
+def test_pseudonyms_are_those_of_the_tenant_s_index_and_no_value_is_kept(run, monkeypatch):
+    monkeypatch.setenv("RAGPLATFORM_POLICIES_DIR", str(POLICIES))
+    settings = config.load()
+    wiring.create_keys(settings)
+
+    result = run(
+        *("redact", "note.txt", "--mode", "policy", "--tenant", "mercy"),
+        *("--collection", "clinical"),
+    )
+
+    vault = wiring.open_vault(settings)
+    token = vault.token("mercy", "PERSON", "Maria Lopez")
+    assert result.stdout.splitlines()[1].startswith(f"{token}, SSN [US_SSN:")
+    assert vault.reveal("mercy", [token]) == {}
+    vault.close()
+
+
+def test_a_text_that_the_rules_keep_out_is_not_written(run, monkeypatch, tmp_path):
+    class Secret(RegexDetector):
+        def detect(self, texts):
+            return [[Span(0, 4, "SECRET", Category.SECRET, 1.0, "all")] for _ in texts]
+
+    monkeypatch.setattr(wiring, "open_detector", lambda settings: Secret())
+    monkeypatch.setenv("RAGPLATFORM_POLICIES_DIR", str(POLICIES))
+    wiring.create_keys(config.load())
+
+    result = run(
+        *("redact", "note.txt", "--mode", "policy", "--tenant", "mercy"),
+        *("--collection", "clinical", "--output", "out.txt"),
+    )
+
+    assert (result.exit_code, result.stderr) == (1, "not written: contains_secret\n")
+    assert not (tmp_path / "out.txt").exists()
