@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, LiteralString
 
-from ragplatform.errors import DetectorError
 from ragplatform.model import Cleared, Labels, Passage, Scope, Span
 from ragplatform.ports import Detector
 from ragplatform.privacy import clear, tokens
+from ragplatform.privacy.consistency import Consistent
 from ragplatform.privacy.normalise import shown
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.screen import Screen
@@ -25,10 +25,10 @@ class Privacy:
     """
 
     def __init__(self, *, detector: Detector, rules: PrivacyRules, vault: Vault) -> None:
-        self._detector = detector
+        self._detector = Consistent(detector)
         self._rules = rules
         self._vault = vault
-        parts = (_TRANSFORM_VERSION, detector.version, rules.digest)
+        parts = (_TRANSFORM_VERSION, self._detector.version, rules.digest)
         self._version = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     @property
@@ -39,18 +39,10 @@ class Privacy:
     def inspect(self, texts: Sequence[str]) -> list[list[Span]]:
         """Return the personal data of each text, in order, sorted, none overlapping another.
 
-        Raises ``DetectorError`` rather than return a text unsearched.
+        What is found once in a text is found everywhere in it. Raises ``DetectorError`` rather
+        than return a text unsearched.
         """
-        found = self._detector.detect(texts)
-        if len(found) != len(texts):
-            raise DetectorError(f"the detector answered for {len(found)} of {len(texts)} texts")
-        for text, spans in zip(texts, found, strict=True):
-            end = 0
-            for span in spans:
-                if not end <= span.start < span.end <= len(text):
-                    raise DetectorError("the detector's spans overlap or leave the text")
-                end = span.end
-        return found
+        return self._detector.detect(texts)
 
     def transform(self, text: str, spans: Sequence[Span], labels: Labels) -> Transformed:
         """Return the text as the rules of the labels' collection want it. Nothing is stored.

@@ -4,11 +4,8 @@ import re
 import unicodedata
 from typing import Final
 
-_TITLES: Final = frozenset("dr doctor mr mrs ms miss mx prof professor sir dame rev fr sr".split())
-_CREDENTIALS: Final = frozenset(
-    "md m.d do d.o phd ph.d rn np pa pa-c dds dmd dvm esq cpa jd mph mba facp facs lpn bsn".split()
-)
-_GENERATIONS: Final = frozenset("jr sr ii iii iv".split())
+from ragplatform.privacy.names import CREDENTIALS, GENERATIONS, TITLES
+
 _DIGITS_ONLY: Final = frozenset(
     {"US_SSN", "US_ITIN", "CREDIT_CARD", "NPI", "ABA_ROUTING_NUMBER", "US_BANK_NUMBER"}
 )
@@ -61,7 +58,7 @@ def shown(entity: str, value: str) -> str:
     if entity != "PERSON" or len(parts) != 2 or not all(parts):
         return value
     last = parts[1].casefold().strip(".")
-    return value if last in _CREDENTIALS | _GENERATIONS else f"{parts[1]} {parts[0]}"
+    return value if last in CREDENTIALS | GENERATIONS else f"{parts[1]} {parts[0]}"
 
 
 def _canonical(entity: str, folded: str) -> str:
@@ -83,15 +80,15 @@ def _canonical(entity: str, folded: str) -> str:
 def _name(folded: str) -> str:
     folded = re.sub(r"['’]s$", "", folded)
     parts = [part.strip() for part in folded.split(",")]
-    while len(parts) > 1 and parts[-1].strip(".") in _CREDENTIALS:
+    while len(parts) > 1 and parts[-1].strip(".") in CREDENTIALS:
         parts.pop()
     if len(parts) == 2:
         # "smith, john" is how charts write it; with more commas it is a list, and stays as it is.
         parts.reverse()
     words = [word.strip(".") for word in " ".join(parts).split()]
-    while words and words[0] in _TITLES:
+    while words and words[0] in TITLES:
         words.pop(0)
-    while len(words) > 1 and words[-1] in _CREDENTIALS:
+    while len(words) > 1 and words[-1] in CREDENTIALS:
         words.pop()
     return " ".join(words)
 

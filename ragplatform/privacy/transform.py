@@ -9,7 +9,7 @@ from typing import Final
 
 from ragplatform.model import Mode, Span
 from ragplatform.privacy import tokens
-from ragplatform.privacy.occurrences import with_other_occurrences
+from ragplatform.privacy.occurrences import cut_by_gone
 from ragplatform.privacy.pseudonyms import Tokeniser
 from ragplatform.privacy.rules import PrivacyRules
 
@@ -65,7 +65,7 @@ def transform(
     """Return the text with every span treated as the rules say.
 
     1. Spans that are too uncertain are left out.
-    2. A value that is to go is looked for in the whole text: what was found once goes everywhere.
+    2. A value that is to go goes out of the longer values that may stay.
     3. Each span is replaced or kept; the map of positions is written as it happens.
     4. What only looks like a token or mask of ours is made harmless, so that a document cannot
        smuggle in a pseudonym that would later be revealed as somebody's name.
@@ -75,7 +75,7 @@ def transform(
     _check(text, spans)
     modes = {span.entity: rules.mode(span.entity, collection) for span in spans}
     certain = [span for span in spans if rules.counts(span)]  # 1
-    all_spans = with_other_occurrences(  # 2
+    all_spans = cut_by_gone(  # 2
         text, certain, go=lambda span: modes[span.entity] is not Mode.TAG
     )
     writer = _Writer(text, tokeniser)  # 3
