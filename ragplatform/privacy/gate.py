@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final, LiteralString
 
 from ragplatform.model import Cleared, Labels, Passage, Scope, Span
@@ -15,7 +16,7 @@ from ragplatform.privacy.transform import Transformed, transform
 from ragplatform.privacy.vault import Vault
 
 # Changes whenever this package would make another text from the same spans and rules.
-_TRANSFORM_VERSION: Final = "1"
+_TRANSFORM_VERSION: Final = "2"
 
 
 class Privacy:
@@ -44,11 +45,15 @@ class Privacy:
         """
         return self._detector.detect(texts)
 
-    def transform(self, text: str, spans: Sequence[Span], labels: Labels) -> Transformed:
+    def transform(
+        self, text: str, spans: Sequence[Span], labels: Labels, subject: str | None = None
+    ) -> Transformed:
         """Return the text as the rules of the labels' collection want it. Nothing is stored.
 
         ``spans`` come from ``inspect`` for this very text. When ``quarantine`` is set, the
-        document must stay out. Values to be found again go in by ``commit``.
+        document must stay out. Values to be found again go in by ``commit``. ``subject`` is the
+        keyed reference whose dates these are; a document of several people, or of none, gives its
+        own, so that its dates keep their order. Without one, dates to be shifted are masked.
         """
         return transform(
             text,
@@ -56,6 +61,8 @@ class Privacy:
             rules=self._rules,
             collection=labels.collection,
             tokeniser=self._vault.tokeniser(labels.tenant),
+            shift=None if subject is None else self._vault.date_shift(labels.tenant, subject),
+            this_year=datetime.now(UTC).year,
         )
 
     def commit(self, tenant: str, subjects: Iterable[str], *transformed: Transformed) -> None:
@@ -102,6 +109,7 @@ class Privacy:
             collection=collection,
             tokeniser=self._vault.tokeniser(scope.tenant),
             reveals=scope.reveals,
+            this_year=datetime.now(UTC).year,
         )
 
     def compose(self, template: LiteralString, **parts: Cleared | str | int) -> Cleared:

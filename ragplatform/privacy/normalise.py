@@ -4,6 +4,7 @@ import re
 import unicodedata
 from typing import Final
 
+from ragplatform.privacy import dates
 from ragplatform.privacy.names import CREDENTIALS, GENERATIONS, TITLES
 
 _DIGITS_ONLY: Final = frozenset(
@@ -29,13 +30,6 @@ _CODES: Final = frozenset(
     }
 )
 _DATES: Final = frozenset({"DATE_OF_BIRTH", "DATE_TIME"})
-_MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-_ISO: Final = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
-_US: Final = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})")
-_MONTH_FIRST: Final = re.compile(r"([a-z]{3})[a-z]*\.? (\d{1,2})(?:st|nd|rd|th)?,? (\d{4})")
-_DAY_FIRST: Final = re.compile(
-    r"(\d{1,2})(?:st|nd|rd|th)?[ -](?:of )?([a-z]{3})[a-z]*\.?,?[ -](\d{4})"
-)
 
 
 def normalise(entity: str, value: str) -> str:
@@ -71,7 +65,7 @@ def _canonical(entity: str, folded: str) -> str:
     if entity in _CODES:
         return re.sub(r"[\W_]", "", folded)
     if entity in _DATES:
-        return _date(folded)
+        return dates.iso(folded) or folded
     if entity in {"STREET_ADDRESS", "LOCATION"}:
         return " ".join(re.sub(r"[^\w\s]", " ", folded).split())
     return folded.rstrip("/") if entity == "URL" else folded
@@ -97,17 +91,3 @@ def _phone(folded: str) -> str:
     number = re.sub(r"(?:ext\.?|extension|x|#)\s*\d{1,6}$", "", folded)
     digits = re.sub(r"\D", "", number)
     return digits[1:] if len(digits) == 11 and digits[0] == "1" else digits
-
-
-def _date(folded: str) -> str:
-    if found := _ISO.fullmatch(folded):
-        year, month, day = found[1], int(found[2]), int(found[3])
-    elif found := _US.fullmatch(folded):
-        year, month, day = found[3], int(found[1]), int(found[2])
-    elif (found := _MONTH_FIRST.fullmatch(folded)) and found[1] in _MONTHS:
-        year, month, day = found[3], _MONTHS.index(found[1]) + 1, int(found[2])
-    elif (found := _DAY_FIRST.fullmatch(folded)) and found[2] in _MONTHS:
-        year, month, day = found[3], _MONTHS.index(found[2]) + 1, int(found[1])
-    else:
-        return folded
-    return f"{year}-{month:02d}-{day:02d}"
