@@ -1,6 +1,7 @@
 """Commands on personal data: find it in texts, and take it out of them."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -263,12 +264,15 @@ def redact(
             console.require(bool(tenant and collection), "give --tenant and --collection")
             labels = Labels(tenant or "", collection or "")
             result = wiring.redact_by_policy(settings, text, labels)
-            done, counts, reason = result.text, result.by_mode, result.quarantine
+            done, reason = result.text, result.quarantine
+            counts: Counter[Mode] = Counter()
+            for (_, how), count in result.methods.items():
+                counts[how] += count
         else:
             inspector = wiring.open_inspector(settings)
             [spans] = inspector.inspect([text])
             done, reason = inspector.masked(text, spans, collection), None
-            counts = {Mode.MASK: len(inspector.certain(spans, collection))}
+            counts = Counter({Mode.MASK: len(inspector.certain(spans, collection))})
         if reason is None:
             with _writer(output) as out:
                 out.write(done)

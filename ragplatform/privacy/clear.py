@@ -51,14 +51,24 @@ def clear_question(
     collection: str | None,
     tokeniser: Tokeniser,
     reveals: frozenset[str],
+    this_year: int,
 ) -> Cleared:
     """Return the question as documents are written: the same value gives the same token.
 
     Values that rules mask or drop go; a type that would keep a document out is masked, for there
     is nothing to keep out. Every value of a type that the asker may not see in clear is masked
-    too: a passage found by it would tell whose it is. Nothing is stored.
+    too: a passage found by it would tell whose it is. A date that documents have shifted is masked:
+    whose shift would be the right one is not known. Nothing is stored.
     """
-    result = transform(text, spans, rules=rules, collection=collection, tokeniser=tokeniser)
+    result = transform(
+        text,
+        spans,
+        rules=rules,
+        collection=collection,
+        tokeniser=tokeniser,
+        shift=None,
+        this_year=this_year,
+    )
 
     return Cleared(unlinkable(_masked(result.text, result.kept, reveals), reveals))
 

@@ -24,8 +24,8 @@ class Verdict:
 def verdict(rules: PrivacyRules, span: Span, collection: str | None) -> Verdict:
     """Return the rules' verdict on a span of a document of the collection; None stands for none."""
     return Verdict(
-        counts=rules.counts(span),
-        threshold=rules.thresholds.get(span.entity, rules.min_score),
+        counts=rules.counts(span, collection),
+        threshold=rules.threshold(span.entity, collection),
         mode=rules.mode(span.entity, collection),
         line=_line(rules, span.entity, collection),
     )
