@@ -46,16 +46,20 @@ def presidio_default() -> Finder:
     return find
 
 
-def platform() -> Finder:
-    """Return what the platform acts on: the detector, the whole document's view, the rules."""
+def privacy_of() -> Privacy:
+    """Return the platform's gate with the repository's rules and a vault of its own."""
     folder = tempfile.TemporaryDirectory(prefix="bench-vault-")
     atexit.register(folder.cleanup)
-    rules = PrivacyRules.load(RULES)
-    privacy = Privacy(
+    return Privacy(
         detector=PresidioDetector(model=MODEL),
-        rules=rules,
+        rules=PrivacyRules.load(RULES),
         vault=Vault(f"sqlite:///{folder.name}/vault.db", master=bytes(range(32))),
     )
+
+
+def platform() -> Finder:
+    """Return what the platform acts on: the detector, the whole document's view, the rules."""
+    rules, privacy = PrivacyRules.load(RULES), privacy_of()
 
     def plain(spans: Sequence[Span]) -> list[Finding]:
         return [(span.start, span.end, span.entity) for span in spans if rules.counts(span)]
