@@ -9,10 +9,10 @@ _SEED = 17
 
 _GIVEN = (
     "Adaeze Aiden Alma Amara Anders Anjali Beatriz Bennett Bruno Camille Cedric Chiara Dalia "
-    "Darnell Dorothea Ebony Eitan Elsbeth Emre Farah Felix Fiona Gideon Greta Hannah Hiroshi Ines Isaac "
-    "Jamila Joaquin Judith Kenji Kirsten Lamar Leonie Lorraine Mateo Meera Miriam Nadia Norbert "
-    "Odette Omar Patrice Priscilla Quentin Ravi Rosalind Sanjay Sigrid Tamsin Thabo Ursula Vikram "
-    "Wanda Xiomara Yusuf Zelda"
+    "Darnell Dorothea Ebony Eitan Elsbeth Emre Farah Felix Fiona Gideon Greta Hannah "
+    "Hiroshi Ines Isaac Jamila Joaquin Judith Kenji Kirsten Lamar Leonie Lorraine Mateo Meera Miriam "
+    "Nadia Norbert Odette Omar Patrice Priscilla Quentin Ravi Rosalind Sanjay Sigrid Tamsin "
+    "Thabo Ursula Vikram Wanda Xiomara Yusuf Zelda"
 ).split()
 _FAMILY = (
     "Abernathy Achebe Alvarado Banerjee Barlow Bianchi Blackwood Castellano Chaudhry Cromwell "
@@ -30,7 +30,8 @@ _STREETS = "Maple Street,Cedar Avenue,Willow Lane,Birch Road,Chestnut Drive,Harb
 _PROBLEMS = (
     "atrial fibrillation,community-acquired pneumonia,an acute gout flare,poorly controlled asthma,"
     "iron deficiency anemia,a distal radius fracture,type 2 diabetes,chronic migraine,"
-    "hypothyroidism,cellulitis of the left leg,pancreatitis,heart failure,a kidney stone,psoriatic arthritis"
+    "hypothyroidism,cellulitis of the left leg,pancreatitis,heart failure,a kidney stone,"
+    "psoriatic arthritis"
 ).split(",")
 _DRUGS = (
     "apixaban,amoxicillin,colchicine,budesonide,ferrous sulfate,ibuprofen,metformin,topiramate,"
