@@ -10,8 +10,8 @@ _SEED = 17
 _GIVEN = (
     "Adaeze Aiden Alma Amara Anders Anjali Beatriz Bennett Bruno Camille Cedric Chiara Dalia "
     "Darnell Dorothea Ebony Eitan Elsbeth Emre Farah Felix Fiona Gideon Greta Hannah "
-    "Hiroshi Ines Isaac Jamila Joaquin Judith Kenji Kirsten Lamar Leonie Lorraine Mateo Meera Miriam "
-    "Nadia Norbert Odette Omar Patrice Priscilla Quentin Ravi Rosalind Sanjay Sigrid Tamsin "
+    "Hiroshi Ines Isaac Jamila Joaquin Judith Kenji Kirsten Lamar Leonie Lorraine Mateo Meera "
+    "Miriam Nadia Norbert Odette Omar Patrice Priscilla Quentin Ravi Rosalind Sanjay Sigrid Tamsin "
     "Thabo Ursula Vikram Wanda Xiomara Yusuf Zelda"
 ).split()
 _FAMILY = (
