@@ -168,9 +168,10 @@ class Preparer:
             texts = [parsed.text, name, titles.spoken(name)]
             spans, *in_name = self._privacy.inspect(texts)
         with report.stage("transform"):
-            body = self._privacy.transform(parsed.text, spans, work.labels)
+            whose = self._whose(work)
+            body = self._privacy.transform(parsed.text, spans, work.labels, whose)
             personal = titles.personal(name, in_name, parsed.text, spans)
-            title = self._privacy.transform(titles.spoken(name), personal, work.labels)
+            title = self._privacy.transform(titles.spoken(name), personal, work.labels, whose)
         report.personal_data.update(body.counts)
         if reason := body.quarantine or title.quarantine:
             raise QuarantinedError(reason, "policy keeps documents that hold this out")
@@ -183,6 +184,12 @@ class Preparer:
         if not passages:
             raise QuarantinedError("empty", "the document holds no text")
         return Ready(work, parsed.media_type, shown, (body, title), labels, passages)
+
+    def _whose(self, work: Work) -> str:
+        """Return by whom the document's dates move: its one subject, or else itself."""
+        if len(work.subjects) == 1:
+            return next(iter(work.subjects))
+        return self._privacy.subject_ref(work.labels.tenant, f"document:{work.document}")
 
     def _require_permission(self, labels: Labels) -> None:
         target = self._target

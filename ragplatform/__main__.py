@@ -5,7 +5,17 @@ from typing import Annotated
 import typer
 
 from ragplatform import __version__, wiring
-from ragplatform.commands import ask, audit, console, doctor, keys, models, policy, serve
+from ragplatform.commands import (
+    ask,
+    audit,
+    console,
+    doctor,
+    keys,
+    models,
+    policy,
+    privacy,
+    serve,
+)
 
 app = typer.Typer(
     help="Questions to your own regulated documents, answered inside your network.",
@@ -17,6 +27,7 @@ app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 

@@ -58,6 +58,8 @@ class Mode(StrEnum):
     TAG = "tag"
     MASK = "mask"
     PSEUDONYMISE = "pseudonymise"
+    SHIFT = "shift"
+    GENERALISE = "generalise"
     DROP = "drop"
     QUARANTINE = "quarantine"
 

@@ -106,6 +106,16 @@ class Index(Protocol):
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """Return, for each document of the tenant, the number of chunks in each generation."""
 
+    def passages(
+        self, document: str, generation: str, *, after: str = "", limit: int
+    ) -> list[Passage]:
+        """Return up to ``limit`` passages of one generation of a document, by chunk id.
+
+        Only those whose chunk id comes behind ``after``: the last one of a page asks for the
+        next, and an empty page is the end. No scope narrows this: it is for counts about a
+        collection, and what a person is shown comes from ``search`` or ``fetch``.
+        """
+
     def retire(self, document: str, keep_generation: str) -> int:
         """Delete the document's chunks of every other generation; return how many went."""
 

@@ -37,19 +37,22 @@ from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import IndexBackend, Settings, read_secret
 from ragplatform.errors import AuditError, AuditLockedError, DeniedError, PlatformError
-from ragplatform.model import Principal, Purpose
+from ragplatform.model import Labels, Principal, Purpose
 from ragplatform.model_manifest import load_manifest
 from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
-from ragplatform.ports import Authenticator, Embedder, Generator, Index, TermWeigher
-from ragplatform.privacy.gate import Privacy
+from ragplatform.ports import Authenticator, Detector, Embedder, Generator, Index, TermWeigher
+from ragplatform.privacy.gate import Inspector, Privacy
 from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.rules import PrivacyRules
+from ragplatform.privacy.transform import Transformed
 from ragplatform.privacy.vault import Vault
+from ragplatform.redaction import Redactor
 
 # One writer per log. A second process of a kind gets a log of its own, up to this many.
 _MOST_ORIGINS: Final = 16
+_RULES: Final = "privacy.toml"
 
 
 def derive(settings: Settings, use: str, tenant: str = "") -> bytes:
@@ -134,15 +137,49 @@ def open_vault(settings: Settings) -> Vault:
     return Vault(settings.effective_vault_url, master=settings.master_key())
 
 
-def open_privacy(settings: Settings, vault: Vault) -> Privacy:
-    """Return the privacy gate with its detector loaded."""
+def open_detector(settings: Settings) -> Detector:
+    """Load the detector of personal data. Raises ``ModelError`` when its files are not right."""
     from ragplatform.adapters.presidio import PresidioDetector
 
-    return Privacy(
-        detector=PresidioDetector(model=settings.spacy_model),
-        rules=PrivacyRules.load(settings.policies_dir / "privacy.toml"),
-        vault=vault,
-    )
+    return PresidioDetector(model=settings.spacy_model)
+
+
+def open_rules(settings: Settings) -> PrivacyRules:
+    """Load what is to happen to personal data. Raises ``PolicyError``."""
+    return PrivacyRules.load(settings.policies_dir / _RULES)
+
+
+def open_privacy(settings: Settings, vault: Vault) -> Privacy:
+    """Return the privacy gate with its detector loaded."""
+    return Privacy(detector=open_detector(settings), rules=open_rules(settings), vault=vault)
+
+
+def open_inspector(settings: Settings) -> Inspector:
+    """Return what finds personal data where there is no deployment: no key, vault or folder.
+
+    Outside a deployment's folder the rules are those of the source tree that this program runs
+    from, unless the settings name a folder. Raises ``PolicyError`` when there are none.
+    """
+    folder = settings.policies_dir
+    own = Path(__file__).parents[1] / "policies"
+    if "policies_dir" not in settings.model_fields_set and not (folder / _RULES).exists():
+        folder = own
+    return Inspector(detector=open_detector(settings), rules=PrivacyRules.load(folder / _RULES))
+
+
+def redact_by_policy(settings: Settings, text: str, labels: Labels) -> Transformed:
+    """Return the text as an index of this deployment would hold it. No value goes to the vault.
+
+    Raises ``DetectorError`` rather than pass on a text unsearched, ``ConfigurationError`` without
+    the deployment's keys.
+    """
+    vault = open_vault(settings)
+    try:
+        privacy = open_privacy(settings, vault)
+        [spans] = privacy.inspect([text])
+        return privacy.transform(text, spans, labels)
+    finally:
+        vault.close()
 
 
 def open_embedder(settings: Settings) -> Embedder:
@@ -277,6 +314,7 @@ class Platform:
     authenticator: Authenticator
     retriever: Retriever
     answerer: Answerer
+    redactor: Redactor
     http: httpx2.AsyncClient
     strangers: Strangers = field(default_factory=Strangers)
 
@@ -433,7 +471,8 @@ def assemble(
         ),
         salt_key=derive(store.settings, "cache-salt"),
     )
-    return Platform(store, generator, authenticator, retriever, answerer, http)
+    redactor = Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit)
+    return Platform(store, generator, authenticator, retriever, answerer, redactor, http)
 
 
 @dataclass(frozen=True, slots=True)

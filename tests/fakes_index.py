@@ -84,6 +84,20 @@ class MemoryIndex:
                     of[entry.passage.generation] = of.get(entry.passage.generation, 0) + 1
         return counts
 
+    def passages(
+        self, document: str, generation: str, *, after: str = "", limit: int
+    ) -> list[Passage]:
+        """List the passages of one generation of a document."""
+        with self._lock:
+            self._require_open()
+            found = [
+                entry.passage
+                for name, entry in sorted(self._entries.items())
+                if name > after
+                and (entry.passage.document, entry.passage.generation) == (document, generation)
+            ]
+        return found[: max(0, limit)]
+
     def retire(self, document: str, keep_generation: str) -> int:
         """Delete all other generations of the document."""
         return self._delete(lambda p: p.document == document and p.generation != keep_generation)

@@ -8,7 +8,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from ingest.parse.document import ParsedDocument, TextBuilder, clean
 from ingest.parse.kind import Kind
-from ingest.parse.text import decode
+from ragplatform.encodings import decode
 from ragplatform.errors import ParseError
 
 _DROPPED: Final = frozenset(

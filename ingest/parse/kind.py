@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Final
 
+from ragplatform.encodings import looks_binary
 from ragplatform.errors import ParseError
 
 
@@ -144,34 +145,6 @@ def _as_text(data: bytes, claimed: Kind | None, suffix: str) -> Kind:
             raise ParseError("unsupported_type", "no suffix, and the content is not text")
         raise ParseError("type_mismatch", f"named {suffix}, but its content is not text")
     return claimed
-
-
-def looks_binary(data: bytes) -> bool:
-    """Return whether the bytes hold more control characters than text ever does."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")):
-        return False
-    sample = data[:65536]
-    if is_wide(sample):
-        return False
-    controls = sum(
-        sample.count(bytes([code])) for code in (*range(9), *range(14, 27), *range(28, 32))
-    )
-    # Measured on text files in the wild: at most a few stray controls; a tenth is never text.
-    return controls * 10 > len(sample)
-
-
-def is_wide(sample: bytes) -> str:
-    """Return the UTF-16 byte order that unmarked text gives away by its zero bytes, or ``""``."""
-    if len(sample) < 4:
-        return ""
-    sample = sample[: len(sample) // 2 * 2]
-    even, odd = sample[::2].count(0), sample[1::2].count(0)
-    half = len(sample) // 2
-    if odd * 10 > half * 7 and even * 10 < half:
-        return "utf-16-le"
-    if even * 10 > half * 7 and odd * 10 < half:
-        return "utf-16-be"
-    return ""
 
 
 def _shown(suffix: str) -> str:

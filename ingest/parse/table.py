@@ -9,7 +9,7 @@ from typing import Final
 
 from ingest.parse.document import ParsedDocument, TextBuilder, clean
 from ingest.parse.kind import Kind
-from ingest.parse.text import decode
+from ragplatform.encodings import decode
 from ragplatform.errors import ParseError
 
 _DELIMITERS: Final = ",;\t|"

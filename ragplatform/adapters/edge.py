@@ -35,7 +35,7 @@ from ragplatform.errors import (
     IndexUnavailableError,
     PlatformError,
 )
-from ragplatform.model import AnyOf, Hit, Labels, Scope, TermWeights
+from ragplatform.model import AnyOf, Hit, Labels, Passage, Scope, TermWeights
 from ragplatform.ports import Entry
 
 DENSE: Final = "dense"
@@ -159,6 +159,25 @@ class EdgeIndex:
                     of[generation] = of.get(generation, 0) + 1
                 if offset is None:
                     return counts
+
+    def passages(
+        self, document: str, generation: str, *, after: str = "", limit: int
+    ) -> list[Passage]:
+        """Return up to ``limit`` passages of one generation of a document, by chunk id."""
+        if limit < 1:
+            return []
+        with _engine("list passages"):
+            found, _ = self._open_shard().scroll(
+                engine.ScrollRequest(
+                    # The engine's page begins with the id that it is given, if that is there.
+                    offset=uuid.UUID(after) if after else None,
+                    limit=limit + 1,
+                    filter=_all_of({"document": [document], "generation": [generation]}),
+                    with_payload=True,
+                )
+            )
+        behind = [record for record in found if str(record.id) != after][:limit]
+        return [decode_payload(str(record.id), record.payload) for record in behind]
 
     def retire(self, document: str, keep_generation: str) -> int:
         """Delete the document's chunks of every other generation; return how many went."""

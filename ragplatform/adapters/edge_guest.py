@@ -27,7 +27,7 @@ from ragplatform.errors import (
     TamperedError,
     TooLargeError,
 )
-from ragplatform.model import AnyOf, Hit, Json, Labels, TermWeights
+from ragplatform.model import AnyOf, Hit, Json, Labels, Passage, TermWeights
 from ragplatform.ports import Entry
 
 # About 1 MiB a frame at 384 dimensions, so that searches get their turn between two batches.
@@ -100,6 +100,13 @@ class GuestIndex:
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """List generations through the owner."""
         return cast("dict[str, dict[str, int]]", self._ask("generations", tenant))
+
+    def passages(
+        self, document: str, generation: str, *, after: str = "", limit: int
+    ) -> list[Passage]:
+        """List passages through the owner."""
+        found = self._ask("passages", document, generation, after, limit)
+        return [_decode_passage(passage) for passage in cast("list[Json]", found)]
 
     def retire(self, document: str, keep_generation: str) -> int:
         """Retire through the owner."""
@@ -189,6 +196,13 @@ def _unwrapped(answer: Json) -> Json:
         case {"error": str(code), "message": str(message)}:
             raise _ERRORS.get(code, IndexUnavailableError)(message)
     raise OwnerGoneError("the peer on the index's socket does not speak its protocol")
+
+
+def _decode_passage(document: Json) -> Passage:
+    match document:
+        case [str(chunk), payload]:
+            return decode_payload(chunk, payload)
+    raise TamperedError("the process that holds the index sent something else than a passage")
 
 
 def _decode_hit(document: Json) -> Hit:

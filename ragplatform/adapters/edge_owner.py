@@ -159,6 +159,17 @@ def _generations(store: Store, arguments: list[Json]) -> Json:
     return {name: {**counts} for name, counts in store.generations(cast("str", tenant)).items()}
 
 
+def _passages(store: Store, arguments: list[Json]) -> Json:
+    document, generation, after, limit = arguments
+    found = store.passages(
+        cast("str", document),
+        cast("str", generation),
+        after=cast("str", after),
+        limit=cast("int", limit),
+    )
+    return [[passage.chunk.id, encode_payload(passage)] for passage in found]
+
+
 def _retire(store: Store, arguments: list[Json]) -> Json:
     document, generation = arguments
     return store.retire(cast("str", document), cast("str", generation))
@@ -185,6 +196,7 @@ _OPERATIONS: Final[Mapping[str, Callable[[Store, list[Json]], Json]]] = {
     "search": _search,
     "fetch": _fetch,
     "generations": _generations,
+    "passages": _passages,
     "retire": _retire,
     "remove": _remove,
     "relabel": _relabel,

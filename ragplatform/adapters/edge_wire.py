@@ -17,7 +17,7 @@ from typing import Final, Protocol, cast
 import numpy as np
 
 from ragplatform.errors import ConfigurationError, IndexUnavailableError, TooLargeError
-from ragplatform.model import AnyOf, Hit, Json, Labels, TermWeights
+from ragplatform.model import AnyOf, Hit, Json, Labels, Passage, TermWeights
 from ragplatform.ports import Entry
 
 SOCKET_NAME: Final = "owner.sock"
@@ -49,6 +49,11 @@ class Store(Protocol):
 
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """See ``Index.generations``."""
+
+    def passages(
+        self, document: str, generation: str, *, after: str = "", limit: int
+    ) -> list[Passage]:
+        """See ``Index.passages``."""
 
     def retire(self, document: str, keep_generation: str) -> int:
         """See ``Index.retire``."""

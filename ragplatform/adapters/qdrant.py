@@ -22,7 +22,7 @@ from ragplatform.adapters.payload import (
     require_vector,
 )
 from ragplatform.errors import ConfigurationError, IndexUnavailableError, PlatformError
-from ragplatform.model import AnyOf, Hit, Labels, Scope, TermWeights
+from ragplatform.model import AnyOf, Hit, Labels, Passage, Scope, TermWeights
 from ragplatform.ports import Entry
 
 DENSE: Final = "dense"
@@ -157,6 +157,24 @@ class QdrantIndex:
                     of[generation] = of.get(generation, 0) + 1
                 if offset is None:
                     return counts
+
+    def passages(
+        self, document: str, generation: str, *, after: str = "", limit: int
+    ) -> list[Passage]:
+        """Return up to ``limit`` passages of one generation of a document, by chunk id."""
+        if limit < 1:
+            return []
+        with _server("list passages"):
+            found, _ = self._open().scroll(
+                self._collection,
+                scroll_filter=_all_of({"document": [document], "generation": [generation]}),
+                # The server's page begins with the id that it is given, if that is there.
+                offset=after or None,
+                limit=limit + 1,
+                with_payload=True,
+            )
+        behind = [record for record in found if str(record.id) != after][:limit]
+        return [decode_payload(str(record.id), record.payload) for record in behind]
 
     def retire(self, document: str, keep_generation: str) -> int:
         """Delete the document's chunks of every other generation; return how many went."""

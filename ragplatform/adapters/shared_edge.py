@@ -28,7 +28,7 @@ from ragplatform.adapters.edge_owner import OwnerServer
 from ragplatform.adapters.edge_wire import OwnerGoneError, Store
 from ragplatform.adapters.filters import within
 from ragplatform.errors import ConfigurationError, IndexLockedError, IndexUnavailableError
-from ragplatform.model import Hit, Labels, Scope, TermWeights
+from ragplatform.model import Hit, Labels, Passage, Scope, TermWeights
 from ragplatform.ports import Entry
 
 _T = TypeVar("_T")
@@ -133,6 +133,14 @@ class SharedEdgeIndex:
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """Return, for each document of the tenant, the number of chunks in each generation."""
         return self._do(lambda store: store.generations(tenant))
+
+    def passages(
+        self, document: str, generation: str, *, after: str = "", limit: int
+    ) -> list[Passage]:
+        """Return up to ``limit`` passages of one generation of a document, by chunk id."""
+        return self._do(
+            lambda store: store.passages(document, generation, after=after, limit=limit)
+        )
 
     def retire(self, document: str, keep_generation: str) -> int:
         """Delete the document's chunks of every other generation; return how many went."""

@@ -8,24 +8,24 @@ from http import HTTPStatus
 from typing import Annotated
 
 import structlog
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from ragplatform import __version__
 from ragplatform.answer.events import Final, Sources
 from ragplatform.answer.retrieve import Request as Question
-from ragplatform.api import problems, schemas
+from ragplatform.api import pii, problems, schemas
+from ragplatform.api.caller import Caller
+from ragplatform.api.limits import BodyLimit
 from ragplatform.api.sse import EventStream
 from ragplatform.audit.events import Action
 from ragplatform.audit.record import canonical, stamp
-from ragplatform.errors import PlatformError, UnauthenticatedError
+from ragplatform.errors import PlatformError
 from ragplatform.model import AnswerMode, Principal, Purpose
 from ragplatform.wiring import Platform
 
 _log = structlog.get_logger("ragplatform.api")
-_bearer = HTTPBearer(auto_error=False, description="An API key, or an access token.")
 
 # A question is at most 4,000 characters; 64 KiB leaves room for any encoding of it.
 LARGEST_BODY = 64 * 1024
@@ -35,6 +35,7 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
     for status, text in {
         401: "No valid bearer key.",
         403: "Policy denies it; `detail` says why.",
+        413: "The body is larger than the endpoint accepts.",
         422: "A field is missing or malformed.",
         503: "A part is away, for example the audit log: nothing was done.",
     }.items()
@@ -59,13 +60,14 @@ def create_app(platform: Platform) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         telemetry={"tracing": False},
-        max_body_size=LARGEST_BODY,
         responses=PROBLEMS,
     )
     app.state.platform = platform
     problems.install(app)
+    app.add_middleware(BodyLimit, limit=LARGEST_BODY, limits=pii.LIMITS)
     app.middleware("http")(_at_the_edge)
     _add_question_routes(app, platform)
+    pii.add_routes(app, platform)
     _add_account_routes(app, platform)
     _add_health_routes(app, platform)
     return app
@@ -101,23 +103,6 @@ def _unexpected(request: Request, error: Exception) -> JSONResponse:
     except PlatformError as failed:
         return problems.respond(failed, request_id)
     return problems.respond(PlatformError(kind), request_id)
-
-
-def _principal(
-    request: Request,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> Principal:
-    """Return who calls. A failed attempt is recorded before it is refused."""
-    platform: Platform = request.app.state.platform
-    token = credentials.credentials if credentials else ""
-    try:
-        return platform.authenticator.authenticate(token)
-    except UnauthenticatedError:
-        platform.record_unauthenticated(request.state.request_id)
-        raise
-
-
-Caller = Annotated[Principal, Depends(_principal)]
 
 
 def _question(request: Request, who: Principal, body: schemas.AskBody, limit: int) -> Question:

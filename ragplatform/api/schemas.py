@@ -1,12 +1,17 @@
 """What goes over the wire. Bounds are here; meaning is in the core."""
 
-from typing import Annotated, Literal
+import re
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from ragplatform.answer.events import ShownPassage
 from ragplatform.answer.retrieve import LONGEST_QUESTION
-from ragplatform.model import Answer, AnswerMode, Citation, Purpose
+from ragplatform.model import Answer, AnswerMode, Category, Citation, Mode, Purpose
+from ragplatform.redaction import Finding, Redacted
+
+_HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 
 Collection = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
@@ -150,6 +155,119 @@ class SearchOut(BaseModel):
 
     request_id: str
     results: list[Source]
+
+
+class TextsBody(Body):
+    """Texts that the caller brings: one as ``text``, or several as ``texts``."""
+
+    text: str | None = Field(None, examples=["Call Maria Lopez on 617-555-0123."])
+    texts: list[str] | None = Field(None, min_length=1, max_length=1000)
+    purpose: Purpose = Field(description="Why you ask; policy decides whether you may.")
+    collection: Collection | None = Field(
+        None, description="Apply the rules of this collection; default: the general ones."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "TextsBody":
+        if (self.text is None) == (self.texts is None):
+            raise ValueError("give text or texts")
+        if any(_HALF_PAIR.search(text) for text in self.given):
+            # It has no UTF-8 form, so a redacted text could not be sent back.
+            raise ValueError("half a pair of surrogates is no text")
+        return self
+
+    @property
+    def given(self) -> Sequence[str]:
+        """The texts, in order."""
+        return [self.text] if self.text is not None else self.texts or []
+
+
+class AnalyzeBody(TextsBody):
+    """A search for personal data."""
+
+    language: Literal["de", "en", "es", "fr"] | None = Field(
+        None,
+        description="What the texts are written in. All of these are searched for whatever you "
+        "say; a language that would not be is refused.",
+    )
+    min_score: float | None = Field(
+        None, ge=0, le=1, description="Report from this score on; default: the rules' thresholds."
+    )
+
+
+class RedactBody(TextsBody):
+    """Texts to be returned without personal data."""
+
+    mode: Literal["mask", "policy"] = Field(
+        "mask",
+        description="mask: `[TYPE]` for every value; policy: what the deployment's rules say for "
+        "the collection.",
+    )
+
+
+class SpanOut(BaseModel):
+    """One piece of personal data; offsets count code points of its text, half-open."""
+
+    start: int
+    end: int
+    type: str
+    category: Category
+    score: float
+    recogniser: str = Field(description="What found it.")
+    mode: Mode = Field(description="What the rules do with it when it reaches their threshold.")
+
+    @classmethod
+    def of(cls, finding: Finding) -> "SpanOut":
+        """Return the finding for the wire, without its value."""
+        span = finding.span
+        return cls(
+            start=span.start,
+            end=span.end,
+            type=span.entity,
+            category=span.category,
+            score=round(span.score, 4),
+            recogniser=span.source,
+            mode=finding.verdict.mode,
+        )
+
+
+class AnalyzedText(BaseModel):
+    """What was found in one text: sorted, none overlapping another."""
+
+    spans: list[SpanOut]
+
+
+class AnalyzeOut(BaseModel):
+    """One result for each text, in order. The texts are not repeated."""
+
+    request_id: str
+    results: list[AnalyzedText]
+
+
+class RedactedText(BaseModel):
+    """One text without personal data."""
+
+    text: str | None = Field(description="Null when a rule keeps such a text out altogether.")
+    replaced: dict[str, int] = Field(description="Values that went, by type.")
+    kept: dict[str, int] = Field(description="Values left in clear by mode `tag`, by type.")
+    quarantine: str | None = Field(description="Why there is no text.")
+
+    @classmethod
+    def of(cls, redacted: Redacted) -> "RedactedText":
+        """Return the text for the wire."""
+        return cls(
+            text=redacted.text,
+            replaced=dict(redacted.replaced),
+            kept=dict(redacted.kept),
+            quarantine=redacted.quarantine,
+        )
+
+
+class RedactOut(BaseModel):
+    """One result for each text, in order."""
+
+    request_id: str
+    results: list[RedactedText]
 
 
 class WhoOut(BaseModel):

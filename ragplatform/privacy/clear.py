@@ -51,22 +51,39 @@ def clear_question(
     collection: str | None,
     tokeniser: Tokeniser,
     reveals: frozenset[str],
+    this_year: int,
 ) -> Cleared:
     """Return the question as documents are written: the same value gives the same token.
 
     Values that rules mask or drop go; a type that would keep a document out is masked, for there
     is nothing to keep out. Every value of a type that the asker may not see in clear is masked
-    too: a passage found by it would tell whose it is. Nothing is stored.
+    too: a passage found by it would tell whose it is. A date that documents have shifted is masked:
+    whose shift would be the right one is not known. Nothing is stored.
     """
-    result = transform(text, spans, rules=rules, collection=collection, tokeniser=tokeniser)
+    result = transform(
+        text,
+        spans,
+        rules=rules,
+        collection=collection,
+        tokeniser=tokeniser,
+        shift=None,
+        this_year=this_year,
+    )
 
-    text = _masked(result.text, result.kept, reveals)
+    return Cleared(unlinkable(_masked(result.text, result.kept, reveals), reveals))
+
+
+def unlinkable(text: str, reveals: frozenset[str]) -> str:
+    """Return the text with every pseudonym of a type that is not revealed as a mask.
+
+    A pseudonym tells whoever may choose the value behind it where else that value stands.
+    """
 
     def own(found: re.Match[str]) -> str:
         entity = tokens.entity_of(found[0])
         return found[0] if entity in reveals else tokens.mask(entity)
 
-    return Cleared(tokens.TOKEN.sub(own, text))
+    return tokens.TOKEN.sub(own, text)
 
 
 def compose(template: LiteralString, **parts: Cleared | str | int) -> Cleared:

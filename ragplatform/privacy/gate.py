@@ -2,33 +2,69 @@
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final, LiteralString
 
-from ragplatform.errors import DetectorError
 from ragplatform.model import Cleared, Labels, Passage, Scope, Span
 from ragplatform.ports import Detector
 from ragplatform.privacy import clear, tokens
+from ragplatform.privacy.consistency import Consistent
 from ragplatform.privacy.normalise import shown
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.screen import Screen
 from ragplatform.privacy.transform import Transformed, transform
 from ragplatform.privacy.vault import Vault
+from ragplatform.privacy.verdict import verdict
 
 # Changes whenever this package would make another text from the same spans and rules.
-_TRANSFORM_VERSION: Final = "1"
+_TRANSFORM_VERSION: Final = "2"
 
 
-class Privacy:
+class Inspector:
+    """Detector and rules without a vault: what is personal in a text, and how certain that is.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, *, detector: Detector, rules: PrivacyRules) -> None:
+        self._detector = Consistent(detector)
+        self._rules = rules
+
+    @property
+    def rules(self) -> PrivacyRules:
+        """The rules that say what counts and what happens to it."""
+        return self._rules
+
+    def inspect(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Return the personal data of each text, in order, sorted, none overlapping another.
+
+        What is found once in a text is found everywhere in it. Raises ``DetectorError`` rather
+        than return a text unsearched.
+        """
+        return self._detector.detect(texts)
+
+    def certain(self, spans: Iterable[Span], collection: str | None = None) -> list[Span]:
+        """Return the spans that are certain enough for the collection's rules to act on."""
+        return [span for span in spans if verdict(self._rules, span, collection).counts]
+
+    def masked(self, text: str, spans: Sequence[Span], collection: str | None = None) -> str:
+        """Return the text with ``[TYPE]`` in place of everything that counts. Nothing is kept.
+
+        ``spans`` come from ``inspect`` for this very text.
+        """
+        return clear.without_tagged(text, self.certain(spans, collection))
+
+
+class Privacy(Inspector):
     """Detector, rules and vault as one gate. Safe to use from several threads.
 
     Whatever fails behind it raises; no method ever gives back a text that was not looked at.
     """
 
     def __init__(self, *, detector: Detector, rules: PrivacyRules, vault: Vault) -> None:
-        self._detector = detector
-        self._rules = rules
+        super().__init__(detector=detector, rules=rules)
         self._vault = vault
-        parts = (_TRANSFORM_VERSION, detector.version, rules.digest)
+        parts = (_TRANSFORM_VERSION, self._detector.version, rules.digest)
         self._version = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     @property
@@ -36,27 +72,15 @@ class Privacy:
         """A word that changes whenever the same document could be transformed otherwise."""
         return self._version
 
-    def inspect(self, texts: Sequence[str]) -> list[list[Span]]:
-        """Return the personal data of each text, in order, sorted, none overlapping another.
-
-        Raises ``DetectorError`` rather than return a text unsearched.
-        """
-        found = self._detector.detect(texts)
-        if len(found) != len(texts):
-            raise DetectorError(f"the detector answered for {len(found)} of {len(texts)} texts")
-        for text, spans in zip(texts, found, strict=True):
-            end = 0
-            for span in spans:
-                if not end <= span.start < span.end <= len(text):
-                    raise DetectorError("the detector's spans overlap or leave the text")
-                end = span.end
-        return found
-
-    def transform(self, text: str, spans: Sequence[Span], labels: Labels) -> Transformed:
+    def transform(
+        self, text: str, spans: Sequence[Span], labels: Labels, subject: str | None = None
+    ) -> Transformed:
         """Return the text as the rules of the labels' collection want it. Nothing is stored.
 
         ``spans`` come from ``inspect`` for this very text. When ``quarantine`` is set, the
-        document must stay out. Values to be found again go in by ``commit``.
+        document must stay out. Values to be found again go in by ``commit``. ``subject`` is the
+        keyed reference whose dates these are; a document of several people, or of none, gives its
+        own, so that its dates keep their order. Without one, dates to be shifted are masked.
         """
         return transform(
             text,
@@ -64,6 +88,8 @@ class Privacy:
             rules=self._rules,
             collection=labels.collection,
             tokeniser=self._vault.tokeniser(labels.tenant),
+            shift=None if subject is None else self._vault.date_shift(labels.tenant, subject),
+            this_year=datetime.now(UTC).year,
         )
 
     def commit(self, tenant: str, subjects: Iterable[str], *transformed: Transformed) -> None:
@@ -95,6 +121,10 @@ class Privacy:
         """Return transformed text with what is kept in clear masked: for titles and headings."""
         return clear.without_tagged(text, kept)
 
+    def unlinkable(self, text: str, reveals: frozenset[str]) -> str:
+        """Return the text with pseudonyms of types that are not revealed as masks."""
+        return clear.unlinkable(text, reveals)
+
     def clear_question(self, text: str, scope: Scope, collection: str | None = None) -> Cleared:
         """Return the question with its identifiers as in the scope's tenant's documents.
 
@@ -110,6 +140,7 @@ class Privacy:
             collection=collection,
             tokeniser=self._vault.tokeniser(scope.tenant),
             reveals=scope.reveals,
+            this_year=datetime.now(UTC).year,
         )
 
     def compose(self, template: LiteralString, **parts: Cleared | str | int) -> Cleared:

@@ -4,11 +4,9 @@ import re
 import unicodedata
 from typing import Final
 
-_TITLES: Final = frozenset("dr doctor mr mrs ms miss mx prof professor sir dame rev fr sr".split())
-_CREDENTIALS: Final = frozenset(
-    "md m.d do d.o phd ph.d rn np pa pa-c dds dmd dvm esq cpa jd mph mba facp facs lpn bsn".split()
-)
-_GENERATIONS: Final = frozenset("jr sr ii iii iv".split())
+from ragplatform.privacy import dates
+from ragplatform.privacy.names import CREDENTIALS, GENERATIONS, TITLES
+
 _DIGITS_ONLY: Final = frozenset(
     {"US_SSN", "US_ITIN", "CREDIT_CARD", "NPI", "ABA_ROUTING_NUMBER", "US_BANK_NUMBER"}
 )
@@ -32,13 +30,6 @@ _CODES: Final = frozenset(
     }
 )
 _DATES: Final = frozenset({"DATE_OF_BIRTH", "DATE_TIME"})
-_MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-_ISO: Final = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
-_US: Final = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})")
-_MONTH_FIRST: Final = re.compile(r"([a-z]{3})[a-z]*\.? (\d{1,2})(?:st|nd|rd|th)?,? (\d{4})")
-_DAY_FIRST: Final = re.compile(
-    r"(\d{1,2})(?:st|nd|rd|th)?[ -](?:of )?([a-z]{3})[a-z]*\.?,?[ -](\d{4})"
-)
 
 
 def normalise(entity: str, value: str) -> str:
@@ -61,7 +52,7 @@ def shown(entity: str, value: str) -> str:
     if entity != "PERSON" or len(parts) != 2 or not all(parts):
         return value
     last = parts[1].casefold().strip(".")
-    return value if last in _CREDENTIALS | _GENERATIONS else f"{parts[1]} {parts[0]}"
+    return value if last in CREDENTIALS | GENERATIONS else f"{parts[1]} {parts[0]}"
 
 
 def _canonical(entity: str, folded: str) -> str:
@@ -74,7 +65,7 @@ def _canonical(entity: str, folded: str) -> str:
     if entity in _CODES:
         return re.sub(r"[\W_]", "", folded)
     if entity in _DATES:
-        return _date(folded)
+        return dates.iso(folded) or folded
     if entity in {"STREET_ADDRESS", "LOCATION"}:
         return " ".join(re.sub(r"[^\w\s]", " ", folded).split())
     return folded.rstrip("/") if entity == "URL" else folded
@@ -83,15 +74,15 @@ def _canonical(entity: str, folded: str) -> str:
 def _name(folded: str) -> str:
     folded = re.sub(r"['’]s$", "", folded)
     parts = [part.strip() for part in folded.split(",")]
-    while len(parts) > 1 and parts[-1].strip(".") in _CREDENTIALS:
+    while len(parts) > 1 and parts[-1].strip(".") in CREDENTIALS:
         parts.pop()
     if len(parts) == 2:
         # "smith, john" is how charts write it; with more commas it is a list, and stays as it is.
         parts.reverse()
     words = [word.strip(".") for word in " ".join(parts).split()]
-    while words and words[0] in _TITLES:
+    while words and words[0] in TITLES:
         words.pop(0)
-    while len(words) > 1 and words[-1] in _CREDENTIALS:
+    while len(words) > 1 and words[-1] in CREDENTIALS:
         words.pop()
     return " ".join(words)
 
@@ -100,17 +91,3 @@ def _phone(folded: str) -> str:
     number = re.sub(r"(?:ext\.?|extension|x|#)\s*\d{1,6}$", "", folded)
     digits = re.sub(r"\D", "", number)
     return digits[1:] if len(digits) == 11 and digits[0] == "1" else digits
-
-
-def _date(folded: str) -> str:
-    if found := _ISO.fullmatch(folded):
-        year, month, day = found[1], int(found[2]), int(found[3])
-    elif found := _US.fullmatch(folded):
-        year, month, day = found[3], int(found[1]), int(found[2])
-    elif (found := _MONTH_FIRST.fullmatch(folded)) and found[1] in _MONTHS:
-        year, month, day = found[3], _MONTHS.index(found[1]) + 1, int(found[2])
-    elif (found := _DAY_FIRST.fullmatch(folded)) and found[2] in _MONTHS:
-        year, month, day = found[3], _MONTHS.index(found[2]) + 1, int(found[1])
-    else:
-        return folded
-    return f"{year}-{month:02d}-{day:02d}"

@@ -1,9 +1,9 @@
-"""A value found once in a document is found everywhere in it."""
+"""A value that must go, inside a longer value that may stay."""
 
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from ragplatform.model import Span
@@ -11,81 +11,50 @@ from ragplatform.model import Span
 _WORD: Final = re.compile(r"\w+")
 # Shorter values (initials, "Al") would hit unrelated words.
 _SHORTEST: Final = 3
-_MOST_WORDS: Final = 12
 
 
-@dataclass(frozen=True, slots=True)
-class _Core:
-    """A value without its outer punctuation: where its words start and end in the text."""
+def cut_by_gone(text: str, spans: Sequence[Span], *, go: Callable[[Span], bool]) -> list[Span]:
+    """Return the spans, those that may stay cut where they hold a value that must go.
 
-    text: str
-    words: int
-    span: Span
-
-
-def with_other_occurrences(
-    text: str, spans: Sequence[Span], *, go: Callable[[Span], bool]
-) -> list[Span]:
-    """Return the spans, and one for every other word-bounded occurrence of a value that must go.
-
-    Spans that must go win over spans that may stay: such a span is cut where they overlap. The
-    result is sorted and nothing in it overlaps. Time grows with the text's length alone.
+    "Okafor" goes out of the tagged "Okafor Street". The result is sorted and nothing in it
+    overlaps. ``inspect`` has found each value everywhere outside of other spans.
     """
-    fixed = [span for span in spans if go(span)]
-    cores = _cores(text, fixed)
-    if not cores:
-        return list(spans)
-    found = list(_occurrences(text, cores, fixed))
-    gone = sorted([*fixed, *found], key=lambda span: span.start)
-    stay = [part for span in spans if not go(span) for part in _uncovered(span, gone)]
-    return sorted([*gone, *stay], key=lambda span: span.start)
-
-
-def _cores(text: str, spans: Sequence[Span]) -> dict[str, _Core]:
-    cores: dict[str, _Core] = {}
+    gone: dict[str, Span] = {}
     for span in spans:
-        words = list(_WORD.finditer(text, span.start, span.end))
-        if not words or len(words) > _MOST_WORDS:
-            continue
-        core = text[words[0].start() : words[-1].end()]
+        words = list(_WORD.finditer(text, span.start, span.end)) if go(span) else []
+        core = text[words[0].start() : words[-1].end()] if words else ""
         if len(core) >= _SHORTEST:
-            cores.setdefault(core, _Core(core, len(words), span))
-    return cores
+            gone.setdefault(core, span)
+    if not gone:
+        return list(spans)
+    lengths = sorted({len(core) for core in gone}, reverse=True)
+    result: list[Span] = []
+    for span in spans:
+        result += [span] if go(span) else _cut(text, span, gone, lengths)
+    return result
 
 
-def _occurrences(text: str, cores: dict[str, _Core], taken: Sequence[Span]) -> Iterator[Span]:
-    lengths = sorted({core.words for core in cores.values()}, reverse=True)
-    words = [found.span() for found in _WORD.finditer(text)]
-    starts = [span.start for span in taken]
-    longest = max(map(len, cores))
-    free_from = 0
-    for i, (start, _) in enumerate(words):
-        if start < free_from:
+def _cut(text: str, span: Span, gone: dict[str, Span], lengths: Sequence[int]) -> Iterator[Span]:
+    """Yield the span's parts in order: what stays, and what must go."""
+    done = span.start
+    longest = bisect_left(lengths, -(span.end - span.start), key=lambda length: -length)
+    for word in _WORD.finditer(text, span.start, span.end):
+        start = word.start()
+        if start < done:
             continue
-        for length in lengths:
-            if i + length > len(words):
+        for length in lengths[longest:]:
+            found = gone.get(text[start : start + length])
+            end = start + length
+            if found is None or end > span.end or not _ends_word(text, end):
                 continue
-            end = words[i + length - 1][1]
-            core = cores.get(text[start:end]) if end - start <= longest else None
-            if core is None or _overlaps(start, end, taken, starts):
-                continue
-            yield replace(core.span, start=start, end=end, source=f"again:{core.span.source}")
-            free_from = end
+            if done < start:
+                yield replace(span, start=done, end=start)
+            yield replace(found, start=start, end=end, source=f"again:{found.source}")
+            done = end
             break
+    if done < span.end:
+        yield replace(span, start=done)
 
 
-def _overlaps(start: int, end: int, taken: Sequence[Span], starts: Sequence[int]) -> bool:
-    at = bisect_left(starts, end) - 1
-    return at >= 0 and taken[at].end > start
-
-
-def _uncovered(span: Span, covers: Sequence[Span]) -> Iterator[Span]:
-    start = span.start
-    at = bisect_left(covers, span.start, key=lambda cover: cover.end)
-    while at < len(covers) and covers[at].start < span.end:
-        if covers[at].start > start:
-            yield replace(span, start=start, end=covers[at].start)
-        start = max(start, covers[at].end)
-        at += 1
-    if start < span.end:
-        yield replace(span, start=start, end=span.end)
+def _ends_word(text: str, end: int) -> bool:
+    return end == len(text) or not (text[end].isalnum() or text[end] == "_")

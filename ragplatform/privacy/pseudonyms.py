@@ -4,10 +4,13 @@ import base64
 import hashlib
 import hmac
 import unicodedata
-from typing import Protocol
+from typing import Final, Protocol
 
 from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.normalise import normalise
+
+# A year either way hides the season of an admission and keeps ages true to a year.
+_LONGEST_SHIFT: Final = 365
 
 
 class Tokeniser(Protocol):
@@ -44,6 +47,17 @@ class Pseudonyms:
         folded = unicodedata.normalize("NFKC", raw_id).strip().casefold()
         message = folded.encode("utf-8", "surrogatepass")
         return "s_" + self._code("subject", tenant, message)[:24]
+
+    def date_shift(self, tenant: str, subject: str) -> int:
+        """Return by how many days the subject's dates move: -365 to 365, never 0.
+
+        The same for all dates of a subject, so that order and intervals stay.
+        """
+        message = subject.encode("utf-8", "surrogatepass")
+        key = self._keys.derive("date-shift", tenant)
+        digest = hmac.new(key, message, hashlib.sha256).digest()
+        number = int.from_bytes(digest[:8]) % (2 * _LONGEST_SHIFT)
+        return number - _LONGEST_SHIFT + (number >= _LONGEST_SHIFT)
 
     def _code(self, use: str, tenant: str, message: bytes) -> str:
         digest = hmac.new(self._keys.derive(use, tenant), message, hashlib.sha256).digest()

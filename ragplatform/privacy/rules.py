@@ -4,7 +4,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -13,11 +13,14 @@ from typing import Final, TypeAlias, TypeVar
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.errors import PolicyError
 from ragplatform.model import Category, Mode, Span
+from ragplatform.privacy.generalise import DATES, TYPES
 
 _TOP_KEYS: Final = frozenset(
     {"default", "min_score", "thresholds", "types", "categories", "collections"}
 )
-_COLLECTION_KEYS: Final = frozenset({"types", "categories"})
+_COLLECTION_KEYS: Final = frozenset({"types", "categories", "thresholds"})
+# Modes that only some types can go through; named for others they would always fall back to mask.
+_FITTING: Final = {Mode.SHIFT: DATES, Mode.GENERALISE: TYPES}
 
 Table: TypeAlias = Mapping[str, object]
 _Word = TypeVar("_Word", bound=StrEnum)
@@ -49,6 +52,8 @@ class PrivacyRules:
     general: ModeTable
     collections: Mapping[str, ModeTable]
     digest: str
+    own_thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By collection; a type that is not named there has the general threshold."""
 
     @classmethod
     def load(cls, path: Path) -> "PrivacyRules":
@@ -70,9 +75,15 @@ class PrivacyRules:
         own = self.collections.get(collection) if collection is not None else None
         return (own and own.find(entity)) or self.general.find(entity) or self.default
 
-    def counts(self, span: Span) -> bool:
-        """Return whether the span is certain enough to be acted on."""
-        return span.score >= self.thresholds.get(span.entity, self.min_score)
+    def threshold(self, entity: str, collection: str | None = None) -> float:
+        """Return the score from which a type is acted on in a collection."""
+        general = self.thresholds.get(entity, self.min_score)
+        own = self.own_thresholds.get(collection, {}) if collection is not None else {}
+        return own.get(entity, general)
+
+    def counts(self, span: Span, collection: str | None = None) -> bool:
+        """Return whether the span is certain enough to be acted on in the collection."""
+        return span.score >= self.threshold(span.entity, collection)
 
 
 class _Reader:
@@ -88,19 +99,32 @@ class _Reader:
         digest = hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
         collections = self._table(table, "collections", "collections")
         return PrivacyRules(
-            default=self._word(Mode, table["default"], "default"),
+            default=self._mode(table["default"], "default", None),
             min_score=self._score(table.get("min_score", 0.0), "min_score"),
-            thresholds=MappingProxyType(
-                {
-                    self._entity(name, "thresholds"): self._score(value, f"thresholds.{name}")
-                    for name, value in self._table(table, "thresholds", "thresholds").items()
-                }
-            ),
+            thresholds=self._thresholds(table, ""),
             general=self._modes(table, ""),
             collections=MappingProxyType(
                 {name: self._collection(collections, name) for name in collections}
             ),
             digest=digest,
+            own_thresholds=MappingProxyType(
+                {
+                    name: self._thresholds(
+                        self._table(collections, name, f"collections.{name}"),
+                        f"collections.{name}.",
+                    )
+                    for name in collections
+                }
+            ),
+        )
+
+    def _thresholds(self, table: Table, prefix: str) -> Mapping[str, float]:
+        key = f"{prefix}thresholds"
+        return MappingProxyType(
+            {
+                self._entity(name, key): self._score(value, f"{key}.{name}")
+                for name, value in self._table(table, "thresholds", key).items()
+            }
         )
 
     def _collection(self, collections: Table, name: str) -> ModeTable:
@@ -115,21 +139,28 @@ class _Reader:
         return ModeTable(
             MappingProxyType(
                 {
-                    self._entity(name, f"{prefix}types"): self._word(
-                        Mode, mode, f"{prefix}types.{name}"
+                    self._entity(name, f"{prefix}types"): self._mode(
+                        mode, f"{prefix}types.{name}", name
                     )
                     for name, mode in types.items()
                 }
             ),
             MappingProxyType(
                 {
-                    self._word(Category, name, f"{prefix}categories"): self._word(
-                        Mode, mode, f"{prefix}categories.{name}"
+                    self._word(Category, name, f"{prefix}categories"): self._mode(
+                        mode, f"{prefix}categories.{name}", None
                     )
                     for name, mode in categories.items()
                 }
             ),
         )
+
+    def _mode(self, value: object, key: str, entity: str | None) -> Mode:
+        mode = self._word(Mode, value, key)
+        fitting = _FITTING.get(mode)
+        if fitting is not None and entity not in fitting:
+            raise self._wrong(key, f"cannot be {mode}; that is for {sorted(fitting)} alone")
+        return mode
 
     def _known(self, table: Table, known: frozenset[str], prefix: str) -> None:
         for name in table:

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ragplatform.model import Mode, Span
-from ragplatform.privacy import tokens
-from ragplatform.privacy.occurrences import with_other_occurrences
+from ragplatform.privacy import dates, tokens
+from ragplatform.privacy.generalise import generalise
+from ragplatform.privacy.occurrences import cut_by_gone
 from ragplatform.privacy.pseudonyms import Tokeniser
 from ragplatform.privacy.rules import PrivacyRules
 
 # What a foreign opening bracket becomes; one character for one, so that offsets stay true.
 _NEUTRAL_BRACKET: Final = "("
+# What is written by these reads as text, not as a mark.
+_PLAIN: Final = frozenset({Mode.SHIFT, Mode.GENERALISE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +25,16 @@ class Transformed:
     """A text after the rules were applied.
 
     ``kept`` lists what is still in clear (mode ``tag``), with offsets into ``text``. ``counts``
-    says how often each type was found, ``by_mode`` what was done. ``values`` are the values to
-    store in the vault, each once. ``quarantine`` is a stable word when the document must stay out;
+    says how often each type was found, ``methods`` what was done with it, for a reviewer: a date
+    that could not be shifted counts under mask. ``values`` are the values to store in the vault,
+    each once. ``quarantine`` is a stable word when the document must stay out;
     the other fields are then not to be used.
     """
 
     text: str = field(repr=False)
     kept: tuple[Span, ...]
     counts: Mapping[str, int]
-    by_mode: Mapping[Mode, int]
+    methods: Mapping[tuple[str, Mode], int]
     values: tuple[tuple[str, str], ...] = field(repr=False)
     quarantine: str | None
     _edges: tuple[tuple[int, int], ...] = field(repr=False)
@@ -61,24 +65,27 @@ def transform(
     rules: PrivacyRules,
     collection: str | None,
     tokeniser: Tokeniser,
+    shift: int | None,
+    this_year: int,
 ) -> Transformed:
     """Return the text with every span treated as the rules say.
 
     1. Spans that are too uncertain are left out.
-    2. A value that is to go is looked for in the whole text: what was found once goes everywhere.
+    2. A value that is to go goes out of the longer values that may stay.
     3. Each span is replaced or kept; the map of positions is written as it happens.
     4. What only looks like a token or mask of ours is made harmless, so that a document cannot
        smuggle in a pseudonym that would later be revealed as somebody's name.
 
-    ``spans`` are sorted and do not overlap. Raises ``ValueError`` when they do.
+    ``spans`` are sorted and do not overlap. ``shift`` is the number of days by which the subject's
+    dates move; without one they are masked. Raises ``ValueError`` when they do.
     """
     _check(text, spans)
     modes = {span.entity: rules.mode(span.entity, collection) for span in spans}
-    certain = [span for span in spans if rules.counts(span)]  # 1
-    all_spans = with_other_occurrences(  # 2
+    certain = [span for span in spans if rules.counts(span, collection)]  # 1
+    all_spans = cut_by_gone(  # 2
         text, certain, go=lambda span: modes[span.entity] is not Mode.TAG
     )
-    writer = _Writer(text, tokeniser)  # 3
+    writer = _Writer(text, tokeniser, shift, this_year)  # 3
     for span in all_spans:
         writer.write(span, modes[span.entity])
     return writer.finish()  # 4
@@ -95,9 +102,11 @@ def _check(text: str, spans: Sequence[Span]) -> None:
 class _Writer:
     """Writes the new text from left to right, and remembers how positions moved."""
 
-    def __init__(self, text: str, tokeniser: Tokeniser) -> None:
+    def __init__(self, text: str, tokeniser: Tokeniser, shift: int | None, this_year: int) -> None:
         self._text = text
         self._tokeniser = tokeniser
+        self._shift = shift
+        self._this_year = this_year
         self._parts: list[str] = []
         self._length = 0
         self._done = 0
@@ -105,17 +114,17 @@ class _Writer:
         self._kept: list[Span] = []
         self._own: set[int] = set()
         self._counts: Counter[str] = Counter()
-        self._by_mode: Counter[Mode] = Counter()
+        self._methods: Counter[tuple[str, Mode]] = Counter()
         self._values: dict[tuple[str, str], None] = {}
         self._quarantine: str | None = None
 
     def write(self, span: Span, mode: Mode) -> None:
         self._counts[span.entity] += 1
-        self._by_mode[mode] += 1
         if mode is Mode.QUARANTINE and self._quarantine is None:
             self._quarantine = f"contains_{span.entity.lower()}"
         self._copy(span.start)
         if mode is Mode.TAG:
+            self._methods[span.entity, mode] += 1
             self._kept.append(
                 replace(span, start=self._length, end=self._length + span.end - span.start)
             )
@@ -123,20 +132,31 @@ class _Writer:
             return
         self._edges.append((span.start, self._length))
         value = self._text[span.start : span.end]
-        if mark := self._mark(span.entity, value, mode):
-            self._own.add(self._length)
-            self._parts.append(mark)
-            self._length += len(mark)
+        written, method = self._written(span.entity, value, mode)
+        self._methods[span.entity, method] += 1
+        if written:
+            if method not in _PLAIN:
+                self._own.add(self._length)
+            self._parts.append(written)
+            self._length += len(written)
         self._done = span.end
         self._edges.append((span.end, self._length))
 
-    def _mark(self, entity: str, value: str, mode: Mode) -> str:
+    def _written(self, entity: str, value: str, mode: Mode) -> tuple[str, Mode]:
+        """Return what stands in for the value, and by which mode: what cannot be read is masked."""
+        written: str | None = None
         if mode is Mode.DROP:
-            return ""
-        if mode is Mode.PSEUDONYMISE:
+            written = ""
+        elif mode is Mode.PSEUDONYMISE:
             self._values[entity, value] = None
-            return self._tokeniser(entity, value)
-        return tokens.mask(entity)
+            written = self._tokeniser(entity, value)
+        elif mode is Mode.SHIFT and self._shift is not None:
+            written = dates.shifted(value, self._shift)
+        elif mode is Mode.GENERALISE:
+            written = generalise(entity, value, this_year=self._this_year)
+        if written is not None:
+            return written, mode
+        return tokens.mask(entity), mode if mode is Mode.QUARANTINE else Mode.MASK
 
     def _copy(self, end: int) -> None:
         self._parts.append(self._text[self._done : end])
@@ -150,7 +170,7 @@ class _Writer:
             text=_neutralised(written, self._own),
             kept=tuple(self._kept),
             counts=dict(self._counts),
-            by_mode=dict(self._by_mode),
+            methods=dict(self._methods),
             values=tuple(self._values),
             quarantine=self._quarantine,
             _edges=tuple(self._edges),

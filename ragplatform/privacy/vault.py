@@ -94,6 +94,10 @@ class Vault:
         """Return the keyed reference of a subject: ``s_`` and 24 characters, never its raw id."""
         return self._pseudonyms.subject_ref(tenant, raw_id)
 
+    def date_shift(self, tenant: str, subject_ref: str) -> int:
+        """Return by how many days the subject's dates move: -365 to 365, never 0."""
+        return self._pseudonyms.date_shift(tenant, subject_ref)
+
     def store(self, tenant: str, subject_ref: str, values: Iterable[tuple[str, str]]) -> list[str]:
         """Keep (entity, value) pairs under the subject's key; return their tokens, in order.
 

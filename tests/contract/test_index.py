@@ -107,6 +107,10 @@ def entry(
     )
 
 
+def _name(entry: Entry) -> str:
+    return entry.passage.chunk.id
+
+
 def branch(**fields: str | set[str]) -> AllOf:
     return AllOf(
         tuple(
@@ -443,6 +447,37 @@ def test_generations_are_counted_by_document_and_kept_apart_by_tenant(index: Ind
     assert index.generations("mercy") == {"a": {"g1": 1, "g2": 2}, "b": {"g1": 1}}
     assert index.generations("harbor") == {"c": {"g1": 1}}
     assert index.generations("nobody") == {}
+
+
+def test_passages_of_one_generation_are_listed_whole_page_by_page(index: Index) -> None:
+    wanted = [entry(document="a", generation="g2", text=f"part {n}") for n in range(5)]
+    others = [entry(document="a", generation="g1"), entry(document="b", generation="g2")]
+    index.upsert([*others, *reversed(wanted)])
+
+    pages, after = [], ""
+    while page := index.passages("a", "g2", after=after, limit=2):
+        pages.append(page)
+        after = page[-1].chunk.id
+
+    assert [len(page) for page in pages] == [2, 2, 1]
+    listed = [passage for page in pages for passage in page]
+    assert listed == sorted((one.passage for one in wanted), key=lambda p: p.chunk.id)
+    assert index.passages("a", "g2", limit=5) == listed
+
+
+def test_listing_goes_on_though_the_last_passage_of_a_page_is_gone(index: Index) -> None:
+    first, second = sorted((entry(document="a"), entry(document="a")), key=_name)
+    index.upsert([second])
+
+    assert index.passages("a", "g1", after=first.passage.chunk.id, limit=1) == [second.passage]
+
+
+def test_passages_of_what_is_not_there_are_none(index: Index) -> None:
+    index.upsert([entry(document="a")])
+
+    assert index.passages("a", "g2", limit=5) == []
+    assert index.passages("unknown", "g1", limit=5) == []
+    assert index.passages("a", "g1", limit=0) == []
 
 
 def test_retiring_keeps_one_generation_of_one_document(index: Index) -> None:

@@ -19,6 +19,9 @@ from ragplatform.privacy.normalise import normalise, shown
         ("MEDICAL_RECORD_NUMBER", "AB-12 345", "ab12345"),
         ("DATE_OF_BIRTH", "03/04/1985", "March 4, 1985"),
         ("DATE_OF_BIRTH", "4 Mar 1985", "1985-03-04"),
+        ("DATE_OF_BIRTH", "4th of March 1985", "04.03.1985"),
+        ("DATE_OF_BIRTH", "19850304", "Monday, March 4, 1985"),
+        ("DATE_OF_BIRTH", "4. März 1985", "4 de marzo de 1985"),
         ("PERSON", "Ｊｏｈｎ Smith", "John Smith"),
     ],
 )
@@ -34,6 +37,8 @@ def test_spellings_of_one_value_meet(entity: str, one: str, other: str) -> None:
         ("PHONE_NUMBER", "617-555-0123", "617-555-0124"),
         ("MEDICAL_RECORD_NUMBER", "12345", "012345"),
         ("DATE_OF_BIRTH", "1985-03-04", "1985-04-03"),
+        ("DATE_OF_BIRTH", "03/04/25", "03/04/1925"),
+        ("PERSON", "M. Smith", "Smith"),
     ],
 )
 def test_different_values_stay_apart(entity: str, one: str, other: str) -> None:

@@ -34,6 +34,13 @@ def load(tmp_path: Path, text: str) -> PrivacyRules:
         ('default = "mask"\n[collections.clinical.type]\nPERSON = "tag"', "clinical.type"),
         ('default = "mask"\n[collections.clinical.types]\nX = "tag"', "clinical.types.X"),
         ('default = "mask"\n[collections]\nclinical = 1', "collections.clinical"),
+        ('default = "shift"', "default"),
+        ('default = "mask"\n[categories]\nPII = "generalise"', "categories.PII"),
+        ('default = "mask"\n[types]\nPERSON = "shift"', "types.PERSON"),
+        ('default = "mask"\n[types]\nUS_SSN = "generalise"', "types.US_SSN"),
+        ('default = "mask"\n[collections.a.types]\nZIP_CODE = "shift"', "a.types.ZIP_CODE"),
+        ('default = "mask"\n[collections.a.thresholds]\nPRESON = 1', "a.thresholds.PRESON"),
+        ('default = "mask"\n[collections.a.thresholds]\nPERSON = 2', "a.thresholds.PERSON"),
     ],
 )
 def test_what_is_unknown_is_refused_by_file_and_key(tmp_path: Path, text: str, key: str) -> None:
@@ -92,11 +99,33 @@ def test_a_span_counts_from_its_own_threshold_on(tmp_path: Path) -> None:
     assert rules.counts(number)
 
 
+def test_a_collection_may_have_thresholds_of_its_own(tmp_path: Path) -> None:
+    rules = load(
+        tmp_path,
+        """
+        default = "mask"
+        min_score = 0.4
+        [thresholds]
+        PERSON = 0.9
+        [collections.a.thresholds]
+        PERSON = 0.3
+        """,
+    )
+    name = Span(0, 1, "PERSON", CATEGORY_OF["PERSON"], 0.5, "x")
+    code = Span(0, 1, "US_SSN", CATEGORY_OF["US_SSN"], 0.35, "x")
+    assert rules.counts(name, "a")
+    assert not rules.counts(name, "b")
+    assert not rules.counts(name)
+    assert not rules.counts(code, "a")
+
+
 def test_the_shipped_rules_use_every_mode_and_keep_no_direct_identifier() -> None:
     rules = PrivacyRules.load(SHIPPED)
     modes = {entity: rules.mode(entity, None) for entity in CATEGORY_OF}
-    assert set(modes.values()) == set(Mode)
+    research = {rules.mode(entity, "research") for entity in CATEGORY_OF}
+    assert set(modes.values()) | research == set(Mode)
     kept = {entity for entity, mode in modes.items() if mode is Mode.TAG}
-    assert kept == {"DATE_TIME", "LOCATION", "NRP", "URL"}
+    names = {"ORGANIZATION", "OCCUPATION", "SECURITY_ID", "LEI"}
+    assert kept == {"DATE_TIME", "LOCATION", "NRP", "URL", "AGE"} | names
     assert modes["SECRET"] is Mode.QUARANTINE
     assert modes["CREDIT_CARD"] is Mode.MASK
