@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from presidio_analyzer import EntityRecognizer, RecognizerResult
 from presidio_analyzer.pattern_recognizer import REGEX_TIMEOUT_SECONDS
@@ -23,9 +23,15 @@ from ragplatform.model import Span
 _ADAPTER: Final = "3"
 _MIN_SCORE: Final = 0.4
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
-# What may stand in a text must not win over what has to go, however sure the tagger is of it.
-_WEAK: Final = frozenset({"ORGANIZATION", "OCCUPATION", "TIME_REFERENCE", "QUASI_IDENTIFIER"})
-_WEAK_SCORE: Final = 0.55
+# The tagger says that something is a code or an organisation, the rules say which and prove it. And
+# what may stand in a text must not win over what has to go, however sure the tagger is of it.
+_SUREST: Final = 0.85
+_WEAK: Final = 0.5
+_MOST_SURE: Final = dict.fromkeys(
+    "ORGANIZATION OCCUPATION TIME_REFERENCE QUASI_IDENTIFIER UNIQUE_CODE USERNAME".split(), _WEAK
+)
+# Presidio's recognisers take what its NLP engine read; there is none here.
+_NO_ARTIFACTS: Final[Any] = None
 _NAMED: Final = frozenset({"PERSON", "LOCATION", "NRP", "ORGANIZATION"})
 
 
@@ -44,7 +50,7 @@ class IdentifierDetector:
         self._tagger = tagger
         self._added = tuple(added)
         parts = [_ADAPTER, rules.version, tagger.version, str(_MIN_SCORE)]
-        parts += [f"{one.name} {one.version}" for one in self._added]
+        parts += [f"{_name(one)} {one.version}" for one in self._added]
         self._version = "detector-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     @property
@@ -76,30 +82,31 @@ class IdentifierDetector:
     def _candidates(self, text: str, tagged: Iterable[Span]) -> Iterator[Span]:
         for span in tagged:
             for one in _plausible(text, span):
-                weak = one.entity in _WEAK
-                yield replace(one, score=min(one.score, _WEAK_SCORE)) if weak else one
+                yield replace(one, score=min(one.score, _MOST_SURE.get(one.entity, _SUREST)))
         found = [*self._rules.find(text), *self._by_added(text)]
         yield from (span for span in found if span.score >= _MIN_SCORE)
 
     def _by_added(self, text: str) -> Iterator[Span]:
         for recogniser in self._added:
             started = (time.perf_counter(), time.thread_time())
-            results = recogniser.analyze(text, recogniser.supported_entities)
+            results = recogniser.analyze(text, recogniser.supported_entities, _NO_ARTIFACTS)
             used = max(time.perf_counter() - started[0], time.thread_time() - started[1])
             if used >= REGEX_TIMEOUT_SECONDS:
                 # Presidio skips a pattern that ran out of time and only logs it: the text would
                 # pass as if the pattern had found nothing.
-                raise DetectorError(f"the recogniser {recogniser.name} ran out of time")
+                raise DetectorError(f"the recogniser {_name(recogniser)} ran out of time")
             yield from (_span(recogniser, result) for result in results)
 
 
 def _span(recogniser: EntityRecognizer, result: RecognizerResult) -> Span:
-    entity = result.entity_type
+    name, entity = _name(recogniser), result.entity_type
     if entity not in CATEGORY_OF:
-        raise DetectorError(f"the recogniser {recogniser.name} found {entity}, no known type")
-    return Span(
-        result.start, result.end, entity, CATEGORY_OF[entity], result.score, recogniser.name
-    )
+        raise DetectorError(f"the recogniser {name} found {entity}, no known type")
+    return Span(result.start, result.end, entity, CATEGORY_OF[entity], result.score, name)
+
+
+def _name(recogniser: EntityRecognizer) -> str:
+    return str(recogniser.name)  # type: ignore[has-type]  # the class has no annotations
 
 
 def _plausible(text: str, span: Span) -> Iterator[Span]:
