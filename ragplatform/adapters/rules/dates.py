@@ -76,6 +76,13 @@ _WEEKDAYS: Final = words(
     """
 )
 
+_MONTHS_EN: Final = words(
+    """
+    january jan february feb march mar april apr may june jun july jul august aug september sept sep
+    october oct november nov december dec
+    """
+)
+
 _DATES: Final = (
     _rule(
         "date_numeric", rf"(?<![\w/])(?<!\d[.\-,])(?P<v>{_NUMERIC}{_TIME}){_END}", digits=(1, 2, 4)
@@ -97,16 +104,22 @@ _DATES: Final = (
     ),
     _rule(
         "month_day",
-        rf"(?i){MONTH}\b\.?[ \xa0\-]{{1,2}}(?:the )?{_DAY}(?:st|nd|rd|th)?(?![\w%]|[.,:]\d|/\d)"
+        rf"(?i){MONTH_EN}\b\.?[ \xa0\-]{{1,2}}(?:the )?{_DAY}(?:st|nd|rd|th)?(?![\w%]|[.,:]\d|/\d)"
         rf"(?:[ ]?(?:-|–|to|and|through)[ ]?{_DAY}(?:st|nd|rd|th)?(?![\w%]|[.,:]\d))?"
         rf"(?:,?[ \xa0\-]{{1,2}}{_YEAR}(?!\d))?{_TIME}",
-        anchors=MONTH_WORDS,
+        anchors=_MONTHS_EN,
     ),
     _rule(
         "month_year",
-        rf"(?i){MONTH}\b\.?,?[ \xa0\-/]{{1,2}}(?:of |de[l]? |d['’])?(?:{_YEAR}"
-        rf"|['’]\d{{2}})(?!\w|[.,]\d)",
+        rf"(?i){MONTH}\b\.?,?[ \xa0\-/]{{1,2}}(?:of |de[l]? (?:año )?|d['’])?"
+        rf"(?:{_YEAR}|['’]\d{{2}}|(?<=-)\d{{2}})(?!\w|[.,]\d|-\d)",
         anchors=MONTH_WORDS,
+    ),
+    _rule(
+        "born_in",
+        r"(?i)(?:born|né|née|nacid[oa]|geboren|nat[oa])[ ](?:in|en"
+        rf"|im jahr|im jahre|nel)[ ](?P<v>{_YEAR})(?!\d)",
+        anchors=words("born né née nacido nacida geboren nato nata"),
     ),
     _rule(
         "month_and_month",
@@ -115,7 +128,7 @@ _DATES: Final = (
     ),
     _rule(
         "month_number_year",
-        rf"(?<![\w/.,-]){_NUMBER}[/]{_YEAR}{_END}",
+        rf"(?<![\w/.,-]){_NUMBER}/(?:19\d\d|20[0-4]\d){_END}",
         digits=(1, 2),
         score=POSSIBLE,
     ),
@@ -175,11 +188,20 @@ _YEARS_OLD: Final = (
     r"(?:[ \xa0-]?(?:years?|yrs?|y)\.?[ -](?:of[ -]age|old)\b|[ -]?(?:y/?\.?o\b\.?|yo\b|yr[ -]?old)"
     r"|[ -]?years?[ -]old|[ -]?jährig(?:e[rnms]?)?\b|[ ]Jahre?[ ]alt"
     r"|[ ]ans\b(?! (?:plus|de (?:plus|suivi)))"
-    r"|[ ]años(?: de edad)?\b|[ ]anni\b(?= ?(?:di età|,))|(?:[ ]?(?:-"
+    r"|[ ]?años(?: de edad)?\b|[ ]anni\b(?= ?(?:di età|,))|(?:[ ]?(?:-"
     r"|–)?[ ]?(?:month|week|day)s?)-old\b"
     r"|[ ](?:months|weeks|days)[ ](?:of age|old)\b)"
 )
+_NOT_OF: Final = (
+    r"(?! (?:de (?:evolución|seguimiento|duración|tratamiento|antigüedad|supervivencia|experiencia"
+    r"|suivi|évolution)|previ|antes|después|más tarde|atrás|auparavant|plus tard|fa\b|prima|dopo))"
+)
 _AGE_LABEL: Final = r"(?:aged?|edad|alter|âge|âgée?|età|age is|age of)"
+# A span of time, and nobody's age: "hace 30 años", "depuis 3 ans", "da 5 anni".
+_SPAN: Final = re.compile(
+    r"(?i)\b(?:hace|durante|tras|más de|menos de|cada|últimos|próximos|primeros|en|de los últimos"
+    r"|aproximadamente|inicia|por|depuis|pendant|il y a|après|dans|per|da|dopo|fra|circa) $"
+)
 _NOT_MORE: Final = (
     r"(?![\w%/]|[.,]\d| ?(?:years? (?:ago|later|and)|percent|mg|ml|%|to \d|[-–] ?\d))"
 )
@@ -191,8 +213,9 @@ def _age(entity: str, number: str, written: str, score: float) -> tuple[Rule, ..
         Rule(
             "age",
             entity,
-            re.compile(rf"(?i)(?<![\w./,-])(?P<v>{number}){_YEARS_OLD}"),
+            re.compile(rf"(?i)(?<![\w./,-])(?P<v>{number}){_YEARS_OLD}{_NOT_OF}"),
             score,
+            unless=_SPAN,
             digits=(1, 2, 3),
         ),
         Rule(
@@ -226,7 +249,24 @@ def _age(entity: str, number: str, written: str, score: float) -> tuple[Rule, ..
     )
 
 
+_SPANISH: Final = (
+    r"(?:un|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez"
+    r"|once|doce|trece|catorce|quince|dieciséis"
+    r"|diecisiete|dieciocho|diecinueve|veinte|veintiún|treinta|cuarenta|cincuenta|sesenta|setenta"
+    r"|ochenta)(?: y (?:un|dos|tres|cuatro|cinco|seis|siete|ocho|nueve))?"
+)
+
 _AGES: Final = (
+    Rule(
+        "age_in_spanish",
+        "AGE",
+        re.compile(
+            rf"(?i)(?:niñ[oa]|var[óo]n|mujer|paciente|lactante|hombre|edad|hij[oa])(?: de)?:? "
+            rf"(?P<v>{_SPANISH} (?:años|meses|días))"
+        ),
+        LIKELY,
+        words=words("niño niña varón varon mujer paciente lactante hombre edad hijo hija"),
+    ),
     *_age("AGE_OVER_89", _OLD, _OLD_WORDS, LABELLED),
     *_age("AGE", _YOUNG, _YOUNG_WORDS, LIKELY),
 )

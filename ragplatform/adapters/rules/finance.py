@@ -25,7 +25,7 @@ from ragplatform.adapters.rules.vocabulary import COUNTRY_CODES
 
 
 def _bic(value: str) -> bool:
-    code = value.strip().upper()
+    code = value.replace(" ", "").upper()
     return len(code) in {8, 11} and code[:4].isalpha() and code[4:6] in COUNTRY_CODES
 
 
@@ -84,9 +84,16 @@ _ACCOUNTS: Final = (
     ),
     labelled(
         "SWIFT_CODE",
-        "swift|bic|swift/bic|bic/swift|swift code|bic code",
-        r"(?P<v>[A-Z]{4}[ ]?[A-Z]{2}[ ]?[A-Z0-9]{2}[ ]?(?:[A-Z0-9]{3})?)(?![A-Za-z0-9])",
-        check=lambda value: _bic(value.replace(" ", "")),
+        "swift|bic|swift/bic|bic/swift",
+        r"(?P<v>(?-i:[A-Z]{4}[ ]?[A-Z]{2}[ ]?[A-Z0-9]{2}[ ]?(?:[A-Z0-9]{3})?))(?![A-Za-z0-9])",
+        check=_bic,
+    ),
+    labelled(
+        "SWIFT_CODE",
+        "swift|bic|swift/bic|bic/swift",
+        r"(?P<v>[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?)(?![A-Za-z0-9])",
+        to=TO_COLON,
+        check=_bic,
     ),
     Rule(
         "bic",

@@ -148,8 +148,9 @@ _MENTIONS: Final = (
         "biometric",
         "BIOMETRIC_ID",
         re.compile(
-            r"(?i)(?:finger|voice|palm|face|foot)[ -]?prints?(?:[ -](?:scan|template|image|id|hash"
-            rf"|sample|record|data))?s?{_TAIL}"
+            r"(?i)(?:(?:finger|voice|palm|face)[ -]?prints?(?:[ -](?:scan|template|image|id|hash"
+            r"|sample|record|data))?s?|foot[ -]?prints?[ -](?:scan|template|image|id|record)s?)"
+            rf"{_TAIL}"
         ),
         LIKELY,
         words=tuple(

@@ -246,14 +246,15 @@ _LABELLED: Final = (
     ),
     labelled(
         "NATIONAL_ID",
-        "nino|nin|nhs|sin|aadhaar|aadhar|dni|nie|nif|nuss|nass|codice fiscale|c.f.|cf|partita iva"
+        "nino|nin|nhs|sin|aadhaar|aadhar|dni|nie|nif|nuss|nass|nss|naf|codice "
+        "fiscale|c.f.|cf|partita iva"
         "|p.iva|p. iva|steuer-id|steuer-identifikationsnummer|steueridentifikationsnummer"
         "|steuernummer|st.-nr|idnr|sozialversicherungsnummer|rentenversicherungsnummer|sv-nummer"
         "|rvnr|personalausweis|personalausweisnummer|ausweisnummer|ausweis-nr|tfn|abn|pesel|cpf"
         "|cnpj|bsn|nir|insee|siren|siret|sécurité sociale|numéro de sécurité "
         "sociale|national insurance"
         "|national id|national identity|national identification|identity card|id card|identity"
-        "|social insurance|tax file|utr|unique taxpayer reference|curp|rfc|citizen id"
+        "|social insurance|tax file|utr|unique taxpayer reference|curp|citizen id"
         "|seguridad social|número de afiliación|documento nacional|nric|fin|personnummer|ahv"
         "|tax number|tax no|tax reference|tax code|voter id|aadhaar card|pan card|ghana card"
         "|government id|state id|resident id|cédula|carte d'identité|carta d'identità|ni number"

@@ -20,7 +20,8 @@ _NO_NAME: Final = (
     r"|Was|Will|No|Not|Yes|Mr|Mrs|Ms|Dr|Street|Drive|Suite)\b)"
 )
 _TITLE: Final = (
-    r"(?:Drs?|Mrs?|Ms|Miss|Mx|Messrs|Prof(?:essor)?|Rev(?:erend)?|Sra?|Srta|Sr|Dra|Don|Doña|Fr|Sir"
+    r"(?:Drs?|DR|DRA|MR|MRS|MS|Mrs?|Ms|Miss|Mx|Messrs|Prof(?:essor)?"
+    r"|Rev(?:erend)?|Sra?|Srta|Sr|Dra|Don|Doña|Fr|Sir"
     r"|Lady|Lord|Dame|Judge|Justice|Captain|Capt|Sgt|Lt|Col|Gen"
     r"|Hon|Herrn?|Frau|Mme|Mlle|M|Dott|Dottssa"
     r"|Sig|Sig\.ra|Ing|Avv|Monsieur|Madame|Señora?|Signora?|Doctor"
@@ -48,7 +49,7 @@ _LABEL: Final = (
     r"|guarantor|spouse|husband|wife|mother|father|next of kin"
     r"|emergency contact|contact(?: person)?"
     r"|beneficiary|payee|payer|sender|recipient|employee|manager|supervisor|attorney|attn|attention"
-    r"|from|to|cc|bill to|ship to|sold to|full|first|last|middle"
+    r"|(?<![^\n])(?:from|to|cc)|bill to|ship to|sold to|full|first|last|middle"
     r"|maiden|given|family|sur|member|subscriber"
     r"|name|nombre(?: y apellidos)?|apellidos?|m[ée]dico|paciente"
     r"|remitido por|responsable cl[íi]nico"
@@ -82,7 +83,8 @@ PEOPLE: Final = Family(
             "titled_name",
             "PERSON",
             re.compile(
-                rf"{_TITLE}\.?[ \t\xa0](?:(?:Dr|Prof|med|Dipl|Ing)\.? ){{0,3}}{_NO_NAME}(?P<v>"
+                rf"{_TITLE}(?:\.[ \t\xa0]{{0,2}}|[ \t\xa0]{{1,2}})(?:(?:Dr"
+                rf"|Prof|med|Dipl|Ing)\.? ){{0,3}}{_NO_NAME}(?P<v>"
                 rf"{NAME}|{CAPITALS}(?= |$|[.,;:]))"
             ),
             _TITLED,
@@ -137,12 +139,18 @@ PEOPLE: Final = Family(
             re.compile(
                 r"(?i:(?:(?:my|his|her|their|whose) (?:full |first |last "
                 r"|maiden |middle )?name(?: is|'s|:| was)"
-                r"|name['’]s|called|named|mein name ist|ich heiße|je m['’]appelle"
+                r"|name['’]s|(?:patient|man|woman|boy|girl|son|daughter|person|friend|someone|child"
+                r"|guy|lady|client|husband|wife|brother|sister|neighbou?r|colleague),?"
+                r" (?:called|named)|mein name ist|ich heiße|je m['’]appelle"
                 r"|me llamo|mi nombre es|mi chiamo))[ ]"
                 rf"(?:(?:{_TITLE})\.?[ ])?(?P<v>{NAME})"
             ),
             LIKELY,
-            words=words("my his her their whose name called named mein ich je me mi"),
+            words=words(
+                "my his her their whose name patient man woman boy girl son daughter person friend"
+                " someone child guy lady client husband wife brother sister neighbor neighbour"
+                " colleague mein ich je me mi"
+            ),
         ),
         Rule(
             "greeted_name",
@@ -182,7 +190,7 @@ PEOPLE: Final = Family(
         Rule(
             "signature_mark",
             "PERSON",
-            re.compile(rf"(?i:s)/[ \t]{{0,3}}(?P<v>{FULL_NAME}|{_CAPITAL_NAME})"),
+            re.compile(rf"(?<=/)(?i:s)/[ \t]{{0,3}}(?P<v>{FULL_NAME}|{_CAPITAL_NAME})"),
             _TITLED,
             words=("s",),
         ),

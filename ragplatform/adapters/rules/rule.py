@@ -214,6 +214,7 @@ def labelled(
     score: float = LABELLED,
     check: Check | None = None,
     otherwise: str = "",
+    unless: re.Pattern[str] | None = None,
 ) -> Rule:
     """Return a rule for values behind labels: phrases in lower case, parted by ``|``.
 
@@ -232,7 +233,7 @@ def labelled(
         re.escape(phrase).replace(r"\ ", r"[ \t\xa0_\-]{0,2}").replace("'", "['’]?")
         for phrase in sorted(phrases, key=len, reverse=True)
     )
-    pattern = re.compile(rf"(?i)(?:{written})s?\.?{_LABEL_ENDS}{to}{value}")
+    pattern = re.compile(rf"(?i)(?<!\d)(?:{written})s?\.?{_LABEL_ENDS}{to}{value}")
     return Rule(
         f"labelled_{entity.lower()}",
         entity,
@@ -241,4 +242,5 @@ def labelled(
         tuple(sorted(anchors)),
         check=check or has_digits(least),
         otherwise=otherwise,
+        unless=unless,
     )
