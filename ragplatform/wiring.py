@@ -49,6 +49,7 @@ from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.transform import Transformed
 from ragplatform.privacy.vault import Vault
 from ragplatform.redaction import Redactor
+from ragplatform.reporting import Reporter
 
 # One writer per log. A second process of a kind gets a log of its own, up to this many.
 _MOST_ORIGINS: Final = 16
@@ -446,11 +447,9 @@ def build(settings: Settings, kind: str = "api") -> Platform:
     return assemble(store, generator=generator, authenticator=authenticator, http=http)
 
 
-def assemble(
-    store: Store, *, generator: Generator, authenticator: Authenticator, http: httpx2.AsyncClient
-) -> Platform:
-    """Join a store with a model and a way to tell who calls."""
-    retriever = Retriever(
+def open_retriever(store: Store) -> Retriever:
+    """Return what finds and shows passages, each under the policies and on record."""
+    return Retriever(
         policies=store.policies,
         privacy=store.privacy,
         catalog=store.catalog,
@@ -459,6 +458,23 @@ def assemble(
         index=store.index,
         audit=store.audit,
     )
+
+
+def open_reporter(store: Store) -> Reporter:
+    """Return what counts over whole collections."""
+    return Reporter(catalog=store.catalog, index=store.index, rules=store.privacy.rules)
+
+
+def authenticate(settings: Settings, key: str) -> Principal:
+    """Return whom an API key of this deployment stands for. Raises ``UnauthenticatedError``."""
+    return ApiKeyAuthenticator(settings.api_keys_file).authenticate(key)
+
+
+def assemble(
+    store: Store, *, generator: Generator, authenticator: Authenticator, http: httpx2.AsyncClient
+) -> Platform:
+    """Join a store with a model and a way to tell who calls."""
+    retriever = open_retriever(store)
     answerer = Answerer(
         retriever=retriever,
         privacy=store.privacy,
