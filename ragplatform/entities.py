@@ -2,6 +2,8 @@
 
 Source: HIPAA Safe Harbor identifiers (A) to (R), 45 CFR 164.514(b)(2)(i); PCI DSS 4.0 account data;
 GLBA non-public personal information, 16 CFR 313.3(n). Names follow Presidio where it has one.
+Safe Harbor asks for the names "of relatives, employers, or household members" too: hence
+ORGANIZATION. AGE is an age of up to 89, which Safe Harbor allows and which still narrows down.
 """
 
 from collections.abc import Mapping
@@ -13,11 +15,15 @@ from ragplatform.model import Category
 CATEGORY_OF: Final[Mapping[str, Category]] = MappingProxyType(
     {
         "PERSON": Category.PII,
+        "ORGANIZATION": Category.PII,
+        "OCCUPATION": Category.PII,
+        "USERNAME": Category.PII,
         "LOCATION": Category.PII,
         "STREET_ADDRESS": Category.PII,
         "ZIP_CODE": Category.PII,
         "DATE_TIME": Category.PII,
         "DATE_OF_BIRTH": Category.PII,
+        "AGE": Category.PII,
         "AGE_OVER_89": Category.PHI,
         "PHONE_NUMBER": Category.PII,
         "FAX_NUMBER": Category.PII,
@@ -35,7 +41,12 @@ CATEGORY_OF: Final[Mapping[str, Category]] = MappingProxyType(
         "ABA_ROUTING_NUMBER": Category.NPI,
         "IBAN_CODE": Category.NPI,
         "CREDIT_CARD": Category.PCI,
+        "SWIFT_CODE": Category.NPI,
+        "POLICY_NUMBER": Category.NPI,
+        "SECURITY_ID": Category.NPI,
+        "LEI": Category.NPI,
         "CRYPTO": Category.NPI,
+        "US_EIN": Category.NPI,
         "US_ITIN": Category.NPI,
         "US_PASSPORT": Category.PII,
         "US_DRIVER_LICENSE": Category.PII,

@@ -14,8 +14,6 @@ _CALENDAR: Final = re.compile(
     rf"|\d(?:st|nd|rd|th)?[\s,.-]{{1,4}}(?:of\s)?{_MONTHS}\b"
     r"|\b\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}\b|\b\d{4}[/.-]\d{1,2}[/.-]\d{1,2}"
 )
-# "fever.It" is two sentences without a space, no address of Italy.
-_JOINT: Final = re.compile(r"^[a-z]+\.[A-Z][a-z]+$")
 
 # Single words that the small tagger takes for names or places in charts, letters and statements.
 # Kept short on purpose: each word here is one that will never be masked by the tagger alone.
@@ -54,11 +52,6 @@ _WORD: Final = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
 def is_calendar_date(value: str) -> bool:
     """Return whether the value names a day or a month of a year, and not a span of time."""
     return _CALENDAR.search(value) is not None
-
-
-def is_sentence_joint(value: str) -> bool:
-    """Return whether a "web address" is the end of one sentence and the start of the next."""
-    return _JOINT.match(value) is not None
 
 
 def without_ordinary_words(value: str) -> tuple[int, int]:

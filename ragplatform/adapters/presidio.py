@@ -1,4 +1,4 @@
-"""Personal data found by Presidio with a local spaCy model, and by our own written forms."""
+"""Personal data found by Presidio with a local spaCy model, and by our own rules."""
 
 import hashlib
 import importlib.util
@@ -15,21 +15,18 @@ from itertools import pairwise
 from typing import Any, Final
 
 import spacy
-from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry, RecognizerResult
-from presidio_analyzer.context_aware_enhancers import ContextAwareEnhancer
+from presidio_analyzer import AnalyzerEngine, RecognizerRegistry, RecognizerResult
 from presidio_analyzer.nlp_engine import NerModelConfiguration, NlpArtifacts, SpacyNlpEngine
 from presidio_analyzer.pattern_recognizer import REGEX_TIMEOUT_SECONDS
+from presidio_analyzer.predefined_recognizers import SpacyRecognizer
 from spacy.tokens import Doc
 
-from ragplatform.adapters.catalogue import DROPPED, NAMED, NEEDS_CONTEXT, recognisers
-from ragplatform.adapters.forms import FORMS
 from ragplatform.adapters.ordinary import (
     is_calendar_date,
-    is_sentence_joint,
     without_ordinary_words,
 )
 from ragplatform.adapters.overlaps import resolve
-from ragplatform.adapters.recognisers import FormRecogniser
+from ragplatform.adapters.rules.tier import RuleTier
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.errors import DetectorError, ModelError
 from ragplatform.model import Span
@@ -63,14 +60,10 @@ _LABELS: Final = {
 _IGNORED_LABELS: Final = (
     "ORG CARDINAL EVENT LANGUAGE LAW MONEY ORDINAL PERCENT PRODUCT QUANTITY WORK_OF_ART".split()
 )
-_CONTEXT_CHARACTERS: Final = 60
-_CONTEXT_GAIN: Final = 0.35
 # What the search may take, in seconds of its own thread's processor: several times what a slow
 # machine needs. Time on the clock would refuse documents whenever other work is in the way.
 _BUDGET: Final = 30.0
 _BUDGET_PER_CHARACTER: Final = 0.0005
-# A number whose kind is said beside it outweighs the guess that its digits are a phone number.
-_NAMED_SCORE: Final = 0.6
 
 
 class _Budget:
@@ -113,18 +106,16 @@ class PresidioDetector:
         self._min_score = min_score
         self._budget_s = budget_s
         self._budget_per_character_s = budget_per_character_s
-        self._forms = FormRecogniser()
+        self._tier = RuleTier()
         self._engine = _LocalSpacy(model)
-        listed = recognisers(_LANGUAGE)
-        _check_types(listed)
+        listed = [SpacyRecognizer(supported_language=_LANGUAGE)]
         self._analyzer = AnalyzerEngine(
             registry=RecognizerRegistry(listed, supported_languages=[_LANGUAGE]),
             nlp_engine=self._engine,
             supported_languages=[_LANGUAGE],
-            context_aware_enhancer=_NearbyWords(),
         )
         self._lock = threading.Lock()
-        self._version = _version(model, self._engine.model_version, listed, min_score)
+        self._version = _version(model, self._engine.model_version, self._tier.version, min_score)
 
     @property
     def version(self) -> str:
@@ -189,9 +180,9 @@ class PresidioDetector:
         return [span for result in results for span in _spans(text, result, offset)]
 
     def _written(self, text: str, budget: _Budget) -> list[Span]:
-        results = self._forms.analyze(text, self._forms.supported_entities)
+        found = self._tier.find(text)
         budget.check()
-        return [span for result in results for span in _spans(text, result, 0)]
+        return [span for span in found if span.score >= self._min_score]
 
 
 class _LocalSpacy(SpacyNlpEngine):
@@ -245,47 +236,6 @@ class _LocalSpacy(SpacyNlpEngine):
         return NlpArtifacts(entities, doc, [], [], None, language, scores)
 
 
-class _NearbyWords(ContextAwareEnhancer):
-    """Raises the score of what stands shortly behind one of its recogniser's context words.
-
-    Presidio's own looks for lemmas anywhere inside words ("sin" in "single"), walks all tokens for
-    every match, and quotes the text in an error when it finds none.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(_CONTEXT_GAIN, _MIN_SCORE, 5, 0)
-        self._patterns: dict[str, re.Pattern[str]] = {}
-
-    def enhance_using_context(
-        self,
-        text: str,
-        raw_results: list[RecognizerResult],
-        nlp_artifacts: NlpArtifacts,
-        recognizers: list[EntityRecognizer],
-        context: list[str] | None = None,
-    ) -> list[RecognizerResult]:
-        """Return the results with new scores."""
-        by_id = {recogniser.id: recogniser for recogniser in recognizers}
-        for result in raw_results:
-            metadata = result.recognition_metadata
-            recogniser = by_id[metadata[RecognizerResult.RECOGNIZER_IDENTIFIER_KEY]]
-            before = text[max(0, result.start - _CONTEXT_CHARACTERS) : result.start]
-            if recogniser.context and self._pattern(recogniser).search(before):
-                least = _NAMED_SCORE if result.entity_type in NEEDS_CONTEXT else _MIN_SCORE
-                result.score = min(1.0, max(result.score + _CONTEXT_GAIN, least))
-            elif result.entity_type in NEEDS_CONTEXT:
-                result.score = 0.0
-        return raw_results
-
-    def _pattern(self, recogniser: EntityRecognizer) -> re.Pattern[str]:
-        found = self._patterns.get(recogniser.id)
-        if found is None:
-            words = "|".join(re.escape(word.strip()) for word in recogniser.context)
-            found = re.compile(rf"(?i)(?<![^\W_])(?:{words})s?(?![^\W_])")
-            self._patterns[recogniser.id] = found
-        return found
-
-
 def _windows(text: str) -> Iterator[tuple[int, int]]:
     """Yield the windows in which a text is read: whole words, each overlapping the one before."""
     start = 0
@@ -317,9 +267,7 @@ def _space_before(text: str, at: int, lowest: int) -> int:
 
 def _spans(text: str, result: RecognizerResult, offset: int) -> Iterator[Span]:
     """Yield the result as spans of our types; nothing when it is not personal data after all."""
-    entity = NAMED.get(result.entity_type, result.entity_type)
-    if entity in DROPPED:
-        return
+    entity = result.entity_type
     metadata = result.recognition_metadata
     source = metadata[RecognizerResult.RECOGNIZER_NAME_KEY]
     whole = Span(result.start, result.end, entity, CATEGORY_OF[entity], result.score, source)
@@ -329,8 +277,6 @@ def _spans(text: str, result: RecognizerResult, offset: int) -> Iterator[Span]:
 
 def _plausible(text: str, span: Span) -> Iterable[Span]:
     value = text[span.start : span.end]
-    if span.entity == "URL" and is_sentence_joint(value):
-        return ()
     if span.entity == "DATE_TIME" and not is_calendar_date(value):
         return ()
     if span.source != "SpacyRecognizer" or span.entity not in {"PERSON", "LOCATION", "NRP"}:
@@ -351,24 +297,9 @@ def _lines(value: str, span: Span) -> Iterator[Span]:
         at += len(line)
 
 
-def _check_types(listed: Sequence[EntityRecognizer]) -> None:
-    types = {entity for recogniser in listed for entity in recogniser.supported_entities}
-    unknown = {e for e in types if NAMED.get(e, e) not in CATEGORY_OF and e not in DROPPED}
-    if unknown:
-        raise ModelError(f"recognisers find types that the platform has no rule for: {unknown}")
-
-
-def _version(
-    model: str, model_version: str, listed: Sequence[EntityRecognizer], min_score: float
-) -> str:
-    parts = [_ADAPTER, version("presidio-analyzer"), model, model_version]
-    parts += [
-        version("spacy"),
-        str(min_score),
-        *(type(recogniser).__name__ for recogniser in listed),
-        *(pattern.regex for one in listed for pattern in getattr(one, "patterns", ())),
-    ]
-    parts += [f"{f.name} {f.entity} {f.score} {f.pattern.pattern} {f.otherwise}" for f in FORMS]
+def _version(model: str, model_version: str, rules_version: str, min_score: float) -> str:
+    parts = [_ADAPTER, version("presidio-analyzer"), version("spacy"), model, model_version]
+    parts += [rules_version, str(min_score)]
     return "presidio-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

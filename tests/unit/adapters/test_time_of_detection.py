@@ -6,9 +6,8 @@ from collections.abc import Callable
 import pytest
 from presidio_analyzer import EntityRecognizer
 
-from ragplatform.adapters.catalogue import recognisers
 from ragplatform.adapters.presidio import PresidioDetector
-from ragplatform.adapters.recognisers import FormRecogniser
+from ragplatform.adapters.rules.recognisers import recognisers
 from ragplatform.errors import DetectorError
 from ragplatform.model import Span
 from ragplatform.privacy.occurrences import with_other_occurrences
@@ -43,8 +42,7 @@ def _once(act: Callable[[], object]) -> float:
 
 
 def patterns() -> list[EntityRecognizer]:
-    listed = [one for one in recognisers("en") if one.name != "SpacyRecognizer"]
-    return [*listed, FormRecogniser()]
+    return recognisers("en")
 
 
 @pytest.fixture(scope="module")

@@ -125,6 +125,7 @@ def test_the_shipped_rules_use_every_mode_and_keep_no_direct_identifier() -> Non
     research = {rules.mode(entity, "research") for entity in CATEGORY_OF}
     assert set(modes.values()) | research == set(Mode)
     kept = {entity for entity, mode in modes.items() if mode is Mode.TAG}
-    assert kept == {"DATE_TIME", "LOCATION", "NRP", "URL"}
+    names = {"ORGANIZATION", "OCCUPATION", "SECURITY_ID", "LEI"}
+    assert kept == {"DATE_TIME", "LOCATION", "NRP", "URL", "AGE"} | names
     assert modes["SECRET"] is Mode.QUARANTINE
     assert modes["CREDIT_CARD"] is Mode.MASK

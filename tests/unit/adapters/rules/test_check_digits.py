@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragplatform.adapters import check_digits
+from ragplatform.adapters.rules import check_digits
 
 
 @pytest.mark.parametrize(

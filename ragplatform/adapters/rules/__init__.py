@@ -1,0 +1,1 @@
+"""Personal data found by rules alone: fast, explained, and the same on every machine."""
