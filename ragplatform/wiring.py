@@ -37,7 +37,7 @@ from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import IndexBackend, Settings, read_secret
 from ragplatform.errors import AuditError, AuditLockedError, DeniedError, PlatformError
-from ragplatform.model import Labels, Principal, Purpose
+from ragplatform.model import Labels, Principal, Purpose, Span
 from ragplatform.model_manifest import load_manifest
 from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
@@ -143,6 +143,13 @@ def open_detector(settings: Settings) -> Detector:
     from ragplatform.adapters.presidio import PresidioDetector
 
     return PresidioDetector(model=settings.spacy_model)
+
+
+def reason(text: str, span: Span) -> tuple[str, bool]:
+    """Return the word that spoke for a finding, "" without one, and if its check digits hold."""
+    from ragplatform.adapters.rules import reasons
+
+    return reasons.clue(text, span), reasons.proven(span)
 
 
 def open_rules(settings: Settings) -> PrivacyRules:
