@@ -14,6 +14,7 @@ from ragplatform.commands import (
     models,
     policy,
     privacy,
+    privacy_report,
     serve,
 )
 
@@ -27,6 +28,7 @@ app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
+privacy.app.command("report")(privacy_report.report)
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")

@@ -37,7 +37,7 @@ from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import IndexBackend, Settings, read_secret
 from ragplatform.errors import AuditError, AuditLockedError, DeniedError, PlatformError
-from ragplatform.model import Labels, Principal, Purpose
+from ragplatform.model import Labels, Principal, Purpose, Span
 from ragplatform.model_manifest import load_manifest
 from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
@@ -49,6 +49,7 @@ from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.transform import Transformed
 from ragplatform.privacy.vault import Vault
 from ragplatform.redaction import Redactor
+from ragplatform.reporting import Reporter
 
 # One writer per log. A second process of a kind gets a log of its own, up to this many.
 _MOST_ORIGINS: Final = 16
@@ -145,6 +146,13 @@ def open_detector(settings: Settings) -> Detector:
 
     tagger = Tagger(model_store(settings).resolve(settings.tagger_model))
     return IdentifierDetector(rules=RuleTier(), tagger=tagger, added=())
+
+
+def reason(text: str, span: Span) -> tuple[str, bool]:
+    """Return the word that spoke for a finding, "" without one, and if its check digits hold."""
+    from ragplatform.adapters.rules import reasons
+
+    return reasons.clue(text, span), reasons.proven(span)
 
 
 def open_rules(settings: Settings) -> PrivacyRules:
@@ -449,11 +457,9 @@ def build(settings: Settings, kind: str = "api") -> Platform:
     return assemble(store, generator=generator, authenticator=authenticator, http=http)
 
 
-def assemble(
-    store: Store, *, generator: Generator, authenticator: Authenticator, http: httpx2.AsyncClient
-) -> Platform:
-    """Join a store with a model and a way to tell who calls."""
-    retriever = Retriever(
+def open_retriever(store: Store) -> Retriever:
+    """Return what finds and shows passages, each under the policies and on record."""
+    return Retriever(
         policies=store.policies,
         privacy=store.privacy,
         catalog=store.catalog,
@@ -462,6 +468,23 @@ def assemble(
         index=store.index,
         audit=store.audit,
     )
+
+
+def open_reporter(store: Store) -> Reporter:
+    """Return what counts over whole collections."""
+    return Reporter(catalog=store.catalog, index=store.index, rules=store.privacy.rules)
+
+
+def authenticate(settings: Settings, key: str) -> Principal:
+    """Return whom an API key of this deployment stands for. Raises ``UnauthenticatedError``."""
+    return ApiKeyAuthenticator(settings.api_keys_file).authenticate(key)
+
+
+def assemble(
+    store: Store, *, generator: Generator, authenticator: Authenticator, http: httpx2.AsyncClient
+) -> Platform:
+    """Join a store with a model and a way to tell who calls."""
+    retriever = open_retriever(store)
     answerer = Answerer(
         retriever=retriever,
         privacy=store.privacy,
