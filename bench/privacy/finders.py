@@ -14,8 +14,9 @@ from presidio_analyzer import AnalyzerEngine, BatchAnalyzerEngine
 from presidio_analyzer.nlp_engine import NlpEngineProvider
 
 from bench.privacy.scores import Finding
-from ragplatform.adapters.presidio import PresidioDetector
-from ragplatform.model import Span
+from ragplatform import config, wiring
+from ragplatform.adapters.overlaps import resolve
+from ragplatform.adapters.rules.tier import RuleTier
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
@@ -46,26 +47,25 @@ def presidio_default() -> Finder:
     return find
 
 
-def privacy_of() -> Privacy:
-    """Return the platform's gate with the repository's rules and a vault of its own."""
-    folder = tempfile.TemporaryDirectory(prefix="bench-vault-")
-    atexit.register(folder.cleanup)
-    return Privacy(
-        detector=PresidioDetector(model=MODEL),
-        rules=PrivacyRules.load(RULES),
-        vault=Vault(f"sqlite:///{folder.name}/vault.db", master=bytes(range(32))),
-    )
-
-
 def platform() -> Finder:
-    """Return what the platform acts on: the detector, the whole document's view, the rules."""
-    rules, privacy = PrivacyRules.load(RULES), privacy_of()
-
-    def plain(spans: Sequence[Span]) -> list[Finding]:
-        return [(span.start, span.end, span.entity) for span in spans if rules.counts(span)]
+    """Return what the platform reports: the detector, the whole document's view, the rules."""
+    inspector = wiring.open_inspector(config.load())
 
     def find(texts: Sequence[str]) -> list[list[Finding]]:
-        return [plain(spans) for spans in privacy.inspect(texts)]
+        found = (inspector.certain(spans) for spans in inspector.inspect(texts))
+        return [[(span.start, span.end, span.entity) for span in spans] for spans in found]
+
+    return find
+
+
+def rules_alone() -> Finder:
+    """Return the rule tier without tagger and without the view of the whole document."""
+    tier = RuleTier()
+
+    def find(texts: Sequence[str]) -> list[list[Finding]]:
+        certain = ([s for s in tier.find(text) if s.score >= THRESHOLD] for text in texts)
+        found = (resolve(text, spans) for text, spans in zip(texts, certain, strict=True))
+        return [[(span.start, span.end, span.entity) for span in spans] for spans in found]
 
     return find
 
@@ -74,3 +74,23 @@ FINDERS: dict[str, Callable[[], Finder]] = {
     "presidio_default": presidio_default,
     "ragplatform": platform,
 }
+# For tuning, beside those that are compared.
+ANY_FINDER = {**FINDERS, "rules": rules_alone}
+
+
+def chosen(only: str | None) -> dict[str, Finder]:
+    """Return both sides, or the one that was asked for, loaded."""
+    if only:
+        return {only: ANY_FINDER[only]()}
+    return {name: make() for name, make in FINDERS.items()}
+
+
+def privacy_of() -> Privacy:
+    """Return the platform's gate with the repository's rules and a vault of its own."""
+    folder = tempfile.TemporaryDirectory(prefix="bench-vault-")
+    atexit.register(folder.cleanup)
+    return Privacy(
+        detector=wiring.open_detector(config.load()),
+        rules=PrivacyRules.load(RULES),
+        vault=Vault(f"sqlite:///{folder.name}/vault.db", master=bytes(range(32))),
+    )
