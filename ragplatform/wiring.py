@@ -139,9 +139,12 @@ def open_vault(settings: Settings) -> Vault:
 
 def open_detector(settings: Settings) -> Detector:
     """Load the detector of personal data. Raises ``ModelError`` when its files are not right."""
-    from ragplatform.adapters.presidio import PresidioDetector
+    from ragplatform.adapters.detector import IdentifierDetector
+    from ragplatform.adapters.rules.tier import RuleTier
+    from ragplatform.adapters.tagger import Tagger
 
-    return PresidioDetector(model=settings.spacy_model)
+    tagger = Tagger(model_store(settings).resolve(settings.tagger_model))
+    return IdentifierDetector(rules=RuleTier(), tagger=tagger, added=())
 
 
 def open_rules(settings: Settings) -> PrivacyRules:
