@@ -22,7 +22,7 @@ from pathlib import Path
 from bench._setting import machine
 from bench.privacy.examples import READERS, Views
 from bench.privacy.fhir import synthea
-from bench.privacy.finders import FINDERS, Finder
+from bench.privacy.finders import ANY_FINDER, Finder, chosen
 from bench.privacy.interchange import ccda, hl7v2
 from bench.privacy.scores import Tally, shown, tally
 
@@ -90,7 +90,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="folder that holds the sets")
     parser.add_argument("--sets", nargs="+", choices=sorted(_ALL), help="only these sets")
     parser.add_argument("--limit", type=int, default=None, help="read only N texts of each set")
-    parser.add_argument("--only", choices=sorted(FINDERS), help="run one side alone, for tuning")
+    parser.add_argument("--only", choices=sorted(ANY_FINDER), help="run one side alone, for tuning")
     parser.add_argument("--misses", type=int, default=0, help="list N misses of each type")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
@@ -98,7 +98,7 @@ def main() -> int:
         reason = f"give --data, a folder that holds any of {', '.join(sorted(_ALL))}"
         print(json.dumps({"skipped": reason}) if options.json else reason)
         return 0
-    finders = {name: make() for name, make in FINDERS.items() if options.only in (None, name)}
+    finders = chosen(options.only)
     figures: dict[str, dict[str, object]] = {}
     absent = []
     for name in options.sets or _ALL:

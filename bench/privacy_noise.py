@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench._setting import machine
 from bench.privacy.examples import Example
-from bench.privacy.finders import FINDERS, Finder
+from bench.privacy.finders import ANY_FINDER, Finder, chosen
 from bench.privacy.prose import SOURCES, upto
 from bench.privacy.scores import Finding, shown
 
@@ -58,7 +58,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder that holds medquad and sec_edgar")
     parser.add_argument("--characters", type=int, default=1_500_000, help="of each set")
-    parser.add_argument("--only", choices=sorted(FINDERS), help="run one side alone, for tuning")
+    parser.add_argument("--only", choices=sorted(ANY_FINDER), help="run one side alone, for tuning")
     parser.add_argument("--samples", type=int, default=0, help="show N findings of each type")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
@@ -66,7 +66,7 @@ def main() -> int:
         reason = "give --data, a folder that holds medquad and sec_edgar"
         print(json.dumps({"skipped": reason}) if options.json else reason)
         return 0
-    finders = {name: make() for name, make in FINDERS.items() if options.only in (None, name)}
+    finders = chosen(options.only)
     rows = []
     for name in TEXTS:
         texts = upto(SOURCES[name](options.data), options.characters)

@@ -23,7 +23,7 @@ import numpy as np
 
 from bench._setting import machine
 from bench.privacy.clock import cpu_seconds, peak_memory_mb
-from bench.privacy.finders import FINDERS, Finder
+from bench.privacy.finders import ANY_FINDER, FINDERS, Finder, rules_alone
 from bench.privacy.prose import SOURCES, upto
 
 PLATFORM, PEER = "ragplatform", "presidio_default"
@@ -89,7 +89,7 @@ def peak(name: str, texts: Sequence[str]) -> float:
 
 
 def _searched(name: str, texts: list[str]) -> float:
-    FINDERS[name]()(texts)
+    ANY_FINDER[name]()(texts)
     return peak_memory_mb()
 
 
@@ -103,10 +103,16 @@ def measure(data: Path, characters: int, rounds: int, largest: int) -> dict[str,
     everything = [text for texts in sets.values() for text in texts]
     long = "\n".join(upto(SOURCES["sec"](data), largest))
     long *= -(-largest // len(long))
+    rules = rules_alone()
+    rules(everything)
     return {
         "speed": speed,
+        "rules_alone": {name: in_turns({"rules": rules}, t, rounds) for name, t in sets.items()},
         "peak_memory_mb": {name: peak(name, everything) for name in finders},
-        "over_lengths": {PLATFORM: over_lengths(finders[PLATFORM], long, largest)},
+        "over_lengths": {
+            PLATFORM: over_lengths(finders[PLATFORM], long, largest),
+            "rules_alone": over_lengths(rules, long, largest),
+        },
     }
 
 
