@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
 import httpx2
@@ -50,6 +50,9 @@ from ragplatform.privacy.transform import Transformed
 from ragplatform.privacy.vault import Vault
 from ragplatform.redaction import Redactor
 from ragplatform.reporting import Reporter
+
+if TYPE_CHECKING:
+    from ragplatform.adapters.detector import NameFinder
 
 # One writer per log. A second process of a kind gets a log of its own, up to this many.
 _MOST_ORIGINS: Final = 16
@@ -142,10 +145,20 @@ def open_detector(settings: Settings) -> Detector:
     """Load the detector of personal data. Raises ``ModelError`` when its files are not right."""
     from ragplatform.adapters.detector import IdentifierDetector
     from ragplatform.adapters.rules.tier import RuleTier
-    from ragplatform.adapters.tagger import Tagger
 
-    tagger = Tagger(model_store(settings).resolve(settings.tagger_model))
+    tagger = _open_tagger(model_store(settings).resolve(settings.tagger_model))
     return IdentifierDetector(rules=RuleTier(), tagger=tagger, added=())
+
+
+def _open_tagger(folder: Path) -> "NameFinder":
+    """Load our own tagger, or the published token classifier that the folder holds."""
+    if (folder / "tagger.json").is_file():
+        from ragplatform.adapters.tagger import Tagger
+
+        return Tagger(folder)
+    from ragplatform.adapters.token_classifier import TokenClassifier
+
+    return TokenClassifier(folder)
 
 
 def reason(text: str, span: Span) -> tuple[str, bool]:

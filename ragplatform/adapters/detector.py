@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from presidio_analyzer import EntityRecognizer, RecognizerResult
 from presidio_analyzer.pattern_recognizer import REGEX_TIMEOUT_SECONDS
@@ -14,7 +14,6 @@ from presidio_analyzer.pattern_recognizer import REGEX_TIMEOUT_SECONDS
 from ragplatform.adapters.ordinary import is_calendar_date, without_ordinary_words
 from ragplatform.adapters.overlaps import resolve
 from ragplatform.adapters.rules.tier import RuleTier
-from ragplatform.adapters.tagger import Tagger
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.errors import DetectorError
 from ragplatform.model import Span
@@ -32,14 +31,28 @@ _MOST_SURE: Final = dict.fromkeys(
 )
 # Presidio's recognisers take what its NLP engine read; there is none here.
 _NO_ARTIFACTS: Final[Any] = None
+# "U.S." and "P.A.D." are no names, and what bears a trade mark's sign is a product.
+_TWO_LETTERS: Final = re.compile(r"[^\W\d_]{2}")
+_TRADE_MARKS: Final = frozenset("®™©")
 _NAMED: Final = frozenset({"PERSON", "LOCATION", "NRP", "ORGANIZATION"})
+
+
+class NameFinder(Protocol):
+    """Finds what has no written form: our tagger, or a larger model in its place."""
+
+    @property
+    def version(self) -> str:
+        """A word that changes whenever the same text could give other spans."""
+
+    def find(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Return the spans of each text, in order."""
 
 
 class IdentifierDetector:
     """Finds personal data. Safe to use from several threads; the same text gives the same spans."""
 
     def __init__(
-        self, *, rules: RuleTier, tagger: Tagger, added: Sequence[EntityRecognizer]
+        self, *, rules: RuleTier, tagger: NameFinder, added: Sequence[EntityRecognizer]
     ) -> None:
         """Join the parts. ``added`` are a deployment's own recognisers, in Presidio's shape.
 
@@ -112,6 +125,10 @@ def _name(recogniser: EntityRecognizer) -> str:
 def _plausible(text: str, span: Span) -> Iterator[Span]:
     """Yield what of the tagger's span can be of its type; a date that is none gets another type."""
     value = text[span.start : span.end]
+    if span.entity == "PERSON" and (
+        not _TWO_LETTERS.search(value) or text[span.end : span.end + 1] in _TRADE_MARKS
+    ):
+        return
     if span.entity == "DATE_TIME" and not is_calendar_date(value):
         yield replace(span, entity="TIME_REFERENCE")
     elif span.entity in _NAMED:
