@@ -44,6 +44,7 @@ from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Authenticator, Detector, Embedder, Generator, Index, TermWeigher
 from ragplatform.privacy.gate import Inspector, Privacy
+from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption
 from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.transform import Transformed
@@ -138,7 +139,10 @@ def open_catalog(settings: Settings) -> SqlCatalog:
 def open_vault(settings: Settings) -> Vault:
     """Open the vault. Raises ``VaultError`` when the keys do not fit it."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return Vault(settings.effective_vault_url, master=settings.master_key())
+    master = settings.master_key()
+    folder = settings.vault_keys_dir
+    keks = KeyFiles(folder, older=MasterKeyEncryption(Keys(master))) if folder else None
+    return Vault(settings.effective_vault_url, master=master, key_encryption=keks)
 
 
 def open_detector(settings: Settings) -> Detector:
