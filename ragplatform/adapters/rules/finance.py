@@ -262,6 +262,15 @@ _NUMBERS: Final = (
         any_of("aba routing rtn transit fedwire ach wire"),
     ),
     Number(
+        "ein",
+        "US_EIN",
+        shapes("9", "2-7"),
+        check_digits.ein,
+        LABELLED,
+        0,
+        any_of("ein fein employer_identification employer_id federal_tax"),
+    ),
+    Number(
         "itin",
         "US_ITIN",
         any_shape(9) + shapes("3-2-4"),

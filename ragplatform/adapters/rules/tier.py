@@ -43,6 +43,7 @@ _DIGITS: Final = re.compile(r"([0-9]+)(\w*)")
 _PHRASE: Final = re.compile(r"[0-9]+(?:[ .\-/()\xa0\u202f–‑]{1,3}[0-9]+){0,40}")
 _GROUP: Final = re.compile(r"[0-9]+")
 _BETWEEN: Final = frozenset(" .-/\xa0\u202f–‑")
+_SIGNS: Final = frozenset(".-/")
 _TIGHT: Final = frozenset({"", ".", "-", "/"})
 # The longest code that is looked at from its first letter, and the longest of the numbers.
 _LONGEST_CODE: Final = 48
@@ -172,7 +173,7 @@ class RuleTier:
             gap = ""
             for last in range(first, min(first + _MOST_GROUPS, len(groups))):
                 if last > first:
-                    if gaps[last - 1] not in _BETWEEN or (gap and gaps[last - 1] != gap):
+                    if not _goes_on(gap, gaps[last - 1]):
                         break
                     gap = gaps[last - 1]
                 shape = (*shape, groups[last][1] - groups[last][0])
@@ -188,6 +189,13 @@ def _try(rules: _Rules, text: str, at: int, found: list[Span]) -> None:
         match = tried(text, at)
         if match is not None:
             found.extend(rule.spans(text, match, at))
+
+
+def _goes_on(gap: str, other: str) -> bool:
+    """Return whether one number may have both gaps: the same, or signs as in 11.222.333/0001-81."""
+    if other not in _BETWEEN:
+        return False
+    return not gap or other == gap or (gap in _SIGNS and other in _SIGNS)
 
 
 def _stands_alone(text: str, start: int, end: int, gap: str) -> bool:
@@ -217,12 +225,28 @@ def _start_of_word(text: str, at: int) -> int:
 
 
 def _start_of_chunk(text: str, at: int) -> int:
-    """Return where the word starts whose parts are joined by dashes, when it has a letter."""
+    """Return where a code starts whose parts are joined by signs, when a letter is among them.
+
+    Parted by blanks, only short words in capitals belong to it, as in "AB 12 34 56 C".
+    """
+    if text[at - 1] == " ":
+        return _start_of_capitals(text, at)
     lowest = max(0, at - _LONGEST_CODE)
     start = at
     while start > lowest and (text[start - 1].isalnum() or text[start - 1] in "-/._"):
         start -= 1
     return start if any(char.isalpha() for char in text[start:at]) else at
+
+
+def _start_of_capitals(text: str, at: int) -> int:
+    for _ in range(2):
+        start = at - 1
+        while start > max(0, at - 6) and text[start - 1].isalpha() and text[start - 1].isupper():
+            start -= 1
+        if text[at - 1 : at] != " " or start == at - 1 or text[start - 1 : start].isalnum():
+            break
+        at = start
+    return at
 
 
 def _version(families: Sequence[Family]) -> str:
