@@ -12,6 +12,7 @@ from ragplatform.commands import (
     doctor,
     keys,
     models,
+    patterns,
     policy,
     privacy,
     privacy_report,
@@ -28,6 +29,7 @@ app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
+privacy.app.add_typer(patterns.app, name="patterns")
 privacy.app.command("report")(privacy_report.report)
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(models.app, name="models")

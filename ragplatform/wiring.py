@@ -172,6 +172,13 @@ def reason(text: str, span: Span) -> tuple[str, bool]:
     return reasons.clue(text, span), reasons.proven(span)
 
 
+def check_patterns(path: Path) -> list[str]:
+    """Return what is wrong with a file of a deployment's own recognisers; nothing if sound."""
+    from ragplatform.adapters.rules.patterns import check_patterns as check
+
+    return check(path)
+
+
 def open_rules(settings: Settings) -> PrivacyRules:
     """Load what is to happen to personal data. Raises ``PolicyError``."""
     return PrivacyRules.load(settings.policies_dir / _RULES)
