@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 # One writer per log. A second process of a kind gets a log of its own, up to this many.
 _MOST_ORIGINS: Final = 16
 _RULES: Final = "privacy.toml"
+# Patterns of a deployment's own, where it has some.
+_PATTERNS: Final = "recognisers.toml"
 
 
 def derive(settings: Settings, use: str, tenant: str = "") -> bytes:
@@ -146,12 +148,22 @@ def open_vault(settings: Settings) -> Vault:
 
 
 def open_detector(settings: Settings) -> Detector:
-    """Load the detector of personal data. Raises ``ModelError`` when its files are not right."""
-    from ragplatform.adapters.detector import IdentifierDetector
-    from ragplatform.adapters.rules.tier import RuleTier
+    """Load the detector of personal data, with what the deployment adds to it.
 
-    tagger = _open_tagger(model_store(settings).resolve(settings.tagger_model))
-    return IdentifierDetector(rules=RuleTier(), tagger=tagger, added=())
+    Raises ``ModelError`` when the tagger's files are not right, ``ConfigurationError`` for patterns
+    or packages of the deployment's own that cannot be trusted.
+    """
+    from ragplatform.adapters.detector import IdentifierDetector
+    from ragplatform.adapters.rules.patterns import load_patterns
+    from ragplatform.adapters.rules.recognisers import installed_recognisers
+    from ragplatform.adapters.rules.tier import FAMILIES, RuleTier
+
+    own = settings.policies_dir / _PATTERNS
+    return IdentifierDetector(
+        rules=RuleTier((*FAMILIES, load_patterns(own)) if own.is_file() else FAMILIES),
+        tagger=_open_tagger(model_store(settings).resolve(settings.tagger_model)),
+        added=installed_recognisers("en"),
+    )
 
 
 def _open_tagger(folder: Path) -> "NameFinder":
