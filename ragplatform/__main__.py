@@ -17,6 +17,7 @@ from ragplatform.commands import (
     privacy,
     privacy_report,
     serve,
+    vault,
 )
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app.add_typer(policy.app, name="policy")
 privacy.app.add_typer(patterns.app, name="patterns")
 privacy.app.command("report")(privacy_report.report)
 app.add_typer(privacy.app, name="privacy")
+app.add_typer(vault.app, name="vault")
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 

@@ -12,7 +12,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -36,15 +36,21 @@ from ragplatform.audit.record import Record
 from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import IndexBackend, Settings, read_secret
-from ragplatform.errors import AuditError, AuditLockedError, DeniedError, PlatformError
-from ragplatform.model import Labels, Principal, Purpose, Span
+from ragplatform.errors import (
+    AuditError,
+    AuditLockedError,
+    ConfigurationError,
+    DeniedError,
+    PlatformError,
+)
+from ragplatform.model import Json, Labels, Principal, Purpose, Span
 from ragplatform.model_manifest import load_manifest
 from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Authenticator, Detector, Embedder, Generator, Index, TermWeigher
 from ragplatform.privacy.gate import Inspector, Privacy
-from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption
+from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption, new_key_file
 from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.transform import Transformed
@@ -145,6 +151,68 @@ def open_vault(settings: Settings) -> Vault:
     folder = settings.vault_keys_dir
     keks = KeyFiles(folder, older=MasterKeyEncryption(Keys(master))) if folder else None
     return Vault(settings.effective_vault_url, master=master, key_encryption=keks)
+
+
+def vault_key_versions(settings: Settings) -> Mapping[str, int]:
+    """Return how many subjects' keys are wrapped under each key. Raises ``VaultError``."""
+    vault = open_vault(settings)
+    try:
+        return vault.key_versions()
+    finally:
+        vault.close()
+
+
+def make_vault_key(settings: Settings, actor: str) -> Path:
+    """Make the vault's next key file and record that it was made.
+
+    Raises ``ConfigurationError`` when the settings name no folder for it.
+    """
+    folder = _vault_keys(settings)
+    with open_audit(settings, "cli") as audit:
+        path = new_key_file(folder)
+        details: dict[str, Json] = {"key": path.name}
+        audit.append(
+            AuditEvent(Action.KEY_MADE, Outcome.SUCCESS, "", actor, "", None, details=details)
+        )
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """How many keys a rotation wrapped anew, and how many subjects are under each key now."""
+
+    wrapped: int
+    versions: Mapping[str, int]
+
+
+def rotate_vault(settings: Settings, actor: str) -> Rotated:
+    """Wrap all subjects' keys under the newest key file, after recording that it begins.
+
+    Raises ``ConfigurationError`` when there are no key files, ``TamperedError`` at a key that is
+    not what was written.
+    """
+    _vault_keys(settings)
+    vault = open_vault(settings)
+    try:
+        with open_audit(settings, "cli") as audit:
+            before: dict[str, Json] = {**vault.key_versions()}
+            audit.append(
+                AuditEvent(
+                    Action.KEYS_ROTATED, Outcome.SUCCESS, "", actor, "", None, details=before
+                )
+            )
+        return Rotated(vault.rotate(), vault.key_versions())
+    finally:
+        vault.close()
+
+
+def _vault_keys(settings: Settings) -> Path:
+    if settings.vault_keys_dir is None:
+        raise ConfigurationError(
+            "the vault's keys derive from the master secret and cannot be changed by themselves: "
+            "set RAGPLATFORM_VAULT_KEYS_DIR and run `ragplatform vault new-key`"
+        )
+    return settings.vault_keys_dir
 
 
 def open_detector(settings: Settings) -> Detector:

@@ -95,7 +95,9 @@ class KeyFiles:
             raise VaultError(f"{self._folder}: cannot be read ({error.strerror})") from error
         found = {int(name[1]): _key(path) for path in paths if (name := _FILE.fullmatch(path.name))}
         if not found:
-            raise VaultError(f"{self._folder}: holds no key; make one with `new_key_file`")
+            raise VaultError(
+                f"{self._folder}: holds no key; make one with `ragplatform vault new-key`"
+            )
         return found
 
 
