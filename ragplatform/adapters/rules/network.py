@@ -137,8 +137,8 @@ def _hosts(text: str) -> Iterator[Span]:
         if not end or path is None or text[end : end + 1] == "@":
             continue
         top = text[start:end].rpartition(".")[2]
-        if text[path.end() : path.end() + 1] == "(":
-            continue
+        if path.end() == end and text[end : end + 1] == "(":
+            continue  # A call in a program, such as ``copy.py(file)``.
         plain = len(top) == 2 and top.lower() not in _WORDS
         if (
             not (plain or top.lower() in _GENERIC | _PRIVATE)
