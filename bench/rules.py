@@ -4,8 +4,8 @@
 
 DIR holds ``medquad/corpus.jsonl.gz`` (answers on health) and the archive of annual reports
 ``sec_edgar/EXTRACTED_FILINGS_10-K.zip``. Without it the demo corpus is read. Both read the same
-texts, cut into pieces of 5,000 characters, in turns; the figure is the median of the rounds, in megabytes of UTF-8 a second of one
-thread's processor.
+texts, cut into pieces of 5,000 characters, in turns; the figure is the median of the rounds, in
+megabytes of UTF-8 a second of one thread's processor.
 """
 
 import argparse
