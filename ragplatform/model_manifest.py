@@ -11,7 +11,7 @@ from enum import StrEnum
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 from ragplatform.errors import ModelError
 
@@ -22,10 +22,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 # runs code when loaded: pickles (.bin, .pt, .pth, .pkl, .ckpt) and modules (.py, .so).
 _PLAIN: Final = frozenset({".json", ".txt", ".md", ".jinja", ".model"})
 _WEIGHTS: Final = frozenset({".safetensors", ".onnx", ".onnx_data"})
-_SPACY: Final = frozenset({"", ".json", ".cfg"})
 _NAMES: Final = frozenset({"LICENSE", "NOTICE", ".gitattributes"})
-# spaCy stores its lookup tables as msgpack under the suffix of a pickle.
-_SPACY_NAMES: Final = frozenset({"LICENSE", "lookups.bin"})
 
 
 class Role(StrEnum):
@@ -48,8 +45,16 @@ class PackageSource:
 
 
 @dataclass(frozen=True, slots=True)
+class BundledSource:
+    """A folder inside this very package: ``ragplatform/weights/<name>``."""
+
+
+@dataclass(frozen=True, slots=True)
 class FolderSource:
     """A folder that the operator brings, with hashes that the operator recorded."""
+
+
+Source: TypeAlias = PackageSource | BundledSource | FolderSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ class Model:
     context_length: int
     revision: str
     prompt: str
-    source: PackageSource | FolderSource
+    source: Source
     files: Mapping[str, str]
 
 
@@ -101,16 +106,17 @@ def _model(name: str, table: Mapping[str, object]) -> Model:
     files = _pins(table.get("files", {}), name)
     source = _source(table["source"], files, name)
     if isinstance(source, FolderSource) == bool(files):
-        raise ModelError(f"model {name}: a package needs pinned files, a folder is recorded later")
-    role = Role(str(table["role"]))
+        raise ModelError(
+            f"model {name}: packaged files are pinned here, a folder's are recorded later"
+        )
     for path in files:
-        require_allowed(PurePosixPath(path), role)
+        require_allowed(PurePosixPath(path))
     length = table["context_length"]
     if not isinstance(length, int):
         raise TypeError(f"context_length of {name} is not a whole number")
     return Model(
         name=name,
-        role=role,
+        role=Role(str(table["role"])),
         licence=str(table["licence"]),
         context_length=length,
         revision=str(table["revision"]),
@@ -120,11 +126,13 @@ def _model(name: str, table: Mapping[str, object]) -> Model:
     )
 
 
-def _source(table: object, files: Mapping[str, str], name: str) -> PackageSource | FolderSource:
+def _source(table: object, files: Mapping[str, str], name: str) -> Source:
     if not isinstance(table, dict):
         raise TypeError(f"source of {name} is not a table")
     if table.get("folder") is True and table.keys() == {"folder"}:
         return FolderSource()
+    if table.get("bundled") is True and table.keys() == {"bundled"}:
+        return BundledSource()
     conversion = table.get("conversion")
     if conversion is None and "files" in table:
         raise ModelError(f"model {name}: source.files without a conversion")
@@ -159,15 +167,12 @@ def require_pins(pinned: Mapping[str, str], where: str) -> None:
             raise ModelError(f"{where}: {path!r} needs a path inside the model and a sha256")
 
 
-def require_allowed(path: PurePosixPath, role: Role) -> None:
-    """Refuse a file of a kind that a model of this role has no need of.
+def require_allowed(path: PurePosixPath) -> None:
+    """Refuse a file of a kind that no model has need of.
 
     Raises ``ModelError`` naming the file.
     """
-    if role is Role.PII:
-        allowed = path.suffix in _SPACY or path.name in _SPACY_NAMES
-    else:
-        allowed = path.suffix in _PLAIN | _WEIGHTS or path.name in _NAMES
+    allowed = path.suffix in _PLAIN | _WEIGHTS or path.name in _NAMES
     if not allowed:
         raise ModelError(
             f"{path} is of a kind that may run code when loaded, or that no model needs: only "

@@ -14,17 +14,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from ragplatform.errors import ModelError
 from ragplatform.model_manifest import (
+    BundledSource,
     FolderSource,
     Model,
     PackageSource,
-    Role,
     require_allowed,
     require_pins,
 )
+
+# The models that come with the platform itself.
+WEIGHTS: Final = Path(__file__).parent / "weights"
 
 Converter: TypeAlias = Callable[[Path, Path], None]
 """Writes the source file, given first, as a servable model into the folder given second."""
@@ -77,8 +80,8 @@ class ModelStore:
     def entries(self) -> tuple[StoredModel, ...]:
         """Return every model of the manifest, in its order, without reading the files."""
         return tuple(
-            StoredModel(model, self._dir / name, (self._dir / name).is_dir())
-            for name, model in self._manifest.items()
+            StoredModel(model, self._place(model), self._place(model).is_dir())
+            for model in self._manifest.values()
         )
 
     def resolve(self, name: str) -> Path:
@@ -97,9 +100,7 @@ class ModelStore:
         model = self._find(name)
         folder = self._folder(model)
         pinned = model.files or self._recorded(model)
-        return VerifiedModel(
-            model, folder, len(pinned), _check(folder, model.role, pinned, progress)
-        )
+        return VerifiedModel(model, folder, len(pinned), _check(folder, pinned, progress))
 
     def record(self, name: str, progress: Progress = _silent) -> Path:
         """Write the hashes of a folder that the operator trusts; return the file they stand in.
@@ -113,7 +114,7 @@ class ModelStore:
             raise ModelError(f"model {name} is pinned by the manifest: nothing to record")
         folder = self._folder(model)
         lines = []
-        for path in _listing(folder, model.role):
+        for path in _listing(folder):
             progress(f"hashing {path}")
             lines.append(f"{_sha256(folder / path)}  {path}\n")
         if not lines:
@@ -132,6 +133,8 @@ class ModelStore:
         pinned one.
         """
         model = self._find(name)
+        if isinstance(model.source, BundledSource):
+            return self.verify(name, progress)
         if isinstance(model.source, FolderSource):
             raise ModelError(
                 f"model {name} comes from no package: put its files into {self._dir / name}, "
@@ -154,7 +157,7 @@ class ModelStore:
             fresh = work / "new"
             fresh.mkdir()
             self._fill(fresh, root, model, source, progress)
-            _check(fresh, model.role, model.files, progress)
+            _check(fresh, model.files, progress)
             _settle(fresh)
             target = self._dir / model.name
             if target.exists():
@@ -187,10 +190,16 @@ class ModelStore:
             known = ", ".join(self._manifest)
             raise ModelError(f"no model {name!r} in the manifest; known are {known}") from None
 
+    def _place(self, model: Model) -> Path:
+        bundled = isinstance(model.source, BundledSource)
+        return (WEIGHTS if bundled else self._dir) / model.name
+
     def _folder(self, model: Model) -> Path:
-        folder = self._dir / model.name
+        folder = self._place(model)
         if folder.is_dir():
             return folder
+        if isinstance(model.source, BundledSource):
+            raise ModelError(f"{folder} is absent: install the platform again")
         if isinstance(model.source, FolderSource):
             raise ModelError(f"{folder} is absent: put the files of model {model.name} there")
         raise ModelError(f"{folder} is absent: run `ragplatform models provision {model.name}`")
@@ -216,7 +225,7 @@ class ModelStore:
         return pinned
 
 
-def _listing(folder: Path, role: Role) -> list[str]:
+def _listing(folder: Path) -> list[str]:
     found = []
     for path in sorted(folder.rglob("*")):
         inside = PurePosixPath(path.relative_to(folder).as_posix())
@@ -225,13 +234,13 @@ def _listing(folder: Path, role: Role) -> list[str]:
             raise ModelError(f"{inside} is a symbolic link: put the file itself there")
         if path.is_dir():
             continue
-        require_allowed(inside, role)
+        require_allowed(inside)
         found.append(str(inside))
     return found
 
 
-def _check(folder: Path, role: Role, pinned: Mapping[str, str], progress: Progress) -> int:
-    found = _listing(folder, role)
+def _check(folder: Path, pinned: Mapping[str, str], progress: Progress) -> int:
+    found = _listing(folder)
     for path in found:
         if path not in pinned:
             raise ModelError(f"{path} in {folder} is not in the manifest: remove it")

@@ -85,7 +85,7 @@ class Redactor:
         self._require_permission(request)
         done = []
         for text, spans in zip(request.texts, self._inspected(request), strict=True):
-            counts = Counter(s.entity for s in self._privacy.certain(spans, request.collection))
+            counts = Counter(s.entity for s in self._privacy.acted_on(spans, request.collection))
             masked = self._privacy.masked(text, spans, request.collection)
             done.append(Redacted(masked, counts, {}))
         self._record_redacted(request, "mask", done)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
 import httpx2
@@ -58,9 +58,14 @@ from ragplatform.privacy.vault import Vault
 from ragplatform.redaction import Redactor
 from ragplatform.reporting import Reporter
 
+if TYPE_CHECKING:
+    from ragplatform.adapters.detector import NameFinder
+
 # One writer per log. A second process of a kind gets a log of its own, up to this many.
 _MOST_ORIGINS: Final = 16
 _RULES: Final = "privacy.toml"
+# Patterns of a deployment's own, where it has some.
+_PATTERNS: Final = "recognisers.toml"
 
 
 def derive(settings: Settings, use: str, tenant: str = "") -> bytes:
@@ -211,10 +216,33 @@ def _vault_keys(settings: Settings) -> Path:
 
 
 def open_detector(settings: Settings) -> Detector:
-    """Load the detector of personal data. Raises ``ModelError`` when its files are not right."""
-    from ragplatform.adapters.presidio import PresidioDetector
+    """Load the detector of personal data, with what the deployment adds to it.
 
-    return PresidioDetector(model=settings.spacy_model)
+    Raises ``ModelError`` when the tagger's files are not right, ``ConfigurationError`` for patterns
+    or packages of the deployment's own that cannot be trusted.
+    """
+    from ragplatform.adapters.detector import IdentifierDetector
+    from ragplatform.adapters.rules.patterns import load_patterns
+    from ragplatform.adapters.rules.recognisers import installed_recognisers
+    from ragplatform.adapters.rules.tier import FAMILIES, RuleTier
+
+    own = settings.policies_dir / _PATTERNS
+    return IdentifierDetector(
+        rules=RuleTier((*FAMILIES, load_patterns(own)) if own.is_file() else FAMILIES),
+        tagger=_open_tagger(model_store(settings).resolve(settings.tagger_model)),
+        added=installed_recognisers("en"),
+    )
+
+
+def _open_tagger(folder: Path) -> "NameFinder":
+    """Load our own tagger, or the published token classifier that the folder holds."""
+    if (folder / "tagger.json").is_file():
+        from ragplatform.adapters.tagger import Tagger
+
+        return Tagger(folder)
+    from ragplatform.adapters.token_classifier import TokenClassifier
+
+    return TokenClassifier(folder)
 
 
 def reason(text: str, span: Span) -> tuple[str, bool]:

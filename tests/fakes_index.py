@@ -139,14 +139,14 @@ class MemoryIndex:
             raise IndexUnavailableError("the index is closed")
 
 
-def scope(*branches: AllOf, tenant: str = "mercy") -> Scope:
+def scope(*branches: AllOf, tenant: str = "mercy", reveals: frozenset[str] = frozenset()) -> Scope:
     """Return a scope of these branches, as policy would make it."""
     return Scope(
         tenant=tenant,
         principal="dr-ada",
         purpose=Purpose.TREAT,
         filter=AnyOf(branches),
-        reveals=frozenset(),
+        reveals=reveals,
         policy_digest="digest",
         key="key",
     )

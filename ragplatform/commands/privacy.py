@@ -273,7 +273,7 @@ def redact(
             inspector = wiring.open_inspector(settings)
             [spans] = inspector.inspect([text])
             done, reason = inspector.masked(text, spans, collection), None
-            counts = Counter({Mode.MASK: len(inspector.certain(spans, collection))})
+            counts = Counter({Mode.MASK: len(inspector.acted_on(spans, collection))})
         if reason is None:
             with _writer(output) as out:
                 out.write(done)

@@ -66,12 +66,16 @@ class Inspector:
         """Return the spans that are certain enough for the collection's rules to act on."""
         return [span for span in spans if verdict(self._rules, span, collection).counts]
 
+    def acted_on(self, spans: Iterable[Span], collection: str | None = None) -> list[Span]:
+        """Return the spans that the collection's rules do not simply leave as they stand."""
+        return [span for span in spans if self._rules.acts_on(span, collection)]
+
     def masked(self, text: str, spans: Sequence[Span], collection: str | None = None) -> str:
-        """Return the text with ``[TYPE]`` in place of everything that counts. Nothing is kept.
+        """Return the text with ``[TYPE]`` in place of all that the rules act on. Nothing is stored.
 
         ``spans`` come from ``inspect`` for this very text.
         """
-        return clear.without_tagged(text, self.certain(spans, collection))
+        return clear.without_tagged(text, self.acted_on(spans, collection))
 
 
 class Privacy(Inspector):

@@ -85,6 +85,11 @@ class PrivacyRules:
         """Return whether the span is certain enough to be acted on in the collection."""
         return span.score >= self.threshold(span.entity, collection)
 
+    def acts_on(self, span: Span, collection: str | None = None) -> bool:
+        """Return whether anything is done about the span in the collection."""
+        mode = self.mode(span.entity, collection)
+        return self.counts(span, collection) and mode is not Mode.KEEP
+
 
 class _Reader:
     """Reads one file's table and names the file and key in every complaint."""

@@ -85,7 +85,7 @@ KINDS: Final = (
 # bank or a security rather than a person.
 UNNAMED: Final = frozenset(
     {
-        *("NRP", "AGE", "OCCUPATION"),
+        *("NRP", "AGE", "OCCUPATION", "TIME_REFERENCE", "QUASI_IDENTIFIER"),
         *("ABA_ROUTING_NUMBER", "SWIFT_CODE", "SECURITY_ID", "LEI"),
     }
 )

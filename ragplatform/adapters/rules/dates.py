@@ -8,6 +8,7 @@ from typing import Final
 
 from ragplatform.adapters.rules.rule import (
     LABELLED,
+    LETTERS,
     LIKELY,
     POSSIBLE,
     Family,
@@ -62,9 +63,21 @@ def _rule(
     score: float = LIKELY,
     anchors: tuple[str, ...] = (),
     digits: tuple[int, ...] = (),
-    entity: str = "DATE_TIME",
+    follows: str = "",
+    back: int = 0,
+    ends: tuple[str, ...] = (),
 ) -> Rule:
-    return Rule(name, entity, re.compile(pattern), score, words=anchors, digits=digits)
+    return Rule(
+        name,
+        "DATE_TIME",
+        re.compile(pattern),
+        score,
+        words=anchors,
+        digits=digits,
+        follows=follows,
+        back=back,
+        ends=ends,
+    )
 
 
 _WEEKDAYS: Final = words(
@@ -83,9 +96,15 @@ _MONTHS_EN: Final = words(
     """
 )
 
+_BEFORE_DAY: Final = words(
+    "on date dated since until from by seen due started admitted discharged visit between On Seen"
+)
 _DATES: Final = (
     _rule(
-        "date_numeric", rf"(?<![\w/])(?<!\d[.\-,])(?P<v>{_NUMERIC}{_TIME}){_END}", digits=(1, 2, 4)
+        "date_numeric",
+        rf"(?<![\w/])(?<!\d[.\-,])(?P<v>{_NUMERIC}{_TIME}){_END}",
+        digits=(1, 2, 4),
+        follows="/.-",
     ),
     _rule(
         "date_compact",
@@ -101,6 +120,7 @@ _DATES: Final = (
         rf"(?:the )?)?{_DAY}{_ORDINAL}[ \xa0\-]{{0,2}}{_OF}(?i:{MONTH})\b\.?"
         rf"{_MONTH_YEAR}{_TIME}(?!\w)",
         digits=(1, 2),
+        follows=" -.,–\xa0ºª" + LETTERS,
     ),
     _rule(
         "month_day",
@@ -130,16 +150,17 @@ _DATES: Final = (
         "month_number_year",
         rf"(?<![\w/.,-]){_NUMBER}/(?:19\d\d|20[0-4]\d){_END}",
         digits=(1, 2),
+        follows="/",
         score=POSSIBLE,
     ),
     # "12/3" may be a fraction or a blood pressure: only a word such as "on" makes it a date.
     _rule(
         "day_and_month",
-        rf"(?i)(?:on|dated?|since|until|from|by|seen|due|started|admitted|discharged|visit|between)"
-        rf"[ ]{{1,2}}(?P<v>{_NUMBER}/{_DAY})(?![\w/%]|[.,\-]\d| ?(?:of|mg|ml|mm|tab))",
-        anchors=words(
-            "on date dated since until from by seen due started admitted discharged visit between"
-        ),
+        rf"(?<![\w/.,-])(?P<v>{_NUMBER}/{_DAY})(?![\w/%]|[.,\-]\d| ?(?:of|mg|ml|mm|tab))",
+        digits=(1, 2),
+        follows="/",
+        back=12,
+        ends=tuple(f"{word} " for word in _BEFORE_DAY),
         score=POSSIBLE,
     ),
     _rule(
@@ -183,7 +204,7 @@ _TEENS: Final = (
     r"(?:ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen)"
 )
 _YOUNG_WORDS: Final = rf"(?:{_TENS}(?:[- ]{_ONES})?|{_TEENS}|{_ONES})"
-_OLD_WORDS: Final = rf"(?:ninety(?:[- ]{_ONES})?|(?:a|one)[- ]hundred(?:[- ](?:and[- ])?{_ONES})?)"
+_OLD_WORDS: Final = rf"(?:ninety(?:[- ]{_ONES})?|(?:one[- ])?hundred(?:[- ](?:and[- ])?{_ONES})?)"
 _YEARS_OLD: Final = (
     r"(?:[ \xa0-]?(?:years?|yrs?|y)\.?[ -](?:of[ -]age|old)\b|[ -]?(?:y/?\.?o\b\.?|yo\b|yr[ -]?old)"
     r"|[ -]?years?[ -]old|[ -]?jährig(?:e[rnms]?)?\b|[ ]Jahre?[ ]alt"
@@ -208,7 +229,7 @@ _NOT_MORE: Final = (
 
 
 def _age(entity: str, number: str, written: str, score: float) -> tuple[Rule, ...]:
-    first = tuple(re.findall(r"[a-z]{2,}|\ba\b", written))
+    first = tuple(re.findall(r"[a-z]{3,}", written))
     return (
         Rule(
             "age",
@@ -245,6 +266,7 @@ def _age(entity: str, number: str, written: str, score: float) -> tuple[Rule, ..
             ),
             POSSIBLE,
             digits=(2, 3),
+            follows=" -" + LETTERS,
         ),
     )
 

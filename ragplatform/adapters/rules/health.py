@@ -109,6 +109,7 @@ _WELL_KNOWN: Final = (
         re.compile(r"\(01\)\d{14}(?:\(\d{2}\)[A-Za-z0-9.\-/]{1,20}){0,5}"),
         PROVEN,
         digits=(2,),
+        follows=")",
         back=130,
         ends=("(",),
     ),

@@ -211,6 +211,7 @@ _ADDRESSES: Final = (
         re.compile(r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2}\b|:\d{2,5}\b)?(?![\w-]|\.\d)"),
         _SURE,
         digits=(1, 2, 3),
+        follows=".",
         check=_is_ipv4,
         unless=_SECTION,
     ),
@@ -225,6 +226,7 @@ _ADDRESSES: Final = (
         LABELLED,
         codes=True,
         digits=(1, 2, 4),
+        follows=":-.abcdefABCDEF",
     ),
 )
 _COLONS: Final = re.compile(r":{1,2}(?=[0-9A-Fa-f:]{1,4}(?::|$|[^\w]))")
@@ -295,18 +297,19 @@ _USERS: Final = (
             r"|[._-](?=[A-Za-z0-9])){3,40})(?![\w@])"
         ),
         LIKELY,
-        words=words("user username login account issued registered customer for"),
+        words=words("user username login account issued registered customer"),
     ),
     Rule(
         "username_of_login",
         "USERNAME",
         re.compile(
-            r"(?i)(?:(?:log ?in|logged in|signed in) as|(?:issued to|for|to|as) user|issued to)[ ]"
+            r"(?i)(?:(?:log ?in|logged in|signed in) as|(?:(?<=to )|(?<=as )"
+            r"|(?<=for ))user|issued to)[ ]"
             rf"[\"']?{_NOT_USER}(?P<v>(?-i:[a-z][a-z0-9._-]{{3,30}})(?<![._-]))"
             r"(?=[ ](?:with|using|registered|at)\b|[ ]?\(|[\"'.,;])"
         ),
         POSSIBLE,
-        words=words("login log logged signed issued for to as"),
+        words=words("login log logged signed issued user"),
     ),
     Rule(
         "email_spelled",

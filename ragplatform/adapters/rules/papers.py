@@ -358,6 +358,7 @@ _SSN_FORM: Final = (
         re.compile(r"(?<![\w-])\d{3}[-–]\d{2}[-–]\d{4}(?![\w-])"),
         LIKELY,
         digits=(3,),
+        follows="-–",
         check=check_digits.ssn,
         otherwise="NATIONAL_ID",
     ),

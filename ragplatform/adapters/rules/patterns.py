@@ -215,8 +215,8 @@ def _slow(recognisers: Sequence[PatternRecogniser]) -> list[str]:
         )
         verdicts = done.stdout.splitlines()
     except subprocess.TimeoutExpired as error:
-        raw = error.stdout or b""
-        verdicts = (raw if isinstance(raw, str) else raw.decode()).splitlines()
+        # Bytes here, whatever was asked for, or nothing.
+        verdicts = (error.stdout or b"").decode().splitlines()
     slow = [
         one.name for one, verdict in zip(recognisers, verdicts, strict=False) if verdict == "true"
     ]

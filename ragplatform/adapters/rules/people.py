@@ -1,9 +1,10 @@
 """Names in fixed frames: behind titles, labels and greetings, over signatures, before degrees."""
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
-from ragplatform.adapters.rules.rule import LIKELY, Family, Rule, words
+from ragplatform.adapters.rules.rule import LIKELY, Family, Rule, span, words
 from ragplatform.adapters.rules.vocabulary import (
     CAPITALS,
     FULL_NAME,
@@ -12,6 +13,7 @@ from ragplatform.adapters.rules.vocabulary import (
     NAME_WORD,
     UPPER,
 )
+from ragplatform.model import Span
 
 _TITLED: Final = 0.86
 # What follows a title without being a name: "Mr. President", "Ms. and Mr."
@@ -66,7 +68,7 @@ _LABEL_WORDS: Final = tuple(
     policyholder attending physician provider surgeon nurse doctor signed prepared dictated
     transcribed reviewed seen referred approved reported author guarantor spouse husband wife mother
     father next emergency contact beneficiary payee payer sender recipient employee manager
-    supervisor attorney attn attention from to cc bill ship sold full first last middle maiden given
+    supervisor attorney attn attention from cc bill ship sold full first last middle maiden given
     family sur surname member subscriber name nombre apellido apellidos médico medico paciente
     remitido responsable facultativo dr vorname nachname patientin arzt ärztin hausarzt unterschrift
     nom prénom prenom médecin medecin cognome nome paziente firma signature caregiver witness
@@ -75,6 +77,21 @@ _LABEL_WORDS: Final = tuple(
     familyname customername clientname
     """.split()
 )
+
+# "to" begins a line of a letter's head, and is otherwise too common a word to try anything at.
+_HEAD: Final = re.compile(r"(?:To|TO|Bcc):[ \t]{0,6}")
+_ADDRESSEE: Final = re.compile(
+    rf"(?:(?:{_TITLE})\.?[ ])?(?P<v>[{UPPER}][{UPPER}{LOWER}'’-]{{1,20}},[ \t]{NAME}|{FULL_NAME})"
+)
+
+
+def find_addressees(text: str) -> Iterator[Span]:
+    """Yield the names to whom letters go."""
+    for head in _HEAD.finditer(text):
+        found = _ADDRESSEE.match(text, head.end())
+        if found and text[head.start() - 1 : head.start()] in {"", "\n"}:
+            yield span(*found.span("v"), "PERSON", LIKELY, "addressee")
+
 
 PEOPLE: Final = Family(
     "people",
@@ -216,6 +233,9 @@ PEOPLE: Final = Family(
                 "cfa mph bsn msn dpt"
             ),
             back=60,
+            here=re.compile(_DEGREES),
         ),
     ),
+    finders=(find_addressees,),
+    finds=("PERSON",),
 )

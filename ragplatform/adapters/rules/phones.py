@@ -43,8 +43,10 @@ _WORDS: Final = re.compile(
     r"|whatsapp|sms|text|answering|hotline|helpline"
     r"|landline|handy|móvil|movil|portable|cellulare|rufnummer"
     r"|telefonnummer|teléfono|téléphone|numéro|pager"
-    r"|number is|numbers?|voicemail)s?(?![^\W_])[^\n\d]{0,30}$"
+    r"|voicemail)s?(?![^\W_])[^\n\d]{0,30}$"
 )
+# "File No. 333-225850" is numbered, and no phone number.
+_NUMBERED: Final = re.compile(r"(?i)(?<![a-z])(?:nos?|case|order|ref|id|file)[.#:]{0,2}[ \xa0]?$")
 _AFTER: Final = re.compile(
     r"(?i)(?:x\d{1,6})?[ \-,(]{1,3}(?:office|cell|mobile|home|work|phone|fax|main|direct)\b"
 )
@@ -80,6 +82,8 @@ def find_phones(text: str, start: int, end: int) -> Iterator[Span]:
     written = found[0]
     number = "".join(char for char in written if char.isdigit())
     if not _FEWEST - 1 <= len(number) <= 3 * _MOST:
+        return
+    if _NUMBERED.search(text, max(0, at - 12), at):
         return
     last = found.end()
     score, length = _score(text, at, last, written, number)
@@ -173,6 +177,7 @@ _LABELLED: Final = (
         ),
         LIKELY,
         digits=(1, 3),
+        follows="-",
     ),
 )
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from ragplatform.adapters.rules.rule import (
     LABELLED,
+    LETTERS,
     LIKELY,
     POSSIBLE,
     Family,
@@ -64,6 +65,7 @@ _US: Final = (
         ),
         LABELLED,
         digits=(1, 2, 3, 4, 5, 6),
+        follows=" \t,-" + LETTERS,
     ),
     Rule(
         "street_small",
@@ -75,6 +77,7 @@ _US: Final = (
         ),
         POSSIBLE,
         digits=(1, 2, 3, 4, 5),
+        follows=" \t" + LETTERS,
         context=re.compile(
             r"(?i)\b(?:address|at|live|lives|reside[sd]?|located" r"|from|to|moved|home)\b"
         ),
@@ -89,6 +92,7 @@ _US: Final = (
         ),
         LABELLED,
         digits=(1, 2, 3, 4, 5, 6),
+        follows=" \t",
     ),
     Rule(
         "highway",
@@ -99,6 +103,7 @@ _US: Final = (
         ),
         LABELLED,
         digits=(1, 2, 3, 4, 5, 6),
+        follows=" \t",
     ),
     Rule(
         "part_of_house",
@@ -167,6 +172,7 @@ _US: Final = (
         re.compile(r"(?<![\d$.,-])\d{5}-\d{4}(?![\d-])"),
         POSSIBLE,
         digits=(5,),
+        follows="-",
     ),
 )
 
@@ -221,12 +227,16 @@ _EUROPE: Final = (
         "street_german_named",
         "STREET_ADDRESS",
         re.compile(
-            rf"(?P<STREET_ADDRESS>(?:Am|Im|An der|Auf der|Auf dem|Zum|Zur|Unter den|In der|Beim)[ ]"
+            r"(?P<STREET_ADDRESS>(?:Am|Im|(?:An|Auf|In|Unter) de[rmn]|Zum|Zur|Beim)[ ]"
             rf"[{UPPER}][{LOWER}ß-]{{2,25}}(?: [{UPPER}][{LOWER}ß-]{{2,20}})?[ ]{_HOUSE_DE}"
             rf"){_EUROPEAN_END}"
         ),
         LIKELY,
-        words=words("am im an auf zum zur unter in beim"),
+        words=words("im zum zur beim der dem den am"),
+        back=60,
+        here=re.compile(
+            rf"\w{{2,4}} [{UPPER}][{LOWER}ß-]{{2,25}}(?: [{UPPER}][{LOWER}ß-]" rf"{{2,20}})? \d"
+        ),
     ),
     Rule(
         "street_romance",
@@ -255,10 +265,12 @@ _EUROPE: Final = (
             r"|[Aa]llée|[Cc]hemin|[Ii]mpasse|[Qq]uai"
             r"|[Cc]ours|[Rr]oute|[Ss]quare|[Pp]assage|[Ff]aubourg|[Vv]ia"
             r"|[Vv]iale|[Cc]alle|[Rr]ua|R\.)"
-            rf"(?:[ ]{_WORD}){{1,6}}(?:[ ]\d{{1,4}}(?!\w))?){_EUROPEAN_END}"
+            rf"[ ](?:{_ARTICLE}[ ]?){{0,2}}[{UPPER}](?:{_WORD})?(?:[ ]{_WORD}){{0,5}}(?:[ ]"
+            rf"\d{{1,4}}(?!\w))?){_EUROPEAN_END}"
         ),
         LIKELY,
         digits=(1, 2, 3, 4),
+        follows=" ,btq",
     ),
     Rule(
         "postcode_with_country",
@@ -402,6 +414,7 @@ _COORDINATES: Final = (
         ),
         LIKELY,
         digits=(1, 2),
+        follows=".",
     ),
     Rule(
         "coordinates_dms",
@@ -413,6 +426,7 @@ _COORDINATES: Final = (
         ),
         LIKELY,
         digits=(1, 2, 3),
+        follows="°º",
     ),
     Rule(
         "labelled_coordinate",

@@ -41,6 +41,7 @@ _ENGINE: Final = "1"
 _WORD: Final = re.compile(r"[a-zß-ÿ]+")
 _DIGITS: Final = re.compile(r"([0-9]+)(\w*)")
 _PHRASE: Final = re.compile(r"[0-9]+(?:[ .\-/()\xa0\u202f–‑]{1,3}[0-9]+){0,40}")
+_CHUNK: Final = re.compile(r"[\w./-]{0,48}")
 _GROUP: Final = re.compile(r"[0-9]+")
 _BETWEEN: Final = frozenset(" .-/\xa0\u202f–‑")
 _SIGNS: Final = frozenset(".-/")
@@ -49,7 +50,8 @@ _TIGHT: Final = frozenset({"", ".", "-", "/"})
 _LONGEST_CODE: Final = 48
 _FEWEST_DIGITS: Final = 7
 _MOST_DIGITS: Final = 20
-_MOST_GROUPS: Final = 10
+# A phrase of more groups is a row of a table, whose numbers the gaps of more than one blank part.
+_MOST_GROUPS: Final = 12
 
 _JOINS: Final = frozenset("-/._ ")
 _Rules: TypeAlias = tuple[tuple[Tried, Rule], ...]
@@ -67,6 +69,9 @@ class RuleTier:
         self._numbers: dict[Shape, tuple[Number, ...]] = {}
         for family in families:
             self._add(family)
+        self._beginnings = frozenset(
+            shape[:length] for shape in self._numbers for length in range(1, len(shape) + 1)
+        )
         self._phrases = tuple(find for family in families for find in family.phrases)
         self._finders = tuple(find for family in families for find in family.finders)
         self._version = _version(families)
@@ -114,7 +119,8 @@ class RuleTier:
 
     def _by_digits(self, text: str, found: list[Span]) -> None:
         phrase_end = chunk_end = 0
-        rules_of, codes = self._digits.get, self._codes
+        codes = self._codes
+        known: dict[tuple[int, str], _Rules] = {}
         for run in _DIGITS.finditer(text):
             first, digits_end = run.span(1)
             before = text[first - 1] if first else " "
@@ -122,7 +128,10 @@ class RuleTier:
             if before.isalpha() or before == "_":
                 start = _start_of_word(text, first)
             else:
-                rules = rules_of(digits_end - first)
+                key = (digits_end - first, text[digits_end : digits_end + 1])
+                rules = known.get(key)
+                if rules is None:
+                    rules = known[key] = self._behind(*key)
                 if rules:
                     _try(rules, text, first, found)
                 if first >= phrase_end and digits_end == run.end():
@@ -130,11 +139,20 @@ class RuleTier:
             chunk = start
             if start >= chunk_end and start and text[start - 1] in _JOINS:
                 chunk = _start_of_chunk(text, start)
-                chunk_end = run.end()
+                rest = _CHUNK.match(text, start)
+                chunk_end = rest.end() if rest else start
                 if chunk < start:
                     _try(codes, text, chunk, found)
             if start < first or digits_end < run.end():
                 _try(codes, text, start, found)
+
+    def _behind(self, length: int, char: str) -> _Rules:
+        """Return the rules for so many digits before this character."""
+        return tuple(
+            entry
+            for entry in self._digits.get(length, ())
+            if not entry[1].follows or (char and char in entry[1].follows)
+        )
 
     def _phrase(self, text: str, at: int, found: list[Span]) -> int:
         """Search one phrase of digits; return where it ends."""
@@ -151,7 +169,7 @@ class RuleTier:
                 score = number.score if said else number.alone
                 if score:
                     found.append(span(start, stop, number.entity, score, number.name))
-        for find in self._phrases:
+        for find in self._phrases if len(groups) <= _MOST_GROUPS else ():
             taken = 0
             for place, (start, _) in enumerate(groups):
                 # A value starts the phrase, or stands behind another number and a wider gap.
@@ -177,6 +195,8 @@ class RuleTier:
                         break
                     gap = gaps[last - 1]
                 shape = (*shape, groups[last][1] - groups[last][0])
+                if shape not in self._beginnings:
+                    break
                 kinds = self._numbers.get(shape)
                 if kinds and _stands_alone(text, start, groups[last][1], gap):
                     stop = groups[last][1]

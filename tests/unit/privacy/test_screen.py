@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragplatform.errors import DetectorError, TamperedError
-from ragplatform.model import Category, Span
+from ragplatform.model import Category, Mode, Span
 from ragplatform.ports import Detector
 from ragplatform.privacy import tokens
-from ragplatform.privacy.rules import PrivacyRules
+from ragplatform.privacy.rules import ModeTable, PrivacyRules
 from ragplatform.privacy.screen import LONGEST_UNIT, Screen
 from tests.fakes_privacy import KNOWN_NAMES, FailingDetector, RegexDetector
 
@@ -50,6 +50,12 @@ def test_personal_data_in_clear_is_masked_and_counted() -> None:
     one = screen()
     assert one.redact(f"Call Maria Lopez, {SSN}.") == "Call [PERSON], [US_SSN]."
     assert one.counts == {"PERSON": 1, "US_SSN": 1}
+
+
+def test_what_the_rules_keep_is_not_masked() -> None:
+    rules = replace(RULES, general=ModeTable({"PERSON": Mode.KEEP}, {}))
+    one = Screen(detector=RegexDetector(), rules=rules, reveals=frozenset(), lookup=lookup)
+    assert one.redact(f"Maria Lopez, {SSN}") == "Maria Lopez, [US_SSN]"
 
 
 def test_types_that_the_reader_may_see_stay() -> None:
