@@ -74,7 +74,10 @@ def _joined(spans: Sequence[Span]) -> list[Span]:
     joined: list[Span] = []
     for span in spans:
         if joined and span.start < joined[-1].end:
-            joined[-1] = replace(joined[-1], end=max(joined[-1].end, span.end))
+            last = joined[-1]
+            # Written together, a person's names look like one user's name.
+            kind = span if span.entity == "PERSON" else last
+            joined[-1] = replace(kind, start=last.start, end=max(last.end, span.end))
         else:
             joined.append(span)
     return joined

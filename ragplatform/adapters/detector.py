@@ -34,6 +34,11 @@ _NO_ARTIFACTS: Final[Any] = None
 # "U.S." and "P.A.D." are no names, and what bears a trade mark's sign is a product.
 _TWO_LETTERS: Final = re.compile(r"[^\W\d_]{2}")
 _TRADE_MARKS: Final = frozenset("®™©")
+# A short or decimal number, or a word, is an amount, a billing code or a unit far more often than
+# anybody's: what says that it is one's number is found by the rules.
+_CODE: Final = re.compile(
+    r"(?!\d{1,3}(?:,\d{3})*(?:\.\d+)?$|\d+\.\d+$)(?=(?:\D*\d){4})(?=.*[^\d.,]|\d{6}).+", re.DOTALL
+)
 _NAMED: Final = frozenset({"PERSON", "LOCATION", "NRP", "ORGANIZATION"})
 
 
@@ -128,6 +133,8 @@ def _plausible(text: str, span: Span) -> Iterator[Span]:
     if span.entity == "PERSON" and (
         not _TWO_LETTERS.search(value) or text[span.end : span.end + 1] in _TRADE_MARKS
     ):
+        return
+    if span.entity == "UNIQUE_CODE" and not _CODE.fullmatch(value):
         return
     if span.entity == "DATE_TIME" and not is_calendar_date(value):
         yield replace(span, entity="TIME_REFERENCE")

@@ -38,6 +38,22 @@ _ORDINARY: Final = frozenset(
     zithromax ciprofloxacin cipro levaquin vancomycin zosyn keflex bactrim doxycycline zofran
     """.split()
 )
+# Heads of columns and fields. Some are surnames too, so only a span of nothing else is none.
+_HEADS: Final = frozenset(
+    """
+    alert alerts amount amounts annual applied approved average base beginning bill bills browser
+    category chaplain check checks class closed closing comment comments contact content count country
+    credit currency current daily debit description details domestic due ending fee fees field figure
+    final first from ground group high home incoming initial interest intermediary international item
+    items kind last left level limit line location low maternity maximum medium message messages
+    method middle minimum monthly net new next none number office old open opening other outgoing
+    owner page paid payment payments pending percent period phase place price primary priority purpose
+    quantity range rate reason received record remarks remittance request required result right risk
+    room rules score second section service services size source specimen sputum start status subject
+    summary table tax team term terms test text third time title total totals transfer type units until
+    update use user value version visit wage week when whole year years
+    """.split()
+)
 # Generic drug names carry their class as an ending, and the tagger takes many for surnames.
 # Source: WHO, The use of stems in the selection of International Nonproprietary Names, 2018.
 _DRUG: Final = re.compile(
@@ -57,12 +73,13 @@ def is_calendar_date(value: str) -> bool:
 def without_ordinary_words(value: str) -> tuple[int, int]:
     """Return the part of a tagged value from its first to its last word that may be a name.
 
-    Words of the list and generic names of drugs are not.
-
-    Both offsets are 0 when no such word is in it.
+    Words of the list and generic names of drugs are not; words that head columns are not when
+    nothing else stands there. Both offsets are 0 when no word may be a name.
     """
     words = [w for w in _WORD.finditer(value) if not _is_ordinary(w[0])]
-    return (words[0].start(), words[-1].end()) if words else (0, 0)
+    if not words or all(word[0].lower() in _HEADS for word in words):
+        return 0, 0
+    return words[0].start(), words[-1].end()
 
 
 def _is_ordinary(word: str) -> bool:
