@@ -304,12 +304,22 @@ _USERS: Final = (
         "USERNAME",
         re.compile(
             r"(?i)(?:(?:log ?in|logged in|signed in) as|(?:(?<=to )|(?<=as )|(?<=for ))user"
-            r"|issued to|customer|password (?:of|for)|password [^\s]{5,60} (?:of|for))[ ]"
+            r"|issued to|password (?:of|for)|password [^\s]{5,60} (?:of|for))[ ]"
             rf"[\"']?{_NOT_USER}(?P<v>(?-i:[a-z][a-z0-9._-]{{3,30}})(?<![._-]))"
             r"(?=[ ](?:with|using|registered|at)\b|[ ]?\((?:e-?mail|user|login)|[\"';])"
         ),
         POSSIBLE,
-        words=words("login log logged signed issued user customer password"),
+        words=words("login log logged signed issued user password"),
+    ),
+    Rule(
+        "username_of_customer",
+        "USERNAME",
+        re.compile(
+            rf"(?i)(?:customer|client|member|subscriber)[ ]{_NOT_USER}"
+            r"(?P<v>(?-i:[a-z][a-z0-9._-]{3,30})(?<![._-]))(?=[ ]\((?:e-?mail|user|login))"
+        ),
+        POSSIBLE,
+        words=words("customer client member subscriber"),
     ),
     Rule(
         "email_spelled",
