@@ -149,8 +149,8 @@ def _is_valid(written: str, region: str | None) -> bool:
 
 
 _VALUE: Final = (
-    r"(?P<v>[+＋]?\(?\d(?:[ .\-/()\xa0\u202f–‑]{0,3}\d){5,15}(?:[ ]?(?:x"
-    r"|ext\.?)[ ]?\d{1,6})?)(?![\w])"
+    r"(?P<v>[+＋]?\(?\d(?:[ .\-/()\xa0\u202f–‑]{0,3}\d){5,15}(?:[ ]?(?:x|ext\.?)"
+    r"[ ]?\d{1,6})?)(?![\w])"
 )
 
 _LABELLED: Final = (
