@@ -27,7 +27,6 @@ _TIME: Final = (
 )
 _ORDINAL: Final = r"(?:st|nd|rd|th|er|º|ª|\.)?"
 _OF: Final = r"(?:of |de |d['’]|del )?"
-_SEP: Final = r"[ \xa0\t]"
 _MONTH_YEAR: Final = (
     rf"(?:,?[ \xa0.\-/]{{1,2}}(?:de[l]? |of )?(?:{_YEAR}|['’]\d{{2}}|(?<=-)\d{{2}}))?"
 )

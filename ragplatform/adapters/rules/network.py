@@ -42,6 +42,7 @@ _LOCAL: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.!#$%&'*+/=?^_`{|
 _DOMAIN: Final = re.compile(
     r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_][\w-]{1,62}|\[\d{1,3}(?:\.\d{1,3}){3}\]"
 )
+_INNER_HOST: Final = re.compile(r"[A-Za-z][\w-]{2,40}(?![\w@])")
 _HANDLE: Final = re.compile(r"@[A-Za-z_][\w.-]{1,30}(?<![.-])")
 _REST: Final = r"[^\s()<>\"'\[\]{}|]*+"
 _URL: Final = re.compile(
@@ -76,9 +77,7 @@ def find_emails(text: str) -> Iterator[Span]:
         if start < at and domain:
             end = domain.end()
             yield span(start, end, "EMAIL_ADDRESS", PROVEN, "email")
-        elif start < at and (
-            inner := re.compile(r"[A-Za-z][\w-]{2,40}(?![\w@])").match(text, at + 1)
-        ):
+        elif start < at and (inner := _INNER_HOST.match(text, at + 1)):
             end = inner.end()
             yield span(start, end, "EMAIL_ADDRESS", POSSIBLE, "email_internal")
         elif (

@@ -38,7 +38,7 @@ _MONTH_ES: Final = (
     " noviembre diciembre dic"
 )
 _MONTH_IT: Final = (
-    "gennaio gennaio genn febbraio febbr marzo aprile maggio mag giugno giu luglio lug agosto"
+    "gennaio genn febbraio febbr marzo aprile maggio mag giugno giu luglio lug agosto"
     " settembre sett ottobre ott novembre dicembre"
 )
 _MONTH_EN: Final = (
