@@ -27,7 +27,6 @@ _TIME: Final = (
 )
 _ORDINAL: Final = r"(?:st|nd|rd|th|er|º|ª|\.)?"
 _OF: Final = r"(?:of |de |d['’]|del )?"
-_SEP: Final = r"[ \xa0\t]"
 _MONTH_YEAR: Final = (
     rf"(?:,?[ \xa0.\-/]{{1,2}}(?:de[l]? |of )?(?:{_YEAR}|['’]\d{{2}}|(?<=-)\d{{2}}))?"
 )
@@ -43,9 +42,9 @@ _NUMERIC: Final = (
     rf"|{_YEAR}(?P<t>[/.\-])(?:{_DAY})(?P=t)(?:{_DAY})(?!\d))"
 )
 _WORDED: Final = (
-    rf"(?:{_DAY}{_ORDINAL}[ \xa0\-]{{0,2}}{_OF}(?i:{MONTH})\b\.?{_MONTH_YEAR}"
-    rf"|(?i:{MONTH})\b\.?[ \xa0\-]{{1,2}}(?:the )?{_DAY}{_ORDINAL}(?![\d])(?:,?[ "
-    rf"\xa0\-]{{1,2}}{_YEAR})?)"
+    rf"(?:{_DAY}{_ORDINAL}[ \xa0\-]{{0,2}}{_OF}(?i:{MONTH})\b\.?{_MONTH_YEAR}|"
+    rf"(?i:{MONTH})\b\.?[ \xa0\-]{{1,2}}(?:the )?{_DAY}{_ORDINAL}(?![\d])(?:,?"
+    rf"[ \xa0\-]{{1,2}}{_YEAR})?)"
 )
 DATE: Final = rf"(?:{_NUMERIC}|{_WORDED})"
 _ANY_DATE: Final = (
@@ -182,11 +181,10 @@ _BIRTHS: Final = (
         "birth",
         "DATE_OF_BIRTH",
         re.compile(
-            rf"(?i){_BIRTH_LABEL}[ \t\xa0]{{0,2}}(?:\([^)\n]{{1,20}}\))?(?:is"
-            r"|was|on|am|le|el|il|en fecha"
-            rf"|the)?[\"']?(?:</?[a-z]{{1,8}}>){{0,3}}[ \t\xa0]{{0,3}}[:"
-            rf"|=,\-–]{{0,2}}[ \t\xa0]{{0,6}}\n?[ \t|]{{0,6}}"
-            rf"(?:on )?(?:the )?[\"']?(?P<v>{_ANY_DATE})"
+            rf"(?i){_BIRTH_LABEL}[ \t\xa0]{{0,2}}(?:\([^)\n]{{1,20}}\))?(?:is|was|on|am|le"
+            r"|el|il|en fecha|the)?[\"']?(?:</?[a-z]{1,8}>){0,3}[ \t\xa0]{0,3}"
+            r"[:|=,\-–]{0,2}[ \t\xa0]{0,6}\n?[ \t|]{0,6}(?:on )?(?:the )?[\"']?"
+            rf"(?P<v>{_ANY_DATE})"
         ),
         0.95,
         words=words(
@@ -206,12 +204,11 @@ _TEENS: Final = (
 _YOUNG_WORDS: Final = rf"(?:{_TENS}(?:[- ]{_ONES})?|{_TEENS}|{_ONES})"
 _OLD_WORDS: Final = rf"(?:ninety(?:[- ]{_ONES})?|(?:one[- ])?hundred(?:[- ](?:and[- ])?{_ONES})?)"
 _YEARS_OLD: Final = (
-    r"(?:[ \xa0-]?(?:years?|yrs?|y)\.?[ -](?:of[ -]age|old)\b|[ -]?(?:y/?\.?o\b\.?|yo\b|yr[ -]?old)"
-    r"|[ -]?years?[ -]old|[ -]?jährig(?:e[rnms]?)?\b|[ ]Jahre?[ ]alt"
-    r"|[ ]ans\b(?! (?:plus|de (?:plus|suivi)))"
-    r"|[ ]?años(?: de edad)?\b|[ ]anni\b(?= ?(?:di età|,))|(?:[ ]?(?:-"
-    r"|–)?[ ]?(?:month|week|day)s?)-old\b"
-    r"|[ ](?:months|weeks|days)[ ](?:of age|old)\b)"
+    r"(?:[ \xa0-]?(?:years?|yrs?|y)\.?[ -](?:of[ -]age|old)\b|[ -]?(?:y/?\.?o\b\.?"
+    r"|yo\b|yr[ -]?old)|[ -]?years?[ -]old|[ -]?jährig(?:e[rnms]?)?\b|[ ]Jahre?"
+    r"[ ]alt|[ ]ans\b(?! (?:plus|de (?:plus|suivi)))|[ ]?años(?: de edad)?\b|"
+    r"[ ]anni\b(?= ?(?:di età|,))|(?:[ ]?(?:-|–)?[ ]?(?:month|week|day)s?)-old\b|"
+    r"[ ](?:months|weeks|days)[ ](?:of age|old)\b)"
 )
 _NOT_OF: Final = (
     r"(?! (?:de (?:evolución|seguimiento|duración|tratamiento|antigüedad|supervivencia|experiencia"
@@ -243,9 +240,8 @@ def _age(entity: str, number: str, written: str, score: float) -> tuple[Rule, ..
             "age_labelled",
             entity,
             re.compile(
-                rf"(?i){_AGE_LABEL}[\"']?(?:</?[a-z]{{1,8}}>){{0,3}}[ \t]{{0,3}}(?:of"
-                rf"|is|was|[:=|])?[ \t]{{0,3}}[\"']?"
-                rf"(?P<v>{number}){_NOT_MORE}"
+                rf"(?i){_AGE_LABEL}[\"']?(?:</?[a-z]{{1,8}}>){{0,3}}[ \t]{{0,3}}(?:of|is|was|"
+                rf"[:=|])?[ \t]{{0,3}}[\"']?(?P<v>{number}){_NOT_MORE}"
             ),
             score,
             words=words("age aged edad alter âge âgé âgée età"),

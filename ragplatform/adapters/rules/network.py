@@ -42,6 +42,7 @@ _LOCAL: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.!#$%&'*+/=?^_`{|
 _DOMAIN: Final = re.compile(
     r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_][\w-]{1,62}|\[\d{1,3}(?:\.\d{1,3}){3}\]"
 )
+_INNER_HOST: Final = re.compile(r"[A-Za-z][\w-]{2,40}(?![\w@])")
 _HANDLE: Final = re.compile(r"@[A-Za-z_][\w.-]{1,30}(?<![.-])")
 _REST: Final = r"[^\s()<>\"'\[\]{}|]*+"
 _URL: Final = re.compile(
@@ -76,9 +77,7 @@ def find_emails(text: str) -> Iterator[Span]:
         if start < at and domain:
             end = domain.end()
             yield span(start, end, "EMAIL_ADDRESS", PROVEN, "email")
-        elif start < at and (
-            inner := re.compile(r"[A-Za-z][\w-]{2,40}(?![\w@])").match(text, at + 1)
-        ):
+        elif start < at and (inner := _INNER_HOST.match(text, at + 1)):
             end = inner.end()
             yield span(start, end, "EMAIL_ADDRESS", POSSIBLE, "email_internal")
         elif (
@@ -219,9 +218,9 @@ _ADDRESSES: Final = (
         "mac",
         "MAC_ADDRESS",
         re.compile(
-            rf"(?<![\w:-]){_H}{{2}}(?P<s>[:-]){_H}{{2}}(?:(?P=s){_H}{{2}}){{4}}(?:(?:(?P"
-            rf"=s){_H}{{2}}){{2}})?(?![\w:-])"
-            rf"|(?<![\w.]){_H}{{4}}\.{_H}{{4}}\.{_H}{{4}}(?![\w.])"
+            rf"(?<![\w:-]){_H}{{2}}(?P<s>[:-]){_H}{{2}}(?:(?P=s){_H}{{2}}){{4}}(?:(?:"
+            rf"(?P=s){_H}{{2}}){{2}})?(?![\w:-])|(?<![\w.]){_H}{{4}}\.{_H}{{4}}\.{_H}{{4}}"
+            r"(?![\w.])"
         ),
         LABELLED,
         codes=True,
@@ -304,12 +303,22 @@ _USERS: Final = (
         "USERNAME",
         re.compile(
             r"(?i)(?:(?:log ?in|logged in|signed in) as|(?:(?<=to )|(?<=as )|(?<=for ))user"
-            r"|issued to|customer|password (?:of|for)|password [^\s]{5,60} (?:of|for))[ ]"
+            r"|issued to|password (?:of|for)|password [^\s]{5,60} (?:of|for))[ ]"
             rf"[\"']?{_NOT_USER}(?P<v>(?-i:[a-z][a-z0-9._-]{{3,30}})(?<![._-]))"
             r"(?=[ ](?:with|using|registered|at)\b|[ ]?\((?:e-?mail|user|login)|[\"';])"
         ),
         POSSIBLE,
-        words=words("login log logged signed issued user customer password"),
+        words=words("login log logged signed issued user password"),
+    ),
+    Rule(
+        "username_of_customer",
+        "USERNAME",
+        re.compile(
+            rf"(?i)(?:customer|client|member|subscriber)[ ]{_NOT_USER}"
+            r"(?P<v>(?-i:[a-z][a-z0-9._-]{3,30})(?<![._-]))(?=[ ]\((?:e-?mail|user|login))"
+        ),
+        POSSIBLE,
+        words=words("customer client member subscriber"),
     ),
     Rule(
         "email_spelled",

@@ -120,12 +120,11 @@ PEOPLE: Final = Family(
             "labelled_name",
             "PERSON",
             re.compile(
-                rf"(?i:{_LABEL}(?:['’]s)?[ _]?(?:full |first |last )?(?:names?)?[\"']?)(?<=[A-Z"
-                rf"a-zß-ÿ\"'])[ \t]{{0,3}}(?:</?[a-z]{{1,8}}>){{0,3}}"
-                r"[:|=\t][ \t\xa0]{0,6}[\"']?(?:</?[a-z]{1,8}>)?"
-                rf"(?:(?:{_TITLE})\.?[ ]){{0,2}}"
-                rf"(?P<v>[{UPPER}][{UPPER}{LOWER}'’-]{{1,20}},[ \t]{NAME}"
-                rf"|{FULL_NAME}|{_CAPITAL_NAME})"
+                rf"(?i:{_LABEL}(?:['’]s)?[ _]?(?:full |first |last )?(?:names?)?[\"']?)(?<="
+                r"[A-Za-zß-ÿ\"'])[ \t]{0,3}(?:</?[a-z]{1,8}>){0,3}[:|=\t]"
+                rf"[ \t\xa0]{{0,6}}[\"']?(?:</?[a-z]{{1,8}}>)?(?:(?:{_TITLE})\.?[ ]){{0,2}}"
+                rf"(?P<v>[{UPPER}][{UPPER}{LOWER}'’-]{{1,20}},[ \t]{NAME}|{FULL_NAME}"
+                rf"|{_CAPITAL_NAME})"
             ),
             LIKELY,
             words=_LABEL_WORDS,
@@ -135,12 +134,11 @@ PEOPLE: Final = Family(
             "labelled_name_part",
             "PERSON",
             re.compile(
-                r"(?i:(?:first|last|middle|maiden|given|family|full|sur|patient"
-                r"|nick)[ _]?names?|vorname"
-                r"|nachname|familienname|nombre|apellidos?|pr[ée]nom|nom(?: de famille)?|cognome)"
-                r"[\"']?[ \t]{0,3}(?:</?[a-z]{1,8}>){0,3}[:|=\t][ \t\xa0]{0,6}[\"']?(?:</?[a-z"
-                r"]{1,8}>)?"
-                rf"(?P<v>{NAME}|{CAPITALS}(?: {CAPITALS}){{0,3}})"
+                r"(?i:(?:first|last|middle|maiden|given|family|full|sur|patient|nick)"
+                r"[ _]?names?|vorname|nachname|familienname|nombre|apellidos?|pr[ée]nom|nom"
+                r"(?: de famille)?|cognome)[\"']?[ \t]{0,3}(?:</?[a-z]{1,8}>){0,3}"
+                rf"[:|=\t][ \t\xa0]{{0,6}}[\"']?(?:</?[a-z]{{1,8}}>)?(?P<v>{NAME}|{CAPITALS}"
+                rf"(?: {CAPITALS}){{0,3}})"
             ),
             LIKELY,
             words=words(
@@ -215,9 +213,9 @@ PEOPLE: Final = Family(
             "surname_first",
             "PERSON",
             re.compile(
-                rf"(?i:patient|pt|re|client|member|insured|borrower)[ ]{{0,2}}[:#]?[ ]{{1,3}}(?"
-                rf"P<v>{NAME_WORD},[ ]{NAME_WORD}(?: {NAME_WORD})?|{CAPITALS}, {CAPITALS}(?: "
-                rf"{CAPITALS})?)"
+                r"(?i:patient|pt|re|client|member|insured|borrower)[ ]{0,2}[:#]?[ ]{1,3}"
+                rf"(?P<v>{NAME_WORD},[ ]{NAME_WORD}(?: {NAME_WORD})?|{CAPITALS}, {CAPITALS}"
+                rf"(?: {CAPITALS})?)"
             ),
             LIKELY,
             words=words("patient pt re client member insured borrower"),

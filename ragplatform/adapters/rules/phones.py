@@ -59,6 +59,7 @@ _THOUSANDS: Final = re.compile(
     r"\d{1,3}(?:\.\d{3}){2,}(?![.\d-])|\d{1,3}(?:\.\d{1,3}){3}(?![.\d])|\d+\.\d{1,2}(?: |$)"
     r"|\d+000(?!\d)"
 )
+_YEAR_FIRST: Final = re.compile(r"[(\[]?(?:19|20)\d{2}[ \-/–]")
 _SSN: Final = re.compile(r"\d{3}-\d{2}-\d{4}(?!\d)")
 _FEWEST: Final = 7
 _MOST: Final = 15
@@ -109,6 +110,8 @@ def _score(text: str, at: int, last: int, written: str, number: str) -> tuple[fl
         return 0.0, 0
     if len(number) > _MOST + 3 or (follows[:1].isalpha() and not _extension(text, last)):
         return 0.0, 0
+    if _YEAR_FIRST.match(written) and len(number) > 8:
+        return 0.0, 0
     said = _WORDS.search(text, max(0, at - 45), at) is not None
     if said or _AFTER.match(text, last):
         return (LABELLED if len(number) >= _FEWEST else LIKELY) * (len(number) <= _MOST), len(
@@ -146,8 +149,8 @@ def _is_valid(written: str, region: str | None) -> bool:
 
 
 _VALUE: Final = (
-    r"(?P<v>[+＋]?\(?\d(?:[ .\-/()\xa0\u202f–‑]{0,3}\d){5,15}(?:[ ]?(?:x"
-    r"|ext\.?)[ ]?\d{1,6})?)(?![\w])"
+    r"(?P<v>[+＋]?\(?\d(?:[ .\-/()\xa0\u202f–‑]{0,3}\d){5,15}(?:[ ]?(?:x|ext\.?)"
+    r"[ ]?\d{1,6})?)(?![\w])"
 )
 
 _LABELLED: Final = (

@@ -192,13 +192,13 @@ _EUROPEAN_END: Final = (
     rf"{{4,5}})(?:[ ][A-Z]{{2}})?[ \n]{{1,2}}(?P<LOCATION>{_CITY})(?![\w]))?"
 )
 _HOUSE: Final = (
-    r"(?:(?:[Nn][.ºo°]{0,2}|[Nn]úm\.?|número|num\.?|Nr\.?|s/n)[ ]?)?(?:\d{1,4}(?:[ -]?(?"
-    r":bis|ter|[A-Za-z]))?(?:[-/]\d{1,4})?|s/n)\b"
+    r"(?:(?:[Nn][.ºo°]{0,2}|[Nn]úm\.?|número|num\.?|Nr\.?|s/n)[ ]?)?(?:\d{1,4}"
+    r"(?:[ -]?(?:bis|ter|[A-Za-z]))?(?:[-/]\d{1,4})?|s/n)\b"
 )
 _FLOOR: Final = (
-    r"(?:,?[ ]?(?:\d{1,2}[.]?[ºª°o]?[ ,]{0,2}[A-Z]\b|\d{1,2}[.]?[ºª°](?:[ ]?[A-Z]"
-    r"\b)?|(?:piso|planta|esc\.?|puerta|bajo|étage|interno|scala)[ ]?\d{0,3}[ºª]?["
-    r"A-Z]?))?"
+    r"(?:,?[ ]?(?:\d{1,2}[.]?[ºª°o]?[ ,]{0,2}[A-Z]\b|\d{1,2}[.]?[ºª°](?:[ ]?"
+    r"[A-Z]\b)?|(?:piso|planta|esc\.?|puerta|bajo|étage|interno|scala)[ ]?\d{0,3}"
+    r"[ºª]?[A-Z]?))?"
 )
 # "largo", "corso" and "av" are ordinary words where they are written small.
 _ROAD: Final = (
@@ -214,9 +214,8 @@ _EUROPE: Final = (
         "street_german",
         "STREET_ADDRESS",
         re.compile(
-            rf"(?P<STREET_ADDRESS>(?:[{UPPER}][{LOWER}ß.]{{1,20}}[- ]){{0,3}}[{UPPER}"
-            rf"{LOWER}ß-]{{1,30}}"
-            rf"\.?[ ]{_HOUSE_DE}){_EUROPEAN_END}"
+            rf"(?P<STREET_ADDRESS>(?:[{UPPER}][{LOWER}ß.]{{1,20}}[- ]){{0,3}}"
+            rf"[{UPPER}{LOWER}ß-]{{1,30}}\.?[ ]{_HOUSE_DE}){_EUROPEAN_END}"
         ),
         LIKELY,
         digits=(1, 2, 3, 4),
@@ -409,8 +408,8 @@ _COORDINATES: Final = (
         "coordinates",
         "LOCATION",
         re.compile(
-            rf"(?<![\w.])[+-]?\d{{1,2}}\.\d{{3,10}}°?[ ]?[NS]?[ ]?[,;/][ ]?{_DEGREE}°?[ ]?["
-            r"EW]?(?![\w.]*\d)"
+            rf"(?<![\w.])[+-]?\d{{1,2}}\.\d{{3,10}}°?[ ]?[NS]?[ ]?[,;/][ ]?{_DEGREE}°?[ ]?"
+            r"[EW]?(?![\w.]*\d)"
         ),
         LIKELY,
         digits=(1, 2),

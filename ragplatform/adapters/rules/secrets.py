@@ -93,10 +93,10 @@ _RULES: Final = (
         "password_bare",
         "SECRET",
         re.compile(
-            r"(?i)(?:password|passwd|passphrase|passcode|pwd|passwort|contraseña)[ \t]{1,3}"
-            r"(?P<v>(?=[^\s\d]{0,40}[\d!#$%^&*()_+@~])(?=[^\sA-Za-z]{0,40}[A-Za-z])(?-i:(?"
-            r"![A-Z]?[a-z]{1,30}[)(]?[.,;:]?(?:\s|$)))[^\s'\"<>,;]{5,100}?)(?=[.,;!?'\"]?("
-            r"?:\s|$))"
+            r"(?i)(?:password|passwd|passphrase|passcode|pwd|passwort|contraseña)"
+            r"[ \t]{1,3}(?P<v>(?=[^\s\d]{0,40}[\d!#$%^&*()_+@~])(?=[^\sA-Za-z]{0,40}"
+            r"[A-Za-z])(?-i:(?![A-Z]?[a-z]{1,30}[)(]?[.,;:]?(?:\s|$)))"
+            r"[^\s'\"<>,;]{5,100}?)(?=[.,;!?'\"]?(?:\s|$))"
         ),
         LIKELY,
         words=words("password passwd passphrase passcode pwd passwort contraseña"),
@@ -125,14 +125,13 @@ _RULES: Final = (
         "api_key",
         "SECRET",
         re.compile(
-            r"(?i)(?:api|access|secret|auth(?:entication|orization)?"
-            r"|private|client|security|session|refresh|bearer|encryption"
-            r"|signing|service|account|app|consumer|aws|storage|master"
-            r"|shared|webhook|deploy|license|id|oauth|csrf|x)?"
-            r"[ _-]?(?:api[ _-]?)?(?:access[ _-]?|secret[ _-]?)?(?:key"
-            r"|token|secret|credential)s?(?:[ _-]?(?:id|value))?"
-            r"(?:[\"']?[ \t]{0,2}(?:is[ \t]|[:=|>]{1,2}|[ ])[ \t]{0,3})['\"]?(?P<v>[A-Za-z"
-            r"0-9_\-+/=.~]{12,300})(?<![.])"
+            r"(?i)(?:api|access|secret|auth(?:entication|orization)?|private|client"
+            r"|security|session|refresh|bearer|encryption|signing|service|account|app"
+            r"|consumer|aws|storage|master|shared|webhook|deploy|license|id|oauth|csrf|x)?"
+            r"[ _-]?(?:api[ _-]?)?(?:access[ _-]?|secret[ _-]?)?(?:key|token|secret"
+            r"|credential)s?(?:[ _-]?(?:id|value))?(?:[\"']?[ \t]{0,2}(?:is[ \t]|"
+            r"[:=|>]{1,2}|[ ])[ \t]{0,3})['\"]?(?P<v>[A-Za-z0-9_\-+/=.~]{12,300})(?<!"
+            r"[.])"
         ),
         LABELLED,
         words=words(
@@ -148,8 +147,8 @@ _RULES: Final = (
         "bearer",
         "SECRET",
         re.compile(
-            r"(?i)(?:bearer|basic|authorization:[ ]{0,2}\w{1,12})[ ]+(?P<v>[A-Za-z0-9_"
-            r"\-+/=.~]{20,2000})"
+            r"(?i)(?:bearer|basic|authorization:[ ]{0,2}\w{1,12})[ ]+(?P<v>"
+            r"[A-Za-z0-9_\-+/=.~]{20,2000})"
         ),
         LABELLED,
         words=("bearer", "basic", "authorization"),
@@ -211,8 +210,8 @@ _RULES: Final = (
         "connection_field",
         "SECRET",
         re.compile(
-            r"(?i)(?:account|shared ?access|shared)(?:key|signature)=(?P<v>[A-Za-z0-9+/"
-            r"=%&-]{20,300})"
+            r"(?i)(?:account|shared ?access|shared)(?:key|signature)=(?P<v>"
+            r"[A-Za-z0-9+/=%&-]{20,300})"
         ),
         PROVEN,
         words=words("account accountkey sharedaccesskey sharedaccesssignature shared"),

@@ -49,7 +49,6 @@ _TIGHT: Final = frozenset({"", ".", "-", "/"})
 # The longest code that is looked at from its first letter, and the longest of the numbers.
 _LONGEST_CODE: Final = 48
 _FEWEST_DIGITS: Final = 7
-_MOST_DIGITS: Final = 20
 # A phrase of more groups is a row of a table, whose numbers the gaps of more than one blank part.
 _MOST_GROUPS: Final = 12
 

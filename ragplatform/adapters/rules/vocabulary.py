@@ -9,7 +9,7 @@ LOWER: Final = "a-z" + "".join(char for char in _LETTERS if char.islower())
 # "O'Neil-Lopez", "McDonald", "J.", "de la Cruz"; capitals alone only where a label says a name.
 _WORD: Final = (
     rf"(?:[{UPPER}](?:['’][{UPPER}])?[{LOWER}]{{1,20}}"
-    rf"(?:['’-][{UPPER}]?[{LOWER}]{{1,20}}|[{UPPER}][{LOWER}]{{1,20}}){{0,2}}"
+    rf"(?:(?!['’]s\b)['’-][{UPPER}]?[{LOWER}]{{1,20}}|[{UPPER}][{LOWER}]{{1,20}}){{0,2}}"
     rf"|[{UPPER}]\.?(?![{UPPER}{LOWER}]))"
 )
 _PARTICLE: Final = (
@@ -38,7 +38,7 @@ _MONTH_ES: Final = (
     " noviembre diciembre dic"
 )
 _MONTH_IT: Final = (
-    "gennaio gennaio genn febbraio febbr marzo aprile maggio mag giugno giu luglio lug agosto"
+    "gennaio genn febbraio febbr marzo aprile maggio mag giugno giu luglio lug agosto"
     " settembre sett ottobre ott novembre dicembre"
 )
 _MONTH_EN: Final = (
