@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragplatform.entities import CATEGORY_OF
@@ -206,6 +206,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(text=st.lists(PIECES, max_size=30).map("".join))
 def test_nothing_found_is_lost_and_nothing_overlaps(text: str) -> None:
     spans = RegexDetector().detect([text])[0]
@@ -218,6 +219,7 @@ def test_nothing_found_is_lost_and_nothing_overlaps(text: str) -> None:
     assert {at for span in spans for at in range(span.start, span.end)} <= covered
 
 
+@settings(deadline=None)
 @given(text=st.lists(PIECES, max_size=30).map(" ".join))
 def test_a_second_look_finds_nothing_more(text: str) -> None:
     once = everywhere(text, RegexDetector().detect([text])[0])

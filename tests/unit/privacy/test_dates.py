@@ -4,7 +4,7 @@ import re
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragplatform.privacy.dates import iso, shifted, years
@@ -68,6 +68,7 @@ DAYS = st.dates(date(1902, 1, 1), date(2098, 12, 31))
 FORMS = st.sampled_from(["%Y-%m-%d", "%m/%d/%Y", "%d.%m.%Y", "%B %d, %Y", "%d %b %Y", "%Y%m%d"])
 
 
+@settings(deadline=None)
 @given(day=DAYS, form=FORMS, days=st.integers(-365, 365))
 def test_a_shift_and_its_reverse_give_the_date_again(day: date, form: str, days: int) -> None:
     written = day.strftime(form)
@@ -77,6 +78,7 @@ def test_a_shift_and_its_reverse_give_the_date_again(day: date, form: str, days:
     assert iso(shifted(moved, -days) or "") == day.isoformat()
 
 
+@settings(deadline=None)
 @given(one=DAYS, other=DAYS, forms=st.tuples(FORMS, FORMS), days=st.integers(-365, 365))
 def test_order_and_intervals_stay(
     one: date, other: date, forms: tuple[str, str], days: int
@@ -88,6 +90,7 @@ def test_order_and_intervals_stay(
     assert moved[1] - moved[0] == other - one
 
 
+@settings(deadline=None)
 @given(value=st.text(max_size=40))
 def test_any_text_is_read_without_an_error(value: str) -> None:
     for result in (shifted(value, 10), iso(value), years(value)):
