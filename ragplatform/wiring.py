@@ -12,8 +12,9 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -59,11 +60,14 @@ from ragplatform.redaction import Redactor
 from ragplatform.reporting import Reporter
 
 if TYPE_CHECKING:
+    from presidio_analyzer import EntityRecognizer
+
     from ragplatform.adapters.detector import NameFinder
 
 # One writer per log. A second process of a kind gets a log of its own, up to this many.
 _MOST_ORIGINS: Final = 16
 _RULES: Final = "privacy.toml"
+_RECOGNISERS: Final = "ragplatform.recognisers"
 # Patterns of a deployment's own, where it has some.
 _PATTERNS: Final = "recognisers.toml"
 
@@ -223,15 +227,24 @@ def open_detector(settings: Settings) -> Detector:
     """
     from ragplatform.adapters.detector import IdentifierDetector
     from ragplatform.adapters.rules.patterns import load_patterns
-    from ragplatform.adapters.rules.recognisers import installed_recognisers
     from ragplatform.adapters.rules.tier import FAMILIES, RuleTier
 
     own = settings.policies_dir / _PATTERNS
     return IdentifierDetector(
         rules=RuleTier((*FAMILIES, load_patterns(own)) if own.is_file() else FAMILIES),
         tagger=_open_tagger(model_store(settings).resolve(settings.tagger_model)),
-        added=installed_recognisers("en"),
+        added=_installed_recognisers(),
     )
+
+
+def _installed_recognisers() -> "Sequence[EntityRecognizer]":
+    """Return the recognisers that packages of the deployment's own bring."""
+    if not entry_points(group=_RECOGNISERS):
+        # Presidio takes many seconds to import, and nothing else of the detector needs it.
+        return ()
+    from ragplatform.adapters.rules.recognisers import installed_recognisers
+
+    return installed_recognisers("en")
 
 
 def _open_tagger(folder: Path) -> "NameFinder":

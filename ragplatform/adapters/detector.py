@@ -1,15 +1,13 @@
 """Personal data found by rules, by our own tagger, and by what a deployment adds to them."""
 
 import hashlib
+import os
 import re
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol
-
-from presidio_analyzer import EntityRecognizer, RecognizerResult
-from presidio_analyzer.pattern_recognizer import REGEX_TIMEOUT_SECONDS
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ragplatform.adapters.ordinary import is_calendar_date, without_ordinary_words
 from ragplatform.adapters.overlaps import resolve
@@ -18,6 +16,13 @@ from ragplatform.entities import CATEGORY_OF
 from ragplatform.errors import DetectorError
 from ragplatform.model import Span
 
+if TYPE_CHECKING:
+    # Presidio loads torch, transformers and spaCy where they are: nine seconds of processor time
+    # that only a deployment with recognisers of its own has to spend.
+    from presidio_analyzer import EntityRecognizer, RecognizerResult
+
+# What Presidio's patterns may take, as it reads it itself.
+REGEX_TIMEOUT_SECONDS = int(os.environ.get("REGEX_TIMEOUT_SECONDS", "60"))
 # Changes whenever this adapter could find other spans for a reason that no version below tells.
 _ADAPTER: Final = "3"
 _MIN_SCORE: Final = 0.4
@@ -57,7 +62,7 @@ class IdentifierDetector:
     """Finds personal data. Safe to use from several threads; the same text gives the same spans."""
 
     def __init__(
-        self, *, rules: RuleTier, tagger: NameFinder, added: Sequence[EntityRecognizer]
+        self, *, rules: RuleTier, tagger: NameFinder, added: Sequence["EntityRecognizer"]
     ) -> None:
         """Join the parts. ``added`` are a deployment's own recognisers, in Presidio's shape.
 
@@ -116,14 +121,14 @@ class IdentifierDetector:
             yield from (_span(recogniser, result) for result in results)
 
 
-def _span(recogniser: EntityRecognizer, result: RecognizerResult) -> Span:
+def _span(recogniser: "EntityRecognizer", result: "RecognizerResult") -> Span:
     name, entity = _name(recogniser), result.entity_type
     if entity not in CATEGORY_OF:
         raise DetectorError(f"the recogniser {name} found {entity}, no known type")
     return Span(result.start, result.end, entity, CATEGORY_OF[entity], result.score, name)
 
 
-def _name(recogniser: EntityRecognizer) -> str:
+def _name(recogniser: "EntityRecognizer") -> str:
     return str(recogniser.name)  # type: ignore[has-type]  # the class has no annotations
 
 
