@@ -41,17 +41,18 @@ _ORDINARY: Final = frozenset(
 # Heads of columns and fields. Some are surnames too, so only a span of nothing else is none.
 _HEADS: Final = frozenset(
     """
-    alert alerts amount amounts annual applied approved average base beginning bill bills browser
-    category chaplain check checks class closed closing comment comments contact content count country
-    credit currency current daily debit description details domestic due ending fee fees field figure
-    final first from ground group high home incoming initial interest intermediary international item
-    items kind last left level limit line location low maternity maximum medium message messages
-    method middle minimum monthly net new next none number office old open opening other outgoing
-    owner page paid payment payments pending percent period phase place price primary priority purpose
-    quantity range rate reason received record remarks remittance request required result right risk
-    room rules score second section service services size source specimen sputum start status subject
-    summary table tax team term terms test text third time title total totals transfer type units until
-    update use user value version visit wage week when whole year years
+    alert alerts amount amounts annual applied approved average base beginning bill bills
+    browser category chaplain check checks class closed closing comment comments contact content
+    count country credit currency current daily debit description details domestic due ending
+    fee fees field figure final first from ground group high home incoming initial interest
+    intermediary international item items kind last left level limit line location low maternity
+    maximum medium message messages method middle minimum monthly net new next none number
+    office old open opening other outgoing owner page paid payment payments pending percent
+    period phase place price primary priority purpose quantity range rate reason received record
+    remarks remittance request required result right risk room rules score second section
+    service services size source specimen sputum start status subject summary table tax team
+    term terms test text third time title total totals transfer type units until update use user
+    value version visit wage week when whole year years
     """.split()
 )
 # Generic drug names carry their class as an ending, and the tagger takes many for surnames.
