@@ -136,7 +136,7 @@ def _hosts(text: str) -> Iterator[Span]:
         if not end or path is None or text[end : end + 1] == "@":
             continue
         top = text[start:end].rpartition(".")[2]
-        if text[path.end() : path.end() + 1] == "(":
+        if path.end() == end and text[end : end + 1] == "(":
             continue
         plain = len(top) == 2 and top.lower() not in _WORDS
         if (
