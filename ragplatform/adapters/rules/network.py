@@ -137,7 +137,7 @@ def _hosts(text: str) -> Iterator[Span]:
             continue
         top = text[start:end].rpartition(".")[2]
         if path.end() == end and text[end : end + 1] == "(":
-            continue  # A call in a program, such as ``copy.py(file)``.
+            continue
         plain = len(top) == 2 and top.lower() not in _WORDS
         if (
             not (plain or top.lower() in _GENERIC | _PRIVATE)
