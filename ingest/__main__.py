@@ -1,4 +1,4 @@
-"""The command line of batch ingest. Exit codes: 0 all in, 1 some quarantined, 2 some failed."""
+"""The command line of batch ingest. Exit codes of a run: 0 all in, 1 some quarantined, 2 failed."""
 
 import json
 import sys
@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -17,6 +18,7 @@ from ingest import forget as forgetting
 from ingest import sources, wiring
 from ingest.ledger import State
 from ingest.report import FileResult, FileState, Report
+from ingest.scan import Scanned
 from ragplatform import config
 from ragplatform import wiring as platform
 from ragplatform.config import Settings
@@ -202,6 +204,57 @@ def status(
     out.print(table)
     for entry in held:
         out.print(f"quarantined: {entry.display_name}: {entry.reason}", markup=False)
+
+
+@app.command("scan")
+def scan(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders.")],
+    collection: Annotated[
+        str | None, typer.Option(help="Apply the rules of this collection.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find personal data in documents of any format. Nothing is taken in; no deployment needed.
+
+    Exit code 0: none found, 1: some found, 2: a file could not be read or searched.
+    """
+    code = 0
+    table = Table("file", "page", "type", "category", "score", "recogniser")
+    with _exits():
+        found = list(sources.find(paths, sources.parse_labels([])))
+        with wiring.scanner(_settings(), found, collection) as results:
+            for result in results:
+                code = max(code, _told(result, table, as_json=as_json))
+    if not as_json:
+        out.print(table if table.row_count else "no personal data found")
+    raise typer.Exit(code)
+
+
+def _told(result: Scanned, table: Table, *, as_json: bool) -> int:
+    """Show one file's result; return its exit code."""
+    if result.problem is not None:
+        err.print(f"error: {result.name}: {result.problem}", markup=False)
+        return _UNABLE
+    spans: list[Json] = []
+    for place in result.found:
+        span = place.span
+        page = "" if place.page is None else str(place.page)
+        row = (result.name, page, span.entity, span.category, f"{span.score:.2f}", span.source)
+        table.add_row(*map(escape, row))
+        spans.append(
+            {
+                "start": span.start,
+                "end": span.end,
+                "page": place.page,
+                "type": span.entity,
+                "category": str(span.category),
+                "score": round(span.score, 4),
+                "recogniser": span.source,
+            }
+        )
+    if as_json:
+        _line({"file": result.name, "characters": result.characters, "spans": spans})
+    return 1 if result.found else 0
 
 
 @app.command("forget")

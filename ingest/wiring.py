@@ -1,6 +1,6 @@
 """The composition root of ingest."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,6 +10,8 @@ from ingest.ledger import Ledger
 from ingest.parse.sandbox import Limits, Sandbox
 from ingest.prepare import Target
 from ingest.report import FileResult
+from ingest.scan import Scanned, scan
+from ingest.sources import SourceFile
 from ragplatform import wiring
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
@@ -71,6 +73,23 @@ def job(
             yield OpenJob(made, f"{store.index_note}parser walls: {confined}")
     finally:
         store.close()
+
+
+@contextmanager
+def scanner(
+    settings: Settings, found: Iterable[SourceFile], collection: str | None
+) -> Iterator[Iterator[Scanned]]:
+    """Open what a scan needs, which is no deployment: parsers and detector alone."""
+    largest = settings.max_file_mb * 1024 * 1024
+    inspector = wiring.open_inspector(settings)
+    with Sandbox(limits=Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)) as sandbox:
+        yield scan(
+            found,
+            parser=sandbox,
+            inspector=inspector,
+            collection=collection,
+            largest_file=largest,
+        )
 
 
 @contextmanager

@@ -12,9 +12,12 @@ from ragplatform.commands import (
     doctor,
     keys,
     models,
+    patterns,
     policy,
     privacy,
+    privacy_report,
     serve,
+    vault,
 )
 
 app = typer.Typer(
@@ -27,7 +30,10 @@ app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
+privacy.app.add_typer(patterns.app, name="patterns")
+privacy.app.command("report")(privacy_report.report)
 app.add_typer(privacy.app, name="privacy")
+app.add_typer(vault.app, name="vault")
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 

@@ -74,6 +74,10 @@ class Settings(BaseSettings):
     vault_url: str = Field(
         "", description="SQLAlchemy URL of the vault. Default: SQLite in DATA_DIR."
     )
+    vault_keys_dir: Path | None = Field(
+        None,
+        description="Folder of the vault's versioned key-encryption keys. Default: derived keys.",
+    )
 
     vllm_url: str = Field("http://127.0.0.1:8000/v1", description="OpenAI base URL of vLLM.")
     vllm_model: str = Field("smollm2-135m-instruct", description="Model name that vLLM serves.")

@@ -4,8 +4,8 @@ Source: HIPAA Safe Harbor identifiers (A) to (R), 45 CFR 164.514(b)(2)(i); PCI D
 GLBA non-public personal information, 16 CFR 313.3(n). Names follow Presidio where it has one.
 Safe Harbor asks for the names "of relatives, employers, or household members" too: hence
 ORGANIZATION. AGE is an age of up to 89, which Safe Harbor allows and which still narrows down.
-TIME_REFERENCE is a year, a weekday or a span of time, which it allows too; QUASI_IDENTIFIER is any other
-fact that narrows down, such as a sum or a family relation.
+TIME_REFERENCE is a year, a weekday or a span of time, which it allows too; QUASI_IDENTIFIER
+is any other fact that narrows down, such as a sum or a family relation.
 """
 
 from collections.abc import Mapping

@@ -176,3 +176,34 @@ class Catalog(Protocol):
 
     def classes(self, tenant: str) -> Mapping[str, Labels]:
         """Return the tenant's access classes by their id."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """A data key encrypted under one version of a key-encryption key."""
+
+    version: str
+    wrapped: bytes
+
+
+class KeyEncryption(Protocol):
+    """Wraps the vault's data keys under a key that never enters its database.
+
+    For a key management service, ``wrap`` is its encrypt call and ``unwrap`` its decrypt call, with
+    tenant and subject as the encryption context (additional authenticated data), and ``version``
+    names the key version in use. Safe to call from several threads.
+    """
+
+    @property
+    def version(self) -> str:
+        """The version under which keys are wrapped now: 1 to 32 characters."""
+
+    def wrap(self, key: bytes, *, tenant: str, subject: str) -> WrappedKey:
+        """Return the key wrapped under the version in use, bound to its tenant and subject."""
+
+    def unwrap(self, wrapped: WrappedKey, *, tenant: str, subject: str) -> bytes:
+        """Return the key. Every version that was ever used for a stored key must be at hand.
+
+        Raises ``TamperedError`` when it is not what was wrapped for this subject, ``VaultError``
+        when the version is not at hand, ``UnavailableError`` when a service does not answer.
+        """

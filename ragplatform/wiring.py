@@ -12,10 +12,10 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
 import httpx2
@@ -36,23 +36,36 @@ from ragplatform.audit.record import Record
 from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import IndexBackend, Settings, read_secret
-from ragplatform.errors import AuditError, AuditLockedError, DeniedError, PlatformError
-from ragplatform.model import Labels, Principal, Purpose
+from ragplatform.errors import (
+    AuditError,
+    AuditLockedError,
+    ConfigurationError,
+    DeniedError,
+    PlatformError,
+)
+from ragplatform.model import Json, Labels, Principal, Purpose, Span
 from ragplatform.model_manifest import load_manifest
 from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Authenticator, Detector, Embedder, Generator, Index, TermWeigher
 from ragplatform.privacy.gate import Inspector, Privacy
+from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption, new_key_file
 from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.transform import Transformed
 from ragplatform.privacy.vault import Vault
 from ragplatform.redaction import Redactor
+from ragplatform.reporting import Reporter
+
+if TYPE_CHECKING:
+    from ragplatform.adapters.detector import NameFinder
 
 # One writer per log. A second process of a kind gets a log of its own, up to this many.
 _MOST_ORIGINS: Final = 16
 _RULES: Final = "privacy.toml"
+# Patterns of a deployment's own, where it has some.
+_PATTERNS: Final = "recognisers.toml"
 
 
 def derive(settings: Settings, use: str, tenant: str = "") -> bytes:
@@ -134,17 +147,116 @@ def open_catalog(settings: Settings) -> SqlCatalog:
 def open_vault(settings: Settings) -> Vault:
     """Open the vault. Raises ``VaultError`` when the keys do not fit it."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return Vault(settings.effective_vault_url, master=settings.master_key())
+    master = settings.master_key()
+    folder = settings.vault_keys_dir
+    keks = KeyFiles(folder, older=MasterKeyEncryption(Keys(master))) if folder else None
+    return Vault(settings.effective_vault_url, master=master, key_encryption=keks)
+
+
+def vault_key_versions(settings: Settings) -> Mapping[str, int]:
+    """Return how many subjects' keys are wrapped under each key. Raises ``VaultError``."""
+    vault = open_vault(settings)
+    try:
+        return vault.key_versions()
+    finally:
+        vault.close()
+
+
+def make_vault_key(settings: Settings, actor: str) -> Path:
+    """Make the vault's next key file and record that it was made.
+
+    Raises ``ConfigurationError`` when the settings name no folder for it.
+    """
+    folder = _vault_keys(settings)
+    with open_audit(settings, "cli") as audit:
+        path = new_key_file(folder)
+        details: dict[str, Json] = {"key": path.name}
+        audit.append(
+            AuditEvent(Action.KEY_MADE, Outcome.SUCCESS, "", actor, "", None, details=details)
+        )
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """How many keys a rotation wrapped anew, and how many subjects are under each key now."""
+
+    wrapped: int
+    versions: Mapping[str, int]
+
+
+def rotate_vault(settings: Settings, actor: str) -> Rotated:
+    """Wrap all subjects' keys under the newest key file, after recording that it begins.
+
+    Raises ``ConfigurationError`` when there are no key files, ``TamperedError`` at a key that is
+    not what was written.
+    """
+    _vault_keys(settings)
+    vault = open_vault(settings)
+    try:
+        with open_audit(settings, "cli") as audit:
+            before: dict[str, Json] = {**vault.key_versions()}
+            audit.append(
+                AuditEvent(
+                    Action.KEYS_ROTATED, Outcome.SUCCESS, "", actor, "", None, details=before
+                )
+            )
+        return Rotated(vault.rotate(), vault.key_versions())
+    finally:
+        vault.close()
+
+
+def _vault_keys(settings: Settings) -> Path:
+    if settings.vault_keys_dir is None:
+        raise ConfigurationError(
+            "the vault's keys derive from the master secret and cannot be changed by themselves: "
+            "set RAGPLATFORM_VAULT_KEYS_DIR and run `ragplatform vault new-key`"
+        )
+    return settings.vault_keys_dir
 
 
 def open_detector(settings: Settings) -> Detector:
-    """Load the detector of personal data. Raises ``ModelError`` when its files are not right."""
-    from ragplatform.adapters.detector import IdentifierDetector
-    from ragplatform.adapters.rules.tier import RuleTier
-    from ragplatform.adapters.tagger import Tagger
+    """Load the detector of personal data, with what the deployment adds to it.
 
-    tagger = Tagger(model_store(settings).resolve(settings.tagger_model))
-    return IdentifierDetector(rules=RuleTier(), tagger=tagger, added=())
+    Raises ``ModelError`` when the tagger's files are not right, ``ConfigurationError`` for patterns
+    or packages of the deployment's own that cannot be trusted.
+    """
+    from ragplatform.adapters.detector import IdentifierDetector
+    from ragplatform.adapters.rules.patterns import load_patterns
+    from ragplatform.adapters.rules.recognisers import installed_recognisers
+    from ragplatform.adapters.rules.tier import FAMILIES, RuleTier
+
+    own = settings.policies_dir / _PATTERNS
+    return IdentifierDetector(
+        rules=RuleTier((*FAMILIES, load_patterns(own)) if own.is_file() else FAMILIES),
+        tagger=_open_tagger(model_store(settings).resolve(settings.tagger_model)),
+        added=installed_recognisers("en"),
+    )
+
+
+def _open_tagger(folder: Path) -> "NameFinder":
+    """Load our own tagger, or the published token classifier that the folder holds."""
+    if (folder / "tagger.json").is_file():
+        from ragplatform.adapters.tagger import Tagger
+
+        return Tagger(folder)
+    from ragplatform.adapters.token_classifier import TokenClassifier
+
+    return TokenClassifier(folder)
+
+
+def reason(text: str, span: Span) -> tuple[str, bool]:
+    """Return the word that spoke for a finding, "" without one, and if its check digits hold."""
+    from ragplatform.adapters.rules import reasons
+
+    return reasons.clue(text, span), reasons.proven(span)
+
+
+def check_patterns(path: Path) -> list[str]:
+    """Return what is wrong with a file of a deployment's own recognisers; nothing if sound."""
+    from ragplatform.adapters.rules.patterns import check_patterns as check
+
+    return check(path)
 
 
 def open_rules(settings: Settings) -> PrivacyRules:
@@ -449,11 +561,9 @@ def build(settings: Settings, kind: str = "api") -> Platform:
     return assemble(store, generator=generator, authenticator=authenticator, http=http)
 
 
-def assemble(
-    store: Store, *, generator: Generator, authenticator: Authenticator, http: httpx2.AsyncClient
-) -> Platform:
-    """Join a store with a model and a way to tell who calls."""
-    retriever = Retriever(
+def open_retriever(store: Store) -> Retriever:
+    """Return what finds and shows passages, each under the policies and on record."""
+    return Retriever(
         policies=store.policies,
         privacy=store.privacy,
         catalog=store.catalog,
@@ -462,6 +572,23 @@ def assemble(
         index=store.index,
         audit=store.audit,
     )
+
+
+def open_reporter(store: Store) -> Reporter:
+    """Return what counts over whole collections."""
+    return Reporter(catalog=store.catalog, index=store.index, rules=store.privacy.rules)
+
+
+def authenticate(settings: Settings, key: str) -> Principal:
+    """Return whom an API key of this deployment stands for. Raises ``UnauthenticatedError``."""
+    return ApiKeyAuthenticator(settings.api_keys_file).authenticate(key)
+
+
+def assemble(
+    store: Store, *, generator: Generator, authenticator: Authenticator, http: httpx2.AsyncClient
+) -> Platform:
+    """Join a store with a model and a way to tell who calls."""
+    retriever = open_retriever(store)
     answerer = Answerer(
         retriever=retriever,
         privacy=store.privacy,

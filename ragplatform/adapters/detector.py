@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final, Protocol
 
 from presidio_analyzer import EntityRecognizer, RecognizerResult
 from presidio_analyzer.pattern_recognizer import REGEX_TIMEOUT_SECONDS
@@ -14,7 +14,6 @@ from presidio_analyzer.pattern_recognizer import REGEX_TIMEOUT_SECONDS
 from ragplatform.adapters.ordinary import is_calendar_date, without_ordinary_words
 from ragplatform.adapters.overlaps import resolve
 from ragplatform.adapters.rules.tier import RuleTier
-from ragplatform.adapters.tagger import Tagger
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.errors import DetectorError
 from ragplatform.model import Span
@@ -23,17 +22,37 @@ from ragplatform.model import Span
 _ADAPTER: Final = "3"
 _MIN_SCORE: Final = 0.4
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
-# What may stand in a text must not win over what has to go, however sure the tagger is of it.
-_WEAK: Final = frozenset({"ORGANIZATION", "OCCUPATION", "TIME_REFERENCE", "QUASI_IDENTIFIER"})
-_WEAK_SCORE: Final = 0.55
+# The tagger says that something is a code or an organisation, the rules say which and prove it. And
+# what may stand in a text must not win over what has to go, however sure the tagger is of it.
+_SUREST: Final = 0.85
+_WEAK: Final = 0.5
+_MOST_SURE: Final = dict.fromkeys(
+    "ORGANIZATION OCCUPATION TIME_REFERENCE QUASI_IDENTIFIER UNIQUE_CODE USERNAME".split(), _WEAK
+)
+# Presidio's recognisers take what its NLP engine read; there is none here.
+_NO_ARTIFACTS: Final[Any] = None
+# "U.S." and "P.A.D." are no names, and what bears a trade mark's sign is a product.
+_TWO_LETTERS: Final = re.compile(r"[^\W\d_]{2}")
+_TRADE_MARKS: Final = frozenset("®™©")
 _NAMED: Final = frozenset({"PERSON", "LOCATION", "NRP", "ORGANIZATION"})
+
+
+class NameFinder(Protocol):
+    """Finds what has no written form: our tagger, or a larger model in its place."""
+
+    @property
+    def version(self) -> str:
+        """A word that changes whenever the same text could give other spans."""
+
+    def find(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Return the spans of each text, in order."""
 
 
 class IdentifierDetector:
     """Finds personal data. Safe to use from several threads; the same text gives the same spans."""
 
     def __init__(
-        self, *, rules: RuleTier, tagger: Tagger, added: Sequence[EntityRecognizer]
+        self, *, rules: RuleTier, tagger: NameFinder, added: Sequence[EntityRecognizer]
     ) -> None:
         """Join the parts. ``added`` are a deployment's own recognisers, in Presidio's shape.
 
@@ -44,7 +63,7 @@ class IdentifierDetector:
         self._tagger = tagger
         self._added = tuple(added)
         parts = [_ADAPTER, rules.version, tagger.version, str(_MIN_SCORE)]
-        parts += [f"{one.name} {one.version}" for one in self._added]
+        parts += [f"{_name(one)} {one.version}" for one in self._added]
         self._version = "detector-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     @property
@@ -76,35 +95,40 @@ class IdentifierDetector:
     def _candidates(self, text: str, tagged: Iterable[Span]) -> Iterator[Span]:
         for span in tagged:
             for one in _plausible(text, span):
-                weak = one.entity in _WEAK
-                yield replace(one, score=min(one.score, _WEAK_SCORE)) if weak else one
+                yield replace(one, score=min(one.score, _MOST_SURE.get(one.entity, _SUREST)))
         found = [*self._rules.find(text), *self._by_added(text)]
         yield from (span for span in found if span.score >= _MIN_SCORE)
 
     def _by_added(self, text: str) -> Iterator[Span]:
         for recogniser in self._added:
             started = (time.perf_counter(), time.thread_time())
-            results = recogniser.analyze(text, recogniser.supported_entities)
+            results = recogniser.analyze(text, recogniser.supported_entities, _NO_ARTIFACTS)
             used = max(time.perf_counter() - started[0], time.thread_time() - started[1])
             if used >= REGEX_TIMEOUT_SECONDS:
                 # Presidio skips a pattern that ran out of time and only logs it: the text would
                 # pass as if the pattern had found nothing.
-                raise DetectorError(f"the recogniser {recogniser.name} ran out of time")
+                raise DetectorError(f"the recogniser {_name(recogniser)} ran out of time")
             yield from (_span(recogniser, result) for result in results)
 
 
 def _span(recogniser: EntityRecognizer, result: RecognizerResult) -> Span:
-    entity = result.entity_type
+    name, entity = _name(recogniser), result.entity_type
     if entity not in CATEGORY_OF:
-        raise DetectorError(f"the recogniser {recogniser.name} found {entity}, no known type")
-    return Span(
-        result.start, result.end, entity, CATEGORY_OF[entity], result.score, recogniser.name
-    )
+        raise DetectorError(f"the recogniser {name} found {entity}, no known type")
+    return Span(result.start, result.end, entity, CATEGORY_OF[entity], result.score, name)
+
+
+def _name(recogniser: EntityRecognizer) -> str:
+    return str(recogniser.name)  # type: ignore[has-type]  # the class has no annotations
 
 
 def _plausible(text: str, span: Span) -> Iterator[Span]:
     """Yield what of the tagger's span can be of its type; a date that is none gets another type."""
     value = text[span.start : span.end]
+    if span.entity == "PERSON" and (
+        not _TWO_LETTERS.search(value) or text[span.end : span.end + 1] in _TRADE_MARKS
+    ):
+        return
     if span.entity == "DATE_TIME" and not is_calendar_date(value):
         yield replace(span, entity="TIME_REFERENCE")
     elif span.entity in _NAMED:

@@ -173,6 +173,8 @@ def _windows(pieces: Pieces) -> Iterator[tuple[int, int]]:
 def _stitched(count: int, edges: Sequence[tuple[int, int]], scores: Sequence[_Read]) -> _Read:
     """Return labels and sureness of all pieces, each from the window that sees most around it."""
     labels, sure = np.zeros(count, np.int64), np.zeros(count, np.float32)
+    if not edges:
+        return labels, sure
     borders = [0, *((start + end) // 2 for (_, end), (start, _) in pairwise(edges)), count]
     for (start, _), (left, right), (kinds, chances) in zip(
         edges, pairwise(borders), scores, strict=True

@@ -46,7 +46,7 @@ class Wordpieces:
 
     def __init__(self, file: Path) -> None:
         """Load the vocabulary from a ``tokenizer.json``."""
-        self._tokenizer = Tokenizer.from_file(str(file))
+        self._tokenizer = Tokenizer.from_str(file.read_text(encoding="utf-8"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
 

@@ -181,9 +181,9 @@ class Answerer:
         named = tokens_in(retrieved.question.text)
         candidates = [
             quotes.Candidate(passage.number - 1, n, text)
-            for passage in _about(named, retrieved.passages)
+            for passage in _about(named, retrieved.meant, retrieved.passages)
             for n, text in enumerate(passage.texts)
-            if not _about_others(named, text) and not _LINK.search(text)
+            if not _about_others(named | retrieved.meant, text) and not _LINK.search(text)
         ]
         question = retrieved.question.text
         titles = [passage.passage.title for passage in retrieved.passages]
@@ -224,7 +224,7 @@ class Answerer:
     async def _write(self, retrieved: Retrieved, draft: _Draft) -> AsyncGenerator[_Sentence, None]:
         """Yield the model's own sentences that the passages support."""
         named = tokens_in(retrieved.question.text)
-        passages = self._fit(_about(named, retrieved.passages))
+        passages = self._fit(_about(named, retrieved.meant, retrieved.passages))
         if not passages:
             return
         fence = self._salt(retrieved)[:8]
@@ -396,14 +396,20 @@ def _known(retrieved: Retrieved) -> frozenset[str]:
     return frozenset[str]().union(*(tokens_in(text) for text in texts))
 
 
-def _about(named: frozenset[str], passages: Sequence[ClearedPassage]) -> Sequence[ClearedPassage]:
+def _about(
+    named: frozenset[str], meant: frozenset[str], passages: Sequence[ClearedPassage]
+) -> Sequence[ClearedPassage]:
     """Return the passages about whom the question names, if there are any.
 
     They are those of documents that name the person, and those about the same one subject, since
     few passages of a long letter repeat the name. The right words about the wrong patient are
-    worse than no answer.
+    worse than no answer. Only where nobody is named as in the question does it count whom else the
+    question may mean.
     """
-    naming = [p.passage for p in passages if named & tokens_in(" ".join(p.texts))]
+    held = [tokens_in(" ".join(p.texts)) for p in passages]
+    if not any(named & tokens for tokens in held):
+        named = meant
+    naming = [p.passage for p, tokens in zip(passages, held, strict=True) if named & tokens]
     documents = {passage.document for passage in naming}
     subjects = {passage.subjects for passage in naming if len(passage.subjects) == 1}
     found = [

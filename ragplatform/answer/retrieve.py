@@ -67,11 +67,15 @@ class ClearedPassage:
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """What a search found, cleared for its reader and on record."""
+    """What a search found, cleared for its reader and on record.
+
+    ``meant`` are pseudonyms by which documents may name whom the question names.
+    """
 
     request: Request
     scope: Scope
     question: Cleared
+    meant: frozenset[str]
     vector: Sequence[float] = field(repr=False)
     passages: tuple[ClearedPassage, ...]
     shown: tuple[ShownPassage, ...]
@@ -122,7 +126,8 @@ class Retriever:
             question = self._privacy.clear_question(text, scope)  # 4
             view = self._privacy.embed_view(question.text)
             vector = [float(value) for value in self._embedder.embed([view])[0]]
-            terms = self._weigher.weigh_query(question.text)
+            # What the question may mean is searched for and goes nowhere else.
+            terms = self._weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
             hits = self._index.search(vector, terms, scope, request.limit)  # 5
             kept = self._decide_again(request, scope, hits)
             passages = tuple(
@@ -136,7 +141,7 @@ class Retriever:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
         self._record_shown(request, scope, kept)  # 6
-        return Retrieved(request, scope, question, vector, passages, shown)
+        return Retrieved(request, scope, question.cleared, question.meant, vector, passages, shown)
 
     def source(
         self, principal: Principal, purpose: Purpose, chunk: str, request_id: str
@@ -160,8 +165,7 @@ class Retriever:
                 request, scope, Action.SOURCE_VIEWED, Outcome.DENIED, {"chunk": chunk[:64]}
             )
             raise NotFoundError("no such source, or not one that you may open for this purpose")
-        details: dict[str, Json] = {"passages": [_named(*kept[0])]}
-        self._record(request, scope, Action.SOURCE_VIEWED, Outcome.SUCCESS, details)
+        self._record_shown(request, scope, kept, Action.SOURCE_VIEWED)
         return shown
 
     def show(
@@ -236,10 +240,23 @@ class Retriever:
         record_event(self._audit, request, scope, action, outcome, details, sealed)
 
     def _record_shown(
-        self, request: Request, scope: Scope, kept: Sequence[tuple[Hit, Decision]]
+        self,
+        request: Request,
+        scope: Scope,
+        kept: Sequence[tuple[Hit, Decision]],
+        action: Action = Action.RETRIEVED,
     ) -> None:
-        details: dict[str, Json] = {"passages": [_named(hit, verdict) for hit, verdict in kept]}
-        self._record(request, scope, Action.RETRIEVED, Outcome.SUCCESS, details)
+        """Record the passages, and how many values of each type are shown in clear in them.
+
+        An answer reveals no pseudonym that is not in its passages or its question.
+        """
+        passages = [hit.passage for hit, _ in kept]
+        texts = [t for p in passages for t in (p.title, p.chunk.text, *p.chunk.heading)]
+        details: dict[str, Json] = {
+            "passages": [_named(hit, verdict) for hit, verdict in kept],
+            "revealed": self._privacy.revealed(texts, scope),
+        }
+        self._record(request, scope, action, Outcome.SUCCESS, details)
 
 
 def record_event(

@@ -37,6 +37,8 @@ class Action(StrEnum):
     EGRESS_BLOCKED = "egress_blocked"
     AUDIT_READ = "audit_read"
     UNSEALED = "unsealed"
+    KEY_MADE = "key_made"
+    KEYS_ROTATED = "keys_rotated"
 
 
 class Outcome(StrEnum):

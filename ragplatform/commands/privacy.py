@@ -164,8 +164,18 @@ class _Show:
             row += [f"{span.score:.2f}", span.source]
             if self._explain:
                 said = self.selection.verdict(span)
-                found["explanation"] = _explanation(said, reported=reported)
-                row += [f"{said.threshold:.2f}", str(said.mode) if reported else "left", said.line]
+                word, proven = wiring.reason(text, span)
+                found["explanation"] = {
+                    "context": word,
+                    "check_holds": proven,
+                    "threshold": said.threshold,
+                    "reaches_threshold": said.counts,
+                    "reported": reported,
+                    "mode": str(said.mode),
+                    "rule": said.line,
+                }
+                row += [_printable(word), "holds" if proven else "", f"{said.threshold:.2f}"]
+                row += [str(said.mode) if reported else "left", said.line]
             if self._values:
                 found["value"] = text[span.start : span.end]
                 row.append(_printable(text[span.start : span.end]))
@@ -175,22 +185,13 @@ class _Show:
     def table(self) -> None:
         """Print all rows."""
         columns = ["file", "line", "type", "category", "score", "recogniser"]
-        columns += ["acts from", "mode", "by"] if self._explain else []
+        if self._explain:
+            columns += ["context", "check", "acts from", "mode", "by"]
         columns += ["value"] if self._values else []
         if self._rows:
             console.table(columns, self._rows)
         else:
             console.out.print("no personal data found")
-
-
-def _explanation(said: Verdict, *, reported: bool) -> Json:
-    return {
-        "reported": reported,
-        "threshold": said.threshold,
-        "reaches_threshold": said.counts,
-        "mode": str(said.mode),
-        "rule": said.line,
-    }
 
 
 def _printable(value: str) -> str:

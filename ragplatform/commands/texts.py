@@ -52,7 +52,7 @@ def read_text(name: str) -> str:
         data = file.read()
     if data.startswith(_DOCUMENTS) or looks_binary(data):
         raise InvalidRequestError(
-            f"{name}: is no text; `ragplatform-ingest` reads documents of other formats"
+            f"{name}: is no text; `ragplatform-ingest scan` reads other formats"
         )
     return decode(data)[0]
 

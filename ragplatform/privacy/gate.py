@@ -1,13 +1,16 @@
 """The gate that all text passes: on its way in, in a question, in a prompt, and on its way out."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, LiteralString
 
-from ragplatform.model import Cleared, Labels, Passage, Scope, Span
+from ragplatform.model import Cleared, Labels, Mode, Passage, Scope, Span
 from ragplatform.ports import Detector
-from ragplatform.privacy import clear, tokens
+from ragplatform.privacy import clear, clues, tokens
+from ragplatform.privacy.clues import Clue
 from ragplatform.privacy.consistency import Consistent
 from ragplatform.privacy.normalise import shown
 from ragplatform.privacy.rules import PrivacyRules
@@ -18,6 +21,22 @@ from ragplatform.privacy.verdict import verdict
 
 # Changes whenever this package would make another text from the same spans and rules.
 _TRANSFORM_VERSION: Final = "2"
+
+
+@dataclass(frozen=True, slots=True)
+class ClearedQuestion:
+    """A question cleared for search and prompt.
+
+    ``meant`` are further pseudonyms for what it names: to search by, never to show or reveal.
+    """
+
+    cleared: Cleared
+    meant: frozenset[str]
+
+    @property
+    def text(self) -> str:
+        """The cleared text."""
+        return self.cleared.text
 
 
 class Inspector:
@@ -129,7 +148,9 @@ class Privacy(Inspector):
         """Return the text with pseudonyms of types that are not revealed as masks."""
         return clear.unlinkable(text, reveals)
 
-    def clear_question(self, text: str, scope: Scope, collection: str | None = None) -> Cleared:
+    def clear_question(
+        self, text: str, scope: Scope, collection: str | None = None
+    ) -> ClearedQuestion:
         """Return the question with its identifiers as in the scope's tenant's documents.
 
         Those of types that the scope does not reveal are masked; see ``clear.clear_question``.
@@ -137,7 +158,7 @@ class Privacy(Inspector):
         Raises ``DetectorError`` when the question could not be searched.
         """
         (spans,) = self.inspect([text])
-        return clear.clear_question(
+        cleared = clear.clear_question(
             text,
             spans,
             rules=self._rules,
@@ -146,6 +167,28 @@ class Privacy(Inspector):
             reveals=scope.reveals,
             this_year=datetime.now(UTC).year,
         )
+        own = tokens.tokens_in(cleared.text)
+        return ClearedQuestion(cleared, self._meant(text, spans, scope, collection) - own)
+
+    def _meant(
+        self, text: str, spans: Sequence[Span], scope: Scope, collection: str | None
+    ) -> frozenset[str]:
+        """Return the pseudonyms under which documents may have what the question names otherwise.
+
+        Only of types that the asker may see: by others she must find nobody.
+        """
+        shorter: set[str] = set()
+        asked: list[Clue] = []
+        for span in spans:
+            mode = self._rules.mode(span.entity, collection)
+            if span.entity not in scope.reveals or mode is not Mode.PSEUDONYMISE:
+                continue
+            value = text[span.start : span.end]
+            for way in clues.shorter(span.entity, value):
+                shorter.add(self._vault.token(scope.tenant, span.entity, way))
+            asked += clues.asked(span.entity, value)
+        found = self._vault.namesakes(scope.tenant, asked, prefer=_subjects(scope))
+        return frozenset(shorter | {t for t in found if tokens.entity_of(t) in scope.reveals})
 
     def compose(self, template: LiteralString, **parts: Cleared | str | int) -> Cleared:
         """Return the constant template filled with cleared parts; see ``clear.compose``."""
@@ -177,6 +220,15 @@ class Privacy(Inspector):
         values = self._values(scope, wanted)
         return tokens.TOKEN.sub(lambda found: values.get(found[0], found[0]), text)
 
+    def revealed(self, texts: Iterable[str], scope: Scope) -> dict[str, int]:
+        """Return how many different values of each type the scope reveals in the texts.
+
+        For the audit record: counted from the pseudonyms alone, before anything is opened.
+        """
+        held = frozenset[str]().union(*(tokens.tokens_in(text) for text in texts))
+        counts = Counter(tokens.entity_of(token) for token in held)
+        return {entity: n for entity, n in sorted(counts.items()) if entity in scope.reveals}
+
     def screen(self, scope: Scope, *, known: Collection[str] | None = None) -> Screen:
         """Return a fresh screen for one answer to the reader of this scope.
 
@@ -195,3 +247,9 @@ class Privacy(Inspector):
     def _values(self, scope: Scope, wanted: Collection[str]) -> dict[str, str]:
         found = self._vault.reveal(scope.tenant, wanted) if wanted else {}
         return {token: shown(tokens.entity_of(token), value) for token, value in found.items()}
+
+
+def _subjects(scope: Scope) -> frozenset[str]:
+    """Return the subjects that the scope names: the people to whom its principal is related."""
+    clauses = (clause for branch in scope.filter.branches for clause in branch.clauses)
+    return frozenset[str]().union(*(one.any_of for one in clauses if one.field == "subjects"))

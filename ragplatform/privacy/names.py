@@ -17,7 +17,7 @@ _PARTICLES: Final = frozenset(
     "van von der den de del della di da dos das du la le el al bin ibn ben ter ten zu zur y e "
     "and &".split()
 )
-_WORD: Final = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
+_WORD: Final = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _POSSESSIVE: Final = re.compile(r"['’]s$|(?<=s)['’]$", re.I)
 _MOST_WORDS: Final = 7
 
@@ -61,12 +61,14 @@ def parse(value: str) -> Name | None:
 
 def _words(words: list[str]) -> list[str]:
     """Return the words that are names: no titles before, no credentials behind, no particles."""
-    left = [match[0] for word in words for match in _WORD.finditer(word)]
+    left = list(words)
     while left and _bare(left[0]) in TITLES:
         left.pop(0)
     while len(left) > 1 and _bare(left[-1]) in CREDENTIALS | GENERATIONS:
         left.pop()
-    return [word for word in left if word[0].isalpha() and word.lower() not in _PARTICLES]
+    # "J.A." is two initials.
+    parts = [match[0] for word in left for match in _WORD.finditer(word)]
+    return [word for word in parts if word[0].isalpha() and word.lower() not in _PARTICLES]
 
 
 def _bare(word: str) -> str:

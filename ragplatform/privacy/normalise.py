@@ -11,7 +11,7 @@ _DIGITS_ONLY: Final = frozenset(
     {"US_SSN", "US_ITIN", "CREDIT_CARD", "NPI", "ABA_ROUTING_NUMBER", "US_BANK_NUMBER"}
 )
 _PHONES: Final = frozenset({"PHONE_NUMBER", "FAX_NUMBER"})
-_CODES: Final = frozenset(
+CODES: Final = frozenset(
     {
         "MEDICAL_RECORD_NUMBER",
         "HEALTH_PLAN_ID",
@@ -62,7 +62,7 @@ def _canonical(entity: str, folded: str) -> str:
         return _phone(folded)
     if entity in _DIGITS_ONLY:
         return re.sub(r"\D", "", folded)
-    if entity in _CODES:
+    if entity in CODES:
         return re.sub(r"[\W_]", "", folded)
     if entity in _DATES:
         return dates.iso(folded) or folded

@@ -48,6 +48,11 @@ class Pseudonyms:
         message = folded.encode("utf-8", "surrogatepass")
         return "s_" + self._code("subject", tenant, message)[:24]
 
+    def clue(self, tenant: str, key: str) -> str:
+        """Return the keyed form of a clue: what the vault looks up instead of a name's part."""
+        message = key.encode("utf-8", "surrogatepass")
+        return self._code("clue", tenant, message)[:24]
+
     def date_shift(self, tenant: str, subject: str) -> int:
         """Return by how many days the subject's dates move: -365 to 365, never 0.
 

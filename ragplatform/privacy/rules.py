@@ -20,7 +20,15 @@ _TOP_KEYS: Final = frozenset(
 )
 _COLLECTION_KEYS: Final = frozenset({"types", "categories", "thresholds"})
 # Modes that only some types can go through; named for others they would always fall back to mask.
-_FITTING: Final = {Mode.SHIFT: DATES, Mode.GENERALISE: TYPES}
+_FITTING: Final = {
+    Mode.SHIFT: DATES,
+    Mode.GENERALISE: TYPES,
+    # Nothing that points at one person by itself, and no category: those hold such types too.
+    Mode.KEEP: frozenset(
+        "ORGANIZATION OCCUPATION AGE TIME_REFERENCE QUASI_IDENTIFIER NRP LOCATION URL SECURITY_ID"
+        " LEI SWIFT_CODE ABA_ROUTING_NUMBER".split()
+    ),
+}
 
 Table: TypeAlias = Mapping[str, object]
 _Word = TypeVar("_Word", bound=StrEnum)

@@ -7,7 +7,7 @@ them is overwritten.
 import hmac
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final
@@ -15,38 +15,29 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ragplatform.errors import TamperedError, UnavailableError, VaultError
-from ragplatform.privacy.keys import Keys
+from ragplatform.ports import KeyEncryption, WrappedKey
+from ragplatform.privacy import vault_tables
+from ragplatform.privacy.clues import Clue, fits, stored
+from ragplatform.privacy.key_encryption import MasterKeyEncryption
+from ragplatform.privacy.keys import KEY_BYTES, Keys
 from ragplatform.privacy.pseudonyms import Pseudonyms, Tokeniser
-from ragplatform.privacy.sealing import Sealing
+from ragplatform.privacy.sealing import check_value, seal_text, unseal_text
+from ragplatform.privacy.vault_tables import (
+    CHECK,
+    CLUES,
+    SUBJECTS,
+    VALUES,
+    of_subject,
+    with_keys,
+)
 
-_METADATA: Final = sa.MetaData()
-_CHECK: Final = sa.Table(
-    "vault_check",
-    _METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("digest", sa.LargeBinary, nullable=False),
-)
-_SUBJECTS: Final = sa.Table(
-    "vault_subjects",
-    _METADATA,
-    sa.Column("tenant", sa.String(63), primary_key=True),
-    sa.Column("subject", sa.String(128), primary_key=True),
-    sa.Column("wrapped_key", sa.LargeBinary, nullable=False),
-)
-_VALUES: Final = sa.Table(
-    "vault_values",
-    _METADATA,
-    sa.Column("tenant", sa.String(63), primary_key=True),
-    sa.Column("token", sa.String(64), primary_key=True),
-    sa.Column("subject", sa.String(128), primary_key=True),
-    sa.Column("sealed", sa.LargeBinary, nullable=False),
-    sa.Index("vault_values_by_subject", "tenant", "subject"),
-)
 # SQLite's default limit on bound variables is 32,766, PostgreSQL's 65,535; smaller plans faster.
 _BATCH: Final = 500
+# A surname of more people than this finds nobody better than the words around it do.
+MOST_NAMESAKES: Final = 20
+_MOST_CLUES: Final = 200
 _BUSY_MS: Final = 30_000
 _CHECKPOINT_TRIES: Final = 50
 _CHECKPOINT_PAUSE_S: Final = 0.1
@@ -60,14 +51,19 @@ class Vault:
     what was written.
     """
 
-    def __init__(self, url: str, *, master: bytes) -> None:
+    def __init__(
+        self, url: str, *, master: bytes, key_encryption: KeyEncryption | None = None
+    ) -> None:
         """Open the vault, creating its tables when they are missing.
 
-        Raises ``VaultError`` when the master key is not the one the vault was made with.
+        Without ``key_encryption`` subjects' keys are wrapped under the master secret; it must open
+        every version that stored keys were wrapped under. Raises ``VaultError`` when the master key
+        is not the one the vault was made with.
         """
         keys = Keys(master)
         self._pseudonyms = Pseudonyms(keys)
-        self._sealing = Sealing(keys)
+        self._check = check_value(keys)
+        self._keks = key_encryption or MasterKeyEncryption(keys)
         # Parameters hold tokens and ciphertext; even those have no place in an error message.
         self._engine = sa.create_engine(url, hide_parameters=True)
         self._lite = self._engine.dialect.name == "sqlite"
@@ -76,10 +72,7 @@ class Vault:
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
         with self._transaction() as connection:
-            for table in _METADATA.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(CreateIndex(index, if_not_exists=True))
+            vault_tables.create(connection)
             self._check_keys(connection)
 
     def token(self, tenant: str, entity: str, value: str) -> str:
@@ -103,7 +96,8 @@ class Vault:
 
         A value that the subject already has is left as it is. Durable when the call returns.
         """
-        pairs = [(self.token(tenant, entity, value), value) for entity, value in values]
+        given = list(values)
+        pairs = [(self.token(tenant, entity, value), value) for entity, value in given]
         if not pairs:
             return []
         with self._transaction() as connection:
@@ -114,11 +108,14 @@ class Vault:
                         "tenant": tenant,
                         "token": token,
                         "subject": subject_ref,
-                        "sealed": self._sealing.seal(key, tenant, subject_ref, token, value),
+                        "sealed": seal_text(key, value, "value", tenant, subject_ref, token),
                     }
                     for token, value in batch
                 ]
-                connection.execute(self._insert(_VALUES).on_conflict_do_nothing(), rows)
+                connection.execute(self._insert(VALUES).on_conflict_do_nothing(), rows)
+            clues = self._clues(tenant, subject_ref, key, given)
+            for batch in _batches(clues):
+                connection.execute(self._insert(CLUES).on_conflict_do_nothing(), batch)
         return [token for token, _ in pairs]
 
     def reveal(self, tenant: str, tokens: Iterable[str]) -> dict[str, str]:
@@ -129,13 +126,39 @@ class Vault:
         found: dict[str, str] = {}
         with self._transaction("BEGIN") as connection:
             for batch in _batches(dict.fromkeys(tokens)):
-                for row in connection.execute(_rows_of(tenant, batch)):
+                query = with_keys(VALUES, tenant).where(VALUES.c.token.in_(batch))
+                for row in connection.execute(query.order_by(VALUES.c.token, VALUES.c.subject)):
                     if row.token not in found:
-                        key = self._sealing.unwrap(tenant, row.subject, row.wrapped_key)
-                        found[row.token] = self._sealing.open(
-                            key, tenant, row.subject, row.token, row.sealed
+                        found[row.token] = unseal_text(
+                            self._unwrap(tenant, row.subject, row),
+                            row.sealed,
+                            *("value", tenant, row.subject, row.token),
+                            what="value",
                         )
         return found
+
+    def namesakes(
+        self, tenant: str, asked: Iterable[Clue], *, prefer: frozenset[str] = frozenset()
+    ) -> frozenset[str]:
+        """Return the tokens of values that fit one of the clues, at most ``MOST_NAMESAKES``.
+
+        Those of the subjects in ``prefer`` come first. No value is opened. Raises
+        ``TamperedError`` when a clue was changed or moved.
+        """
+        wanted = {self._pseudonyms.clue(tenant, one.key): one.detail for one in asked}
+        if not wanted:
+            return frozenset()
+        first = sa.case((CLUES.c.subject.in_(sorted(prefer)[:_BATCH]), 0), else_=1)
+        query = with_keys(CLUES, tenant).where(CLUES.c.clue.in_(wanted))
+        found: dict[str, None] = {}
+        with self._transaction("BEGIN") as connection:
+            rows = connection.execute(query.order_by(first, CLUES.c.token).limit(_MOST_CLUES))
+            for row in rows:
+                bound = ("clue", tenant, row.subject, row.clue, row.token)
+                key = self._unwrap(tenant, row.subject, row)
+                if fits(wanted[row.clue], unseal_text(key, row.sealed, *bound, what="clue")):
+                    found[row.token] = None
+        return frozenset(list(found)[:MOST_NAMESAKES])
 
     def destroy_subject(self, tenant: str, subject_ref: str) -> int:
         """Destroy the subject's key and values for good; return how many values went.
@@ -145,41 +168,104 @@ class Vault:
         unreachable already, and calling again finishes the work.
         """
         with self._transaction() as connection:
-            mine = (_VALUES.c.tenant == tenant) & (_VALUES.c.subject == subject_ref)
-            count = int(connection.execute(sa.delete(_VALUES).where(mine)).rowcount)
-            mine = (_SUBJECTS.c.tenant == tenant) & (_SUBJECTS.c.subject == subject_ref)
-            connection.execute(sa.delete(_SUBJECTS).where(mine))
+            connection.execute(sa.delete(CLUES).where(of_subject(CLUES, tenant, subject_ref)))
+            mine = of_subject(VALUES, tenant, subject_ref)
+            count = int(connection.execute(sa.delete(VALUES).where(mine)).rowcount)
+            connection.execute(sa.delete(SUBJECTS).where(of_subject(SUBJECTS, tenant, subject_ref)))
         if self._lite:
             self._cut_log()
         return count
+
+    def rotate(self, *, batch: int = _BATCH) -> int:
+        """Wrap every subject's key anew under the version in use; return how many were wrapped.
+
+        Each batch is one transaction: a rotation that was killed goes on where it stopped, and
+        meanwhile keys of both versions are read. Values and tokens are not touched, so nothing is
+        embedded again. When it returns 0, no stored key needs an older version; the keys that
+        were replaced are then in no file of the database. Raises ``TamperedError`` at a key that is
+        not what was written.
+        """
+        total = 0
+        while wrapped := self._rewrap(batch):
+            total += wrapped
+        if self._lite:
+            self._cut_log()
+        return total
+
+    def key_versions(self) -> dict[str, int]:
+        """Return how many subjects' keys are wrapped under each version."""
+        query = sa.select(SUBJECTS.c.kek, sa.func.count()).group_by(SUBJECTS.c.kek)
+        with self._transaction("BEGIN") as connection:
+            return {str(version): int(count) for version, count in connection.execute(query)}
+
+    def _clues(
+        self, tenant: str, subject: str, key: bytes, values: Iterable[tuple[str, str]]
+    ) -> Iterator[dict[str, str | bytes]]:
+        for entity, value in values:
+            token = self.token(tenant, entity, value)
+            for one in stored(entity, value):
+                clue = self._pseudonyms.clue(tenant, one.key)
+                bound = ("clue", tenant, subject, clue, token)
+                yield {
+                    "tenant": tenant,
+                    "clue": clue,
+                    "token": token,
+                    "subject": subject,
+                    "sealed": seal_text(key, one.detail, *bound),
+                }
+
+    def _rewrap(self, batch: int) -> int:
+        old = (
+            sa.select(SUBJECTS)
+            .where(SUBJECTS.c.kek != self._keks.version)
+            .order_by(SUBJECTS.c.tenant, SUBJECTS.c.subject)
+            .limit(batch)
+            .with_for_update()
+        )
+        with self._transaction() as connection:
+            rows = connection.execute(old).all()
+            for row in rows:
+                key = self._unwrap(row.tenant, row.subject, row)
+                new = self._keks.wrap(key, tenant=row.tenant, subject=row.subject)
+                connection.execute(
+                    sa.update(SUBJECTS)
+                    .where(of_subject(SUBJECTS, row.tenant, row.subject))
+                    .values(wrapped_key=new.wrapped, kek=new.version)
+                )
+        return len(rows)
 
     def close(self) -> None:
         """Release the database. Calling it again does nothing."""
         self._engine.dispose()
 
     def _check_keys(self, connection: sa.Connection) -> None:
-        wanted = self._sealing.check()
-        row = {"id": 1, "digest": wanted}
-        connection.execute(self._insert(_CHECK).values(row).on_conflict_do_nothing())
-        found = connection.execute(sa.select(_CHECK.c.digest).where(_CHECK.c.id == 1)).scalar_one()
-        if not hmac.compare_digest(wanted, bytes(found)):
+        row = {"id": 1, "digest": self._check}
+        connection.execute(self._insert(CHECK).values(row).on_conflict_do_nothing())
+        found = connection.execute(sa.select(CHECK.c.digest).where(CHECK.c.id == 1)).scalar_one()
+        if not hmac.compare_digest(self._check, bytes(found)):
             raise VaultError(
                 "the vault was made with another master key; restore that key, "
                 "or point the settings at the vault that belongs to this one"
             )
 
     def _subject_key(self, connection: sa.Connection, tenant: str, subject: str) -> bytes:
+        new = self._keks.wrap(os.urandom(KEY_BYTES), tenant=tenant, subject=subject)
         fresh = {
             "tenant": tenant,
             "subject": subject,
-            "wrapped_key": self._sealing.new_key(tenant, subject),
+            "wrapped_key": new.wrapped,
+            "kek": new.version,
         }
-        connection.execute(self._insert(_SUBJECTS).values(fresh).on_conflict_do_nothing())
+        connection.execute(self._insert(SUBJECTS).values(fresh).on_conflict_do_nothing())
         # Another process may have been first: what counts is what the table holds now. The lock
         # keeps a destruction from running between this look and the values that follow.
-        mine = (_SUBJECTS.c.tenant == tenant) & (_SUBJECTS.c.subject == subject)
-        query = sa.select(_SUBJECTS.c.wrapped_key).where(mine).with_for_update()
-        return self._sealing.unwrap(tenant, subject, connection.execute(query).scalar_one())
+        query = sa.select(SUBJECTS.c.wrapped_key, SUBJECTS.c.kek).with_for_update()
+        mine = of_subject(SUBJECTS, tenant, subject)
+        return self._unwrap(tenant, subject, connection.execute(query.where(mine)).one())
+
+    def _unwrap(self, tenant: str, subject: str, row: Any) -> bytes:  # queries of two shapes
+        wrapped = WrappedKey(row.kek, row.wrapped_key)
+        return self._keks.unwrap(wrapped, tenant=tenant, subject=subject)
 
     def _insert(self, table: sa.Table) -> Any:  # the two dialects share no type
         return sqlite.insert(table) if self._lite else postgresql.insert(table)
@@ -212,16 +298,6 @@ class Vault:
             raise TamperedError("the vault's database is damaged; restore it") from error
         except SQLAlchemyError as error:
             raise UnavailableError("the vault's database could not be used") from error
-
-
-def _rows_of(tenant: str, tokens: Sequence[str]) -> sa.Select[Any]:
-    subject = (_VALUES.c.tenant == _SUBJECTS.c.tenant) & (_VALUES.c.subject == _SUBJECTS.c.subject)
-    return (
-        sa.select(_VALUES.c.token, _VALUES.c.subject, _VALUES.c.sealed, _SUBJECTS.c.wrapped_key)
-        .join(_SUBJECTS, subject)
-        .where(_VALUES.c.tenant == tenant, _VALUES.c.token.in_(tokens))
-        .order_by(_VALUES.c.token, _VALUES.c.subject)
-    )
 
 
 def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:

@@ -1,4 +1,4 @@
-"""The contract of ``ports.Detector``, held by our detector and by the fake that stands in for it."""
+"""The contract of ``ports.Detector``, held by ours and by the fake that stands in for it."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings

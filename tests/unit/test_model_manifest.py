@@ -5,7 +5,6 @@ import pytest
 from ragplatform.errors import ModelError
 from ragplatform.model_manifest import (
     FolderSource,
-    PackageSource,
     Role,
     load_manifest,
     parse_manifest,
@@ -73,10 +72,10 @@ def test_a_missing_file_of_own_models_is_no_error(tmp_path: Path) -> None:
     assert load_manifest(tmp_path / "models.toml") == load_manifest()
 
 
-def test_the_platform_knows_a_packaged_model_for_each_role() -> None:
-    packaged = [m for m in load_manifest().values() if isinstance(m.source, PackageSource)]
+def test_the_platform_knows_a_pinned_model_for_each_role() -> None:
+    pinned = [m for m in load_manifest().values() if not isinstance(m.source, FolderSource)]
 
-    assert {model.role for model in packaged} == set(Role)
+    assert {model.role for model in pinned} == set(Role)
 
 
 def test_the_platform_knows_the_llamas_by_name() -> None:

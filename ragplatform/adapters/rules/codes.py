@@ -20,11 +20,13 @@ from ragplatform.adapters.rules.rule import (
 
 # Standards, notes and exhibits are numbered too, and nobody's: "ASU No. 2016-13", "Note No. 4".
 _PUBLIC: Final = re.compile(
-    r"(?i)(?:asu|update|bulletin|statements?|sfas|fas|fin|topic|rule|interpretation|issue|eitf|sop"
+    r"(?i)(?:\b(?:forms?|registration statement|commission|exchange act|securities act|schedule)\b"
+    r"[^.;]{0,40}|(?:asu|update|bulletin|statements?|sfas|fas"
+    r"|fin|topic|rule|interpretation|issue|eitf|sop"
     r"|standards?|proposal|exhibit|amendment|articles?|protocol|figure|table|chapter|note|schedule"
     r"|part|item|section|regulation|directive|law|act|order|opinion|release|sab|asc|page|volume"
     r"|resolution|decree|supplement|ifrs|ias|series|class|grade|stage|type|step|question|annex"
-    r"|appendix|form|phase|convention|recommendation)s?[ \xa0(,]{1,3}$"
+    r"|appendix|form|phase|convention|recommendation)s?[ \xa0(,)\"”]{1,5})$"
 )
 
 
@@ -49,6 +51,7 @@ _LABELLED: Final = (
         "|cert|commission file|security id|account manager|id card|license key|serial key",
         SPACED,
         to=TO_NUMBERED,
+        unless=_PUBLIC,
     ),
     labelled(
         "UNIQUE_CODE",
@@ -66,7 +69,7 @@ _LABELLED: Final = (
         r"(?P<v>(?-i:[A-Z]{1,5}[-/]?)(?-i:[A-Z0-9]{4,14})(?:[-/](?-i:[A-Z0-9]{1,10}))"
         r"{0,3})(?![A-Za-z0-9])",
         score=LIKELY,
-        least=2,
+        least=1,
     ),
 )
 _SHAPES: Final = (
@@ -92,7 +95,15 @@ _SHAPES: Final = (
         re.compile(r"(?<![\w./-])\d{4,6}/\d{2}(?![\w/]|[.,-]\d)"),
         LIKELY,
         digits=(4, 5, 6),
+        follows="/",
         check=lambda value: not value.startswith(("19", "20")) or len(value.partition("/")[0]) > 4,
+    ),
+    Rule(
+        "id_code",
+        "UNIQUE_CODE",
+        re.compile(r"ID-[A-Z0-9]{6,14}(?![\w-])"),
+        LIKELY,
+        words=("id",),
     ),
     Rule(
         "uuid",
@@ -103,6 +114,7 @@ _SHAPES: Final = (
         LABELLED,
         codes=True,
         digits=(1, 2, 3, 4, 5, 6, 7, 8),
+        follows="-abcdefABCDEF",
     ),
     Rule(
         "hash",
@@ -124,7 +136,7 @@ _SHAPES: Final = (
         ),
         LIKELY,
         codes=True,
-        check=has_digits(4),
+        check=has_digits(5),
     ),
     Rule(
         "long_code",
@@ -137,7 +149,8 @@ _SHAPES: Final = (
         "mixed_code",
         "UNIQUE_CODE",
         re.compile(
-            r"(?<![\w/.-])(?=(?:[A-Z]*[0-9]){3})(?=(?:[0-9]*[A-Z]){2})[A-Z0-9]{8,40}(?![\w/]|-\w)"
+            r"(?<![\w/.-])(?=(?:[A-Z]*[0-9]){3})(?=(?:[0-9]*[A-Z]){2})(?!\d+X\d)[A-Z0-9]"
+            r"{8,40}(?![\w/]|-\w)"
         ),
         POSSIBLE,
         codes=True,

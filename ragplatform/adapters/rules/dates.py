@@ -8,6 +8,7 @@ from typing import Final
 
 from ragplatform.adapters.rules.rule import (
     LABELLED,
+    LETTERS,
     LIKELY,
     POSSIBLE,
     Family,
@@ -62,9 +63,21 @@ def _rule(
     score: float = LIKELY,
     anchors: tuple[str, ...] = (),
     digits: tuple[int, ...] = (),
-    entity: str = "DATE_TIME",
+    follows: str = "",
+    back: int = 0,
+    ends: tuple[str, ...] = (),
 ) -> Rule:
-    return Rule(name, entity, re.compile(pattern), score, words=anchors, digits=digits)
+    return Rule(
+        name,
+        "DATE_TIME",
+        re.compile(pattern),
+        score,
+        words=anchors,
+        digits=digits,
+        follows=follows,
+        back=back,
+        ends=ends,
+    )
 
 
 _WEEKDAYS: Final = words(
@@ -76,9 +89,22 @@ _WEEKDAYS: Final = words(
     """
 )
 
+_MONTHS_EN: Final = words(
+    """
+    january jan february feb march mar april apr may june jun july jul august aug september sept sep
+    october oct november nov december dec
+    """
+)
+
+_BEFORE_DAY: Final = words(
+    "on date dated since until from by seen due started admitted discharged visit between On Seen"
+)
 _DATES: Final = (
     _rule(
-        "date_numeric", rf"(?<![\w/])(?<!\d[.\-,])(?P<v>{_NUMERIC}{_TIME}){_END}", digits=(1, 2, 4)
+        "date_numeric",
+        rf"(?<![\w/])(?<!\d[.\-,])(?P<v>{_NUMERIC}{_TIME}){_END}",
+        digits=(1, 2, 4),
+        follows="/.-",
     ),
     _rule(
         "date_compact",
@@ -94,19 +120,26 @@ _DATES: Final = (
         rf"(?:the )?)?{_DAY}{_ORDINAL}[ \xa0\-]{{0,2}}{_OF}(?i:{MONTH})\b\.?"
         rf"{_MONTH_YEAR}{_TIME}(?!\w)",
         digits=(1, 2),
+        follows=" -.,–\xa0ºª" + LETTERS,
     ),
     _rule(
         "month_day",
-        rf"(?i){MONTH}\b\.?[ \xa0\-]{{1,2}}(?:the )?{_DAY}(?:st|nd|rd|th)?(?![\w%]|[.,:]\d|/\d)"
+        rf"(?i){MONTH_EN}\b\.?[ \xa0\-]{{1,2}}(?:the )?{_DAY}(?:st|nd|rd|th)?(?![\w%]|[.,:]\d|/\d)"
         rf"(?:[ ]?(?:-|–|to|and|through)[ ]?{_DAY}(?:st|nd|rd|th)?(?![\w%]|[.,:]\d))?"
         rf"(?:,?[ \xa0\-]{{1,2}}{_YEAR}(?!\d))?{_TIME}",
-        anchors=MONTH_WORDS,
+        anchors=_MONTHS_EN,
     ),
     _rule(
         "month_year",
-        rf"(?i){MONTH}\b\.?,?[ \xa0\-/]{{1,2}}(?:of |de[l]? |d['’])?(?:{_YEAR}"
-        rf"|['’]\d{{2}})(?!\w|[.,]\d)",
+        rf"(?i){MONTH}\b\.?,?[ \xa0\-/]{{1,2}}(?:of |de[l]? (?:año )?|d['’])?"
+        rf"(?:{_YEAR}|['’]\d{{2}}|(?<=-)\d{{2}})(?!\w|[.,]\d|-\d)",
         anchors=MONTH_WORDS,
+    ),
+    _rule(
+        "born_in",
+        r"(?i)(?:born|né|née|nacid[oa]|geboren|nat[oa])[ ](?:in|en"
+        rf"|im jahr|im jahre|nel)[ ](?P<v>{_YEAR})(?!\d)",
+        anchors=words("born né née nacido nacida geboren nato nata"),
     ),
     _rule(
         "month_and_month",
@@ -115,18 +148,19 @@ _DATES: Final = (
     ),
     _rule(
         "month_number_year",
-        rf"(?<![\w/.,-]){_NUMBER}[/]{_YEAR}{_END}",
+        rf"(?<![\w/.,-]){_NUMBER}/(?:19\d\d|20[0-4]\d){_END}",
         digits=(1, 2),
+        follows="/",
         score=POSSIBLE,
     ),
     # "12/3" may be a fraction or a blood pressure: only a word such as "on" makes it a date.
     _rule(
         "day_and_month",
-        rf"(?i)(?:on|dated?|since|until|from|by|seen|due|started|admitted|discharged|visit|between)"
-        rf"[ ]{{1,2}}(?P<v>{_NUMBER}/{_DAY})(?![\w/%]|[.,\-]\d| ?(?:of|mg|ml|mm|tab))",
-        anchors=words(
-            "on date dated since until from by seen due started admitted discharged visit between"
-        ),
+        rf"(?<![\w/.,-])(?P<v>{_NUMBER}/{_DAY})(?![\w/%]|[.,\-]\d| ?(?:of|mg|ml|mm|tab))",
+        digits=(1, 2),
+        follows="/",
+        back=12,
+        ends=tuple(f"{word} " for word in _BEFORE_DAY),
         score=POSSIBLE,
     ),
     _rule(
@@ -170,29 +204,39 @@ _TEENS: Final = (
     r"(?:ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen)"
 )
 _YOUNG_WORDS: Final = rf"(?:{_TENS}(?:[- ]{_ONES})?|{_TEENS}|{_ONES})"
-_OLD_WORDS: Final = rf"(?:ninety(?:[- ]{_ONES})?|(?:a|one)[- ]hundred(?:[- ](?:and[- ])?{_ONES})?)"
+_OLD_WORDS: Final = rf"(?:ninety(?:[- ]{_ONES})?|(?:one[- ])?hundred(?:[- ](?:and[- ])?{_ONES})?)"
 _YEARS_OLD: Final = (
     r"(?:[ \xa0-]?(?:years?|yrs?|y)\.?[ -](?:of[ -]age|old)\b|[ -]?(?:y/?\.?o\b\.?|yo\b|yr[ -]?old)"
     r"|[ -]?years?[ -]old|[ -]?jährig(?:e[rnms]?)?\b|[ ]Jahre?[ ]alt"
     r"|[ ]ans\b(?! (?:plus|de (?:plus|suivi)))"
-    r"|[ ]años(?: de edad)?\b|[ ]anni\b(?= ?(?:di età|,))|(?:[ ]?(?:-"
+    r"|[ ]?años(?: de edad)?\b|[ ]anni\b(?= ?(?:di età|,))|(?:[ ]?(?:-"
     r"|–)?[ ]?(?:month|week|day)s?)-old\b"
     r"|[ ](?:months|weeks|days)[ ](?:of age|old)\b)"
 )
+_NOT_OF: Final = (
+    r"(?! (?:de (?:evolución|seguimiento|duración|tratamiento|antigüedad|supervivencia|experiencia"
+    r"|suivi|évolution)|previ|antes|después|más tarde|atrás|auparavant|plus tard|fa\b|prima|dopo))"
+)
 _AGE_LABEL: Final = r"(?:aged?|edad|alter|âge|âgée?|età|age is|age of)"
+# A span of time, and nobody's age: "hace 30 años", "depuis 3 ans", "da 5 anni".
+_SPAN: Final = re.compile(
+    r"(?i)\b(?:hace|durante|tras|más de|menos de|cada|últimos|próximos|primeros|en|de los últimos"
+    r"|aproximadamente|inicia|por|depuis|pendant|il y a|après|dans|per|da|dopo|fra|circa) $"
+)
 _NOT_MORE: Final = (
     r"(?![\w%/]|[.,]\d| ?(?:years? (?:ago|later|and)|percent|mg|ml|%|to \d|[-–] ?\d))"
 )
 
 
 def _age(entity: str, number: str, written: str, score: float) -> tuple[Rule, ...]:
-    first = tuple(re.findall(r"[a-z]{2,}|\ba\b", written))
+    first = tuple(re.findall(r"[a-z]{3,}", written))
     return (
         Rule(
             "age",
             entity,
-            re.compile(rf"(?i)(?<![\w./,-])(?P<v>{number}){_YEARS_OLD}"),
+            re.compile(rf"(?i)(?<![\w./,-])(?P<v>{number}){_YEARS_OLD}{_NOT_OF}"),
             score,
+            unless=_SPAN,
             digits=(1, 2, 3),
         ),
         Rule(
@@ -222,11 +266,29 @@ def _age(entity: str, number: str, written: str, score: float) -> tuple[Rule, ..
             ),
             POSSIBLE,
             digits=(2, 3),
+            follows=" -" + LETTERS,
         ),
     )
 
 
+_SPANISH: Final = (
+    r"(?:un|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez"
+    r"|once|doce|trece|catorce|quince|dieciséis"
+    r"|diecisiete|dieciocho|diecinueve|veinte|veintiún|treinta|cuarenta|cincuenta|sesenta|setenta"
+    r"|ochenta)(?: y (?:un|dos|tres|cuatro|cinco|seis|siete|ocho|nueve))?"
+)
+
 _AGES: Final = (
+    Rule(
+        "age_in_spanish",
+        "AGE",
+        re.compile(
+            rf"(?i)(?:niñ[oa]|var[óo]n|mujer|paciente|lactante|hombre|edad|hij[oa])(?: de)?:? "
+            rf"(?P<v>{_SPANISH} (?:años|meses|días))"
+        ),
+        LIKELY,
+        words=words("niño niña varón varon mujer paciente lactante hombre edad hijo hija"),
+    ),
     *_age("AGE_OVER_89", _OLD, _OLD_WORDS, LABELLED),
     *_age("AGE", _YOUNG, _YOUNG_WORDS, LIKELY),
 )

@@ -9,6 +9,7 @@ from ragplatform.adapters.rules.rule import (
     LIKELY,
     PROVEN,
     SPACED,
+    TO,
     TO_COLON,
     TO_NUMBERED,
     Family,
@@ -25,7 +26,7 @@ from ragplatform.adapters.rules.vocabulary import COUNTRY_CODES
 
 
 def _bic(value: str) -> bool:
-    code = value.strip().upper()
+    code = value.replace(" ", "").upper()
     return len(code) in {8, 11} and code[:4].isalpha() and code[4:6] in COUNTRY_CODES
 
 
@@ -49,7 +50,7 @@ _ACCOUNTS: Final = (
     labelled(
         "ACCOUNT_NUMBER",
         "bank account|checking account|savings account|loan account|brokerage account|iban"
-        "|deposit account|billing account|credit account|account|acct|a/c|acc|kontonummer|konto"
+        "|deposit account|billing account|credit account|account|acct|acc|kontonummer|konto"
         "|konto-nr|numéro de compte|n° de compte|compte|cuenta|número de cuenta|conto corrente"
         "|numero di conto|checking|savings|brokerage",
         SPACED,
@@ -58,11 +59,19 @@ _ACCOUNTS: Final = (
     ),
     labelled(
         "ACCOUNT_NUMBER",
-        "account|acct|a/c|kontonummer|konto-nr|ktonr|bank account|checking account|savings account"
+        "account|acct|kontonummer|konto-nr|ktonr|bank account|checking account|savings account"
         "|checking|savings|clabe|iban",
         r"(?P<v>(?:[A-Z]{0,4}-?)?[0-9X*](?:[0-9X*]|[ -](?=[0-9X*])){4,25})(?![A-Za-z0-9%]|[.,]\d)",
         least=4,
         score=LIKELY,
+    ),
+    Rule(
+        "account_ac",
+        "ACCOUNT_NUMBER",
+        re.compile(rf"(?i)(?<=a/)c\.?{TO}{SPACED}"),
+        LABELLED,
+        words=("c",),
+        check=has_digits(4),
     ),
     Rule(
         "account_tail",
@@ -72,7 +81,7 @@ _ACCOUNTS: Final = (
             r"(?P<v>[x*•]{0,12}\d{3,6})\b"
         ),
         LIKELY,
-        words=("account", "acct", "card", "a"),
+        words=("account", "acct", "card"),
     ),
     labelled(
         "ABA_ROUTING_NUMBER",
@@ -84,9 +93,16 @@ _ACCOUNTS: Final = (
     ),
     labelled(
         "SWIFT_CODE",
-        "swift|bic|swift/bic|bic/swift|swift code|bic code",
-        r"(?P<v>[A-Z]{4}[ ]?[A-Z]{2}[ ]?[A-Z0-9]{2}[ ]?(?:[A-Z0-9]{3})?)(?![A-Za-z0-9])",
-        check=lambda value: _bic(value.replace(" ", "")),
+        "swift|bic|swift/bic|bic/swift",
+        r"(?P<v>(?-i:[A-Z]{4}[ ]?[A-Z]{2}[ ]?[A-Z0-9]{2}[ ]?(?:[A-Z0-9]{3})?))(?![A-Za-z0-9])",
+        check=_bic,
+    ),
+    labelled(
+        "SWIFT_CODE",
+        "swift|bic|swift/bic|bic/swift",
+        r"(?P<v>[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?)(?![A-Za-z0-9])",
+        to=TO_COLON,
+        check=_bic,
     ),
     Rule(
         "bic",
@@ -126,6 +142,7 @@ _ACCOUNTS: Final = (
         re.compile(r"(?<![\w-])\d{2}-\d{7}(?![\w-])"),
         LIKELY,
         digits=(2,),
+        follows="-",
         check=check_digits.ein,
         context=any_of("ein fein employer irs tax taxpayer identification tin i.r.s."),
     ),
@@ -253,6 +270,15 @@ _NUMBERS: Final = (
         PROVEN,
         0,
         any_of("aba routing rtn transit fedwire ach wire"),
+    ),
+    Number(
+        "ein",
+        "US_EIN",
+        shapes("9", "2-7"),
+        check_digits.ein,
+        LABELLED,
+        0,
+        any_of("ein fein employer_identification employer_id federal_tax"),
     ),
     Number(
         "itin",

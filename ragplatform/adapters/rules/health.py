@@ -109,6 +109,7 @@ _WELL_KNOWN: Final = (
         re.compile(r"\(01\)\d{14}(?:\(\d{2}\)[A-Za-z0-9.\-/]{1,20}){0,5}"),
         PROVEN,
         digits=(2,),
+        follows=")",
         back=130,
         ends=("(",),
     ),
@@ -148,8 +149,9 @@ _MENTIONS: Final = (
         "biometric",
         "BIOMETRIC_ID",
         re.compile(
-            r"(?i)(?:finger|voice|palm|face|foot)[ -]?prints?(?:[ -](?:scan|template|image|id|hash"
-            rf"|sample|record|data))?s?{_TAIL}"
+            r"(?i)(?:(?:finger|voice|palm|face)[ -]?prints?(?:[ -](?:scan|template|image|id|hash"
+            r"|sample|record|data))?s?|foot[ -]?prints?[ -](?:scan|template|image|id|record)s?)"
+            rf"{_TAIL}"
         ),
         LIKELY,
         words=tuple(

@@ -30,6 +30,14 @@ _WORDS: Final = frozenset(
     sh pl rs py cc zip mov so st gs la sc ai ph js co
     """.split()
 )
+# Of the newer domains, those that are no words of programs: "asyncio.run", "color.red".
+_GENERIC: Final = frozenset(
+    """
+    com org net edu gov mil int info biz name pro mobi aero jobs coop travel museum tel cat asia xyz
+    online site shop store tech app dev health healthcare care hospital clinic doctor dental
+    pharmacy bank insurance finance legal email cloud website club
+    """.split()
+)
 _LOCAL: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.!#$%&'*+/=?^_`{|}~-")
 _DOMAIN: Final = re.compile(
     r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_][\w-]{1,62}|\[\d{1,3}(?:\.\d{1,3}){3}\]"
@@ -129,7 +137,14 @@ def _hosts(text: str) -> Iterator[Span]:
         if not end or path is None or text[end : end + 1] == "@":
             continue
         top = text[start:end].rpartition(".")[2]
-        if top.lower() in _WORDS and not _WWW.match(run[0]) and path.end() - end < 2:
+        if path.end() == end and text[end : end + 1] == "(":
+            continue  # A call in a program, such as ``copy.py(file)``.
+        plain = len(top) == 2 and top.lower() not in _WORDS
+        if (
+            not (plain or top.lower() in _GENERIC | _PRIVATE)
+            and not _WWW.match(run[0])
+            and path.end() - end < 2
+        ):
             continue
         if _is_joint(text[start:end]) and path.end() == end:
             continue
@@ -196,6 +211,7 @@ _ADDRESSES: Final = (
         re.compile(r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2}\b|:\d{2,5}\b)?(?![\w-]|\.\d)"),
         _SURE,
         digits=(1, 2, 3),
+        follows=".",
         check=_is_ipv4,
         unless=_SECTION,
     ),
@@ -210,6 +226,7 @@ _ADDRESSES: Final = (
         LABELLED,
         codes=True,
         digits=(1, 2, 4),
+        follows=":-.abcdefABCDEF",
     ),
 )
 _COLONS: Final = re.compile(r":{1,2}(?=[0-9A-Fa-f:]{1,4}(?::|$|[^\w]))")
@@ -280,18 +297,19 @@ _USERS: Final = (
             r"|[._-](?=[A-Za-z0-9])){3,40})(?![\w@])"
         ),
         LIKELY,
-        words=words("user username login account issued registered customer for"),
+        words=words("user username login account issued registered customer"),
     ),
     Rule(
         "username_of_login",
         "USERNAME",
         re.compile(
-            rf"(?i)(?:login as|log in as|issued to user|user)[ ][\"']?{_NOT_USER}(?P<v>["
-            rf"a-z][a-z0-9._-]{{3,30}}(?<![._-]))(?=[ ](?:with password"
-            r"|using|registered|\(|at )|[\"'.,;])"
+            r"(?i)(?:(?:log ?in|logged in|signed in) as|(?:(?<=to )|(?<=as )"
+            r"|(?<=for ))user|issued to)[ ]"
+            rf"[\"']?{_NOT_USER}(?P<v>(?-i:[a-z][a-z0-9._-]{{3,30}})(?<![._-]))"
+            r"(?=[ ](?:with|using|registered|at)\b|[ ]?\(|[\"'.,;])"
         ),
         POSSIBLE,
-        words=("login", "log", "issued", "user"),
+        words=words("login log logged signed issued user"),
     ),
     Rule(
         "email_spelled",

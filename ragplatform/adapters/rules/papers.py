@@ -162,6 +162,7 @@ def _code(
     *,
     words: str = "",
     score: float = PROVEN,
+    digits: tuple[int, ...] = (),
 ) -> Rule:
     return Rule(
         name,
@@ -169,6 +170,7 @@ def _code(
         re.compile(rf"(?i)(?<!\w){pattern}(?!\w)"),
         score,
         codes=True,
+        digits=digits,
         check=check,
         context=any_of(words) if words else None,
     )
@@ -176,7 +178,13 @@ def _code(
 
 _CODES: Final = (
     _code("uk_nino", r"[A-Z]{2}[ -]?\d{2}[ -]?\d{2}[ -]?\d{2}[ -]?[A-D]", national.uk_nino),
-    _code("es_dni", r"[XYZ0-9][ .-]?\d(?:[ .-]?\d){6}[ -]?[A-Z]", national.es_dni, score=LABELLED),
+    _code(
+        "es_dni",
+        r"[XYZ0-9][ .-]?\d(?:[ .-]?\d){6}[ -]?[A-Z]",
+        national.es_dni,
+        score=LABELLED,
+        digits=(1, 2, 8),
+    ),
     _code(
         "it_fiscal",
         r"[A-Z]{3}[ -]?[A-Z]{3}[ -]?[0-9L-V]{2}[A-Z][0-9L-V]{2}[ -]?[A-Z][0-9L-V]{3}[ -]?[A-Z]",
@@ -187,6 +195,7 @@ _CODES: Final = (
         r"\d{2}[ -]?\d{6}[ -]?[A-Z][ -]?\d{2}[ -]?\d",
         national.de_pension,
         score=LABELLED,
+        digits=(2, 8),
     ),
     _code(
         "de_health",
@@ -215,7 +224,7 @@ _CODES: Final = (
     _code("in_pan", r"(?-i:[A-Z]{3}[PCHFATBLJG][A-Z]\d{4}[A-Z])", score=POSSIBLE),
     _code("in_voter", r"[A-Z]{3}\d{7}", words="voter epic election", score=LABELLED),
     _code("sg_nric", r"[STFGM]\d{7}[A-Z]", national.sg_nric),
-    _code("fi_personal", r"\d{6}[-+A-FU-Y]\d{3}[0-9A-Y]", national.fi_personal),
+    _code("fi_personal", r"\d{6}[-+A-FU-Y]\d{3}[0-9A-Y]", national.fi_personal, digits=(6,)),
     _code(
         "uk_driver",
         r"[A-Z9]{5}[ ]?\d[0156]\d[0-3]\d{2}[ ]?[A-Z9]{2}[ ]?\d[A-Z]{2}",
@@ -246,14 +255,15 @@ _LABELLED: Final = (
     ),
     labelled(
         "NATIONAL_ID",
-        "nino|nin|nhs|sin|aadhaar|aadhar|dni|nie|nif|nuss|nass|codice fiscale|c.f.|cf|partita iva"
+        "nino|nin|nhs|sin|aadhaar|aadhar|dni|nie|nif|nuss|nass|nss|naf|codice "
+        "fiscale|c.f.|cf|partita iva"
         "|p.iva|p. iva|steuer-id|steuer-identifikationsnummer|steueridentifikationsnummer"
         "|steuernummer|st.-nr|idnr|sozialversicherungsnummer|rentenversicherungsnummer|sv-nummer"
         "|rvnr|personalausweis|personalausweisnummer|ausweisnummer|ausweis-nr|tfn|abn|pesel|cpf"
         "|cnpj|bsn|nir|insee|siren|siret|sécurité sociale|numéro de sécurité "
         "sociale|national insurance"
         "|national id|national identity|national identification|identity card|id card|identity"
-        "|social insurance|tax file|utr|unique taxpayer reference|curp|rfc|citizen id"
+        "|social insurance|tax file|utr|unique taxpayer reference|curp|citizen id"
         "|seguridad social|número de afiliación|documento nacional|nric|fin|personnummer|ahv"
         "|tax number|tax no|tax reference|tax code|voter id|aadhaar card|pan card|ghana card"
         "|government id|state id|resident id|cédula|carte d'identité|carta d'identità|ni number"
@@ -348,6 +358,7 @@ _SSN_FORM: Final = (
         re.compile(r"(?<![\w-])\d{3}[-–]\d{2}[-–]\d{4}(?![\w-])"),
         LIKELY,
         digits=(3,),
+        follows="-–",
         check=check_digits.ssn,
         otherwise="NATIONAL_ID",
     ),

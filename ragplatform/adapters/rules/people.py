@@ -1,9 +1,10 @@
 """Names in fixed frames: behind titles, labels and greetings, over signatures, before degrees."""
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
-from ragplatform.adapters.rules.rule import LIKELY, Family, Rule, words
+from ragplatform.adapters.rules.rule import LIKELY, Family, Rule, span, words
 from ragplatform.adapters.rules.vocabulary import (
     CAPITALS,
     FULL_NAME,
@@ -12,6 +13,7 @@ from ragplatform.adapters.rules.vocabulary import (
     NAME_WORD,
     UPPER,
 )
+from ragplatform.model import Span
 
 _TITLED: Final = 0.86
 # What follows a title without being a name: "Mr. President", "Ms. and Mr."
@@ -20,7 +22,8 @@ _NO_NAME: Final = (
     r"|Was|Will|No|Not|Yes|Mr|Mrs|Ms|Dr|Street|Drive|Suite)\b)"
 )
 _TITLE: Final = (
-    r"(?:Drs?|Mrs?|Ms|Miss|Mx|Messrs|Prof(?:essor)?|Rev(?:erend)?|Sra?|Srta|Sr|Dra|Don|Doña|Fr|Sir"
+    r"(?:Drs?|DR|DRA|MR|MRS|MS|Mrs?|Ms|Miss|Mx|Messrs|Prof(?:essor)?"
+    r"|Rev(?:erend)?|Sra?|Srta|Sr|Dra|Don|Doña|Fr|Sir"
     r"|Lady|Lord|Dame|Judge|Justice|Captain|Capt|Sgt|Lt|Col|Gen"
     r"|Hon|Herrn?|Frau|Mme|Mlle|M|Dott|Dottssa"
     r"|Sig|Sig\.ra|Ing|Avv|Monsieur|Madame|Señora?|Signora?|Doctor"
@@ -48,7 +51,7 @@ _LABEL: Final = (
     r"|guarantor|spouse|husband|wife|mother|father|next of kin"
     r"|emergency contact|contact(?: person)?"
     r"|beneficiary|payee|payer|sender|recipient|employee|manager|supervisor|attorney|attn|attention"
-    r"|from|to|cc|bill to|ship to|sold to|full|first|last|middle"
+    r"|(?<![^\n])(?:from|to|cc)|bill to|ship to|sold to|full|first|last|middle"
     r"|maiden|given|family|sur|member|subscriber"
     r"|name|nombre(?: y apellidos)?|apellidos?|m[ée]dico|paciente"
     r"|remitido por|responsable cl[íi]nico"
@@ -65,7 +68,7 @@ _LABEL_WORDS: Final = tuple(
     policyholder attending physician provider surgeon nurse doctor signed prepared dictated
     transcribed reviewed seen referred approved reported author guarantor spouse husband wife mother
     father next emergency contact beneficiary payee payer sender recipient employee manager
-    supervisor attorney attn attention from to cc bill ship sold full first last middle maiden given
+    supervisor attorney attn attention from cc bill ship sold full first last middle maiden given
     family sur surname member subscriber name nombre apellido apellidos médico medico paciente
     remitido responsable facultativo dr vorname nachname patientin arzt ärztin hausarzt unterschrift
     nom prénom prenom médecin medecin cognome nome paziente firma signature caregiver witness
@@ -75,6 +78,21 @@ _LABEL_WORDS: Final = tuple(
     """.split()
 )
 
+# "to" begins a line of a letter's head, and is otherwise too common a word to try anything at.
+_HEAD: Final = re.compile(r"(?:To|TO|Bcc):[ \t]{0,6}")
+_ADDRESSEE: Final = re.compile(
+    rf"(?:(?:{_TITLE})\.?[ ])?(?P<v>[{UPPER}][{UPPER}{LOWER}'’-]{{1,20}},[ \t]{NAME}|{FULL_NAME})"
+)
+
+
+def find_addressees(text: str) -> Iterator[Span]:
+    """Yield the names to whom letters go."""
+    for head in _HEAD.finditer(text):
+        found = _ADDRESSEE.match(text, head.end())
+        if found and text[head.start() - 1 : head.start()] in {"", "\n"}:
+            yield span(*found.span("v"), "PERSON", LIKELY, "addressee")
+
+
 PEOPLE: Final = Family(
     "people",
     (
@@ -82,7 +100,8 @@ PEOPLE: Final = Family(
             "titled_name",
             "PERSON",
             re.compile(
-                rf"{_TITLE}\.?[ \t\xa0](?:(?:Dr|Prof|med|Dipl|Ing)\.? ){{0,3}}{_NO_NAME}(?P<v>"
+                rf"{_TITLE}(?:\.[ \t\xa0]{{0,2}}|[ \t\xa0]{{1,2}})(?:(?:Dr"
+                rf"|Prof|med|Dipl|Ing)\.? ){{0,3}}{_NO_NAME}(?P<v>"
                 rf"{NAME}|{CAPITALS}(?= |$|[.,;:]))"
             ),
             _TITLED,
@@ -137,12 +156,18 @@ PEOPLE: Final = Family(
             re.compile(
                 r"(?i:(?:(?:my|his|her|their|whose) (?:full |first |last "
                 r"|maiden |middle )?name(?: is|'s|:| was)"
-                r"|name['’]s|called|named|mein name ist|ich heiße|je m['’]appelle"
+                r"|name['’]s|(?:patient|man|woman|boy|girl|son|daughter|person|friend|someone|child"
+                r"|guy|lady|client|husband|wife|brother|sister|neighbou?r|colleague),?"
+                r" (?:called|named)|mein name ist|ich heiße|je m['’]appelle"
                 r"|me llamo|mi nombre es|mi chiamo))[ ]"
                 rf"(?:(?:{_TITLE})\.?[ ])?(?P<v>{NAME})"
             ),
             LIKELY,
-            words=words("my his her their whose name called named mein ich je me mi"),
+            words=words(
+                "my his her their whose name patient man woman boy girl son daughter person friend"
+                " someone child guy lady client husband wife brother sister neighbor neighbour"
+                " colleague mein ich je me mi"
+            ),
         ),
         Rule(
             "greeted_name",
@@ -182,7 +207,7 @@ PEOPLE: Final = Family(
         Rule(
             "signature_mark",
             "PERSON",
-            re.compile(rf"(?i:s)/[ \t]{{0,3}}(?P<v>{FULL_NAME}|{_CAPITAL_NAME})"),
+            re.compile(rf"(?<=/)(?i:s)/[ \t]{{0,3}}(?P<v>{FULL_NAME}|{_CAPITAL_NAME})"),
             _TITLED,
             words=("s",),
         ),
@@ -208,6 +233,9 @@ PEOPLE: Final = Family(
                 "cfa mph bsn msn dpt"
             ),
             back=60,
+            here=re.compile(_DEGREES),
         ),
     ),
+    finders=(find_addressees,),
+    finds=("PERSON",),
 )

@@ -22,14 +22,15 @@ from ragplatform.model import Span
 
 # The regions whose national forms are read; a number with its country's code needs none.
 REGIONS: Final = ("US", "GB", "DE", "FR", "ES", "IT", "IN", "AU", "IL", "CA", "BR")
+# Of these, numbers are written without a leading zero; in the German plan alone nearly any seven
+# digits would pass.
+_WITHOUT_TRUNK: Final = ("US", "ES", "IN", "IT", "BR", "CA")
 _VALID: Final = 0.7
 _EXTENSION: Final = (
     r"(?:[ \xa0]?[,;]?[ \xa0]?(?:x|ext(?:ension|n)?\.?|#|poste"
     r"|int\.?|anexo|durchwahl)[ \xa0]?[:.]?[ \xa0]?\d{1,7})?"
 )
-_WRITTEN: Final = re.compile(
-    r"[+＋]?[(\[]?\d{1,14}[)\]]?(?:[ .\-/()\xa0\u202f–‑]{1,3}\d{1,12}\)?){0,8}"
-)
+_WRITTEN: Final = re.compile(r"[+＋]?[(\[]?\d{1,14}(?:[ .\-/()\[\]\xa0\u202f–‑]{1,3}\d{1,12}){0,8}")
 _BEHIND: Final = re.compile(_EXTENSION, re.IGNORECASE)
 # Three, three and four: the form alone says what it is, with or without the country's code.
 _NANP: Final = re.compile(
@@ -42,14 +43,21 @@ _WORDS: Final = re.compile(
     r"|whatsapp|sms|text|answering|hotline|helpline"
     r"|landline|handy|móvil|movil|portable|cellulare|rufnummer"
     r"|telefonnummer|teléfono|téléphone|numéro|pager"
-    r"|number is|numbers?|voicemail)s?(?![^\W_])[^\n\d]{0,30}$"
+    r"|voicemail)s?(?![^\W_])[^\n\d]{0,30}$"
 )
+# "File No. 333-225850" is numbered, and no phone number.
+_NUMBERED: Final = re.compile(r"(?i)(?<![a-z])(?:nos?|case|order|ref|id|file)[.#:]{0,2}[ \xa0]?$")
 _AFTER: Final = re.compile(
     r"(?i)(?:x\d{1,6})?[ \-,(]{1,3}(?:office|cell|mobile|home|work|phone|fax|main|direct)\b"
 )
-_YEARS: Final = re.compile(r"(?:(?:19|20)\d{2}[ \-/–.]{1,3}){1,20}(?:19|20)\d{2}$")
+_YEARS: Final = re.compile(r"[(\[]?(?:(?:19|20)\d{2}[ \-/–.]{1,3}){1,20}(?:19|20)\d{2}[)\]]?$")
 _DATE: Final = re.compile(
-    r"(?:\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{2,4})(?!\d)"
+    r"(?:\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{2,4})(?!\d|[-./]\d)"
+)
+# Sums of money, addresses of machines and rounded figures hold as many digits.
+_THOUSANDS: Final = re.compile(
+    r"\d{1,3}(?:\.\d{3}){2,}(?![.\d-])|\d{1,3}(?:\.\d{1,3}){3}(?![.\d])|\d+\.\d{1,2}(?: |$)"
+    r"|\d+000(?!\d)"
 )
 _SSN: Final = re.compile(r"\d{3}-\d{2}-\d{4}(?!\d)")
 _FEWEST: Final = 7
@@ -75,6 +83,8 @@ def find_phones(text: str, start: int, end: int) -> Iterator[Span]:
     number = "".join(char for char in written if char.isdigit())
     if not _FEWEST - 1 <= len(number) <= 3 * _MOST:
         return
+    if _NUMBERED.search(text, max(0, at - 12), at):
+        return
     last = found.end()
     score, length = _score(text, at, last, written, number)
     if score:
@@ -90,7 +100,12 @@ def _score(text: str, at: int, last: int, written: str, number: str) -> tuple[fl
     nanp = _NANP.match(written)
     if nanp:
         return LIKELY, nanp.end()
-    if _YEARS.match(written) or _DATE.match(written) or _SSN.match(written):
+    if (
+        _YEARS.match(written)
+        or _DATE.match(written)
+        or _SSN.match(written)
+        or _THOUSANDS.match(written)
+    ):
         return 0.0, 0
     if len(number) > _MOST + 3 or (follows[:1].isalpha() and not _extension(text, last)):
         return 0.0, 0
@@ -118,7 +133,8 @@ def _valid(written: str, number: str) -> bool:
     groups = len(re.findall(r"\d+", written))
     if groups > 6 or (groups == 1 and len(number) not in {9, 10, 11}):
         return False
-    return any(_is_valid(written, region) for region in REGIONS)
+    regions = REGIONS if number[0] == "0" else _WITHOUT_TRUNK
+    return any(_is_valid(written, region) for region in regions)
 
 
 def _is_valid(written: str, region: str | None) -> bool:
@@ -161,6 +177,7 @@ _LABELLED: Final = (
         ),
         LIKELY,
         digits=(1, 3),
+        follows="-",
     ),
 )
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from ragplatform.adapters.rules.rule import (
     LABELLED,
+    LETTERS,
     LIKELY,
     POSSIBLE,
     Family,
@@ -15,7 +16,7 @@ from ragplatform.adapters.rules.rule import (
     labelled,
     words,
 )
-from ragplatform.adapters.rules.vocabulary import LOWER, STATE_CODE, STATE_NAME, UPPER
+from ragplatform.adapters.rules.vocabulary import LOWER, MONTH_EN, STATE_CODE, STATE_NAME, UPPER
 
 # Source: USPS Publication 28, appendix C1, street suffixes in their written forms.
 _SUFFIX: Final = (
@@ -35,6 +36,7 @@ _SUFFIX: Final = (
     r"|Summit|Terrace|Ter|Throughway|Trace|Track|Trafficway|Trail|Trl|Tunnel|Turnpike|Underpass"
     r"|Unions?|Valleys?|Viaduct|Views?|Villages?|Ville|Vista|Walks?|Wall|Ways?|Wells?|Wharf)"
 )
+_WIND: Final = r"(?:N|S|E|W|NE|NW|SE|SW|North|South|East|West)"
 _CAP: Final = rf"[{UPPER}0-9][\w'’.-]{{0,24}}"
 _UNIT: Final = (
     r"(?:[,.]?[ \t\n]{1,3}(?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|Room|Rm|Flat|Bldg|Building|#)\.?"
@@ -56,23 +58,26 @@ _US: Final = (
         "street",
         "STREET_ADDRESS",
         re.compile(
-            rf"(?<![\w.,/$€£-])\d{{1,6}}(?:-\d{{1,4}})?[A-Za-z]?,?[ \t](?:1/2 )?(?:(?:N"
-            r"|S|E|W|NE|NW|SE|SW|North|South|East"
-            rf"|West)\.?[ \t])?(?:(?:{_CAP}|of|the|de|and)[ \t]){{1,4}}{_SUFFIX}\b\.?(?: (?"
-            rf":NE|NW|SE|SW|N|S|E|W)\b\.?)?{_UNIT}"
+            r"(?<![\w.,/$€£-])(?<!\d, )(?:\d{1,3},|\d{1,6}(?:-\d{1,4})?[A-Za-z]?)[ \t](?:1/2 )?"
+            rf"(?!{MONTH_EN}\b)(?:{_WIND}\.?[ \t])?{_CAP}[ \t](?:(?:{_CAP}"
+            rf"|of|the|de|and)[ \t]){{0,3}}"
+            rf"{_SUFFIX}\b\.?(?: {_WIND}\b\.?)?{_UNIT}"
         ),
         LABELLED,
         digits=(1, 2, 3, 4, 5, 6),
+        follows=" \t,-" + LETTERS,
     ),
     Rule(
         "street_small",
         "STREET_ADDRESS",
         re.compile(
-            rf"(?<![\w.,/$€£-])\d{{1,5}}[a-z]?[ \t](?:[nsew]\.? )?(?:[a-z][a-z'’]{{2,15}} )"
-            rf"{{1,2}}{_LOWER_STREET}\b"
+            r"(?<![\w.,/$€£-])(?!(?:19|20)\d\d )\d{1,5}[a-z]?[ \t](?:[nsew]\.? )?"
+            rf"(?!(?:the|a|an|this|that|of|in|on) )(?:[a-z][a-z'’]{{2,15}} ){{1,2}}"
+            rf"{_LOWER_STREET}\b"
         ),
         POSSIBLE,
         digits=(1, 2, 3, 4, 5),
+        follows=" \t" + LETTERS,
         context=re.compile(
             r"(?i)\b(?:address|at|live|lives|reside[sd]?|located" r"|from|to|moved|home)\b"
         ),
@@ -87,6 +92,7 @@ _US: Final = (
         ),
         LABELLED,
         digits=(1, 2, 3, 4, 5, 6),
+        follows=" \t",
     ),
     Rule(
         "highway",
@@ -97,6 +103,7 @@ _US: Final = (
         ),
         LABELLED,
         digits=(1, 2, 3, 4, 5, 6),
+        follows=" \t",
     ),
     Rule(
         "part_of_house",
@@ -147,37 +154,60 @@ _US: Final = (
         digits=(5,),
         back=26,
     ),
+    # A postal code stands behind a country or town as well, when a house was named before.
+    Rule(
+        "zip_in_address",
+        "ZIP_CODE",
+        re.compile(r"(?<=[^\W\d_][ \n])\d{4,5}(?![\w,.%/-]*\d)(?=[ \t>]*(?:\r?\n|$|[,.;]))"),
+        LIKELY,
+        digits=(4, 5),
+        context=re.compile(
+            r"(?i)(?:\bapt|\bapartment|\bsuite|\bste|\bunit|street|road"
+            r"|avenue|\blane|box|straße|rue)\b"
+        ),
+    ),
     Rule(
         "zip_plus_4",
         "ZIP_CODE",
         re.compile(r"(?<![\d$.,-])\d{5}-\d{4}(?![\d-])"),
         POSSIBLE,
         digits=(5,),
+        follows="-",
     ),
 )
 
 _STREETS_DE: Final = tuple(
     f"{name}{end}"
-    for word in "straße strasse str gasse allee platz weg ring damm ufer chaussee straat "
+    for word in "straße strasse str gasse allee platz weg damm ufer chaussee straat "
     "laan plein "
-    "gracht kade gatan vägen vej gade".split()
+    "gracht kade gatan vägen vej".split()
     for name in (word, word.capitalize())
     for end in (" ", ". ")
 )
 _HOUSE_DE: Final = r"\d{1,4}[ ]?(?:[a-z]\b)?(?:[-/]\d{1,4})?(?![\w%]|[.,]\d)"
 _WORD: Final = rf"[{UPPER}{LOWER}'’.ª-]{{1,20}}"
+_ARTICLE: Final = r"(?:de|del|della|delle|dei|dell['’]|d['’]|du|des|la|las|le|los|el|l['’]|i|gli)"
 _EUROPEAN_END: Final = (
     rf"(?:[,.]?[ \n-]{{1,4}}(?:(?:D|F|E|I|A|CH|B|NL|L|P)-)?(?P<ZIP_CODE>\d"
     rf"{{4,5}})(?:[ ][A-Z]{{2}})?[ \n]{{1,2}}(?P<LOCATION>{_CITY})(?![\w]))?"
 )
 _HOUSE: Final = (
-    r"(?:(?:n[.ºo°]{0,2}|núm\.?|número|num\.?|Nr\.?|s/n)[ ]?)?(?:\d{1,4}(?:[ -]?(?"
+    r"(?:(?:[Nn][.ºo°]{0,2}|[Nn]úm\.?|número|num\.?|Nr\.?|s/n)[ ]?)?(?:\d{1,4}(?:[ -]?(?"
     r":bis|ter|[A-Za-z]))?(?:[-/]\d{1,4})?|s/n)\b"
 )
 _FLOOR: Final = (
     r"(?:,?[ ]?(?:\d{1,2}[.]?[ºª°o]?[ ,]{0,2}[A-Z]\b|\d{1,2}[.]?[ºª°](?:[ ]?[A-Z]"
     r"\b)?|(?:piso|planta|esc\.?|puerta|bajo|étage|interno|scala)[ ]?\d{0,3}[ºª]?["
     r"A-Z]?))?"
+)
+# "largo", "corso" and "av" are ordinary words where they are written small.
+_ROAD: Final = (
+    r"(?:[Cc]alle|CALLE|[Cc]/\.?|Cl\.|[Aa]venida|AVENIDA|Avda?\.?"
+    r"|AVDA\.?|Avd\.?|Av[./]|[Pp]aseo|PASEO"
+    r"|Pso\.?|Pº|[Pp]laza|PLAZA|Pza?\.?|Pz\.?|Pl\.|[Cc]arretera|Ctra\.?|[Cc]amino|[Rr]onda|[Rr]úa"
+    r"|Gran Vía|[Tt]ravesía|[Gg]lorieta|[Rr]ua|[Aa]vinguda|[Cc]arrer|[Pp]asseig|Via|VIA|Viale|V\.le"
+    r"|[Pp]iazza|[Pp]iazzale|Corso|Largo|[Vv]icolo|Strada|[Rr]ue|Bd|[Bb]oulevard|[Aa]llée|[Qq]uai"
+    r"|[Ii]mpasse|[Cc]hemin|Colonia|Urb(?:anización|\.)|Polígono)"
 )
 _EUROPE: Final = (
     Rule(
@@ -197,31 +227,32 @@ _EUROPE: Final = (
         "street_german_named",
         "STREET_ADDRESS",
         re.compile(
-            rf"(?P<STREET_ADDRESS>(?:Am|Im|An der|Auf der|Auf dem|Zum|Zur|Unter den|In der|Beim)[ ]"
+            r"(?P<STREET_ADDRESS>(?:Am|Im|(?:An|Auf|In|Unter) de[rmn]|Zum|Zur|Beim)[ ]"
             rf"[{UPPER}][{LOWER}ß-]{{2,25}}(?: [{UPPER}][{LOWER}ß-]{{2,20}})?[ ]{_HOUSE_DE}"
             rf"){_EUROPEAN_END}"
         ),
         LIKELY,
-        words=words("am im an auf zum zur unter in beim"),
+        words=words("im zum zur beim der dem den am"),
+        back=60,
+        here=re.compile(
+            rf"\w{{2,4}} [{UPPER}][{LOWER}ß-]{{2,25}}(?: [{UPPER}][{LOWER}ß-]" rf"{{2,20}})? \d"
+        ),
     ),
     Rule(
         "street_romance",
         "STREET_ADDRESS",
         re.compile(
-            r"(?P<STREET_ADDRESS>(?i:calle|c/|cl\.?|avenida|avda\.?|av\.?"
-            r"|avd\.?|paseo|pso\.?|pº|plaza|pza\.?|pl\.?|carretera|ctra\.?"
-            r"|camino|ronda|travesía|glorieta"
-            r"|rua|avinguda|carrer|passeig|via|viale|v\.le|piazza|piazzale"
-            r"|corso|largo|vicolo|strada|rue|bd|boulevard|allée|quai"
-            r"|impasse|chemin)\.?"
-            rf"[ ]?(?:{_WORD}[ ,]{{1,2}}){{1,7}}{_HOUSE}{_FLOOR}){_EUROPEAN_END}"
+            rf"(?P<STREET_ADDRESS>{_ROAD}"
+            rf"[ ]?(?:{_ARTICLE}[ ]?){{0,2}}[{UPPER}](?:{_WORD})?[ ,]{{1,2}}"
+            rf"(?:{_WORD}[ ,]{{1,2}}){{0,6}}{_HOUSE}{_FLOOR}){_EUROPEAN_END}"
         ),
         LIKELY,
         words=tuple(
             """
-            calle c cl avenida avda av avd paseo pso p plaza pza pl carretera ctra camino ronda
-            travesía glorieta rua avinguda carrer passeig via viale v piazza piazzale corso largo
-            vicolo strada rue bd boulevard allée quai impasse chemin
+            calle c cl avenida avda avd av paseo pso p plaza pza pz pl carretera ctra camino ronda
+            travesía glorieta rúa gran rua avinguda carrer passeig via viale v piazza piazzale
+            corso largo vicolo strada rue bd boulevard allée quai impasse chemin colonia urb
+            urbanización polígono
             """.split()
         ),
     ),
@@ -229,14 +260,17 @@ _EUROPE: Final = (
         "street_french",
         "STREET_ADDRESS",
         re.compile(
-            rf"(?P<STREET_ADDRESS>(?<![\w.,/$€£-])\d{{1,4}}(?:[ ]?(?:bis"
-            r"|ter|quater))?,?[ ](?:rue|avenue|av\.|boulevard|bd|place"
-            r"|allée|chemin|impasse|quai|cours|route|square|passage|faubourg"
-            r"|via|viale|calle|rua)"
-            rf"(?:[ ]{_WORD}){{1,6}}){_EUROPEAN_END}"
+            r"(?P<STREET_ADDRESS>(?<![\w.,/$€£-])\d{1,4}(?:[ ]?(?:bis|ter|quater))?,?[ ]"
+            r"(?:[Rr]ue|RUE|[Aa]venue|[Aa]v\.|[Bb]oulevard|[Bb]d|[Pp]lace"
+            r"|[Aa]llée|[Cc]hemin|[Ii]mpasse|[Qq]uai"
+            r"|[Cc]ours|[Rr]oute|[Ss]quare|[Pp]assage|[Ff]aubourg|[Vv]ia"
+            r"|[Vv]iale|[Cc]alle|[Rr]ua|R\.)"
+            rf"[ ](?:{_ARTICLE}[ ]?){{0,2}}[{UPPER}](?:{_WORD})?(?:[ ]{_WORD}){{0,5}}(?:[ ]"
+            rf"\d{{1,4}}(?!\w))?){_EUROPEAN_END}"
         ),
         LIKELY,
         digits=(1, 2, 3, 4),
+        follows=" ,btq",
     ),
     Rule(
         "postcode_with_country",
@@ -266,7 +300,7 @@ _EUROPE: Final = (
         "postcode_canada",
         "ZIP_CODE",
         re.compile(
-            r"(?<![\w-])[ABCEGHJ-NPRSTVXY]\d[ABCEGHJ-NPRSTV-Z][ -]?\d[ABCEGHJ-NPRSTV-Z]"
+            r"(?<![\w-])[ABCEGHJ-NPRSTVXY]\d[ABCEGHJ-NPRSTV-Z][ -]\d[ABCEGHJ-NPRSTV-Z]"
             r"\d(?![\w-])"
         ),
         POSSIBLE,
@@ -313,17 +347,35 @@ _EUROPE: Final = (
         LIKELY,
         words=words("flat plot house h door shop block sector d"),
     ),
+    # Behind a colon the line is the address, whatever the language.
+    Rule(
+        "address_line",
+        "STREET_ADDRESS",
+        re.compile(
+            r"(?i:(?:street |home |mailing |postal )?address|domicilio|anschrift|adresse|dirección"
+            r"|indirizzo|wohnort|residence)[\"']?[ \t]{0,3}[:=|][ \t]{0,6}[\"']?"
+            r"(?P<v>(?=[^\n]{0,60}\d)(?![^\n\s]{0,60}(?:@|://))[^\s:;|\"'][^\n:;|\"']{3,90}?)"
+            r"(?=[ \t]*(?:\r?\n|$|[;|\"']|\.(?:\s|$)))"
+        ),
+        LIKELY,
+        words=words(
+            "street home mailing postal address domicilio anschrift adresse "
+            "dirección indirizzo"
+            " wohnort residence"
+        ),
+    ),
     Rule(
         "address_label",
         "STREET_ADDRESS",
         re.compile(
             r"(?i:(?:home|street|mailing|postal|work|billing|shipping"
-            r"|residential|current|permanent)?[ ]?address|residence|domicilio"
-            r"|anschrift|adresse|wohnhaft|dirección|indirizzo|residente"
-            r"|lives at|resides at|living at|residing at)"
-            rf"[\"']?[ \t]{{0,3}}(?:is|:|=|\|)?[ \t]{{0,6}}[\"']?(?:</?[a-z]{{1,8}}>)?(?P<v"
-            rf">\d{{1,6}}[A-Za-z]?,?[ ](?:{_CAP}[ ,]{{1,2}}){{0,4}}{_CAP}"
-            rf"|(?:{_CAP}[ ,]{{1,2}}){{1,5}}\d{{1,5}}[A-Za-z]?)(?!\w)"
+            r"|residential|current|permanent)?"
+            r"[ ]?address|residence|domicilio|anschrift|adresse|wohnhaft"
+            r"|dirección|indirizzo|residente"
+            r"|lives at|resides at|living at|residing at)[\"']?[ \t]{0,3}(?:is|:|=|\|)?[ \t]{0,6}"
+            rf"[\"']?(?:</?[a-z]{{1,8}}>)?(?P<v>\d{{1,6}}[A-Za-z]?,?[ ](?:{_CAP}[ ,]{{1,2}}"
+            rf"){{0,4}}{_CAP}"
+            rf"|{_CAP}[ ,]{{1,2}}(?:(?:{_CAP}|{_ARTICLE})[ ,]{{1,2}}){{0,5}}{_HOUSE}{_FLOOR})(?!\w)"
         ),
         LIKELY,
         words=words(
@@ -362,6 +414,7 @@ _COORDINATES: Final = (
         ),
         LIKELY,
         digits=(1, 2),
+        follows=".",
     ),
     Rule(
         "coordinates_dms",
@@ -373,6 +426,7 @@ _COORDINATES: Final = (
         ),
         LIKELY,
         digits=(1, 2, 3),
+        follows="°º",
     ),
     Rule(
         "labelled_coordinate",

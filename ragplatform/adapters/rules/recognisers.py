@@ -1,12 +1,18 @@
 """The rules as Presidio recognisers, each family usable in anybody's analyzer engine."""
 
 from collections.abc import Sequence
+from importlib.metadata import entry_points
+from typing import Final
 
 from presidio_analyzer import AnalysisExplanation, EntityRecognizer, RecognizerResult
 from presidio_analyzer.nlp_engine import NlpArtifacts
 
 from ragplatform.adapters.rules.rule import Family
 from ragplatform.adapters.rules.tier import FAMILIES, RuleTier
+from ragplatform.entities import CATEGORY_OF
+from ragplatform.errors import ConfigurationError
+
+GROUP: Final = "ragplatform.recognisers"
 
 
 class RuleRecogniser(EntityRecognizer):
@@ -51,3 +57,25 @@ class RuleRecogniser(EntityRecognizer):
 def recognisers(language: str) -> list[EntityRecognizer]:
     """Return a fresh recogniser for each family of rules."""
     return [RuleRecogniser((family,), language) for family in FAMILIES]
+
+
+def installed_recognisers(language: str) -> list[EntityRecognizer]:
+    """Return one of each Presidio recogniser that an installed package offers for this language.
+
+    A package offers a class in the entry point group ``ragplatform.recognisers``. Raises
+    ``ConfigurationError`` when one is no recogniser or finds types that the platform has no rule
+    for.
+    """
+    offered: list[EntityRecognizer] = []
+    for entry in entry_points(group=GROUP):
+        made = entry.load()(supported_language=language)
+        if not isinstance(made, EntityRecognizer):
+            raise ConfigurationError(f"{entry.value} is no Presidio EntityRecognizer")
+        unknown = sorted(set(made.supported_entities) - set(CATEGORY_OF))
+        if unknown:
+            raise ConfigurationError(
+                f"{entry.value} finds types without a rule: {', '.join(unknown)}; map them to "
+                "types of ragplatform.entities"
+            )
+        offered.append(made)
+    return offered

@@ -33,7 +33,9 @@ class Rule:
     that fails it is still somebody's number, of the type ``otherwise`` unless that is empty.
     ``context`` must be found shortly before the match, ``unless`` must not. With ``back`` the value
     stands before the anchor, whose text must then end in one of ``ends`` when there are any: the
-    pattern is searched from so many characters before the anchor, and must reach over it.
+    pattern is searched from so many characters before the anchor, and must reach over it; ``here``
+    must then match at the anchor itself. ``follows`` holds the characters that may stand behind
+    the digits of an anchor, all when it is empty.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Rule:
     unless: re.Pattern[str] | None = None
     back: int = 0
     ends: tuple[str, ...] = ()
+    follows: str = ""
+    here: re.Pattern[str] | None = None
 
     @property
     def tried(self) -> Tried:
@@ -59,6 +63,8 @@ class Rule:
 
     def _before(self, text: str, at: int) -> re.Match[str] | None:
         if self.ends and not text.endswith(self.ends, max(0, at - self.back), at):
+            return None
+        if self.here is not None and self.here.match(text, at) is None:
             return None
         found = self.pattern.search(text, max(0, at - self.back), at + self.back)
         return found if found and found.end() > at else None
@@ -199,6 +205,7 @@ SPACED: Final = (
     r"(?P<v>[A-Za-z0-9*](?:[A-Za-z0-9*]|[-./_](?=[A-Za-z0-9*])){1,29}"
     r"(?:[ \xa0][0-9X*]{2,12}(?![A-Za-z0-9/:%])){0,5})(?![A-Za-z0-9])"
 )
+LETTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _FIRST: Final = re.compile(r"[a-zß-ÿ]+")
 _LABEL_ENDS: Final = r"(?=[^A-Za-zß-ÿ]|numbers?\b|no\b|num\b|id\b|code\b|nummer\b)"
 _NUMBER_ENDS: Final = ("", "number", "no", "num", "id", "code", "nummer")
@@ -214,6 +221,7 @@ def labelled(
     score: float = LABELLED,
     check: Check | None = None,
     otherwise: str = "",
+    unless: re.Pattern[str] | None = None,
 ) -> Rule:
     """Return a rule for values behind labels: phrases in lower case, parted by ``|``.
 
@@ -226,13 +234,14 @@ def labelled(
         if first is None:
             raise ValueError(f"a label starts with a small letter, {phrase!r} does not")
         joined = "".join(_FIRST.findall(phrase))
-        anchors.update({first[0], first[0] + "s"} | {joined + end for end in _NUMBER_ENDS})
+        plural = {first[0] + "s"} if len(first[0]) > 2 else set()
+        anchors.update({first[0]} | plural | {joined + end for end in _NUMBER_ENDS})
     # The longest first: the shorter would leave the rest of the label to be read as the value.
     written = "|".join(
         re.escape(phrase).replace(r"\ ", r"[ \t\xa0_\-]{0,2}").replace("'", "['’]?")
         for phrase in sorted(phrases, key=len, reverse=True)
     )
-    pattern = re.compile(rf"(?i)(?:{written})s?\.?{_LABEL_ENDS}{to}{value}")
+    pattern = re.compile(rf"(?i)(?<!\d)(?:{written})s?\.?{_LABEL_ENDS}{to}{value}")
     return Rule(
         f"labelled_{entity.lower()}",
         entity,
@@ -241,4 +250,5 @@ def labelled(
         tuple(sorted(anchors)),
         check=check or has_digits(least),
         otherwise=otherwise,
+        unless=unless,
     )

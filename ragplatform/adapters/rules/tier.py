@@ -40,15 +40,18 @@ FAMILIES: Final = (
 _ENGINE: Final = "1"
 _WORD: Final = re.compile(r"[a-zß-ÿ]+")
 _DIGITS: Final = re.compile(r"([0-9]+)(\w*)")
-_PHRASE: Final = re.compile(r"[0-9]+[)\]]?(?:[ .\-/()\xa0\u202f–‑]{1,3}[0-9]+){0,40}")
+_PHRASE: Final = re.compile(r"[0-9]+(?:[ .\-/()\xa0\u202f–‑]{1,3}[0-9]+){0,40}")
+_CHUNK: Final = re.compile(r"[\w./-]{0,48}")
 _GROUP: Final = re.compile(r"[0-9]+")
 _BETWEEN: Final = frozenset(" .-/\xa0\u202f–‑")
+_SIGNS: Final = frozenset(".-/")
 _TIGHT: Final = frozenset({"", ".", "-", "/"})
 # The longest code that is looked at from its first letter, and the longest of the numbers.
 _LONGEST_CODE: Final = 48
 _FEWEST_DIGITS: Final = 7
 _MOST_DIGITS: Final = 20
-_MOST_GROUPS: Final = 10
+# A phrase of more groups is a row of a table, whose numbers the gaps of more than one blank part.
+_MOST_GROUPS: Final = 12
 
 _JOINS: Final = frozenset("-/._ ")
 _Rules: TypeAlias = tuple[tuple[Tried, Rule], ...]
@@ -66,6 +69,9 @@ class RuleTier:
         self._numbers: dict[Shape, tuple[Number, ...]] = {}
         for family in families:
             self._add(family)
+        self._beginnings = frozenset(
+            shape[:length] for shape in self._numbers for length in range(1, len(shape) + 1)
+        )
         self._phrases = tuple(find for family in families for find in family.phrases)
         self._finders = tuple(find for family in families for find in family.finders)
         self._version = _version(families)
@@ -113,7 +119,8 @@ class RuleTier:
 
     def _by_digits(self, text: str, found: list[Span]) -> None:
         phrase_end = chunk_end = 0
-        rules_of, codes = self._digits.get, self._codes
+        codes = self._codes
+        known: dict[tuple[int, str], _Rules] = {}
         for run in _DIGITS.finditer(text):
             first, digits_end = run.span(1)
             before = text[first - 1] if first else " "
@@ -121,7 +128,10 @@ class RuleTier:
             if before.isalpha() or before == "_":
                 start = _start_of_word(text, first)
             else:
-                rules = rules_of(digits_end - first)
+                key = (digits_end - first, text[digits_end : digits_end + 1])
+                rules = known.get(key)
+                if rules is None:
+                    rules = known[key] = self._behind(*key)
                 if rules:
                     _try(rules, text, first, found)
                 if first >= phrase_end and digits_end == run.end():
@@ -129,11 +139,20 @@ class RuleTier:
             chunk = start
             if start >= chunk_end and start and text[start - 1] in _JOINS:
                 chunk = _start_of_chunk(text, start)
-                chunk_end = run.end()
+                rest = _CHUNK.match(text, start)
+                chunk_end = rest.end() if rest else start
                 if chunk < start:
                     _try(codes, text, chunk, found)
             if start < first or digits_end < run.end():
                 _try(codes, text, start, found)
+
+    def _behind(self, length: int, char: str) -> _Rules:
+        """Return the rules for so many digits before this character."""
+        return tuple(
+            entry
+            for entry in self._digits.get(length, ())
+            if not entry[1].follows or (char and char in entry[1].follows)
+        )
 
     def _phrase(self, text: str, at: int, found: list[Span]) -> int:
         """Search one phrase of digits; return where it ends."""
@@ -150,7 +169,7 @@ class RuleTier:
                 score = number.score if said else number.alone
                 if score:
                     found.append(span(start, stop, number.entity, score, number.name))
-        for find in self._phrases:
+        for find in self._phrases if len(groups) <= _MOST_GROUPS else ():
             taken = 0
             for place, (start, _) in enumerate(groups):
                 # A value starts the phrase, or stands behind another number and a wider gap.
@@ -172,10 +191,12 @@ class RuleTier:
             gap = ""
             for last in range(first, min(first + _MOST_GROUPS, len(groups))):
                 if last > first:
-                    if gaps[last - 1] not in _BETWEEN or (gap and gaps[last - 1] != gap):
+                    if not _goes_on(gap, gaps[last - 1]):
                         break
                     gap = gaps[last - 1]
                 shape = (*shape, groups[last][1] - groups[last][0])
+                if shape not in self._beginnings:
+                    break
                 kinds = self._numbers.get(shape)
                 if kinds and _stands_alone(text, start, groups[last][1], gap):
                     stop = groups[last][1]
@@ -188,6 +209,13 @@ def _try(rules: _Rules, text: str, at: int, found: list[Span]) -> None:
         match = tried(text, at)
         if match is not None:
             found.extend(rule.spans(text, match, at))
+
+
+def _goes_on(gap: str, other: str) -> bool:
+    """Return whether one number may have both gaps: the same, or signs as in 11.222.333/0001-81."""
+    if other not in _BETWEEN:
+        return False
+    return not gap or other == gap or (gap in _SIGNS and other in _SIGNS)
 
 
 def _stands_alone(text: str, start: int, end: int, gap: str) -> bool:
@@ -217,12 +245,28 @@ def _start_of_word(text: str, at: int) -> int:
 
 
 def _start_of_chunk(text: str, at: int) -> int:
-    """Return where the word starts whose parts are joined by dashes, when it has a letter."""
+    """Return where a code starts whose parts are joined by signs, when a letter is among them.
+
+    Parted by blanks, only short words in capitals belong to it, as in "AB 12 34 56 C".
+    """
+    if text[at - 1] == " ":
+        return _start_of_capitals(text, at)
     lowest = max(0, at - _LONGEST_CODE)
     start = at
     while start > lowest and (text[start - 1].isalnum() or text[start - 1] in "-/._"):
         start -= 1
     return start if any(char.isalpha() for char in text[start:at]) else at
+
+
+def _start_of_capitals(text: str, at: int) -> int:
+    for _ in range(2):
+        start = at - 1
+        while start > max(0, at - 6) and text[start - 1].isalpha() and text[start - 1].isupper():
+            start -= 1
+        if text[at - 1 : at] != " " or start == at - 1 or text[start - 1 : start].isalnum():
+            break
+        at = start
+    return at
 
 
 def _version(families: Sequence[Family]) -> str:

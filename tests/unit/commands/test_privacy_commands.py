@@ -94,9 +94,11 @@ def test_an_explanation_names_recogniser_threshold_mode_and_rule(run):
     [name, *_] = spans_of(run("scan", "note.txt", "--json", "--explain"))
 
     assert name["explanation"] == {
-        "reported": True,
+        "context": "",
+        "check_holds": False,
         "threshold": 0.4,
         "reaches_threshold": True,
+        "reported": True,
         "mode": "pseudonymise",
         "rule": "types.PERSON",
     }

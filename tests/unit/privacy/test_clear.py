@@ -180,3 +180,11 @@ def test_a_question_does_not_find_by_a_name_that_its_asker_may_not_see(privacy):
     assert "Lopez" not in seeing + blind
     assert tokens.tokens_in(seeing)
     assert blind == "What does [PERSON] take?"
+
+
+def test_what_a_reader_is_shown_in_clear_is_counted_by_type(privacy: Privacy) -> None:
+    text = "Maria Lopez, 078-05-1120; John Smith."
+    done = privacy.transform(text, privacy.inspect([text])[0], LABELS)
+    assert privacy.revealed([done.text, done.text], scope("PERSON")) == {"PERSON": 2}
+    assert privacy.revealed([done.text], scope("US_SSN")) == {"US_SSN": 1}
+    assert privacy.revealed([done.text], scope()) == {}

@@ -23,6 +23,8 @@ def load(tmp_path: Path, text: str) -> PrivacyRules:
     [
         ('min_score = 0.4\n[types]\nPERSON = "tag"', "default"),
         ('default = "keep"', "default"),
+        ('default = "mask"\n[categories]\nPHI = "keep"', "categories.PHI"),
+        ('default = "mask"\n[types]\nPERSON = "keep"', "types.PERSON"),
         ('default = "mask"\nthreshold = 1', "threshold"),
         ('default = "mask"\n[types]\nPRESON = "tag"', "types.PRESON"),
         ('default = "mask"\n[types]\nPERSON = "Mask"', "types.PERSON"),
@@ -125,7 +127,9 @@ def test_the_shipped_rules_use_every_mode_and_keep_no_direct_identifier() -> Non
     research = {rules.mode(entity, "research") for entity in CATEGORY_OF}
     assert set(modes.values()) | research == set(Mode)
     kept = {entity for entity, mode in modes.items() if mode is Mode.TAG}
-    names = {"ORGANIZATION", "OCCUPATION", "SECURITY_ID", "LEI"}
-    assert kept == {"DATE_TIME", "LOCATION", "NRP", "URL", "AGE"} | names
+    assert kept == {"DATE_TIME", "LOCATION", "NRP", "URL"}
+    left = {entity for entity, mode in modes.items() if mode is Mode.KEEP}
+    facts = {"ORGANIZATION", "OCCUPATION", "AGE", "TIME_REFERENCE", "QUASI_IDENTIFIER"}
+    assert left == facts | {"SECURITY_ID", "LEI"}
     assert modes["SECRET"] is Mode.QUARANTINE
     assert modes["CREDIT_CARD"] is Mode.MASK

@@ -1,5 +1,8 @@
 """What is released does not depend on how the text arrived, and holds nothing that must go."""
 
+import random
+import re
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragplatform.errors import DetectorError, TamperedError
+from ragplatform.model import Category, Mode, Span
+from ragplatform.ports import Detector
 from ragplatform.privacy import tokens
-from ragplatform.privacy.rules import PrivacyRules
+from ragplatform.privacy.rules import ModeTable, PrivacyRules
 from ragplatform.privacy.screen import LONGEST_UNIT, Screen
 from tests.fakes_privacy import KNOWN_NAMES, FailingDetector, RegexDetector
 
@@ -26,7 +31,7 @@ def lookup(wanted: Collection[str]) -> Mapping[str, str]:
 
 def screen(
     *reveals: str,
-    detector: RegexDetector | FailingDetector | None = None,
+    detector: Detector | None = None,
     find: Callable[[Collection[str]], Mapping[str, str]] = lookup,
 ) -> Screen:
     return Screen(
@@ -45,6 +50,12 @@ def test_personal_data_in_clear_is_masked_and_counted() -> None:
     one = screen()
     assert one.redact(f"Call Maria Lopez, {SSN}.") == "Call [PERSON], [US_SSN]."
     assert one.counts == {"PERSON": 1, "US_SSN": 1}
+
+
+def test_what_the_rules_keep_is_not_masked() -> None:
+    rules = replace(RULES, general=ModeTable({"PERSON": Mode.KEEP}, {}))
+    one = Screen(detector=RegexDetector(), rules=rules, reveals=frozenset(), lookup=lookup)
+    assert one.redact(f"Maria Lopez, {SSN}") == "Maria Lopez, [US_SSN]"
 
 
 def test_types_that_the_reader_may_see_stay() -> None:
@@ -184,6 +195,51 @@ def test_any_split_of_the_stream_gives_the_whole_text_screened(
     split = screen(*reveals)
     assert streamed(split, pieces) == whole.redact(text)
     assert split.counts == whole.counts
+
+
+class Quick:
+    """Finds a few values in microseconds, and like any detector only what it is shown."""
+
+    version = "quick"
+    _form = re.compile(r"\b(?:Maria|John|Anna) [A-Z]\w+|\b\d{3}-\d{2}-\d{4}\b|\S+@\S+")
+
+    def detect(self, texts):
+        return [
+            [Span(m.start(), m.end(), "PERSON", Category.PII, 0.9, "q") for m in found]
+            for found in (self._form.finditer(text) for text in texts)
+        ]
+
+
+# 1,000 texts by 100 splits each: 100,000 cases.
+@settings(max_examples=1000, deadline=None)
+@given(text=TEXTS, seed=st.integers(0, 2**32 - 1))
+def test_a_hundred_thousand_splits_give_the_whole_text_screened(text: str, seed: int) -> None:
+    whole = screen(detector=Quick()).redact(text)
+    chance = random.Random(seed)
+    for _ in range(100):
+        one, at, out = screen(detector=Quick()), 0, ""
+        longest = chance.choice((3, 40, 400))
+        while at < len(text):
+            size = chance.randint(1, longest)
+            out += one.feed(text[at : at + size])
+            at += size
+        assert out + one.finish() == whole
+
+
+def test_screening_takes_time_by_the_length_alone() -> None:
+    def seconds(copies: int) -> float:
+        text = (FILLER + "Maria Lopez called. " + "x" * 700) * copies
+        best = 1e9
+        for _ in range(3):
+            one, started = screen(detector=Quick()), time.process_time()
+            for at in range(0, len(text), 7):
+                one.feed(text[at : at + 7])
+            one.finish()
+            best = min(best, time.process_time() - started)
+        return best
+
+    # Eight times the text; a quadratic step would take 64 times as long.
+    assert seconds(320) < 20 * seconds(40)
 
 
 @settings(max_examples=50)

@@ -52,6 +52,24 @@ def test_spans_that_do_not_fit_are_refused(spans: list[tuple[int, int]]) -> None
         run("a text of words", [span(*one) for one in spans])
 
 
+def test_what_is_kept_is_counted_and_left_as_plain_text() -> None:
+    text = f"John Smith, {SSN}"
+    result = run(text, PERSON=Mode.KEEP, US_SSN=Mode.MASK)
+    assert result.text == "John Smith, [US_SSN]"
+    assert result.kept == ()
+    assert result.counts == {"PERSON": 1, "US_SSN": 1}
+    assert result.methods == {("PERSON", Mode.KEEP): 1, ("US_SSN", Mode.MASK): 1}
+    assert result.position(12) == 12
+
+
+def test_a_value_that_must_go_goes_out_of_one_that_is_kept() -> None:
+    text = "Smith. The Smith Foundation paid."
+    spans = [span(0, 5), span(11, 27, "ORGANIZATION")]
+    result = run(text, spans, PERSON=Mode.MASK, ORGANIZATION=Mode.KEEP)
+    assert "Smith" not in result.text
+    assert "Foundation" in result.text
+
+
 def test_each_mode_does_what_it_says() -> None:
     text = f"John Smith, {SSN}, a@b.org, (617) 555-0123, MRN 1234567."
     result = run(
@@ -177,7 +195,7 @@ def test_no_value_that_must_go_is_left(text: str, modes: dict[str, Mode]) -> Non
     spans = RegexDetector().detect([text])[0]
     result = run(text, **modes)
     for one in spans:
-        if modes[one.entity] is not Mode.TAG:
+        if modes[one.entity] not in {Mode.KEEP, Mode.TAG}:
             value = re.escape(text[one.start : one.end])
             assert not re.search(rf"(?<!\w){value}(?!\w)", result.text)
 

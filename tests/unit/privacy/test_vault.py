@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragplatform.errors import TamperedError, UnavailableError, VaultError
@@ -73,6 +73,7 @@ def test_asking_for_a_token_writes_nothing(path: Path, vault: Vault) -> None:
     assert query(path, "select count(*) from vault_values") == [(0,)]
 
 
+@settings(deadline=None)  # each example makes a database
 @given(value=st.text(min_size=1, max_size=40))
 def test_no_value_has_the_same_token_in_two_tenants_or_types(value: str) -> None:
     vault = Vault("sqlite://", master=MASTER)
@@ -236,16 +237,38 @@ def test_threads_storing_one_new_subject_share_one_key(vault: Vault) -> None:
     assert set(found.values()) == {"All", *(f"Person {n}" for n in range(8))}
 
 
-def test_no_subject_ever_gets_anothers_value_under_load(vault: Vault) -> None:
-    def session(n: int) -> bool:
-        subject, value = f"s_{n % 10}", f"Person {n % 10}"
-        (token,) = vault.store("mercy", subject, [("PERSON", value)])
-        return vault.reveal("mercy", [token]) == {token: value}
+SESSION = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from ragplatform.privacy.vault import Vault
+vault = Vault(sys.argv[1], master=bytes(range(32)))
+def session(n):
+    subject = f"s_{n % 100}"
+    values = [("PERSON", f"Person {n % 100}"), ("US_SSN", f"{n % 100:09d}")]
+    tokens = vault.store("mercy", subject, values)
+    found = vault.reveal("mercy", tokens)
+    return found != dict(zip(tokens, [value for _, value in values]))
+with ThreadPoolExecutor(8) as pool:
+    wrong = sum(pool.map(session, range(int(sys.argv[2]), 1000, 4)))
+sys.exit(1 if wrong else 0)
+"""
 
-    with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(session, range(100)))
+
+def test_a_thousand_sessions_over_a_hundred_subjects_never_get_anothers_value(
+    path: Path, vault: Vault
+) -> None:
+    workers = [
+        subprocess.Popen([sys.executable, "-c", SESSION, f"sqlite:///{path}", str(n)], cwd=ROOT)
+        for n in range(4)
+    ]
+    assert [worker.wait(timeout=250) for worker in workers] == [0, 0, 0, 0]
+    tokens = {vault.token("mercy", "PERSON", f"Person {n}"): f"Person {n}" for n in range(100)}
+    assert vault.reveal("mercy", tokens) == tokens
+    assert query(path, "select count(*) from vault_values") == [(200,)]
+    assert query(path, "select count(*) from vault_subjects") == [(100,)]
 
 
+@settings(deadline=None)  # each example makes a database
 @given(values=st.lists(st.text(min_size=1, max_size=30), max_size=6))
 def test_whatever_text_is_stored_comes_back_in_one_of_its_spellings(values: list[str]) -> None:
     vault = Vault("sqlite://", master=MASTER)
