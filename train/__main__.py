@@ -30,6 +30,8 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of the training sets")
     parser.add_argument("--encoder", type=Path, default=Path("var/models/all-minilm-l6-v2"))
     parser.add_argument("--steps", type=int, default=2300, help="batches of about 2,048 pieces")
+    parser.add_argument("--rate", type=float, default=5e-4, help="the highest learning rate")
+    parser.add_argument("--start", type=Path, help="go on from these weights, with other texts")
     parser.add_argument("--out", type=Path, default=Path("var/tagger"))
     parser.add_argument(
         "--export-only", action="store_true", help="export the weights that lie in --out"
@@ -42,8 +44,17 @@ def main() -> int:
     tokenizer = options.encoder / "tokenizer.json"
     tagger = Tagger(options.encoder)
     if not options.export_only:
-        texts = iter(Texts(options.data, _SEED))
-        fit(tagger, texts, Wordpieces(tokenizer), steps=options.steps, out=options.out)
+        if options.start:
+            tagger.load_state_dict(torch.load(options.start, weights_only=True))
+        texts = iter(Texts(options.data, _SEED + bool(options.start)))
+        fit(
+            tagger,
+            texts,
+            Wordpieces(tokenizer),
+            steps=options.steps,
+            rate=options.rate,
+            out=options.out,
+        )
     tagger.load_state_dict(torch.load(options.out / "tagger.pt", weights_only=True))
     export(tagger, tokenizer, options.out / "export", least=LEAST)
     print(f"wrote {options.out / 'export'}: copy it to ragplatform/weights/ and pin its hashes")

@@ -19,7 +19,6 @@ _UNSEEN: Final = -100
 _BATCH_PIECES: Final = 2048
 _POOL: Final = 512
 _LONGEST: Final = 254
-_RATE: Final = 5e-4
 _WARM_UP: Final = 0.06
 
 
@@ -87,11 +86,11 @@ def tensors(rows: Sequence[Row]) -> tuple[torch.Tensor, ...]:
 
 
 def fit(
-    tagger: Tagger, texts: Iterator[Labelled], reader: Wordpieces, *, steps: int, out: Path
+    tagger: Tagger, texts: Iterator[Labelled], reader: Wordpieces, *, steps: int, rate: float, out: Path
 ) -> None:
     """Train for so many steps and write ``tagger.pt``, and on the way every 500 steps."""
     learnt = [weight for weight in tagger.parameters() if weight.requires_grad]
-    optimiser = torch.optim.AdamW(learnt, lr=_RATE, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(learnt, lr=rate, weight_decay=0.01)
     warm = max(1, int(steps * _WARM_UP))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / warm, max(0.0, (steps - step) / (steps - warm)))

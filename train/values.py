@@ -296,7 +296,7 @@ class Values:
                 f"{name} {day}, {year}", f"{name} {day}", f"{day} {name}", f"{short} {day}, {year}",
                 f"{day}-{short}-{year}", f"{day} {short} {year % 100:02d}", f"{month}/{day}", f"{name} {year}",
                 f"{name} {day}{'th' if day > 3 else ['st', 'nd', 'rd'][day - 1]}, {year}", f"{year}/{month:02d}/{day:02d}",
-                f"{self._one(_WEEKDAYS)}, {name} {day}, {year}", f"the {day}th of {name}", f"{year}{month:02d}{day:02d}",
+                f"{self._one(_WEEKDAYS)}, {name} {day}, {year}", f"{day}th of {name}", f"{year}{month:02d}{day:02d}",
                 f"{day:02d}/{month:02d}/{year}", f"{year}-{month:02d}-{day:02d} {self._time()}",
             ]
         )  # fmt: skip
@@ -497,6 +497,9 @@ class Values:
             "term": plain(self._term),
             "heading": plain(lambda: " ".join(self._random.sample(words.HEADING, self._random.randint(1, 3)))),
             "gene": plain(lambda: f"{self._letters(2, 4)}{self._digits(0, 2)}"),
+            "acronym": plain(lambda: self._letters(2, 6)),
+            "species": plain(lambda: one(words.SPECIES)),
+            "coordinate": place(lambda: f"{self._random.uniform(-179, 179):.{self._random.randint(4, 6)}f}"),
             "brand": self._labelled("?")(lambda: one([self._invented(), f"{self._full()[0]} {one(words.TRADES)}"])),
             "code_word": plain(lambda: one(words.HEADING).lower() + one(["", "_id", "List", "Value", ".py"])),
             "disease": plain(lambda: one(words.DISEASES)),

@@ -187,3 +187,9 @@ HEADING: Final = _lines(
     Balance|Sheet|Cash|Flow|Statement|Notes|General|Terms|Conditions|Privacy|Policy|Master|Agreement|Plan|Option|
     Wisdom|Discipline|Star|Wars|Story|Tales|Chapter|Lesson|Window|Button|Table|Street|Field|Value|Default|Error"""
 )
+SPECIES: Final = _lines(
+    """Taenia saginata|T. saginata|Taenia solium|T. solium|Escherichia coli|E. coli|S. aureus|Staphylococcus aureus|
+    Coxiella burnetii|C. difficile|Clostridium difficile|H. pylori|Helicobacter pylori|Candida albicans|C. albicans|
+    P. falciparum|Plasmodium vivax|Borrelia burgdorferi|B. burgdorferi|Giardia lamblia|L. monocytogenes|
+    Legionella pneumophila|Mycobacterium avium|M. tuberculosis|N. gonorrhoeae|Treponema pallidum|Homo sapiens"""
+)

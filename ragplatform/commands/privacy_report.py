@@ -189,12 +189,14 @@ def _print(one: CollectionReport) -> None:
     ]
     columns = ("", "Safe Harbor identifier", "state", "in clear", "masked", "pseudonyms", "rules")
     console.table(columns, rows)
+    pseudonyms = any(mode is Mode.PSEUDONYMISE for _, mode in tally.marks)
     for state in one.kinds:
-        if state.kind.note and state.counts:
+        # What (R) says of codes concerns the pseudonyms of every other kind.
+        if state.kind.note and (state.counts or (state.kind.letter == "R" and pseudonyms)):
             console.out.print(f"  {state.kind.letter}: {state.kind.note}", markup=False)
-    others = {e: modes for e, modes in _by_type(tally).items() if e in UNNAMED}
-    if others:
-        console.out.print(f"  named by no letter: {others}", markup=False)
+    for entity, modes in _by_type(tally).items():
+        if entity in UNNAMED and isinstance(modes, Mapping):
+            console.out.print(f"  under no letter: {entity} {console.pairs(modes)}", markup=False)
     console.out.print(
         f"  k of quasi-identifiers in clear: {tally.k} ({len(tally.classes):,} classes); "
         f"documents by class size: {console.pairs(_sizes(tally))}",

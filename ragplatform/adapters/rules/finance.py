@@ -249,6 +249,14 @@ _LABELLED_CODES: Final = (
     Rule(
         "masked_card",
         "CREDIT_CARD",
+        re.compile(r"(?<![\w-])\d{4}[- ]?(?:[*xX•]{4}[- ]?){1,3}\d{3,4}(?![\w-])"),
+        LABELLED,
+        digits=(4,),
+        follows="- *xX•",
+    ),
+    Rule(
+        "masked_card",
+        "CREDIT_CARD",
         re.compile(
             r"(?i)(?:card|visa|mastercard|amex|pan)[^\n\d*•x]{0,20}(?P<v>[x*•][x*•\- ]"
             r"{3,20}\d{4})\b"

@@ -303,13 +303,13 @@ _USERS: Final = (
         "username_of_login",
         "USERNAME",
         re.compile(
-            r"(?i)(?:(?:log ?in|logged in|signed in) as|(?:(?<=to )|(?<=as )"
-            r"|(?<=for ))user|issued to)[ ]"
+            r"(?i)(?:(?:log ?in|logged in|signed in) as|(?:(?<=to )|(?<=as )|(?<=for ))user"
+            r"|issued to|customer|password (?:of|for)|password [^\s]{5,60} (?:of|for))[ ]"
             rf"[\"']?{_NOT_USER}(?P<v>(?-i:[a-z][a-z0-9._-]{{3,30}})(?<![._-]))"
-            r"(?=[ ](?:with|using|registered|at)\b|[ ]?\(|[\"'.,;])"
+            r"(?=[ ](?:with|using|registered|at)\b|[ ]?\((?:e-?mail|user|login)|[\"';])"
         ),
         POSSIBLE,
-        words=words("login log logged signed issued user"),
+        words=words("login log logged signed issued user customer password"),
     ),
     Rule(
         "email_spelled",

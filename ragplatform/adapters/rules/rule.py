@@ -66,8 +66,10 @@ class Rule:
             return None
         if self.here is not None and self.here.match(text, at) is None:
             return None
-        found = self.pattern.search(text, max(0, at - self.back), at + self.back)
-        return found if found and found.end() > at else None
+        for found in self.pattern.finditer(text, max(0, at - self.back), at + self.back):
+            if found.end() > at:
+                return found
+        return None
 
     def spans(self, text: str, found: re.Match[str], at: int) -> Iterator[Span]:
         """Yield what a match at this anchor says, if it says anything."""

@@ -17,14 +17,14 @@ from ragplatform.adapters.rules.rule import (
 from ragplatform.model import Span
 
 _HEAD: Final = "-----BEGIN "
+# The body stops at the next line of dashes: no head is read through by the heads before it.
 _KEY: Final = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:[A-Za-z0-9+/=:,\-\s\\]{0,20000}?-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
-    r"|[A-Za-z0-9+/=:,\s\\]{0,20000})"
+    r"(?:[A-Za-z0-9+/=:,.()\s\\]|-(?!-)){0,20000}+"
+    r"(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----)?"
 )
 _LINES: Final = re.compile(r"(?:[A-Za-z0-9+/]{60,76}\r?\n){1,400}[A-Za-z0-9+/=]{1,76}(?=\r?\n|$)")
 _FULL_LINE: Final = re.compile(r"[A-Za-z0-9+/]{60,76}\r?\n")
-_BASE64_END: Final = re.compile(r"\r?\n[A-Za-z0-9+/]")
 
 
 def find_private_keys(text: str) -> Iterator[Span]:
@@ -33,8 +33,10 @@ def find_private_keys(text: str) -> Iterator[Span]:
     while at >= 0:
         found = _KEY.match(text, at)
         if found:
-            end = len(text[: found.end()].rstrip()) if found.end() < len(text) else found.end()
-            yield span(at, max(end, at + len(_HEAD)), "SECRET", PROVEN, "private_key")
+            end = found.end()
+            while text[end - 1].isspace():
+                end -= 1
+            yield span(at, end, "SECRET", PROVEN, "private_key")
         at = text.find(_HEAD, found.end() if found else at + len(_HEAD))
 
 
