@@ -86,7 +86,13 @@ def tensors(rows: Sequence[Row]) -> tuple[torch.Tensor, ...]:
 
 
 def fit(
-    tagger: Tagger, texts: Iterator[Labelled], reader: Wordpieces, *, steps: int, rate: float, out: Path
+    tagger: Tagger,
+    texts: Iterator[Labelled],
+    reader: Wordpieces,
+    *,
+    steps: int,
+    rate: float,
+    out: Path,
 ) -> None:
     """Train for so many steps and write ``tagger.pt``, and on the way every 500 steps."""
     learnt = [weight for weight in tagger.parameters() if weight.requires_grad]

@@ -427,13 +427,12 @@ class Values:
     def _slots(self) -> dict[str, Callable[[], list[Value]]]:
         person = self._labelled("PERSON")
         place = self._labelled("LOCATION")
-        code = self._labelled("CODE")
-        contact = self._labelled("CONTACT")
-        date = self._labelled("DATE")
         org = self._labelled("ORGANIZATION")
-        plain = self._labelled("")
+        address = self._labelled("ADDRESS")
         one = self._one
         return {
+            **self._numbers(),
+            **self._plain(),
             "person": person(self.person),
             "first": person(lambda: self._full()[0]),
             "first_lower": person(lambda: self._full()[0].lower()),
@@ -451,12 +450,12 @@ class Values:
             "place": place(self._place),
             "address": lambda: self._address(", "),
             "address_multi": lambda: self._address("\n"),
-            "street": self._labelled("ADDRESS")(self._street),
-            "street_name": self._labelled("ADDRESS")(lambda: self._local("street_name") if self._chance(0.9) else f"{self._full()[1]} Street"),
-            "building": self._labelled("ADDRESS")(lambda: self._digits(1, 4)),
-            "secondary": self._labelled("ADDRESS")(lambda: f"{one(['Apt.', 'Suite', 'Unit', 'Apt'])} {self._digits(1, 3)}"),
+            "street": address(self._street),
+            "street_name": address(lambda: self._local("street_name") if self._chance(0.9) else f"{self._full()[1]} Street"),
+            "building": address(lambda: self._digits(1, 4)),
+            "secondary": address(lambda: f"{one(['Apt.', 'Suite', 'Unit', 'Apt'])} {self._digits(1, 3)}"),
             "prefix": person(lambda: one(["Mr.", "Mrs.", "Ms.", "Dr.", "Miss"])),
-            "zip": self._labelled("ADDRESS")(self._zip),
+            "zip": address(self._zip),
             "org": org(self.org),
             "hospital": org(self._hospital),
             "bank": org(self._bank),
@@ -465,15 +464,24 @@ class Values:
             "org_or_person": lambda: org(self.org)() if self._chance(0.5) else person(self.person)(),
             "nation": self._labelled("NRP")(lambda: one(words.NATIONS)),
             "job": self._labelled("OCCUPATION")(self._job),
+            "coordinate": place(lambda: f"{self._random.uniform(-179, 179):.{self._random.randint(4, 6)}f}"),
+            "brand": self._labelled("?")(lambda: one([self._invented(), f"{self._full()[0]} {one(words.TRADES)}"])),
+            **self._foreign(person, place),
+        }  # fmt: skip
+
+    def _numbers(self) -> dict[str, Callable[[], list[Value]]]:
+        """Return the slots of dates, codes and contacts."""
+        code = self._labelled("CODE")
+        contact = self._labelled("CONTACT")
+        date = self._labelled("DATE")
+        one = self._one
+        return {
             "date": date(self._date),
             "dob": date(lambda: self._date(1925, 2015)),
-            "month": plain(lambda: one(_MONTHS)),
             "month_year": date(lambda: f"{one(_MONTHS)} {self._year()}"),
             "year": date(self._year),
             "year_or_date": date(lambda: self._year() if self._chance(0.5) else self._date(1925, 2010)),
             "weekday": date(lambda: one(_WEEKDAYS)),
-            "time": plain(self._time),
-            "age": plain(lambda: str(self._random.randint(1, 99))),
             "code": code(self.code),
             "case_no": code(lambda: f"{self._digits(2, 6)}/{self._digits(2, 2)}"),
             "mrn": code(self.code),
@@ -490,6 +498,16 @@ class Values:
             "url": contact(lambda: self._local("url")),
             "ip": contact(lambda: str(self._fakers["en_US"].ipv4())),
             "user": contact(self._user),
+        }  # fmt: skip
+
+    def _plain(self) -> dict[str, Callable[[], list[Value]]]:
+        """Return the slots of what is nobody's."""
+        plain = self._labelled("")
+        one = self._one
+        return {
+            "month": plain(lambda: one(_MONTHS)),
+            "time": plain(self._time),
+            "age": plain(lambda: str(self._random.randint(1, 99))),
             "amount": plain(self._amount),
             "num": plain(lambda: self._digits(1, 3)),
             "dose": plain(lambda: f"{self._digits(1, 3)} {one(['mg', 'mg/dL', 'units', 'mL', 'mcg', 'mEq/L', '%'])}"),
@@ -499,8 +517,6 @@ class Values:
             "gene": plain(lambda: f"{self._letters(2, 4)}{self._digits(0, 2)}"),
             "acronym": plain(lambda: self._letters(2, 6)),
             "species": plain(lambda: one(words.SPECIES)),
-            "coordinate": place(lambda: f"{self._random.uniform(-179, 179):.{self._random.randint(4, 6)}f}"),
-            "brand": self._labelled("?")(lambda: one([self._invented(), f"{self._full()[0]} {one(words.TRADES)}"])),
             "code_word": plain(lambda: one(words.HEADING).lower() + one(["", "_id", "List", "Value", ".py"])),
             "disease": plain(lambda: one(words.DISEASES)),
             "eponym": plain(lambda: one(words.EPONYMS)),
@@ -509,7 +525,6 @@ class Values:
             "article": plain(lambda: f"{one(['Article', 'Section', 'Rule', 'Chapter', 'Clause'])} {self._digits(1, 3)}"),
             "subject": plain(lambda: one(words.SUBJECTS)),
             "chatline": plain(lambda: one(words.CHAT)),
-            **self._foreign(person, place),
         }  # fmt: skip
 
     def _foreign(

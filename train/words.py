@@ -23,10 +23,10 @@ REGIONS: Final = _lines(
     West Bank|Gaza|Kashmir|Chechnya|Crimea|South America|Latin America|Southeast Asia|Middle East|Europe|
     Africa|Asia|Scandinavia|the Balkans|Lake Michigan|River Thames|Mount Sinai|Black Sea|Route 66"""
 )
-TOWN_FIRST: Final = _lines(
-    "North |South |East |West |New |Port |Lake |Fort |Saint |San |Santa |Mount |Old |Upper |Bad |Great |Little "
+TOWN_FIRST: Final = tuple(
+    f"{word} "
+    for word in "North South East West New Port Lake Fort Saint San Santa Mount Old Upper Bad Great Little".split()
 )
-TOWN_FIRST = tuple(f"{word} " for word in TOWN_FIRST)
 TOWN_LAST: Final = _lines(
     """Kevinville|Jamesburgh|Annachester|Marystad|Davidport|Laurahaven|Robertton|Lindaside|Michaelmouth|
     Ashford|Milltown|Riverton|Oakdale|Elmwood|Brookfield|Hilltop|Kingsbury|Wexford|Harlow|Dunmore|Fairview|
