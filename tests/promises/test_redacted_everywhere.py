@@ -125,8 +125,10 @@ def generated(number: int) -> Planted:
         **values,
     )
     name = f"{family}_{values['mrn']}_{number}.txt" if number % 3 < 2 else f"round-{number}.txt"
-    words = frozenset(w.lower().encode() for w in (given, family, doctor, doctor_given))
-    return Planted(name, text, words, frozenset(v.encode() for v in values.values()))
+    names = {name.lower() for name in (given, family, doctor, doctor_given)}
+    words = frozenset(name.encode() for name in names if name in text.lower())
+    numbers = frozenset(value.encode() for value in values.values() if value in text)
+    return Planted(name, text, words, numbers)
 
 
 def left(raw: bytes, words: set[bytes], numbers: set[bytes]) -> set[bytes]:
@@ -199,7 +201,7 @@ def test_a_thousand_files_leave_no_planted_value_in_any_byte(
     words = set().union(*(one.words for one in planted))
     numbers = set().union(*(one.numbers for one in planted))
     written = b"\n".join(one.text.encode() for one in planted)
-    assert words <= left(written, words, numbers)
+    assert left(written, words, numbers) == words | numbers
 
     report = ingest(source, apart / "data")
 

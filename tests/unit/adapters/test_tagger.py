@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from ragplatform.adapters import tagger as module
@@ -123,3 +124,11 @@ def test_scores_that_are_no_numbers_stop_the_search(
     monkeypatch.setattr(tagger, "_session", Broken())
     with pytest.raises(ModelError, match="no numbers"):
         tagger.find(["Angela Okafor"])
+
+
+def test_the_runtime_holds_no_uploader_of_usage_data() -> None:
+    # Native code is beyond the seal: what is not in the library cannot be switched on.
+    (library,) = Path(onnxruntime.__file__).parent.glob("capi/onnxruntime_pybind11_state*.so")
+    held = library.read_bytes()
+    assert b"telemetry_1ds" not in held
+    assert b"events.data.microsoft.com" not in held
