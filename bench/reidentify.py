@@ -29,10 +29,12 @@ from bench.privacy.people import Invented, people
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
 from ragplatform.adapters.encoder import SentenceEncoder
+from ragplatform.answer.retrieve import named_first
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.model import AllOf, Chunk, Clause, Labels, Passage
 from ragplatform.ports import Entry, Vectors
 from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.tokens import tokens_in
 from tests.fakes_index import scope
 
 LABELS = Labels("mercy", "clinical")
@@ -40,6 +42,7 @@ LABELS = Labels("mercy", "clinical")
 SCOPE = scope(AllOf((Clause("access_class", frozenset({"one"})),)), reveals=frozenset(CATEGORY_OF))
 OPENINGS = ("{name}", "Patient: {name}.", "{name} was admitted.", "{name} received treatment.")
 CUT = 10
+DEPTH = 60
 
 
 def transformed(privacy: Privacy, notes: Sequence[str]) -> list[str]:
@@ -78,7 +81,9 @@ def ndcg(
         vectors = encoder.embed([view for _, view in questions])
         gains = []
         for number, ((text, _), vector) in enumerate(zip(questions, vectors, strict=True)):
-            hits = index.search(vector.tolist(), weigher.weigh_query(text), SCOPE, CUT)
+            # As the service does: deeper, and what holds the question's pseudonym first.
+            found = index.search(vector.tolist(), weigher.weigh_query(text), SCOPE, DEPTH)
+            hits = named_first(found, [tokens_in(text)], CUT)
             ranks = [hit.passage.chunk.ordinal for hit in hits]
             gains.append(1 / math.log2(ranks.index(number) + 2) if number in ranks else 0.0)
     return sum(gains) / len(gains)

@@ -24,11 +24,15 @@ from ragplatform.model import (
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Catalog, Embedder, Index, TermWeigher
 from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.tokens import tokens_in
 
 LONGEST_QUESTION = 4000
 # An audit record has a bounded length; a register of many people names the first and counts all.
 _MOST_SUBJECTS = 20
 _LONGEST_ERROR = 200
+# Fusion goes by ranks: the one passage that holds the question's pseudonym, first among terms and
+# far behind among meanings, comes after some that are middling in both. Among this many it is.
+_CANDIDATES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,10 @@ class Retriever:
             vector = [float(value) for value in self._embedder.embed([view])[0]]
             # What the question may mean is searched for and goes nowhere else.
             terms = self._weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
-            hits = self._index.search(vector, terms, scope, request.limit)  # 5
+            named = tokens_in(question.text)
+            depth = _CANDIDATES if named or question.meant else 0
+            found = self._index.search(vector, terms, scope, max(request.limit, depth))  # 5
+            hits = named_first(found, (named, question.meant), request.limit)
             kept = self._decide_again(request, scope, hits)
             passages = tuple(
                 self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1)
@@ -284,6 +291,20 @@ def record_event(
             sealed=sealed or {},
         )
     )
+
+
+def named_first(hits: Sequence[Hit], asked: Sequence[frozenset[str]], limit: int) -> list[Hit]:
+    """Return up to ``limit`` hits: first those that hold a pseudonym of the first set, and so on.
+
+    Within each group, and among those that hold none, the order stays.
+    """
+    held = [tokens_in(f"{hit.passage.title} {hit.passage.chunk.text}") for hit in hits]
+
+    def place(at: int) -> int:
+        return next((n for n, wanted in enumerate(asked) if wanted & held[at]), len(asked))
+
+    order = sorted(range(len(hits)), key=place)
+    return [hits[at] for at in order[:limit]]
 
 
 def _named(hit: Hit, verdict: Decision) -> Json:

@@ -1,0 +1,38 @@
+"""Who is asked for by name comes first, whatever fusion thinks of it."""
+
+from ragplatform.answer.retrieve import named_first
+from ragplatform.model import Chunk, Hit, Labels, Passage
+
+ANN = "[PERSON:abcdefghijklmnop]"
+BEN = "[PERSON:ponmlkjihgfedcba]"
+
+
+def hit(name: str, text: str, title: str = "") -> Hit:
+    chunk = Chunk(name, 0, text, 0, len(text))
+    labels = Labels("mercy", "clinical")
+    return Hit(Passage(chunk, name, title, labels, "c", frozenset(), "g"), 0.5)
+
+
+def order(hits: list[Hit], *asked: set[str], limit: int = 9) -> list[str]:
+    found = named_first(hits, [frozenset(one) for one in asked], limit)
+    return [one.passage.chunk.id for one in found]
+
+
+HITS = [hit("a", "plain"), hit("b", BEN), hit("c", f"of {ANN}"), hit("d", "x", title=ANN)]
+
+
+def test_passages_that_hold_the_asked_pseudonym_come_first_in_their_order() -> None:
+    assert order(HITS, {ANN}) == ["c", "d", "a", "b"]
+
+
+def test_what_the_question_may_mean_comes_behind_what_it_says() -> None:
+    assert order(HITS, {ANN}, {BEN}) == ["c", "d", "b", "a"]
+
+
+def test_without_pseudonyms_the_order_stays() -> None:
+    assert order(HITS, set(), set()) == ["a", "b", "c", "d"]
+
+
+def test_the_limit_is_kept() -> None:
+    assert order(HITS, {ANN}, limit=1) == ["c"]
+    assert order([], {ANN}) == []
