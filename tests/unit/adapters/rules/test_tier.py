@@ -116,3 +116,15 @@ def test_a_private_key_is_covered_to_its_end_or_to_the_texts() -> None:
     cut = f"-----BEGIN PRIVATE KEY-----\n{body}"
     assert ("SECRET", cut) in found(cut)
     assert ("SECRET", body) in found(f"\n{body}\nmore text")
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("Your access code is 413685.", True),
+        ("The conference call access code is 4136853.", False),
+        ("A replay: 1-412-317-0088. The replay access code is 7300752.", False),
+    ],
+)
+def test_the_code_of_a_public_call_keeps_no_report_out(text: str, secret: bool) -> None:
+    assert any(span.entity == "SECRET" for span in RuleTier().find(text)) is secret
