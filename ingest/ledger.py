@@ -18,10 +18,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ingest.holder import is_alive, this_process
 from ragplatform.errors import ForgottenError, HeldError, UnavailableError
+from ragplatform.tables import create_missing, insert
 
 LEASE_S: Final = 900.0
 
@@ -135,15 +135,12 @@ class Ledger:
         """Open the database, creating the tables that are missing."""
         self._lease_s = lease_s
         self._holder = this_process()
-        self._engine = sa.create_engine(url)
+        self._engine = sa.create_engine(url, hide_parameters=True)
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
             sa.event.listen(self._engine, "begin", _begin_immediate)
         with self._transaction() as connection:
-            for table in _METADATA.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-                for index in sorted(table.indexes, key=lambda index: str(index.name)):
-                    connection.execute(CreateIndex(index, if_not_exists=True))
+            create_missing(connection, _METADATA)
 
     def start_run(self, run: str, *, tenant: str, collection: str) -> None:
         """Note that a run begins. Raises ``UnavailableError`` when its id is taken."""
@@ -221,15 +218,16 @@ class Ledger:
             "updated_at": _now(),
         }
         at = _at(tenant, collection, source_key)
+        place = {"tenant": tenant, "collection": collection, "source_key": source_key}
+        fresh = {**place, **row, "chunks": 0, "live_generation": ""}
         with self._transaction() as connection:
-            found = connection.execute(sa.select(_SOURCES).where(at).with_for_update())
-            old = found.one_or_none()
-            if old is None:
-                place = {"tenant": tenant, "collection": collection, "source_key": source_key}
-                fresh = {**place, **row, "chunks": 0, "live_generation": ""}
-                connection.execute(_SOURCES.insert().values(fresh))
-            else:
-                _require_free(old, run)
+            # Of several runs that meet a new source at once the first inserts it; the others wait
+            # for its transaction and find it held.
+            new = insert(connection.dialect, _SOURCES).values(fresh).on_conflict_do_nothing()
+            # PostgreSQL's driver counts no rows of an insert; what it returns says the same.
+            if connection.execute(new.returning(_SOURCES.c.run)).one_or_none() is None:
+                known = connection.execute(sa.select(_SOURCES).where(at).with_for_update())
+                _require_free(known.one(), run)
                 connection.execute(_SOURCES.update().where(at).values(row))
         return claim
 

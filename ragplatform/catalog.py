@@ -12,14 +12,13 @@ from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ragplatform.errors import InvalidRequestError, TamperedError, UnavailableError
 from ragplatform.model import Category, Labels, Sensitivity
+from ragplatform.tables import create_missing, insert
 
 _METADATA: Final = sa.MetaData()
 
@@ -77,14 +76,11 @@ class SqlCatalog:
         ``access_class`` names labels by their hash: ``policy.classes.access_class``.
         """
         self._access_class = access_class
-        self._engine = sa.create_engine(url)
+        self._engine = sa.create_engine(url, hide_parameters=True)
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
         with self._transaction() as connection:
-            for table in _METADATA.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(CreateIndex(index, if_not_exists=True))
+            create_missing(connection, _METADATA)
 
     def register(self, labels: Labels, access_class: str) -> None:
         """Make the class known before any chunk carries it. Registering again does nothing.
@@ -95,7 +91,9 @@ class SqlCatalog:
             raise InvalidRequestError(f"access class {access_class} is not that of its labels")
         row = {"id": access_class, "tenant": labels.tenant, "labels": _labels_to_json(labels)}
         with self._transaction() as connection:
-            connection.execute(self._insert(_CLASSES).values(row).on_conflict_do_nothing())
+            connection.execute(
+                insert(self._engine.dialect, _CLASSES).values(row).on_conflict_do_nothing()
+            )
 
     def classes(self, tenant: str) -> Mapping[str, Labels]:
         """Return the tenant's access classes by their id.
@@ -118,15 +116,16 @@ class SqlCatalog:
         if entry.indexed_at.tzinfo is None:
             raise InvalidRequestError("indexed_at needs a time zone")
         row = _entry_to_row(entry)
-        statement = self._insert(_DOCUMENTS).values(row)
-        statement = statement.on_conflict_do_update(
+        new = insert(self._engine.dialect, _DOCUMENTS).values(row)
+        statement = new.on_conflict_do_update(
             index_elements=[_DOCUMENTS.c.document],
-            set_={name: statement.excluded[name] for name in row if name != "document"},
+            set_={name: new.excluded[name] for name in row if name != "document"},
             where=_DOCUMENTS.c.tenant == entry.tenant,
-        )
+        ).returning(_DOCUMENTS.c.document)
         with self._transaction() as connection:
             self._require_class(connection, entry)
-            if not connection.execute(statement).rowcount:
+            # Not the count of rows: PostgreSQL's driver gives none for an insert.
+            if connection.execute(statement).one_or_none() is None:
                 raise InvalidRequestError(f"document {entry.document} is another tenant's")
 
     def document(self, document: str) -> DocumentEntry | None:
@@ -161,13 +160,9 @@ class SqlCatalog:
             with self._engine.begin() as connection:
                 yield connection
         except DBAPIError as error:
-            raise UnavailableError(f"the catalog did not answer: {error.orig}") from error
-
-    def _insert(self, table: sa.Table) -> Any:
-        # The two dialects' inserts share on_conflict_*, but no common base class has it.
-        if self._engine.dialect.name == "postgresql":
-            return postgresql.insert(table)
-        return sqlite.insert(table)
+            # What the database says in its message may quote the row.
+            name = type(error.orig).__name__
+            raise UnavailableError(f"the catalog did not answer: {name}") from error
 
     def _require_class(self, connection: sa.Connection, entry: DocumentEntry) -> None:
         query = sa.select(_CLASSES).where(_CLASSES.c.id == entry.access_class)

@@ -13,7 +13,6 @@ from itertools import islice
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from ragplatform.errors import TamperedError, UnavailableError, VaultError
@@ -32,6 +31,7 @@ from ragplatform.privacy.vault_tables import (
     of_subject,
     with_keys,
 )
+from ragplatform.tables import insert
 
 # SQLite's default limit on bound variables is 32,766, PostgreSQL's 65,535; smaller plans faster.
 _BATCH: Final = 500
@@ -71,9 +71,13 @@ class Vault:
         if self._lite:
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
-        with self._transaction() as connection:
-            vault_tables.create(connection)
-            self._check_keys(connection)
+        try:
+            with self._transaction() as connection:
+                vault_tables.create(connection)
+                self._check_keys(connection)
+        except Exception:
+            self.close()
+            raise
 
     def token(self, tenant: str, entity: str, value: str) -> str:
         """Return the value's pseudonym. Nothing is written; equal for equal values of a tenant."""
@@ -112,10 +116,14 @@ class Vault:
                     }
                     for token, value in batch
                 ]
-                connection.execute(self._insert(VALUES).on_conflict_do_nothing(), rows)
+                connection.execute(
+                    insert(connection.dialect, VALUES).on_conflict_do_nothing(), rows
+                )
             clues = self._clues(tenant, subject_ref, key, given)
             for batch in _batches(clues):
-                connection.execute(self._insert(CLUES).on_conflict_do_nothing(), batch)
+                connection.execute(
+                    insert(connection.dialect, CLUES).on_conflict_do_nothing(), batch
+                )
         return [token for token, _ in pairs]
 
     def reveal(self, tenant: str, tokens: Iterable[str]) -> dict[str, str]:
@@ -240,7 +248,7 @@ class Vault:
 
     def _check_keys(self, connection: sa.Connection) -> None:
         row = {"id": 1, "digest": self._check}
-        connection.execute(self._insert(CHECK).values(row).on_conflict_do_nothing())
+        connection.execute(insert(connection.dialect, CHECK).values(row).on_conflict_do_nothing())
         found = connection.execute(sa.select(CHECK.c.digest).where(CHECK.c.id == 1)).scalar_one()
         if not hmac.compare_digest(self._check, bytes(found)):
             raise VaultError(
@@ -256,7 +264,9 @@ class Vault:
             "wrapped_key": new.wrapped,
             "kek": new.version,
         }
-        connection.execute(self._insert(SUBJECTS).values(fresh).on_conflict_do_nothing())
+        connection.execute(
+            insert(connection.dialect, SUBJECTS).values(fresh).on_conflict_do_nothing()
+        )
         # Another process may have been first: what counts is what the table holds now. The lock
         # keeps a destruction from running between this look and the values that follow.
         query = sa.select(SUBJECTS.c.wrapped_key, SUBJECTS.c.kek).with_for_update()
@@ -266,9 +276,6 @@ class Vault:
     def _unwrap(self, tenant: str, subject: str, row: Any) -> bytes:  # queries of two shapes
         wrapped = WrappedKey(row.kek, row.wrapped_key)
         return self._keks.unwrap(wrapped, tenant=tenant, subject=subject)
-
-    def _insert(self, table: sa.Table) -> Any:  # the two dialects share no type
-        return sqlite.insert(table) if self._lite else postgresql.insert(table)
 
     def _cut_log(self) -> None:
         """Move the write-ahead log into the database and cut it to nothing."""

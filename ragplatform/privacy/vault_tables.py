@@ -3,9 +3,9 @@
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ragplatform.privacy.key_encryption import MASTER_VERSION
+from ragplatform.tables import create_missing
 
 _METADATA: Final = sa.MetaData()
 CHECK: Final = sa.Table(
@@ -46,10 +46,7 @@ CLUES: Final = sa.Table(
 
 def create(connection: sa.Connection) -> None:
     """Make what is missing of the tables."""
-    for table in _METADATA.sorted_tables:
-        connection.execute(CreateTable(table, if_not_exists=True))
-        for index in table.indexes:
-            connection.execute(CreateIndex(index, if_not_exists=True))
+    create_missing(connection, _METADATA)
     columns = {column["name"] for column in sa.inspect(connection).get_columns(SUBJECTS.name)}
     if "kek" not in columns:
         connection.exec_driver_sql(

@@ -1,0 +1,233 @@
+"""Vault, catalog and ledger keep their promises on SQLite and on PostgreSQL alike."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from ingest.ledger import Claim, Ledger, State
+from ragplatform.catalog import DocumentEntry, SqlCatalog
+from ragplatform.errors import HeldError, InvalidRequestError, TamperedError, VaultError
+from ragplatform.model import Labels, Sensitivity
+from ragplatform.policy.classes import access_class
+from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption, new_key_file
+from ragplatform.privacy.keys import Keys
+from ragplatform.privacy.vault import Vault
+
+ROOT = Path(__file__).resolve().parents[2]
+MASTER = bytes(range(32))
+SUBJECTS = 25
+LABELS = Labels("mercy", "clinical", Sensitivity.CONFIDENTIAL, "cardiology")
+ENTRY = DocumentEntry(
+    document="d1",
+    tenant="mercy",
+    collection="clinical",
+    title="Discharge of [PERSON:q7f2m9k4abcd2345]",
+    media_type="application/pdf",
+    access_class=access_class(LABELS),
+    subjects=frozenset({"s1", "s2"}),
+    generation="g1",
+    chunks=7,
+    indexed_at=datetime(2026, 3, 1, 12, 0, tzinfo=UTC),
+)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state.db'}"
+    database: Callable[[], str] = request.getfixturevalue("postgres")
+    return database()
+
+
+@pytest.fixture
+def vault(url: str) -> Iterator[Vault]:
+    opened = Vault(url, master=MASTER)
+    yield opened
+    opened.close()
+
+
+def changed(url: str, statement: str) -> int:
+    """Run a statement past the part that owns the table; return how many rows it touched."""
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        rows = connection.exec_driver_sql(statement).rowcount
+    engine.dispose()
+    return rows
+
+
+def person(number: int) -> tuple[str, list[tuple[str, str]]]:
+    return f"s_{number}", [("PERSON", f"Person {number}"), ("US_SSN", f"{number:09d}")]
+
+
+def test_another_master_key_is_refused(url: str, vault: Vault) -> None:
+    with pytest.raises(VaultError, match="another master key"):
+        Vault(url, master=bytes(32))
+
+
+def test_a_value_comes_back_to_its_tenant_alone_until_its_subject_is_destroyed(
+    vault: Vault,
+) -> None:
+    tokens = vault.store(*("mercy", *person(1)))
+
+    assert vault.reveal("harbor", tokens) == {}
+    assert set(vault.reveal("mercy", tokens).values()) == {"Person 1", "000000001"}
+    assert vault.destroy_subject("mercy", "s_1") == len(tokens)
+    assert vault.reveal("mercy", tokens) == {}
+
+
+@pytest.mark.parametrize("column", ["vault_values.sealed", "vault_subjects.wrapped_key"])
+def test_what_was_put_in_anothers_place_is_refused(url: str, vault: Vault, column: str) -> None:
+    tokens = {n: vault.store("mercy", *person(n)) for n in range(2)}
+    table, name = column.split(".")
+    other = f"(SELECT max({name}) FROM {table} b WHERE b.subject = 's_1')"
+
+    assert changed(url, f"UPDATE {table} SET {name} = {other} WHERE subject = 's_0'") > 0
+
+    with pytest.raises(TamperedError):
+        vault.reveal("mercy", tokens[0])
+    assert "Person 1" in vault.reveal("mercy", tokens[1]).values()
+
+
+def test_keys_are_wrapped_anew_and_every_value_stays_readable(
+    url: str, vault: Vault, tmp_path: Path
+) -> None:
+    tokens = [token for n in range(SUBJECTS) for token in vault.store("mercy", *person(n))]
+    folder = tmp_path / "keys"
+    folder.mkdir(mode=0o700)
+    new_key_file(folder)
+    files = KeyFiles(folder, older=MasterKeyEncryption(Keys(MASTER)))
+    later = Vault(url, master=MASTER, key_encryption=files)
+
+    assert later.rotate(batch=7) == SUBJECTS
+    assert later.rotate() == 0
+    assert len(later.reveal("mercy", tokens)) == len(tokens)
+    later.close()
+
+
+SESSIONS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from ragplatform.privacy.vault import Vault
+from tests.contract.test_database import MASTER, SUBJECTS, person
+vault = Vault(sys.argv[1], master=MASTER)
+def session(n):
+    subject, values = person(n % SUBJECTS)
+    tokens = vault.store("mercy", subject, values)
+    return vault.reveal("mercy", tokens) != dict(zip(tokens, [value for _, value in values]))
+with ThreadPoolExecutor(8) as pool:
+    sys.exit(1 if any(pool.map(session, range(int(sys.argv[2]), 250, 2))) else 0)
+"""
+
+
+@pytest.mark.slow
+def test_sessions_of_two_processes_never_get_anothers_value(url: str, vault: Vault) -> None:
+    workers = [
+        subprocess.Popen([sys.executable, "-c", SESSIONS, url, str(n)], cwd=ROOT) for n in range(2)
+    ]
+
+    assert [worker.wait(timeout=200) for worker in workers] == [0, 0]
+    wanted = {vault.token("mercy", "PERSON", f"Person {n}"): f"Person {n}" for n in range(SUBJECTS)}
+    assert vault.reveal("mercy", wanted) == wanted
+
+
+def test_a_document_is_replaced_and_deleted(url: str) -> None:
+    catalog = SqlCatalog(url, access_class=access_class)
+    catalog.register(LABELS, ENTRY.access_class)
+    catalog.put_document(ENTRY)
+    later = replace(ENTRY, generation="g2", chunks=0, subjects=frozenset())
+
+    assert catalog.document("d1") == ENTRY
+    catalog.put_document(later)
+    assert catalog.documents("mercy", "clinical") == [later]
+    catalog.delete_document("d1")
+    assert catalog.document("d1") is None
+    catalog.close()
+
+
+def test_a_document_is_never_taken_over_by_another_tenant(url: str) -> None:
+    catalog = SqlCatalog(url, access_class=access_class)
+    theirs = replace(LABELS, tenant="harbor")
+    for labels in (LABELS, theirs):
+        catalog.register(labels, access_class(labels))
+    catalog.put_document(ENTRY)
+
+    with pytest.raises(InvalidRequestError, match="another tenant"):
+        catalog.put_document(replace(ENTRY, tenant="harbor", access_class=access_class(theirs)))
+
+    assert catalog.document("d1") == ENTRY
+    catalog.close()
+
+
+def test_a_class_moved_to_another_tenant_is_found(url: str) -> None:
+    catalog = SqlCatalog(url, access_class=access_class)
+    catalog.register(LABELS, ENTRY.access_class)
+
+    assert changed(url, "UPDATE access_classes SET tenant = 'harbor'") == 1
+
+    with pytest.raises(TamperedError):
+        catalog.classes("harbor")
+    catalog.close()
+
+
+def test_all_parts_may_open_an_empty_database_at_the_same_moment(url: str) -> None:
+    start = threading.Barrier(9)
+
+    def open_one(make: Callable[[], Vault | SqlCatalog | Ledger]) -> None:
+        start.wait(timeout=30)
+        make().close()
+
+    makers = (
+        lambda: Vault(url, master=MASTER),
+        lambda: SqlCatalog(url, access_class=access_class),
+        lambda: Ledger(url),
+    )
+    with ThreadPoolExecutor(9) as pool:
+        list(pool.map(open_one, makers * 3))
+
+
+def begin(ledger: Ledger, run: str, version: str = "g1") -> Claim:
+    return ledger.begin(
+        tenant="mercy",
+        collection="clinical",
+        source_key="k1",
+        sha256=f"content of {version}",
+        document="doc-k1",
+        generation=version,
+        run=run,
+        display_name="note for [PERSON]",
+    )
+
+
+def test_of_many_runs_at_once_exactly_one_gets_the_source(url: str) -> None:
+    def attempt(number: int) -> bool:
+        book = Ledger(url)
+        try:
+            begin(book, f"r{number}")
+        except HeldError:
+            return False
+        finally:
+            book.close()
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(attempt, range(8))).count(True) == 1
+
+
+def test_a_source_goes_from_pending_to_indexed_to_its_next_version(url: str) -> None:
+    ledger = Ledger(url)
+    ledger.commit_indexed(begin(ledger, "r1"), chunks=5)
+    begin(ledger, "r2", "g2")
+    entry = ledger.lookup("mercy", "clinical", "k1")
+    ledger.close()
+
+    assert entry is not None
+    assert (entry.state, entry.generation) == (State.PENDING, "g2")
+    assert (entry.live_generation, entry.chunks) == ("g1", 5)
