@@ -21,10 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from demo import leaks
+from ragplatform.privacy.rules import PrivacyRules
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 BIN: Final = ROOT / ".venv" / "bin"
 QUESTION: Final = "Why was apixaban stopped for Eleanor Whitfield and what replaced it?"
 NAME: Final = "Eleanor Whitfield"
+# Where the documents of each tenant go.
+COLLECTIONS: Final = {"mercy": "clinical", "harbor": "banking"}
 CHAT_MODEL: Final = "smollm2-135m-instruct"
 
 BOLD, DIM, GREEN, RED, CYAN, OFF = (
@@ -166,6 +171,16 @@ def show_personal_data(summaries: list[dict[str, Any]]) -> None:
         print(f"   {entity:<24}{CYAN}{'█' * max(1, round(36 * count / most))}{OFF} {count}")
     rest = sorted(found.items(), key=lambda item: -item[1])[14:]
     say(f"and {len(rest)} more types: " + ", ".join(f"{e} {c}" for e, c in rest))
+
+
+def search_every_byte(tour: Tour) -> None:
+    """Look for every planted value that must be gone, in all that ingest wrote."""
+    tour.title("No name, number or address is left in any byte that was written")
+    rules = PrivacyRules.load(ROOT / "policies" / "privacy.toml")
+    values = leaks.must_be_gone(rules, COLLECTIONS)
+    left = leaks.left_under(tour.home / "data", values)
+    say(f"{len(values)} planted values looked for in index, vault, catalog, ledger and audit log.")
+    tour.expect(f"none is there {left or ''}".rstrip(), not left)
 
 
 def call(tour: Tour, key: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -351,10 +366,7 @@ def tell(tour: Tour) -> None:
     model = start_after(tour, lambda: prepare(tour))
     keys = model[0]
     tour.title("Documents in: parsed in a sandbox, searched for personal data, pseudonymised")
-    summaries = [
-        ingest(tour, "mercy", "clinical", good=(0, 1)),
-        ingest(tour, "harbor", "banking", good=(0, 1)),
-    ]
+    summaries = [ingest(tour, *where, good=(0, 1)) for where in COLLECTIONS.items()]
     reasons: dict[str, int] = {}
     for summary in summaries:
         for reason, count in summary["quarantined"].items():
@@ -364,6 +376,7 @@ def tell(tour: Tour) -> None:
     tour.expect(f"three hostile files quarantined: {reasons}", sum(reasons.values()) == 3)
     tour.title("Personal data found, by type")
     show_personal_data(summaries)
+    search_every_byte(tour)
     tour.title("The model (real vLLM, on this machine's CPU) and the service")
     wait_until_ready(tour, model[1])
     request_id = three_personas(tour, keys)

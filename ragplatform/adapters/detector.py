@@ -6,6 +6,7 @@ import re
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 # What Presidio's patterns may take, as it reads it itself.
 REGEX_TIMEOUT_SECONDS = int(os.environ.get("REGEX_TIMEOUT_SECONDS", "60"))
 # Changes whenever this adapter could find other spans for a reason that no version below tells.
-_ADAPTER: Final = "3"
+_ADAPTER: Final = "4"
 _MIN_SCORE: Final = 0.4
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 # The tagger says that something is a code or an organisation, the rules say which and prove it. And
@@ -44,6 +45,14 @@ _TRADE_MARKS: Final = frozenset("®™©")
 _CODE: Final = re.compile(
     r"(?!\d{1,3}(?:,\d{3})*(?:\.\d+)?$|\d+\.\d+$)(?=(?:\D*\d){4})(?=.*[^\d.,]|\d{6}).+", re.DOTALL
 )
+# What a securities commission numbers is on public record: "Commission File Number 001-31719".
+_PUBLIC_FILE: Final = re.compile(r"\d{1,3}-\d{3,6}(?:-\d{2})?")
+_COMMISSION: Final = re.compile(
+    r"(?i)\b(?:commission|sec|registration|form (?:8-k|10-[kq]|s-\d))\b.{0,60}"
+    r"\b(?:no|nos|number|numbers)\b[.:]?[\s(]*$",
+    re.DOTALL,
+)
+_BEFORE: Final = 100
 _NAMED: Final = frozenset({"PERSON", "LOCATION", "NRP", "ORGANIZATION"})
 
 
@@ -72,6 +81,9 @@ class IdentifierDetector:
         self._rules = rules
         self._tagger = tagger
         self._added = tuple(added)
+        self._beside = ThreadPoolExecutor(
+            len(os.sched_getaffinity(0)), thread_name_prefix="detector"
+        )
         parts = [_ADAPTER, rules.version, tagger.version, str(_MIN_SCORE)]
         parts += [f"{_name(one)} {one.version}" for one in self._added]
         self._version = "detector-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
@@ -90,10 +102,12 @@ class IdentifierDetector:
         # Half of a surrogate pair is no text that libraries take; a place holder keeps offsets.
         texts = [_SURROGATES.sub("\ufffd", text) for text in texts]
         try:
-            tagged = self._tagger.find(texts)
+            # The tagger computes outside Python's lock, so that the rules read meanwhile.
+            tagged = self._beside.submit(self._tagger.find, texts)
+            ruled = [list(self._by_rules(text)) for text in texts]
             return [
-                resolve(text, self._candidates(text, spans))
-                for text, spans in zip(texts, tagged, strict=True)
+                resolve(text, [*_likely(text, spans), *rest])
+                for text, spans, rest in zip(texts, tagged.result(), ruled, strict=True)
             ]
         except DetectorError:
             raise
@@ -102,10 +116,7 @@ class IdentifierDetector:
             # into every log that prints a traceback.
             raise DetectorError(f"the search failed: {_place_of(error)}") from None
 
-    def _candidates(self, text: str, tagged: Iterable[Span]) -> Iterator[Span]:
-        for span in tagged:
-            for one in _plausible(text, span):
-                yield replace(one, score=min(one.score, _MOST_SURE.get(one.entity, _SUREST)))
+    def _by_rules(self, text: str) -> Iterator[Span]:
         found = [*self._rules.find(text), *self._by_added(text)]
         yield from (span for span in found if span.score >= _MIN_SCORE)
 
@@ -132,6 +143,12 @@ def _name(recogniser: "EntityRecognizer") -> str:
     return str(recogniser.name)  # type: ignore[has-type]  # the class has no annotations
 
 
+def _likely(text: str, tagged: Iterable[Span]) -> Iterator[Span]:
+    for span in tagged:
+        for one in _plausible(text, span):
+            yield replace(one, score=min(one.score, _MOST_SURE.get(one.entity, _SUREST)))
+
+
 def _plausible(text: str, span: Span) -> Iterator[Span]:
     """Yield what of the tagger's span can be of its type; a date that is none gets another type."""
     value = text[span.start : span.end]
@@ -139,7 +156,13 @@ def _plausible(text: str, span: Span) -> Iterator[Span]:
         not _TWO_LETTERS.search(value) or text[span.end : span.end + 1] in _TRADE_MARKS
     ):
         return
-    if span.entity == "UNIQUE_CODE" and not _CODE.fullmatch(value):
+    if span.entity == "UNIQUE_CODE" and (
+        not _CODE.fullmatch(value)
+        or (
+            _PUBLIC_FILE.fullmatch(value)
+            and _COMMISSION.search(text, max(0, span.start - _BEFORE), span.start)
+        )
+    ):
         return
     if span.entity == "DATE_TIME" and not is_calendar_date(value):
         yield replace(span, entity="TIME_REFERENCE")

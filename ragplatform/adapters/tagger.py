@@ -99,21 +99,19 @@ class Tagger:
         Whatever fails inside is raised; no text is passed over.
         """
         read = [self._pieces.read(text) for text in texts]
-        windows = [(n, *edges) for n, pieces in enumerate(read) for edges in _windows(pieces)]
+        cut = [list(_windows(pieces)) for pieces in read]
+        windows = [(pieces, *edges) for pieces, of in zip(read, cut, strict=True) for edges in of]
         # The longest first, so that no thread is left alone with one at the end.
         order = sorted(range(len(windows)), key=lambda at: windows[at][1] - windows[at][2])
-        work = ((read[windows[at][0]], *windows[at][1:]) for at in order)
         scores: list[Any] = [None] * len(windows)
-        for at, score in zip(order, self._pool.map(self._score, work), strict=True):
+        done = self._pool.map(self._score, (windows[at] for at in order))
+        for at, score in zip(order, done, strict=True):
             scores[at] = score
-        found: list[list[Span]] = []
-        at = 0
-        for text, pieces in zip(texts, read, strict=True):
-            edges = list(_windows(pieces))
-            labels, sure = _stitched(len(pieces), edges, scores[at : at + len(edges)])
-            at += len(edges)
-            found.append(list(self._spans(text, pieces, _runs(labels, sure, pieces))))
-        return found
+        in_order = iter(scores)
+        return [
+            list(self._spans(text, pieces, _runs(*_stitched(len(pieces), of, in_order), pieces)))
+            for text, pieces, of in zip(texts, read, cut, strict=True)
+        ]
 
     def _score(self, work: tuple[Pieces, int, int]) -> _Read:
         """Return for each piece of a window its label, 0 for none, and how sure that is."""
@@ -170,15 +168,14 @@ def _windows(pieces: Pieces) -> Iterator[tuple[int, int]]:
         yield start, count
 
 
-def _stitched(count: int, edges: Sequence[tuple[int, int]], scores: Sequence[_Read]) -> _Read:
+def _stitched(count: int, edges: Sequence[tuple[int, int]], scores: Iterator[_Read]) -> _Read:
     """Return labels and sureness of all pieces, each from the window that sees most around it."""
     labels, sure = np.zeros(count, np.int64), np.zeros(count, np.float32)
     if not edges:
         return labels, sure
     borders = [0, *((start + end) // 2 for (_, end), (start, _) in pairwise(edges)), count]
-    for (start, _), (left, right), (kinds, chances) in zip(
-        edges, pairwise(borders), scores, strict=True
-    ):
+    for (start, _), (left, right) in zip(edges, pairwise(borders), strict=True):
+        kinds, chances = next(scores)
         labels[left:right] = kinds[left - start : right - start]
         sure[left:right] = chances[left - start : right - start]
     return labels, sure

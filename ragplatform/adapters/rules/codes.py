@@ -48,7 +48,7 @@ _LABELLED: Final = (
         "|pratica|cliente|matricola|parcel|plot|folio|deed|title|unit serial|membership|loyalty"
         "|frequent flyer|roll|enrollment|enrolment|admission|hospital admission|bed|inmate|alien"
         "|visa|uscis|warrant|suit|cause|index|event|activity|correlation|session|trace|vehicle"
-        "|cert|commission file|security id|account manager|id card|license key|serial key",
+        "|cert|security id|account manager|id card|license key|serial key",
         SPACED,
         to=TO_NUMBERED,
         unless=_PUBLIC,

@@ -181,7 +181,8 @@ _BIRTHS: Final = (
         "birth",
         "DATE_OF_BIRTH",
         re.compile(
-            rf"(?i){_BIRTH_LABEL}[ \t\xa0]{{0,2}}(?:\([^)\n]{{1,20}}\))?(?:is|was|on|am|le"
+            rf"(?i){_BIRTH_LABEL}(?: (?:on|in) (?:the|his|her|your) [a-z]{{1,12}})?"
+            r"[ \t\xa0]{0,2}(?:\([^)\n]{1,20}\))?(?:is|was|on|am|le"
             r"|el|il|en fecha|the)?[\"']?(?:</?[a-z]{1,8}>){0,3}[ \t\xa0]{0,3}"
             r"[:|=,\-–]{0,2}[ \t\xa0]{0,6}\n?[ \t|]{0,6}(?:on )?(?:the )?[\"']?"
             rf"(?P<v>{_ANY_DATE})"

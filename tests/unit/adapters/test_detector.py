@@ -4,6 +4,7 @@ import logging
 import re
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,6 +17,7 @@ from ragplatform.adapters.detector import IdentifierDetector
 from ragplatform.adapters.rules.tier import RuleTier
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.errors import DetectorError
+from ragplatform.model import Span
 from tests import real_detector
 
 OBVIOUS = {
@@ -123,6 +125,47 @@ def test_any_failure_inside_is_an_error_that_quotes_nothing(
     assert "ValueError" in str(refused.value)
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__
+
+
+class Says:
+    """A tagger that finds one value wherever it stands, or fails."""
+
+    version = "says"
+
+    def __init__(self, value: str, entity: str, error: Exception | None = None) -> None:
+        self._value, self._entity, self._error = value, entity, error
+
+    def find(self, texts: Sequence[str]) -> list[list[Span]]:
+        if self._error:
+            raise self._error
+        return [
+            [Span(at, at + len(self._value), self._entity, CATEGORY_OF[self._entity], 0.9, "t")]
+            for at in (text.index(self._value) for text in texts)
+        ]
+
+
+def with_tagger(one: Says) -> IdentifierDetector:
+    return IdentifierDetector(rules=RuleTier(), tagger=one, added=())
+
+
+def test_a_tagger_that_fails_lets_no_text_through() -> None:
+    broken = with_tagger(Says("x", "PERSON", ValueError("did not like 'Smith'")))
+    with pytest.raises(DetectorError) as refused:
+        broken.detect(["John Smith"])
+    assert "Smith" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Commission File Number 001-31719 of the registrant", False),
+        ("Current Report on Form 8-K, filed in May 2019 (File No. 001-31719).", False),
+        ("In the chart, file no. 001-31719, of the patient", True),
+    ],
+)
+def test_what_a_securities_commission_numbers_is_nobodys(text: str, found: bool) -> None:
+    detector = with_tagger(Says("001-31719", "UNIQUE_CODE"))
+    assert ("UNIQUE_CODE" in entities(detector, text)) is found
 
 
 class Added(EntityRecognizer):
