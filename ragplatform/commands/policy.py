@@ -1,5 +1,6 @@
 """Commands on the policies."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,6 +8,8 @@ import typer
 from ragplatform import wiring
 from ragplatform.commands import console
 from ragplatform.model import Labels, Principal, Purpose, Sensitivity
+from ragplatform.policy import diff
+from ragplatform.policy.engine import Policies
 
 app = typer.Typer(help="Check policies and explain their verdicts.", no_args_is_help=True)
 
@@ -39,6 +42,38 @@ def check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
             console.out.print(f"  no case exercises {name}", markup=False)
     if failures:
         raise typer.Exit(console.EXIT_BAD)
+
+
+@app.command("diff")
+def diff_(
+    old: Annotated[Path, typer.Argument(help="Folder of the policies in force.")],
+    new: Annotated[Path, typer.Argument(help="Folder of the policies that shall be.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show which cases and which (role, purpose, class) cells gain or lose access.
+
+    Both folders need their schema. Exit code 0: nothing changes; 1: something does.
+    """
+    with console.exits():
+        found = diff.diff(Policies.load(old), Policies.load(new))
+    parts = {"cases": found.cases, "cells": found.cells, "reveals": found.reveals}
+    if as_json:
+        changes = {name: [_change(one) for one in part] for name, part in parts.items()}
+        console.print_json({"compared": found.compared, **changes})
+    else:
+        for name, part in parts.items():
+            gains = sum(one.after for one in part)
+            console.out.print(f"{name}: {gains} gain access, {len(part) - gains} lose it")
+            for one in sorted(part, key=lambda one: (not one.after, one.what)):
+                sign, by = ("+" if one.after else "-"), ", ".join(one.by) or "nothing permits"
+                console.out.print(f"  {sign} {one.what}  ({by})", markup=False)
+        console.out.print(f"{found.compared:,} cells compared")
+    if not found.empty:
+        raise typer.Exit(console.EXIT_BAD)
+
+
+def _change(one: diff.Change) -> dict[str, object]:
+    return {"what": one.what, "before": one.before, "after": one.after, "by": list(one.by)}
 
 
 @app.command("explain")

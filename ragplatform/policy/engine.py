@@ -20,7 +20,7 @@ from ragplatform.policy.questions import (
 )
 from ragplatform.policy.rules import Rule, RuleBook, read_rules
 from ragplatform.policy.scope import make_scope
-from ragplatform.policy.verdicts import Verdicts
+from ragplatform.policy.verdicts import Relation, Verdicts
 
 
 class Policies:
@@ -55,6 +55,11 @@ class Policies:
         """Every policy by its ``@id``."""
         return self._book.rules
 
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """The cases of every pack."""
+        return self._cases
+
     def decide(
         self, principal: Principal, action: str, purpose: Purpose, labels: Labels, *, related: bool
     ) -> Decision:
@@ -66,6 +71,12 @@ class Policies:
         act = _one_of(action, ON_LABELS)
         [relation] = self._verdicts.relations(principal, act, purpose, [labels])
         return relation.verdict(related=related)
+
+    def relations(
+        self, principal: Principal, purpose: Purpose, labels: Sequence[Labels]
+    ) -> list[Relation]:
+        """Decide ``read`` on each of the labels, as by somebody related and by a stranger."""
+        return self._verdicts.relations(principal, Action.READ, purpose, labels)
 
     def decide_passage(self, principal: Principal, purpose: Purpose, passage: Passage) -> Decision:
         """Decide ``read`` on one hit by its own attributes; see ``decide_passages``."""

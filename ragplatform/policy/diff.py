@@ -1,0 +1,125 @@
+"""What a change of policies changes: which cases, and which cells of who may read what for what.
+
+A cell is a person's standing, a purpose and an access class. People and classes are those that the
+cases of either folder speak of: so a rule that nobody wrote a case for still shows in the cells of
+everybody else's.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from ragplatform.model import Labels, Principal, Purpose
+from ragplatform.policy.cases import Case, run_cases
+from ragplatform.policy.engine import Policies
+from ragplatform.policy.explain import roles
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One decision that falls otherwise. ``before`` and ``after`` say whether it permits.
+
+    ``by`` are the policies that decide it now, none where nothing permits.
+    """
+
+    what: str
+    after: bool
+    by: tuple[str, ...]
+
+    @property
+    def before(self) -> bool:
+        """Whether it was permitted."""
+        return not self.after
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDiff:
+    """All that falls otherwise under the new policies.
+
+    ``cases`` are of both folders, each decided under both; ``cells`` are readings, ``reveals``
+    types of personal data in clear. ``compared`` counts the cells and reveals that were tried.
+    """
+
+    cases: tuple[Change, ...]
+    cells: tuple[Change, ...]
+    reveals: tuple[Change, ...]
+    compared: int
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing changed that was looked at."""
+        return not (self.cases or self.cells or self.reveals)
+
+
+def diff(old: Policies, new: Policies) -> PolicyDiff:
+    """Return what falls otherwise under ``new``. Some seconds for packs of a hundred cases."""
+    cases = tuple(dict.fromkeys([*old.cases, *new.cases]))
+    people = _standings(cases)
+    classes = tuple(dict.fromkeys(c.subject for c in cases if isinstance(c.subject, Labels)))
+    pairs = tuple(product(people, Purpose))
+    entities = {who: old.reveals(*who) ^ new.reveals(*who) for who in pairs}
+    reveals = tuple(
+        _revealed(new, *who, entity) for who, found in entities.items() for entity in sorted(found)
+    )
+    cells = tuple(
+        change
+        for person, purpose in pairs
+        for change in _cells(old, new, person, purpose, _of_tenant(classes, person.tenant))
+    )
+    readings = sum(2 * len(_of_tenant(classes, person.tenant)) for person, _ in pairs)
+    return PolicyDiff(tuple(_cases(old, new, cases)), cells, reveals, readings + len(pairs))
+
+
+def _standings(cases: Sequence[Case]) -> tuple[Principal, ...]:
+    """Return one person of each standing: tenant, roles, departments and clearance."""
+    seen = {(c.who.tenant, c.who.roles, c.who.departments, c.who.clearance): c.who for c in cases}
+    return tuple(seen.values())
+
+
+def _of_tenant(classes: Sequence[Labels], tenant: str) -> list[Labels]:
+    # Across tenants nothing is ever permitted; no policy can change that.
+    return [labels for labels in classes if labels.tenant == tenant]
+
+
+def _cases(old: Policies, new: Policies, cases: Sequence[Case]) -> Iterator[Change]:
+    before, after = (run_cases(cases, policies=each).results for each in (old, new))
+    for one, other in zip(before, after, strict=True):
+        if one.decision.allowed is not other.decision.allowed:
+            what = f"{other.case.pack}: {other.case.says}"
+            yield Change(what, other.decision.allowed, other.decision.policies)
+
+
+def _cells(
+    old: Policies, new: Policies, person: Principal, purpose: Purpose, classes: Sequence[Labels]
+) -> Iterator[Change]:
+    before, after = (each.relations(person, purpose, classes) for each in (old, new))
+    for labels, one, other in zip(classes, before, after, strict=True):
+        for related in (True, False):
+            decision = other.verdict(related=related)
+            if decision.allowed is not one.verdict(related=related).allowed:
+                whose = "related" if related else "not related"
+                what = f"{_standing(person)}, {purpose}, {describe(labels)}, {whose}"
+                yield Change(what, decision.allowed, decision.policies)
+
+
+def _revealed(new: Policies, person: Principal, purpose: Purpose, entity: str) -> Change:
+    decision = new.decide_reveal(person, purpose, entity)
+    what = f"{_standing(person)}, {purpose}, sees {entity} in clear"
+    return Change(what, decision.allowed, decision.policies)
+
+
+def _standing(person: Principal) -> str:
+    where = f" of {', '.join(sorted(person.departments))}" if person.departments else ""
+    return f"{roles(person)}{where} ({person.clearance.name.lower()})"
+
+
+def describe(labels: Labels) -> str:
+    """Return labels as words: ``clinical/cardiology confidential [vip]``."""
+    words = [
+        f"{labels.collection}/{labels.department}" if labels.department else labels.collection,
+        labels.sensitivity.name.lower(),
+        *([f"[{', '.join(sorted(labels.restrictions))}]"] if labels.restrictions else []),
+        *([f"{{{', '.join(sorted(labels.categories))}}}"] if labels.categories else []),
+        *([labels.state] if labels.state != "current" else []),
+    ]
+    return " ".join(words)
