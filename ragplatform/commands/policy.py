@@ -7,7 +7,7 @@ import typer
 
 from ragplatform import wiring
 from ragplatform.commands import console
-from ragplatform.model import Labels, Principal, Purpose, Sensitivity
+from ragplatform.model import Json, Labels, Principal, Purpose, Sensitivity
 from ragplatform.policy import diff
 from ragplatform.policy.engine import Policies
 
@@ -58,7 +58,9 @@ def diff_(
         found = diff.diff(Policies.load(old), Policies.load(new))
     parts = {"cases": found.cases, "cells": found.cells, "reveals": found.reveals}
     if as_json:
-        changes = {name: [_change(one) for one in part] for name, part in parts.items()}
+        changes: dict[str, Json] = {
+            name: [_change(one) for one in part] for name, part in parts.items()
+        }
         console.print_json({"compared": found.compared, **changes})
     else:
         for name, part in parts.items():
@@ -72,7 +74,7 @@ def diff_(
         raise typer.Exit(console.EXIT_BAD)
 
 
-def _change(one: diff.Change) -> dict[str, object]:
+def _change(one: diff.Change) -> dict[str, Json]:
     return {"what": one.what, "before": one.before, "after": one.after, "by": list(one.by)}
 
 
