@@ -86,7 +86,7 @@ class Settings(BaseSettings):
 
     embedding_model: str = Field("all-minilm-l6-v2", description="Manifest name of the encoder.")
     tagger_model: str = Field(
-        "identifiers-minilm-l3", description="Manifest name of the tagger of personal data."
+        "identifiers-minilm-l2", description="Manifest name of the tagger of personal data."
     )
 
     answer_mode: AnswerChoice = Field(

@@ -7,7 +7,7 @@ from ragplatform.adapters.rules.tier import RuleTier
 from ragplatform.adapters.tagger import Tagger
 from ragplatform.models import WEIGHTS
 
-TAGGER = WEIGHTS / "identifiers-minilm-l3"
+TAGGER = WEIGHTS / "identifiers-minilm-l2"
 
 
 @cache

@@ -254,6 +254,17 @@ class Values:
             )
         return f"{self._full()[1]} {self._one(['&', 'and'])} {self._full()[1]}{self._one(['', ' LLP', ' Ltd'])}"
 
+    def _brand(self) -> str:
+        """Return the name of goods: many are named after a person, none is one."""
+        kind = self._random.random()
+        if kind < 0.35:
+            return self._one(words.BRANDS)
+        if kind < 0.6:
+            return self._invented()
+        if kind < 0.8:
+            return f"{self._full()[self._random.randint(0, 1)]} {self._one(words.TRADES)}"
+        return f"{self._full()[1]}'s"
+
     def _invented(self) -> str:
         count = self._random.choice([2, 2, 3])
         name = "".join(self._one(_SYLLABLES) for _ in range(count))
@@ -465,7 +476,7 @@ class Values:
             "nation": self._labelled("NRP")(lambda: one(words.NATIONS)),
             "job": self._labelled("OCCUPATION")(self._job),
             "coordinate": place(lambda: f"{self._random.uniform(-179, 179):.{self._random.randint(4, 6)}f}"),
-            "brand": self._labelled("?")(lambda: one([self._invented(), f"{self._full()[0]} {one(words.TRADES)}"])),
+            "brand": org(self._brand),
             **self._foreign(person, place),
         }  # fmt: skip
 
@@ -516,6 +527,8 @@ class Values:
             "heading": plain(lambda: " ".join(self._random.sample(words.HEADING, self._random.randint(1, 3)))),
             "gene": plain(lambda: f"{self._letters(2, 4)}{self._digits(0, 2)}"),
             "acronym": plain(lambda: self._letters(2, 6)),
+            "work": plain(lambda: one(words.WORKS)),
+            "file_no": plain(lambda: f"{one(['001', '000', '1', '333', '0'])}-{self._digits(4, 6)}"),
             "species": plain(lambda: one(words.SPECIES)),
             "code_word": plain(lambda: one(words.HEADING).lower() + one(["", "_id", "List", "Value", ".py"])),
             "disease": plain(lambda: one(words.DISEASES)),

@@ -193,3 +193,18 @@ SPECIES: Final = _lines(
     P. falciparum|Plasmodium vivax|Borrelia burgdorferi|B. burgdorferi|Giardia lamblia|L. monocytogenes|
     Legionella pneumophila|Mycobacterium avium|M. tuberculosis|N. gonorrhoeae|Treponema pallidum|Homo sapiens"""
 )
+WORKS: Final = _lines(
+    """Star Wars|The Lion King|Snow White|Peter Pan|Toy Story|Iron Man|Spider-Man|Black Panther|Captain America|
+    Mickey Mouse|Winnie the Pooh|Harry Potter|Robin Hood|Sherlock Holmes|James Bond|Indiana Jones|Doctor Strange|
+    Hannah Montana|Grey's Anatomy|Forrest Gump|Jane Eyre|Anna Karenina|Oliver Twist|King Lear|Romeo and Juliet|
+    Good Morning America|The Daily Show|Sesame Street|Saturday Night Live|Monday Night Football|Call of Duty|
+    The Godfather|Casablanca|Mary Poppins|Thomas the Tank Engine|Dora the Explorer|Bob the Builder|Barbie|G.I. Joe|
+    Nightmare Before Christmas|Pirates of the Caribbean|The Jungle Book|Beauty and the Beast|Alice in Wonderland"""
+)
+BRANDS: Final = _lines(
+    """Jack Daniel's|Johnnie Walker|Captain Morgan|Uncle Ben's|Aunt Jemima|Betty Crocker|Ben & Jerry's|Dr Pepper|
+    Mary Kay|Estee Lauder|Calvin Klein|Ralph Lauren|Tommy Hilfiger|Hugo Boss|Jimmy Choo|Kate Spade|Levi's|Wrangler|
+    Philadelphia|Quaker|Lay's|Wendy's|Arby's|Denny's|Papa John's|Sam Adams|Tim Hortons|Famous Dave's|Mrs. Fields|
+    Oscar Mayer|Sara Lee|Orville Redenbacher|Duncan Hines|Marie Callender's|Stouffer's|Gerber|Campbell's|Heinz|
+    Hellmann's|Mr. Clean|Mrs. Butterworth's|Dr. Scholl's|Johnson's Baby|Burt's Bees|John Deere|Harley-Davidson"""
+)

@@ -20,8 +20,8 @@ from ragplatform.adapters.rules.rule import (
 
 # Standards, notes and exhibits are numbered too, and nobody's: "ASU No. 2016-13", "Note No. 4".
 _PUBLIC: Final = re.compile(
-    r"(?i)(?:\b(?:forms?|registration statement|commission|exchange act|securities act|schedule)\b"
-    r"[^.;]{0,40}|(?:asu|update|bulletin|statements?|sfas|fas"
+    r"(?i)(?:\b(?:forms?|registration statement|commission|sec|exchange act|securities act"
+    r"|schedule)\b[^.;]{0,40}|(?:asu|update|bulletin|statements?|sfas|fas"
     r"|fin|topic|rule|interpretation|issue|eitf|sop"
     r"|standards?|proposal|exhibit|amendment|articles?|protocol|figure|table|chapter|note|schedule"
     r"|part|item|section|regulation|directive|law|act|order|opinion|release|sab|asc|page|volume"

@@ -209,6 +209,21 @@ PEOPLE: Final = Family(
             _TITLED,
             words=("s",),
         ),
+        # An initial is enough where work passes from hand to hand: "covering for O. Castellane".
+        Rule(
+            "colleague",
+            "PERSON",
+            re.compile(
+                r"(?i:cover(?:s|ed|ing)?|on[ -]call|signed out|handed (?:over|off)|paged|spoke"
+                r"|discussed|seen|reviewed|reported)(?: (?:for|to|from|by|with))? "
+                rf"(?P<v>[{UPPER}]\.[ ]?[{UPPER}][{UPPER}{LOWER}'’-]{{2,20}})"
+            ),
+            LIKELY,
+            words=words(
+                "cover covers covered covering on signed handed paged spoke discussed seen "
+                "reviewed reported"
+            ),
+        ),
         Rule(
             "surname_first",
             "PERSON",

@@ -15,7 +15,7 @@ from ragplatform.adapters.wordpieces import Pieces
 from ragplatform.errors import ModelError
 from ragplatform.models import WEIGHTS
 
-FOLDER = WEIGHTS / "identifiers-minilm-l3"
+FOLDER = WEIGHTS / "identifiers-minilm-l2"
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_windows_cover_all_pieces_and_overlap() -> None:
 def test_each_piece_is_read_where_most_stands_around_it() -> None:
     edges = [(0, 10), (6, 16)]
     read = [(np.full(10, n), np.full(10, n, np.float32)) for n in (1, 2)]
-    labels, _ = module._stitched(16, edges, read)
+    labels, _ = module._stitched(16, edges, iter(read))
     assert labels.tolist() == [1] * 8 + [2] * 8
 
 

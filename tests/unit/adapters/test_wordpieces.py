@@ -16,7 +16,7 @@ TEXT = st.lists(st.sampled_from([*ODD, "Smith", "12/3", " ", "\n", "\t", "-", ".
 
 @pytest.fixture(scope="module")
 def reader() -> Wordpieces:
-    return Wordpieces(WEIGHTS / "identifiers-minilm-l3" / "tokenizer.json")
+    return Wordpieces(WEIGHTS / "identifiers-minilm-l2" / "tokenizer.json")
 
 
 @settings(max_examples=150, deadline=None)

@@ -35,6 +35,8 @@ def found(text: str) -> set[tuple[str, str]]:
         ("DOB: 03/04/1985", "DATE_OF_BIRTH", "03/04/1985"),
         ("born on March 4, 1985", "DATE_OF_BIRTH", "March 4, 1985"),
         ("Date of birth 4 Mar 1985", "DATE_OF_BIRTH", "4 Mar 1985"),
+        ("A. Mehrotra covering for O. Castellane", "PERSON", "O. Castellane"),
+        ("Discussed with J. Lopez-Reyes at noon", "PERSON", "J. Lopez-Reyes"),
         ("date of birth on the form is May 4, 1985", "DATE_OF_BIRTH", "May 4, 1985"),
         ("a 92-year-old woman", "AGE_OVER_89", "92"),
         ("aged 101", "AGE_OVER_89", "101"),
