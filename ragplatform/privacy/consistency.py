@@ -6,7 +6,7 @@ that Parkinson's disease is nobody's.
 """
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -21,7 +21,7 @@ from ragplatform.privacy.lists import is_plain, words
 from ragplatform.privacy.people import Found, Part, People, again, apart
 
 # Changes whenever the same spans of a detector could become others here.
-_VERSION: Final = "1"
+_VERSION: Final = "2"
 _WORD: Final = re.compile(r"\w+")
 # Shorter values (initials, "Al") would hit unrelated words, and so would a bare age or dose.
 _SHORTEST: Final = 3
@@ -36,6 +36,10 @@ _SIGNED: Final = re.compile(
     r"((?:(?:Dr|Mr|Mrs|Ms|Prof)\.?\s)?[A-Z][\w'’-]+,?(?:[ ](?:[A-Z]\.?(?!\w)|[A-Z][\w'’-]+)){1,3})"
 )
 _SIGNED_SCORE: Final = 0.8
+# Types that rules leave in clear more often than names, for what they name is rarely a person.
+_WEAK: Final = frozenset(
+    {"LOCATION", "ORGANIZATION", "OCCUPATION", "TIME_REFERENCE", "QUASI_IDENTIFIER"}
+)
 
 
 class Consistent:
@@ -71,14 +75,34 @@ def everywhere(text: str, spans: Sequence[Span]) -> list[Span]:
 
     1. What names a disease, a device or the head of a column is no person.
     2. Cells and signatures are read by what stands over or before them.
-    3. Values and names are found at every other place. Nothing found loses a character but by 1.
+    3. Values and names are found at every other place. Where one of the text's people is named,
+       a finding of a type that may stay in clear and holds nothing but that name gives way.
+
+    Nothing found loses a character but by 1.
 
     Takes time linear in the text. ``spans`` are sorted and do not overlap.
     """
     read = tables.read(text)
     kept = _without_heads(text, without_eponyms(text, spans), read.headers)  # 1
     kept = _joined(text, kept, [*read.cells, *_signatures(text)])  # 2
-    return _joined(text, kept, _again(text, kept))  # 3
+    found = _again(text, kept)
+    return _joined(text, _outranked(kept, found), found)  # 3
+
+
+def _outranked(spans: Sequence[Span], again: Sequence[Span]) -> list[Span]:
+    """Return the spans less those of ``_WEAK`` that lie within a person's name found again.
+
+    A surname under the name of a hospital reads like a place or part of the hospital's name: were
+    it left that, the rules would keep it.
+    """
+    people = sorted((one for one in again if one.entity == "PERSON"), key=lambda one: one.start)
+    starts = [one.start for one in people]
+
+    def is_name(span: Span) -> bool:
+        at = bisect_right(starts, span.start) - 1
+        return span.entity in _WEAK and at >= 0 and span.end <= people[at].end
+
+    return [span for span in spans if not is_name(span)]
 
 
 def _without_heads(
@@ -125,7 +149,8 @@ def _again(text: str, spans: Sequence[Span]) -> list[Span]:
     if not entries:
         return []
     for same in entries.values():
-        same.sort(key=lambda value: -len(value.text))
+        # Of two readings of one word the person's counts: see _outranked.
+        same.sort(key=lambda value: (-len(value.text), not isinstance(value, Part)))
     found: list[Span] = []
     named: list[Found] = []
     for word in _WORD.finditer(text):

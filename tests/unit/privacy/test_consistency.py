@@ -247,3 +247,22 @@ def test_the_time_grows_with_the_length_alone() -> None:
 
     # Eight times the text; a quadratic step would take 64 times as long.
     assert seconds(4000) < 20 * seconds(500)
+
+
+@pytest.mark.parametrize("entity", ["LOCATION", "ORGANIZATION"])
+def test_a_name_that_was_taken_for_a_place_is_the_persons_again(entity: str) -> None:
+    text = "General Hospital\nSmith, John | MRN 5\nPatient: John A. Smith"
+    spans = found(text, ("Smith", entity), JOHN)
+
+    seen = {(text[s.start : s.end], s.entity) for s in everywhere(text, spans)}
+
+    assert seen == {("Smith, John", "PERSON"), ("John A. Smith", "PERSON")}
+
+
+def test_a_place_that_holds_more_than_a_name_stays_a_place() -> None:
+    text = "Smith County Clinic\nPatient: John A. Smith"
+    spans = found(text, ("Smith County Clinic", "ORGANIZATION"), JOHN)
+
+    assert ("Smith County Clinic", "ORGANIZATION") in {
+        (text[s.start : s.end], s.entity) for s in everywhere(text, spans)
+    }
