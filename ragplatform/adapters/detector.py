@@ -40,7 +40,6 @@ _NO_ARTIFACTS: Final[Any] = None
 # "U.S." and "P.A.D." are no names, and what bears a trade mark's sign is a product.
 _TWO_LETTERS: Final = re.compile(r"[^\W\d_]{2}")
 _TRADE_MARKS: Final = frozenset("®™©")
-_QUOTES: Final = frozenset('"”')
 # A short or decimal number, or a word, is an amount, a billing code or a unit far more often than
 # anybody's: what says that it is one's number is found by the rules.
 _CODE: Final = re.compile(
@@ -49,19 +48,17 @@ _CODE: Final = re.compile(
 # What a securities commission numbers is on public record: "Commission File Number 001-31719".
 _PUBLIC_FILE: Final = re.compile(r"\d{1,3}-\d{3,6}(?:-\d{2})?")
 _COMMISSION: Final = re.compile(
-    r"(?i)\b(?:commission|sec|registration|form (?:8-k|10-[kq]|s-\d))\b.{0,60}"
+    r"(?i)\b(?:commission|(?-i:SEC)|registration statement|form (?:8-k|10-[kq]|s-\d))\b.{0,60}"
     r"\b(?:no|nos|number|numbers)\b[.:]?[\s(]*$",
     re.DOTALL,
 )
 _BEFORE: Final = 100
 # "SFAS 123R" and "Statement No. 157" are standards of accounting, and no house has that number.
+_BARE_NUMBER: Final = re.compile(r"\d{1,5}[A-Z]?")
 _STANDARD: Final = re.compile(
     r"(?i)\b(?:s?fas|fasb|fin|asu|asc|eitf|apb|sab|statements?|standards?|interpretation|ifrs|ias)"
     r"(?: no\.?)?\s$"
 )
-# 'Cerence Inc. ("Cerence")' defines a term. A person so defined is named in full before, and
-# the reading of the whole document finds the short name again.
-_DEFINES: Final = re.compile(r"\((?:the |each,? (?:a|an) |collectively,? )?[\"“]$")
 _NAMED: Final = frozenset({"PERSON", "LOCATION", "NRP", "ORGANIZATION"})
 
 
@@ -161,14 +158,15 @@ def _likely(text: str, tagged: Iterable[Span]) -> Iterator[Span]:
 def _plausible(text: str, span: Span) -> Iterator[Span]:
     """Yield what of the tagger's span can be of its type; a date that is none gets another type."""
     value = text[span.start : span.end]
-    behind = text[span.end : span.end + 1]
     if span.entity == "PERSON" and (
-        not _TWO_LETTERS.search(value)
-        or behind in _TRADE_MARKS
-        or (behind in _QUOTES and _before(_DEFINES, text, span.start))
+        not _TWO_LETTERS.search(value) or text[span.end : span.end + 1] in _TRADE_MARKS
     ):
         return
-    if span.entity == "STREET_ADDRESS" and _before(_STANDARD, text, span.start):
+    if (
+        span.entity == "STREET_ADDRESS"
+        and _BARE_NUMBER.fullmatch(value)
+        and _before(_STANDARD, text, span.start)
+    ):
         return
     if span.entity == "UNIQUE_CODE" and (
         not _CODE.fullmatch(value)

@@ -8,7 +8,7 @@ import hmac
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import Any, Final
 
@@ -71,13 +71,12 @@ class Vault:
         if self._lite:
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.close)
             with self._transaction() as connection:
                 vault_tables.create(connection)
                 self._check_keys(connection)
-        except Exception:
-            self.close()
-            raise
+            undo.pop_all()
 
     def token(self, tenant: str, entity: str, value: str) -> str:
         """Return the value's pseudonym. Nothing is written; equal for equal values of a tenant."""

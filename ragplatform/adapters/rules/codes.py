@@ -20,7 +20,7 @@ from ragplatform.adapters.rules.rule import (
 
 # Standards, notes and exhibits are numbered too, and nobody's: "ASU No. 2016-13", "Note No. 4".
 _PUBLIC: Final = re.compile(
-    r"(?i)(?:\b(?:forms?|registration statement|commission|sec|exchange act|securities act"
+    r"(?i)(?:\b(?:forms?|registration statement|commission|(?-i:SEC)|exchange act|securities act"
     r"|schedule)\b[^.;]{0,40}|(?:asu|update|bulletin|statements?|sfas|fas"
     r"|fin|topic|rule|interpretation|issue|eitf|sop"
     r"|standards?|proposal|exhibit|amendment|articles?|protocol|figure|table|chapter|note|schedule"

@@ -161,11 +161,25 @@ def test_a_tagger_that_fails_lets_no_text_through() -> None:
         ("Commission File Number 001-31719 of the registrant", False),
         ("Current Report on Form 8-K, filed in May 2019 (File No. 001-31719).", False),
         ("In the chart, file no. 001-31719, of the patient", True),
+        ("Patient registration number 001-31719 is hers", True),
+        ("seen for 30 sec, case no. 001-31719", True),
     ],
 )
 def test_what_a_securities_commission_numbers_is_nobodys(text: str, found: bool) -> None:
     detector = with_tagger(Says("001-31719", "UNIQUE_CODE"))
     assert ("UNIQUE_CODE" in entities(detector, text)) is found
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "found"),
+    [
+        ("adopted SFAS 123R in 2006", "123R", False),
+        ("Mail the statement 12 Main Street again", "12 Main Street", True),
+    ],
+)
+def test_the_number_of_a_standard_is_no_house(text: str, value: str, found: bool) -> None:
+    detector = with_tagger(Says(value, "STREET_ADDRESS"))
+    assert ("STREET_ADDRESS" in entities(detector, text)) is found
 
 
 class Added(EntityRecognizer):
