@@ -8,7 +8,7 @@ import typer
 from ragplatform import wiring
 from ragplatform.commands import console
 from ragplatform.model import Json, Labels, Principal, Purpose, Sensitivity
-from ragplatform.policy import diff
+from ragplatform.policy import changes, diff
 from ragplatform.policy.engine import Policies
 
 app = typer.Typer(help="Check policies and explain their verdicts.", no_args_is_help=True)
@@ -84,31 +84,57 @@ def explain(
     roles: Annotated[str, typer.Option(help="Roles of the person, comma-separated.")],
     collection: Annotated[str, typer.Option(help="Collection of the document.")],
     tenant: Annotated[str, typer.Option(help="Tenant of both.")] = "demo",
-    department: Annotated[str, typer.Option(help="Department of both.")] = "",
+    departments: Annotated[str, typer.Option(help="Of the person, comma-separated.")] = "",
+    clearance: Annotated[str, typer.Option(help="Of the person.")] = "confidential",
+    department: Annotated[str, typer.Option(help="Of the document.")] = "",
     sensitivity: Annotated[str, typer.Option(help="Of the document.")] = "confidential",
     restrictions: Annotated[str, typer.Option(help="Of the document, comma-separated.")] = "",
     related: Annotated[bool, typer.Option(help="Whether they care for the subject.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say whether such a person may read such a document, and which policies decide it."""
+    """Say whether such a person may read such a document, which policies decide it, and why.
+
+    Where it is denied, the smallest changes that would permit it are named.
+    """
     with console.exits():
-        known = [level.name.lower() for level in Sensitivity]
-        console.require(sensitivity in known, f"--sensitivity is one of {', '.join(known)}")
         who = Principal(
             id="somebody",
             tenant=tenant,
             roles=_split(roles),
-            departments=_split(department),
-            clearance=Sensitivity.RESTRICTED,
+            departments=_split(departments),
+            clearance=_level(clearance, "--clearance"),
         )
         labels = Labels(
             tenant=tenant,
             collection=collection,
-            sensitivity=Sensitivity[sensitivity.upper()],
+            sensitivity=_level(sensitivity, "--sensitivity"),
             department=department,
             restrictions=_split(restrictions),
         )
-        found = wiring.open_policies(console.settings()).explain(who, purpose, labels, related)
+        policies = wiring.open_policies(console.settings())
+        found = policies.explain(who, purpose, labels, related)
+        known = {role for case in policies.cases for role in case.who.roles}
+        ways = changes.smallest(policies, who, purpose, labels, related=related, roles=known)
+    if as_json:
+        console.print_json(
+            {
+                "allowed": found.allowed,
+                "reason": found.reason,
+                "policies": [rule.id for rule in found.rules],
+                "changes": [[{"kind": one.kind, "to": one.to} for one in way] for way in ways],
+                "policy_digest": found.policy_digest,
+            }
+        )
+        return
     console.out.print(str(found), markup=False)
+    for way in ways:
+        console.out.print(f"  permitted {' and '.join(map(str, way))}", markup=False)
+
+
+def _level(name: str, option: str) -> Sensitivity:
+    known = [level.name.lower() for level in Sensitivity]
+    console.require(name in known, f"{option} is one of {', '.join(known)}")
+    return Sensitivity[name.upper()]
 
 
 def _split(text: str) -> frozenset[str]:
