@@ -177,7 +177,10 @@ def test_a_class_moved_to_another_tenant_is_found(url: str) -> None:
     catalog.close()
 
 
-def test_all_parts_may_open_an_empty_database_at_the_same_moment(url: str) -> None:
+def test_all_parts_may_open_an_empty_postgresql_at_the_same_moment(
+    postgres: Callable[[], str],
+) -> None:
+    url = postgres()
     start = threading.Barrier(9)
 
     def open_one(make: Callable[[], Vault | SqlCatalog | Ledger]) -> None:
