@@ -16,8 +16,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from demo.tour import COLLECTIONS
+
 ROOT = Path(__file__).resolve().parent.parent
-CORPUS = (("mercy", "clinical"), ("harbor", "banking"))
 QUESTIONS = ROOT / "demo" / "questions.jsonl"
 _NAMED = ("torch", "sentence-transformers", "spacy", "presidio-analyzer", "qdrant-edge-py")
 
@@ -82,7 +83,7 @@ def make_deployment(folder: Path) -> Deployment:
     run(folder, "ragplatform", "init")
     lines = run(folder, "ragplatform", "keys", "import", "demo/personas.toml", "--json")
     keys = {entry["id"]: entry["key"] for entry in map(json.loads, lines.splitlines())}
-    for tenant, collection in CORPUS:
+    for tenant, collection in COLLECTIONS.items():
         where = ["--tenant", tenant, "--collection", collection]
         run(folder, "ragplatform-ingest", "run", f"demo/corpus/{tenant}", *where, "--json")
     return Deployment(folder, keys)

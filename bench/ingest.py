@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench._setting import CORPUS, ROOT, machine
+from bench._setting import ROOT, machine
+from demo.tour import COLLECTIONS
 from ingest import sources, wiring
 from ingest.report import FileState, Report
 from ragplatform import config
@@ -179,7 +180,10 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    given = [Source(ROOT / "demo" / "corpus" / tenant, tenant, name) for tenant, name in CORPUS]
+    given = [
+        Source(ROOT / "demo" / "corpus" / tenant, tenant, name)
+        for tenant, name in COLLECTIONS.items()
+    ]
     if arguments.folder is not None:
         given = [Source(arguments.folder, "bench", "folder")]
     named = machine()

@@ -6,12 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from ragplatform.model import Mode
 from ragplatform.privacy.rules import PrivacyRules
+from ragplatform.privacy.transform import IN_CLEAR
 
 PLANTED: Final = Path(__file__).with_name("planted.jsonl")
-# These modes leave the value in the index: `tag` hides it from each reader who may not see it.
-_IN_CLEAR: Final = frozenset({Mode.TAG, Mode.KEEP})
 # Staff of the demo are callers too, and the file of callers names them.
 _CALLERS: Final = "api-keys.toml"
 # Memory-mapped files are mostly empty.
@@ -24,7 +22,7 @@ def must_be_gone(rules: PrivacyRules, collections: Mapping[str, str]) -> frozens
     return frozenset(
         row["value"]
         for row in rows
-        if rules.mode(row["entity"], collections[row["file"].split("/")[0]]) not in _IN_CLEAR
+        if rules.mode(row["entity"], collections[row["file"].split("/")[0]]) not in IN_CLEAR
     )
 
 

@@ -54,31 +54,23 @@ class PolicyDiff:
 def diff(old: Policies, new: Policies) -> PolicyDiff:
     """Return what falls otherwise under ``new``. Some seconds for packs of a hundred cases."""
     cases = tuple(dict.fromkeys([*old.cases, *new.cases]))
-    people = _standings(cases)
     classes = tuple(dict.fromkeys(c.subject for c in cases if isinstance(c.subject, Labels)))
-    pairs = tuple(product(people, Purpose))
-    entities = {who: old.reveals(*who) ^ new.reveals(*who) for who in pairs}
-    reveals = tuple(
-        _revealed(new, *who, entity) for who, found in entities.items() for entity in sorted(found)
-    )
-    cells = tuple(
-        change
-        for person, purpose in pairs
-        for change in _cells(old, new, person, purpose, _of_tenant(classes, person.tenant))
-    )
-    readings = sum(2 * len(_of_tenant(classes, person.tenant)) for person, _ in pairs)
-    return PolicyDiff(tuple(_cases(old, new, cases)), cells, reveals, readings + len(pairs))
+    cells: list[Change] = []
+    reveals: list[Change] = []
+    compared = 0
+    for person, purpose in product(_standings(cases), Purpose):
+        # Across tenants nothing is ever permitted; no policy can change that.
+        within = [labels for labels in classes if labels.tenant == person.tenant]
+        cells += _cells(old, new, person, purpose, within)
+        reveals += _reveals(old, new, person, purpose)
+        compared += 2 * len(within) + 1
+    return PolicyDiff(tuple(_cases(old, new, cases)), tuple(cells), tuple(reveals), compared)
 
 
 def _standings(cases: Sequence[Case]) -> tuple[Principal, ...]:
     """Return one person of each standing: tenant, roles, departments and clearance."""
     seen = {(c.who.tenant, c.who.roles, c.who.departments, c.who.clearance): c.who for c in cases}
     return tuple(seen.values())
-
-
-def _of_tenant(classes: Sequence[Labels], tenant: str) -> list[Labels]:
-    # Across tenants nothing is ever permitted; no policy can change that.
-    return [labels for labels in classes if labels.tenant == tenant]
 
 
 def _cases(old: Policies, new: Policies, cases: Sequence[Case]) -> Iterator[Change]:
@@ -102,10 +94,11 @@ def _cells(
                 yield Change(what, decision.allowed, decision.policies)
 
 
-def _revealed(new: Policies, person: Principal, purpose: Purpose, entity: str) -> Change:
-    decision = new.decide_reveal(person, purpose, entity)
-    what = f"{_standing(person)}, {purpose}, sees {entity} in clear"
-    return Change(what, decision.allowed, decision.policies)
+def _reveals(old: Policies, new: Policies, person: Principal, purpose: Purpose) -> Iterator[Change]:
+    for entity in sorted(old.reveals(person, purpose) ^ new.reveals(person, purpose)):
+        decision = new.decide_reveal(person, purpose, entity)
+        what = f"{_standing(person)}, {purpose}, sees {entity} in clear"
+        yield Change(what, decision.allowed, decision.policies)
 
 
 def _standing(person: Principal) -> str:

@@ -19,7 +19,7 @@ _NEUTRAL_BRACKET: Final = "("
 # What is written by these reads as text, not as a mark.
 _PLAIN: Final = frozenset({Mode.SHIFT, Mode.GENERALISE})
 # What these treat stands in the text as it was.
-_STAY: Final = frozenset({Mode.KEEP, Mode.TAG})
+IN_CLEAR: Final = frozenset({Mode.KEEP, Mode.TAG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def transform(
     modes = {span.entity: rules.mode(span.entity, collection) for span in spans}
     certain = [span for span in spans if rules.counts(span, collection)]  # 1
     all_spans = cut_by_gone(  # 2
-        text, certain, go=lambda span: modes[span.entity] not in _STAY
+        text, certain, go=lambda span: modes[span.entity] not in IN_CLEAR
     )
     writer = _Writer(text, tokeniser, shift, this_year)  # 3
     for span in all_spans:

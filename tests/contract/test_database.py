@@ -6,37 +6,23 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from ingest.ledger import Claim, Ledger, State
-from ragplatform.catalog import DocumentEntry, SqlCatalog
+from ingest.ledger import Ledger, State
+from ragplatform.catalog import SqlCatalog
 from ragplatform.errors import HeldError, InvalidRequestError, TamperedError, VaultError
-from ragplatform.model import Labels, Sensitivity
 from ragplatform.policy.classes import access_class
 from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption, new_key_file
 from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.vault import Vault
+from tests.state import CLASS, ENTRY, LABELS, begin
 
 ROOT = Path(__file__).resolve().parents[2]
 MASTER = bytes(range(32))
 SUBJECTS = 25
-LABELS = Labels("mercy", "clinical", Sensitivity.CONFIDENTIAL, "cardiology")
-ENTRY = DocumentEntry(
-    document="d1",
-    tenant="mercy",
-    collection="clinical",
-    title="Discharge of [PERSON:q7f2m9k4abcd2345]",
-    media_type="application/pdf",
-    access_class=access_class(LABELS),
-    subjects=frozenset({"s1", "s2"}),
-    generation="g1",
-    chunks=7,
-    indexed_at=datetime(2026, 3, 1, 12, 0, tzinfo=UTC),
-)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -75,7 +61,7 @@ def test_another_master_key_is_refused(url: str, vault: Vault) -> None:
 def test_a_value_comes_back_to_its_tenant_alone_until_its_subject_is_destroyed(
     vault: Vault,
 ) -> None:
-    tokens = vault.store(*("mercy", *person(1)))
+    tokens = vault.store("mercy", *person(1))
 
     assert vault.reveal("harbor", tokens) == {}
     assert set(vault.reveal("mercy", tokens).values()) == {"Person 1", "000000001"}
@@ -140,7 +126,7 @@ def test_sessions_of_two_processes_never_get_anothers_value(url: str, vault: Vau
 
 def test_a_document_is_replaced_and_deleted(url: str) -> None:
     catalog = SqlCatalog(url, access_class=access_class)
-    catalog.register(LABELS, ENTRY.access_class)
+    catalog.register(LABELS, CLASS)
     catalog.put_document(ENTRY)
     later = replace(ENTRY, generation="g2", chunks=0, subjects=frozenset())
 
@@ -168,7 +154,7 @@ def test_a_document_is_never_taken_over_by_another_tenant(url: str) -> None:
 
 def test_a_class_moved_to_another_tenant_is_found(url: str) -> None:
     catalog = SqlCatalog(url, access_class=access_class)
-    catalog.register(LABELS, ENTRY.access_class)
+    catalog.register(LABELS, CLASS)
 
     assert changed(url, "UPDATE access_classes SET tenant = 'harbor'") == 1
 
@@ -196,24 +182,11 @@ def test_all_parts_may_open_an_empty_postgresql_at_the_same_moment(
         list(pool.map(open_one, makers * 3))
 
 
-def begin(ledger: Ledger, run: str, version: str = "g1") -> Claim:
-    return ledger.begin(
-        tenant="mercy",
-        collection="clinical",
-        source_key="k1",
-        sha256=f"content of {version}",
-        document="doc-k1",
-        generation=version,
-        run=run,
-        display_name="note for [PERSON]",
-    )
-
-
 def test_of_many_runs_at_once_exactly_one_gets_the_source(url: str) -> None:
     def attempt(number: int) -> bool:
         book = Ledger(url)
         try:
-            begin(book, f"r{number}")
+            begin(book, run=f"r{number}")
         except HeldError:
             return False
         finally:
@@ -226,11 +199,14 @@ def test_of_many_runs_at_once_exactly_one_gets_the_source(url: str) -> None:
 
 def test_a_source_goes_from_pending_to_indexed_to_its_next_version(url: str) -> None:
     ledger = Ledger(url)
-    ledger.commit_indexed(begin(ledger, "r1"), chunks=5)
-    begin(ledger, "r2", "g2")
+    assert ledger.lookup("mercy", "clinical", "k1") is None
+
+    ledger.commit_indexed(begin(ledger, version="g1"), chunks=5)
+    begin(ledger, run="r2", version="g2")
     entry = ledger.lookup("mercy", "clinical", "k1")
     ledger.close()
 
     assert entry is not None
     assert (entry.state, entry.generation) == (State.PENDING, "g2")
+    # The index still holds the old version: a rebuild must know that.
     assert (entry.live_generation, entry.chunks) == ("g1", 5)

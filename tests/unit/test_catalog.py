@@ -4,37 +4,16 @@ import multiprocessing
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from ragplatform.catalog import DocumentEntry, SqlCatalog
+from ragplatform.catalog import SqlCatalog
 from ragplatform.errors import InvalidRequestError, TamperedError, UnavailableError
-from ragplatform.model import Category, Labels, Sensitivity
+from ragplatform.model import Labels
 from ragplatform.policy.classes import access_class
-
-LABELS = Labels(
-    "mercy",
-    "clinical",
-    Sensitivity.CONFIDENTIAL,
-    "cardiology",
-    frozenset({Category.PHI, Category.PII}),
-    frozenset({"vip"}),
-)
-CLASS = access_class(LABELS)
-ENTRY = DocumentEntry(
-    document="d1",
-    tenant="mercy",
-    collection="clinical",
-    title="Discharge of [PERSON:q7f2m9k4abcd2345]",
-    media_type="application/pdf",
-    access_class=CLASS,
-    subjects=frozenset({"s2", "s1"}),
-    generation="g1",
-    chunks=7,
-    indexed_at=datetime(2026, 3, 1, 12, 0, tzinfo=timezone(timedelta(hours=2))),
-)
+from tests.state import CLASS, ENTRY, LABELS
 
 
 @pytest.fixture

@@ -4,14 +4,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from ingest.holder import is_alive, this_process
-from ingest.ledger import Claim, Ledger, State
+from ingest.ledger import Ledger, State
 from ragplatform.errors import ForgottenError, HeldError, UnavailableError
+from tests.state import begin
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -26,19 +26,6 @@ def ledger(url: str) -> Iterator[Ledger]:
     book = Ledger(url)
     yield book
     book.close()
-
-
-def begin(ledger: Ledger, *, run: str = "r1", key: str = "k1", version: str = "g1") -> Claim:
-    return ledger.begin(
-        tenant="mercy",
-        collection="clinical",
-        source_key=key,
-        sha256=f"content of {version}",
-        document=f"doc-{key}",
-        generation=version,
-        run=run,
-        display_name="note for [PERSON]",
-    )
 
 
 def test_a_second_live_run_is_kept_off_a_source_in_work(ledger: Ledger) -> None:
@@ -97,19 +84,6 @@ def test_a_forgotten_source_leaves_no_byte_of_itself(ledger: Ledger, tmp_path: P
     entry = ledger.lookup("mercy", "clinical", "k1")
     assert entry is not None
     assert (entry.state, entry.sha256, entry.display_name) == (State.FORGOTTEN, "", "")
-
-
-def test_a_source_goes_from_pending_to_indexed_to_its_next_version(ledger: Ledger) -> None:
-    assert ledger.lookup("mercy", "clinical", "k1") is None
-
-    ledger.commit_indexed(begin(ledger, version="g1"), chunks=5)
-    begin(ledger, run="r2", version="g2")
-    entry = ledger.lookup("mercy", "clinical", "k1")
-
-    assert entry is not None
-    assert (entry.state, entry.generation) == (State.PENDING, "g2")
-    # The index still holds the old version: a rebuild must know that.
-    assert (entry.live_generation, entry.chunks) == ("g1", 5)
 
 
 def test_a_quarantined_version_leaves_nothing_live(ledger: Ledger) -> None:
@@ -192,23 +166,6 @@ def test_a_renewed_lease_holds(url: str) -> None:
         begin(long, run="r2")
     short.close()
     long.close()
-
-
-def test_of_many_runs_at_once_exactly_one_gets_the_source(url: str) -> None:
-    def attempt(number: int) -> bool:
-        book = Ledger(url)
-        try:
-            begin(book, run=f"r{number}")
-        except HeldError:
-            return False
-        finally:
-            book.close()
-        return True
-
-    with ThreadPoolExecutor(8) as pool:
-        granted = list(pool.map(attempt, range(8)))
-
-    assert granted.count(True) == 1
 
 
 def test_a_database_that_cannot_be_opened_says_unavailable(tmp_path: Path) -> None:

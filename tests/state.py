@@ -1,0 +1,44 @@
+"""What tests put into catalog and ledger."""
+
+from datetime import datetime, timedelta, timezone
+
+from ingest.ledger import Claim, Ledger
+from ragplatform.catalog import DocumentEntry
+from ragplatform.model import Category, Labels, Sensitivity
+from ragplatform.policy.classes import access_class
+
+LABELS = Labels(
+    "mercy",
+    "clinical",
+    Sensitivity.CONFIDENTIAL,
+    "cardiology",
+    frozenset({Category.PHI, Category.PII}),
+    frozenset({"vip"}),
+)
+CLASS = access_class(LABELS)
+ENTRY = DocumentEntry(
+    document="d1",
+    tenant="mercy",
+    collection="clinical",
+    title="Discharge of [PERSON:q7f2m9k4abcd2345]",
+    media_type="application/pdf",
+    access_class=CLASS,
+    subjects=frozenset({"s2", "s1"}),
+    generation="g1",
+    chunks=7,
+    indexed_at=datetime(2026, 3, 1, 12, 0, tzinfo=timezone(timedelta(hours=2))),
+)
+
+
+def begin(ledger: Ledger, *, run: str = "r1", key: str = "k1", version: str = "g1") -> Claim:
+    """Take a source in hand."""
+    return ledger.begin(
+        tenant="mercy",
+        collection="clinical",
+        source_key=key,
+        sha256=f"content of {version}",
+        document=f"doc-{key}",
+        generation=version,
+        run=run,
+        display_name="note for [PERSON]",
+    )
