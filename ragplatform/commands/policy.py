@@ -58,10 +58,10 @@ def diff_(
         found = diff.diff(Policies.load(old), Policies.load(new))
     parts = {"cases": found.cases, "cells": found.cells, "reveals": found.reveals}
     if as_json:
-        changes: dict[str, Json] = {
+        listed: dict[str, Json] = {
             name: [_change(one) for one in part] for name, part in parts.items()
         }
-        console.print_json({"compared": found.compared, **changes})
+        console.print_json({"compared": found.compared, **listed})
     else:
         for name, part in parts.items():
             gains = sum(one.after for one in part)

@@ -6,21 +6,13 @@ Found by trying, not by reading rules: what is named here is permitted when it i
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Final, Protocol
+from typing import Final
 
-from ragplatform.model import Decision, Labels, Principal, Purpose, Sensitivity
+from ragplatform.model import Labels, Principal, Purpose, Sensitivity
+from ragplatform.policy.cases import Decider
 
 # Two changes at once are as many as people can act on.
 _MOST: Final = 2
-
-
-class Decider(Protocol):
-    """What is asked again and again."""
-
-    def decide(
-        self, principal: Principal, action: str, purpose: Purpose, labels: Labels, *, related: bool
-    ) -> Decision:
-        """Decide an action on labels."""
 
 
 @dataclass(frozen=True, slots=True)

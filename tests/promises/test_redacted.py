@@ -146,6 +146,17 @@ def test_no_value_is_streamed_however_the_stream_is_cut(privacy: Privacy, size: 
     assert left_in(streamed) == []
 
 
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_any_split_gives_the_whole_text_screened(privacy: Privacy, data: st.DataObject) -> None:
+    lines = data.draw(st.lists(st.sampled_from(LETTER.splitlines(keepends=True)), max_size=6))
+    text = "".join(lines)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=12)))
+    screen = privacy.screen(scope("LOCATION"))
+    parts = [screen.feed(text[a:b]) for a, b in pairwise([0, *cuts, len(text)])]
+    assert "".join([*parts, screen.finish()]) == privacy.screen(scope("LOCATION")).redact(text)
+
+
 class Remembering:
     """The real detector; a text that it has read before it need not read again."""
 
@@ -170,7 +181,7 @@ def remembering(folder: Path) -> Iterator[Privacy]:
 @pytest.mark.slow
 @settings(max_examples=3000, deadline=None)
 @given(start=st.integers(0, len(LETTER)), cuts=st.sets(st.integers(0, 700), max_size=40))
-def test_any_split_gives_the_whole_text_screened(
+def test_thousands_of_splits_of_the_letter_give_it_screened(
     remembering: Privacy, start: int, cuts: set[int]
 ) -> None:
     # Few beginnings, so that what is streamed repeats: the places of the cuts are what varies.
