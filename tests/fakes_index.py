@@ -160,7 +160,9 @@ def allowed(passage: Passage, scope: Scope) -> bool:
 
 
 def _all_hold(branch: AllOf, passage: Passage) -> bool:
-    return all(_holds(clause, passage) for clause in branch.clauses)
+    return all(_holds(clause, passage) for clause in branch.clauses) and not any(
+        _holds(clause, passage) for clause in branch.none_of
+    )
 
 
 def _holds(clause: Clause, passage: Passage) -> bool:

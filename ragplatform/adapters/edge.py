@@ -353,7 +353,15 @@ def _compiled(tree: AnyOf) -> engine.Filter:
     conditions: list[engine.FieldCondition | engine.Filter] = []
     for branch in tree.branches:
         found = [_any_of(clause.field, sorted(clause.any_of)) for clause in branch.clauses]
-        conditions.append(found[0] if len(found) == 1 else engine.Filter(must=[*found]))
+        if branch.none_of:
+            conditions.append(
+                engine.Filter(
+                    must=[*found],
+                    must_not=[_any_of(one.field, sorted(one.any_of)) for one in branch.none_of],
+                )
+            )
+        else:
+            conditions.append(found[0] if len(found) == 1 else engine.Filter(must=[*found]))
     return engine.Filter(should=[*conditions])
 
 

@@ -301,7 +301,15 @@ def _compiled(tree: AnyOf) -> models.Filter:
     conditions: list[models.FieldCondition | models.Filter] = []
     for branch in tree.branches:
         found = [_any_of(clause.field, sorted(clause.any_of)) for clause in branch.clauses]
-        conditions.append(found[0] if len(found) == 1 else models.Filter(must=[*found]))
+        if branch.none_of:
+            conditions.append(
+                models.Filter(
+                    must=[*found],
+                    must_not=[_any_of(one.field, sorted(one.any_of)) for one in branch.none_of],
+                )
+            )
+        else:
+            conditions.append(found[0] if len(found) == 1 else models.Filter(must=[*found]))
     return models.Filter(should=[*conditions])
 
 

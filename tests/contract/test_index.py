@@ -256,8 +256,10 @@ def scopes(draw: st.DrawFn) -> Scope:
     fields = st.sampled_from(["access_class", "subjects", "collection", "document", "generation"])
     values = st.frozensets(st.one_of(words, st.just("clinical")), min_size=1, max_size=8)
     clause = st.builds(Clause, fields, values)
-    branches = st.lists(st.lists(clause, min_size=1, max_size=3), max_size=4)
-    return scope(*(AllOf(tuple(each)) for each in draw(branches)), tenant=draw(names))
+    excluded = st.lists(st.builds(Clause, st.just("subjects"), values), max_size=2)
+    branch = st.tuples(st.lists(clause, min_size=1, max_size=3), excluded)
+    branches = draw(st.lists(branch, max_size=4))
+    return scope(*(AllOf(tuple(a), tuple(b)) for a, b in branches), tenant=draw(names))
 
 
 @pytest.mark.parametrize("kind", KINDS)
