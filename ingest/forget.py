@@ -9,6 +9,7 @@ from ragplatform.catalog import DocumentEntry, SqlCatalog
 from ragplatform.errors import DeniedError, InvalidRequestError
 from ragplatform.model import Json, Labels, Principal, Purpose
 from ragplatform.policy.engine import Policies
+from ragplatform.policy.questions import STRANGER
 from ragplatform.ports import Index
 from ragplatform.privacy.gate import Privacy
 
@@ -89,9 +90,7 @@ class Eraser:
         return Erased(len(entries), chunks, values)
 
     def _require_permission(self, labels: Labels) -> None:
-        decision = self._policies.decide(
-            self._principal, "forget", self._purpose, labels, related=False
-        )
+        decision = self._policies.decide(self._principal, "forget", self._purpose, labels, STRANGER)
         if not decision.allowed:
             why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
             raise DeniedError(f"policy denies erasure: {why}; nothing was erased")

@@ -5,7 +5,8 @@ Shapes: ``Vectors`` is ``(n, dim)`` float32, rows of Euclidean length 1.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from datetime import datetime
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,18 @@ from ragplatform.model import (
     Labels,
     Passage,
     Principal,
+    Purpose,
     Scope,
     Span,
+    Standing,
     TermWeights,
 )
 
 Vectors: TypeAlias = NDArray[np.float32]
+
+# How long ago a person may have signed in for their token to count as a second proof, seconds. Long
+# enough to sign in and write a reason, too short for a token found on an unlocked screen.
+PROOF_AGE_S: Final = 300
 
 
 class Detector(Protocol):
@@ -165,7 +172,18 @@ class Authenticator(Protocol):
     """Turns a bearer token into a principal."""
 
     def authenticate(self, token: str) -> Principal:
-        """Return who the token stands for. Raises ``UnauthenticatedError``."""
+        """Return who the token stands for. Raises ``UnauthenticatedError``.
+
+        ``UnavailableError`` when what is needed to tell cannot be had.
+        """
+
+    def prove(self, token: str, principal: Principal) -> None:
+        """Accept a second proof by the same person, or raise ``UnauthenticatedError``.
+
+        The person's own key entered again, or a token of theirs for which they signed in within the
+        last ``PROOF_AGE_S`` seconds: ``auth_time`` where the token has it, else ``iat``. Same means
+        the same tenant and the same id.
+        """
 
 
 class Catalog(Protocol):
@@ -176,6 +194,48 @@ class Catalog(Protocol):
 
     def classes(self, tenant: str) -> Mapping[str, Labels]:
         """Return the tenant's access classes by their id."""
+
+
+class Standings(Protocol):
+    """Knows how people stand to each other at this moment. Nothing it says is to be remembered."""
+
+    def standing(self, principal: Principal, purpose: Purpose) -> Standing:
+        """Return how the principal stands to the people of its tenant now, for this purpose.
+
+        Raises ``UnavailableError`` rather than leave out a refusal.
+        """
+
+    def unmasked(self, principal: Principal, chunk: str) -> frozenset[str]:
+        """Return the pseudonyms in a passage that the principal unmasked, while that lasts."""
+
+    def note_use(self, standing: Standing, request_id: str, subjects: frozenset[str]) -> None:
+        """Note that something about these people is shown under a broken glass, if it is.
+
+        Durable when the call returns.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Relatives:
+    """Whom a directory says a person is related to, by raw id, and as of when (with time zone)."""
+
+    subjects: frozenset[str]
+    as_of: datetime
+
+
+class Directory(Protocol):
+    """Another system that knows who is on whose care team or account team."""
+
+    @property
+    def name(self) -> str:
+        """A short name, by which records say that it could not be believed."""
+
+    @property
+    def max_age_s(self) -> float:
+        """How old what it says may be, in seconds, before nothing of it counts."""
+
+    def relatives(self, principal: Principal) -> Relatives:
+        """Return to whom the principal is related. Raises ``UnavailableError`` without answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,6 +24,9 @@ import anyio.to_thread
 import httpx2
 
 from ragplatform import egress
+from ragplatform.access.desk import AccessDesk
+from ragplatform.access.explain import AccessExplainer
+from ragplatform.access.register import Register
 from ragplatform.adapters import api_keys
 from ragplatform.adapters.api_keys import ApiKeyAuthenticator
 from ragplatform.adapters.bm25 import Bm25Weigher
@@ -29,6 +34,7 @@ from ragplatform.adapters.gguf_conversion import convert_gguf
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.answer.ask import Answerer, AnswerLimits
 from ragplatform.answer.retrieve import Retriever
+from ragplatform.answer.unmask import Unmasker
 from ragplatform.audit import query
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.log import AuditLog
@@ -68,6 +74,8 @@ if TYPE_CHECKING:
 _MOST_ORIGINS: Final = 16
 _RULES: Final = "privacy.toml"
 _RECOGNISERS: Final = "ragplatform.recognisers"
+# Packages of the deployment's own that ask a directory who is related to whom: ``ports.Directory``.
+_DIRECTORIES: Final = "ragplatform.directories"
 # Patterns of a deployment's own, where it has some.
 _PATTERNS: Final = "recognisers.toml"
 
@@ -146,6 +154,21 @@ def open_catalog(settings: Settings) -> SqlCatalog:
     """Open the catalog."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     return SqlCatalog(settings.catalog_url, access_class=access_class)
+
+
+def open_register(settings: Settings, vault: Vault) -> Register:
+    """Open the register of relations, consents and broken glasses, with what packages add to it."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Register(
+        settings.catalog_url,
+        subject_ref=vault.subject_ref,
+        directories=[point.load()() for point in entry_points(group=_DIRECTORIES)],
+        now=_now,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def open_vault(settings: Settings) -> Vault:
@@ -341,6 +364,7 @@ class Store:
     privacy: Privacy
     vault: Vault
     catalog: SqlCatalog
+    register: Register
     embedder: Embedder
     weigher: TermWeigher
     index: Index
@@ -373,6 +397,7 @@ class Store:
         with contextlib.suppress(AuditError):
             self.record(Action.STOPPED)
         self.index.close()
+        self.register.close()
         self.catalog.close()
         self.vault.close()
         self.audit.close()
@@ -392,6 +417,8 @@ def open_store(settings: Settings, kind: str) -> Store:
         undo.callback(catalog.close)
         vault = open_vault(settings)
         undo.callback(vault.close)
+        register = open_register(settings, vault)
+        undo.callback(register.close)
         embedder = open_embedder(settings)
         store = Store(
             settings=settings,
@@ -399,6 +426,7 @@ def open_store(settings: Settings, kind: str) -> Store:
             privacy=open_privacy(settings, vault),
             vault=vault,
             catalog=catalog,
+            register=register,
             embedder=embedder,
             weigher=Bm25Weigher(),
             index=open_index(settings, embedder.dim),
@@ -443,6 +471,9 @@ class Platform:
     retriever: Retriever
     answerer: Answerer
     redactor: Redactor
+    desk: AccessDesk
+    explainer: AccessExplainer
+    unmasker: Unmasker
     http: httpx2.AsyncClient
     strangers: Strangers = field(default_factory=Strangers)
 
@@ -580,6 +611,7 @@ def open_retriever(store: Store) -> Retriever:
         policies=store.policies,
         privacy=store.privacy,
         catalog=store.catalog,
+        standings=store.register,
         embedder=store.embedder,
         weigher=store.weigher,
         index=store.index,
@@ -615,7 +647,44 @@ def assemble(
         salt_key=derive(store.settings, "cache-salt"),
     )
     redactor = Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit)
-    return Platform(store, generator, authenticator, retriever, answerer, redactor, http)
+    return Platform(
+        store=store,
+        generator=generator,
+        authenticator=authenticator,
+        retriever=retriever,
+        answerer=answerer,
+        redactor=redactor,
+        desk=open_desk(store, authenticator),
+        explainer=AccessExplainer(
+            policies=store.policies,
+            catalog=store.catalog,
+            standings=store.register,
+            audit=store.audit,
+            subject_ref=store.vault.subject_ref,
+        ),
+        unmasker=Unmasker(
+            retriever=retriever,
+            policies=store.policies,
+            privacy=store.privacy,
+            unmaskings=store.register,
+            audit=store.audit,
+            now=_now,
+        ),
+        http=http,
+    )
+
+
+def open_desk(store: Store, authenticator: Authenticator) -> AccessDesk:
+    """Return what changes the register on record."""
+    return AccessDesk(
+        register=store.register,
+        policies=store.policies,
+        audit=store.audit,
+        authenticator=authenticator,
+        subject_ref=store.vault.subject_ref,
+        sealing_key=partial(derive, store.settings, "access-seal"),
+        now=_now,
+    )
 
 
 @dataclass(frozen=True, slots=True)

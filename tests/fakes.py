@@ -60,6 +60,11 @@ class KnownTokens:
             raise UnauthenticatedError("not known")
         return self.people[token]
 
+    def prove(self, token: str, principal: Principal) -> None:
+        found = self.authenticate(token)
+        if (found.tenant, found.id) != (principal.tenant, principal.id):
+            raise UnauthenticatedError("not the same person")
+
 
 @dataclass(slots=True)
 class Bench:
@@ -137,6 +142,7 @@ def make_bench(
         privacy=privacy,
         vault=vault,
         catalog=SqlCatalog(chosen.catalog_url, access_class=access_class),
+        register=wiring.open_register(chosen, vault),
         embedder=HashEmbedder(),
         weigher=Bm25Weigher(),
         index=index or MemoryIndex(dim=DIM),

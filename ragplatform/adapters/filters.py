@@ -60,12 +60,12 @@ def _owned(branch: AllOf, tenant: str) -> AllOf:
             clauses.append(clause)
     if not any(clause.field == "tenant_class" for clause in clauses):
         clauses.insert(0, Clause("tenant", frozenset({tenant})))
-    return AllOf(tuple(clauses), tuple(_excluding(clause.field, clause) for clause in branch.none_of))
+    return AllOf(tuple(clauses), tuple(map(_excluding, branch.none_of)))
 
 
-def _excluding(field: str, clause: Clause) -> Clause:
-    if field not in _EXCLUDED:
-        raise PolicyError(f"a scope excludes by the field {field!r}; only by subjects it may")
+def _excluding(clause: Clause) -> Clause:
+    if clause.field not in _EXCLUDED:
+        raise PolicyError(f"a scope excludes by {clause.field!r}; only by subjects it may")
     return clause
 
 
@@ -102,8 +102,8 @@ def decode_filter(document: Json) -> AnyOf:
 def _branch(document: Json) -> AllOf:
     match document:
         case [wanted, [*unwanted]]:
-            excluded = (_excluding(clause.field, clause) for clause in map(_clause, unwanted))
-            return AllOf(tuple(map(_clause, _list(wanted))), tuple(excluded))
+            excluded = tuple(_excluding(_clause(one)) for one in unwanted)
+            return AllOf(tuple(map(_clause, _list(wanted))), excluded)
     raise PolicyError("a filter came in a shape that the index does not know")
 
 

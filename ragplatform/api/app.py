@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from ragplatform import __version__
 from ragplatform.answer.events import Final, Sources
 from ragplatform.answer.retrieve import Request as Question
-from ragplatform.api import pii, problems, schemas
+from ragplatform.api import access, pii, problems, schemas
 from ragplatform.api.caller import Caller
 from ragplatform.api.limits import BodyLimit
 from ragplatform.api.sse import EventStream
@@ -64,9 +64,10 @@ def create_app(platform: Platform) -> FastAPI:
     )
     app.state.platform = platform
     problems.install(app)
-    app.add_middleware(BodyLimit, limit=LARGEST_BODY, limits=pii.LIMITS)
+    app.add_middleware(BodyLimit, limit=LARGEST_BODY, limits={**pii.LIMITS, **access.LIMITS})
     app.middleware("http")(_at_the_edge)
     _add_question_routes(app, platform)
+    access.add_routes(app, platform)
     pii.add_routes(app, platform)
     _add_account_routes(app, platform)
     _add_health_routes(app, platform)

@@ -39,6 +39,15 @@ class Action(StrEnum):
     UNSEALED = "unsealed"
     KEY_MADE = "key_made"
     KEYS_ROTATED = "keys_rotated"
+    RELATIONS_CHANGED = "relations_changed"
+    CONSENT_CHANGED = "consent_changed"
+    FEED_DARK = "feed_dark"
+    BROKE_GLASS = "broke_glass"
+    GLASS_ENDED = "glass_ended"
+    QUEUE_READ = "queue_read"
+    REVIEWED = "reviewed"
+    REVEALED = "revealed"
+    EXPLAINED = "explained"
 
 
 class Outcome(StrEnum):

@@ -1,16 +1,19 @@
 """Puts questions to Cedar. The only module that evaluates policies; any error denies."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 
 import cedarpy
 
-from ragplatform.model import Decision, Labels, Principal, Purpose
+from ragplatform.model import Consent, Decision, Labels, Principal, Purpose
+from ragplatform.policy.conditions import conditions_of
 from ragplatform.policy.questions import (
     AboutLabels,
     AboutTenant,
     Action,
+    Circumstances,
     Question,
     request,
     resource_entity,
@@ -20,24 +23,21 @@ from ragplatform.policy.rules import RuleBook
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
-    """Cedar's two answers about one action on one set of labels: to the related, to strangers.
+class Answers:
+    """Cedar's answers about one action on one set of labels, by the circumstances of a passage.
 
-    The search filter can say "and the subject is the caller's" but not "and it is not". So that
-    the filter and the verdict on a hit can never disagree, whatever the policies say, both are
-    drawn from ``verdict``, by which being a stranger never opens what being related closes.
+    The search filter and the verdict on a hit are both drawn from ``verdict``, so that they can
+    never disagree, whatever the policies say. By it, being a stranger never opens what being
+    related closes: whoever wrote such a rule did not mean it.
     """
 
-    related: Decision
-    unrelated: Decision
+    decisions: Mapping[Circumstances, Decision]
 
-    def verdict(self, *, related: bool) -> Decision:
-        """Return the decision for a passage whose subject is, or is not, related."""
-        if related:
-            return self.related
-        if self.unrelated.allowed and not self.related.allowed:
-            return self.related
-        return self.unrelated
+    def verdict(self, circumstances: Circumstances) -> Decision:
+        """Return the decision for a passage in these circumstances, which must have been asked."""
+        own = self.decisions[circumstances]
+        kin = self.decisions[replace(circumstances, related=True)]
+        return kin if own.allowed and not kin.allowed else own
 
 
 class Verdicts:
@@ -66,23 +66,58 @@ class Verdicts:
             return [Decision(allowed=False, errors=(str(error),))] * len(questions)
         return [_decision(result) for result in results]
 
-    def relations(
-        self, principal: Principal, action: Action, purpose: Purpose, labels: Sequence[Labels]
-    ) -> list[Relation]:
-        """Return both answers for each of the labels, in order; another tenant's are denied."""
-        questions = [AboutLabels(one, related) for one in labels for related in (True, False)]
-        answers = [
+    def answers(
+        self,
+        principal: Principal,
+        action: Action,
+        purpose: Purpose,
+        labels: Sequence[Labels],
+        circumstances: Sequence[Circumstances],
+    ) -> list[Answers]:
+        """Return the answers for each of the labels, in order; another tenant's are denied.
+
+        Each of the circumstances is asked about, and the same with the person related.
+        """
+        asked = list(
+            dict.fromkeys(
+                one for each in circumstances for one in (each, replace(each, related=True))
+            )
+        )
+        questions = [AboutLabels(one, each) for one in labels for each in asked]
+        decisions = [
             _walled(decision, principal, question.labels.tenant)
             for decision, question in zip(
                 self.decide(principal, action, purpose, questions), questions, strict=True
             )
         ]
-        return [Relation(*pair) for pair in zip(answers[::2], answers[1::2], strict=True)]
+        width = len(asked)
+        return [
+            Answers(dict(zip(asked, decisions[at : at + width], strict=True)))
+            for at in range(0, len(decisions), width)
+        ]
 
     def duty(self, principal: Principal, action: Action, purpose: Purpose, tenant: str) -> Decision:
         """Return the answer about an action on a whole tenant; on another's it is denied."""
         [decision] = self.decide(principal, action, purpose, [AboutTenant(tenant)])
         return _walled(decision, principal, tenant)
+
+    def failing(
+        self, principal: Principal, purpose: Purpose, question: AboutLabels, rule: str
+    ) -> tuple[str, ...]:
+        """Return the conditions of one policy that do not hold for a ``read``, as Cedar text.
+
+        One that fails to be evaluated does not hold. Nothing is decided by this.
+        """
+        conditions = conditions_of(rule, self._book.bodies[rule])
+        asked = request(principal, Action.READ, purpose, question)
+        entities = self._entities(principal, [question])
+        return tuple(
+            one.text
+            for one in conditions
+            if not _decision(
+                cedarpy.is_authorized(asked, one.alone, entities, self._book.schema)
+            ).allowed
+        )
 
     def may_permit_some(self, principal: Principal, purpose: Purpose) -> bool:
         """Return whether some ``permit`` of ``read`` could hold for documents of some labels.
@@ -92,12 +127,17 @@ class Verdicts:
         permits = {rule.id for rule in self._book.rules.values() if not rule.forbids}
         try:
             entities = self._entities(principal, ())
-            for related in (True, False):
+            for related, opened, consent in product((True, False), (True, False), Consent):
                 result = cedarpy.is_authorized_partial(
                     {
                         "principal": f"User::{json.dumps(principal.id)}",
                         "action": f'Action::"{Action.READ}"',
-                        "context": {"purpose": purpose.value, "related": related},
+                        "context": {
+                            "purpose": purpose.value,
+                            "related": related,
+                            "broke_glass": opened,
+                            "consent": consent.value,
+                        },
                     },
                     self._book.policies[Action.READ, purpose],
                     entities,
