@@ -168,6 +168,9 @@ def _people(vault: Vault) -> dict[str, Principal]:
         "researcher": Principal("res", "mercy", frozenset({"researcher"}), frozenset(), level),
         "reception": Principal("desk", "mercy", frozenset({"reception"})),
         "compliance": Principal("audit", "mercy", frozenset({"compliance"})),
+        "second-reviewer": Principal("audit2", "mercy", frozenset({"privacy-officer"})),
+        "administrator": Principal("admin", "mercy", frozenset({"access-admin"})),
+        "billing": Principal("bill", "mercy", frozenset({"billing"}), frozenset(), level),
         "banker": Principal(
             "rm",
             "harbor",

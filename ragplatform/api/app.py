@@ -174,7 +174,8 @@ def _add_account_routes(app: FastAPI, platform: Platform) -> None:
             roles=sorted(who.roles),
             departments=sorted(who.departments),
             clearance=who.clearance.name.lower(),
-            related_subjects=len(who.subjects),
+            # Whom one is related to is the same for every purpose.
+            related_subjects=len(platform.store.register.standing(who, Purpose.HOPERAT).related),
             purposes=sorted(platform.policies.purposes(who)),
             reviewer=platform.may_review(who),
         )

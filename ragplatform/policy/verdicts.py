@@ -90,11 +90,8 @@ class Verdicts:
                 self.decide(principal, action, purpose, questions), questions, strict=True
             )
         ]
-        width = len(asked)
-        return [
-            Answers(dict(zip(asked, decisions[at : at + width], strict=True)))
-            for at in range(0, len(decisions), width)
-        ]
+        parts = iter(decisions)
+        return [Answers({each: next(parts) for each in asked}) for _ in labels]
 
     def duty(self, principal: Principal, action: Action, purpose: Purpose, tenant: str) -> Decision:
         """Return the answer about an action on a whole tenant; on another's it is denied."""

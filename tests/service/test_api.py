@@ -366,7 +366,7 @@ def test_another_tenant_finds_nothing(ward, serve):
 def test_who_i_am_says_for_which_purposes_i_may_ask(ward, serve):
     me = serve(ward).get("/v1/whoami", headers=as_("doctor")).json()
 
-    assert me["purposes"] == ["TREAT"]
+    assert me["purposes"] == ["ETREAT", "TREAT"]
     assert (me["tenant"], me["related_subjects"], me["reviewer"]) == ("mercy", 1, False)
 
 
@@ -385,6 +385,9 @@ def test_the_interface_description_needs_no_network_and_names_every_endpoint(war
     assert set(described.json()["paths"]) == {
         "/v1/ask", "/v1/search", "/v1/sources/{chunk}", "/v1/whoami", "/v1/audit/events",
         "/v1/pii:analyze", "/v1/pii:redact", "/livez", "/readyz",
+        "/v1/relations", "/v1/relations:remove", "/v1/relations/feeds", "/v1/consents",
+        "/v1/breakglass", "/v1/breakglass/{opening}:end", "/v1/breakglass/reviews",
+        "/v1/breakglass/{opening}:review", "/v1/sources/{chunk}:reveal", "/v1/policies:explain",
     }  # fmt: skip
     assert client.get("/docs").status_code == 404
     assert "cdn" not in described.text
