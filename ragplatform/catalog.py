@@ -12,13 +12,11 @@ from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from ragplatform.errors import InvalidRequestError, TamperedError, UnavailableError
 from ragplatform.model import Category, Labels, Sensitivity
-from ragplatform.tables import create_missing, insert
+from ragplatform.tables import create_missing, insert, open_engine
 
 _METADATA: Final = sa.MetaData()
 
@@ -76,9 +74,8 @@ class SqlCatalog:
         ``access_class`` names labels by their hash: ``policy.classes.access_class``.
         """
         self._access_class = access_class
-        self._engine = sa.create_engine(url, hide_parameters=True)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _set_up_sqlite)
+        # Every question reads here: a read must not queue behind a writer for the lock.
+        self._engine = open_engine(url, begin_immediate=False)
         with self._transaction() as connection:
             create_missing(connection, _METADATA)
 
@@ -184,17 +181,6 @@ class SqlCatalog:
         if labels.tenant != tenant or self._access_class(labels) != name:
             raise TamperedError(f"access class {name} is not the hash of its labels")
         return labels
-
-
-def _set_up_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-    del record
-    cursor = connection.cursor()
-    # The wait comes first, since switching to WAL needs a lock itself.
-    cursor.execute("PRAGMA busy_timeout = 10000")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
 
 
 def _labels_to_json(labels: Labels) -> str:
