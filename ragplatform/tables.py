@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
 # Any number will do, as long as nobody else locks it: the first bytes of SHA-256("ragplatform").
 _LOCK: Final = 0x31AC5C52
@@ -36,23 +36,43 @@ def open_engine(url: str, *, begin_immediate: bool) -> sa.Engine:
 
 
 def create_missing(connection: sa.Connection, metadata: sa.MetaData) -> None:
-    """Create the tables and indexes that are missing, one process at a time.
+    """Create the tables, columns and indexes that are missing, one process at a time.
+
+    A column added to a table that exists is empty in its rows, or holds its ``server_default``.
 
     PostgreSQL's ``IF NOT EXISTS`` looks before it locks: two processes that start together both
     create, and one of them fails. Its ``CREATE INDEX IF NOT EXISTS`` locks the table even where
     the index is there, against others that write to it: so a table that is there is left alone, for
-    it was made together with its indexes. SQLite lets one process write at a time anyway.
+    it was made together with its indexes.
     """
-    there: set[str] = set()
-    if connection.dialect.name == "postgresql":
+    lite = connection.dialect.name == "sqlite"
+    if not lite:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        there = set(sa.inspect(connection).get_table_names())
+    elif not _in_transaction(connection):
+        # The driver begins before it writes a row, but not before it changes a table.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    inspector = sa.inspect(connection)
+    there = set(inspector.get_table_names())
     for table in metadata.sorted_tables:
         if table.name in there:
-            continue
+            _add_columns(connection, table, {c["name"] for c in inspector.get_columns(table.name)})
+            if not lite:
+                continue
         connection.execute(CreateTable(table, if_not_exists=True))
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+def _add_columns(connection: sa.Connection, table: sa.Table, there: set[str]) -> None:
+    for column in table.columns:
+        if column.name not in there:
+            written = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {written}")
+
+
+def _in_transaction(connection: sa.Connection) -> bool:
+    driver: Any = connection.connection.dbapi_connection  # a sqlite3.Connection
+    return bool(driver.in_transaction)
 
 
 def insert(dialect: sa.Dialect, table: sa.Table) -> Any:

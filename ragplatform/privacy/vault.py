@@ -17,7 +17,6 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from ragplatform.errors import TamperedError, UnavailableError, VaultError
 from ragplatform.ports import KeyEncryption, WrappedKey
-from ragplatform.privacy import vault_tables
 from ragplatform.privacy.clues import Clue, fits, stored
 from ragplatform.privacy.key_encryption import MasterKeyEncryption
 from ragplatform.privacy.keys import KEY_BYTES, Keys
@@ -26,12 +25,13 @@ from ragplatform.privacy.sealing import check_value, seal_text, unseal_text
 from ragplatform.privacy.vault_tables import (
     CHECK,
     CLUES,
+    METADATA,
     SUBJECTS,
     VALUES,
     of_subject,
     with_keys,
 )
-from ragplatform.tables import insert, open_engine
+from ragplatform.tables import create_missing, insert, open_engine
 
 # SQLite's default limit on bound variables is 32,766, PostgreSQL's 65,535; smaller plans faster.
 _BATCH: Final = 500
@@ -69,7 +69,7 @@ class Vault:
         with ExitStack() as undo:
             undo.callback(self.close)
             with self._transaction() as connection:
-                vault_tables.create(connection)
+                create_missing(connection, METADATA)
                 self._check_keys(connection)
             undo.pop_all()
 

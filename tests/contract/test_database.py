@@ -147,6 +147,46 @@ def test_a_document_is_replaced_and_deleted(url: str) -> None:
     catalog.close()
 
 
+def test_an_older_catalog_s_documents_were_not_counted_and_new_ones_are(url: str) -> None:
+    older = SqlCatalog(url, access_class=access_class)
+    older.register(LABELS, CLASS)
+    older.put_document(ENTRY)
+    older.close()
+    changed(url, "ALTER TABLE documents DROP COLUMN treated")
+
+    with ThreadPoolExecutor(4) as pool:
+        opened = [pool.submit(SqlCatalog, url, access_class=access_class) for _ in range(4)]
+    catalog, *others = [one.result() for one in opened]
+
+    assert catalog.document("d1") == replace(ENTRY, treated=None)
+    catalog.put_document(ENTRY)
+    assert catalog.document("d1") == ENTRY
+    for one in (catalog, *others):
+        one.close()
+
+
+def test_an_older_vault_s_keys_are_opened_under_the_master_key(url: str, vault: Vault) -> None:
+    tokens = vault.store("mercy", *person(1))
+    changed(url, "ALTER TABLE vault_subjects DROP COLUMN kek")
+    later = Vault(url, master=MASTER)
+
+    assert len(later.reveal("mercy", tokens)) == len(tokens)
+    assert changed(url, "UPDATE vault_subjects SET kek = kek") == 1
+    later.close()
+
+
+@pytest.mark.parametrize("counts", ["not json", "[]", '{"PERSON":{"vanish":1}}'])
+def test_counts_that_cannot_be_read_are_an_alarm_and_not_zero(url: str, counts: str) -> None:
+    catalog = SqlCatalog(url, access_class=access_class)
+    catalog.register(LABELS, CLASS)
+    catalog.put_document(ENTRY)
+    changed(url, f"UPDATE documents SET treated = '{counts}'")
+
+    with pytest.raises(TamperedError, match="counts"):
+        catalog.document("d1")
+    catalog.close()
+
+
 def test_a_document_is_never_taken_over_by_another_tenant(url: str) -> None:
     catalog = SqlCatalog(url, access_class=access_class)
     theirs = replace(LABELS, tenant="harbor")

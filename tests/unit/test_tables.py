@@ -1,4 +1,4 @@
-"""An engine waits for others that open the same file, within a bound, and erases what is deleted."""
+"""An engine waits for others that open the same file, within a bound, and erases what goes."""
 
 import sqlite3
 import threading
