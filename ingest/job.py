@@ -311,6 +311,7 @@ def _entry(ready: Ready, access: str, chunks: int, subjects: frozenset[str]) -> 
         subjects=subjects,
         generation=work.generation,
         chunks=chunks,
+        treated=ready.transformed[0].methods,
         indexed_at=datetime.now(UTC),
     )
 

@@ -16,14 +16,23 @@ from ragplatform.model import Mode
 from ragplatform.policy.classes import access_class
 
 NOTE = "Maria Lopez was seen, MRN 204518. Her SSN is 123-45-6789."
+# As if a telephone number and a birthday had stood there too.
+METHODS = {
+    ("MEDICAL_RECORD_NUMBER", Mode.PSEUDONYMISE): 1,
+    ("PERSON", Mode.PSEUDONYMISE): 1,
+    ("US_SSN", Mode.PSEUDONYMISE): 1,
+    ("PHONE_NUMBER", Mode.DROP): 2,
+    ("DATE_OF_BIRTH", Mode.SHIFT): 1,
+    ("DATE_OF_BIRTH", Mode.MASK): 1,
+}
 
 
 @pytest.fixture
 def ward(bench, monkeypatch):
     """A platform with two documents in its catalog, and a command line that opens it."""
     one = bench()
-    for text in (NOTE, "Visiting hours end at eight."):
-        put(one, text)
+    put(one, NOTE, METHODS)
+    put(one, "Visiting hours end at eight.", {})
     monkeypatch.setattr(wiring, "open_store", lambda settings, kind: one.platform.store)
     monkeypatch.setattr(type(one.platform.store), "close", lambda store: None)
 
@@ -37,7 +46,7 @@ def ward(bench, monkeypatch):
     monkeypatch.undo()
 
 
-def put(one, text):
+def put(one, text, treated=None):
     chunk = one.put(text, subjects=["mrn:1"])
     store = one.platform.store
     [(document, generations)] = [
@@ -57,6 +66,7 @@ def put(one, text):
             subjects=passage.subjects,
             generation=passage.generation,
             chunks=1,
+            treated=treated,
             indexed_at=datetime(2026, 1, 1, tzinfo=UTC),
         )
     )
@@ -95,13 +105,56 @@ def test_a_report_counts_by_type_and_method_and_shows_no_text(ward):
     assert "Lopez" not in run().output
 
 
+def test_what_left_no_mark_is_counted_as_ingest_treated_it(ward):
+    [report] = [json.loads(line) for line in run("--json").stdout.splitlines()]
+
+    assert report["treated"] == {
+        "documents": 2,
+        "documents_not_counted": 0,
+        "types": {
+            "DATE_OF_BIRTH": {"mask": 1, "shift": 1},
+            "MEDICAL_RECORD_NUMBER": {"pseudonymise": 1},
+            "PERSON": {"pseudonymise": 1},
+            "PHONE_NUMBER": {"drop": 2},
+            "US_SSN": {"pseudonymise": 1},
+        },
+    }
+    by_letter = {row["identifier"]: row["treated"] for row in report["safe_harbor"]}
+    assert (by_letter["C"], by_letter["D"]) == ({"mask": 1, "shift": 1}, {"drop": 2})
+    shown = [line.split() for line in run().stdout.splitlines() if "PHONE_NUMBER" in line]
+    assert [word for word in shown[0] if word != "│"] == ["PHONE_NUMBER", *"000000", "2"]
+
+
+def test_what_nobody_counted_is_never_reported_as_absent(ward):
+    put(ward, "An older note.", None)
+
+    [report] = [json.loads(line) for line in run("--json").stdout.splitlines()]
+
+    states = {row["identifier"]: row["state"] for row in report["safe_harbor"]}
+    assert states == {
+        **dict.fromkeys("BEFIJKLMNOPQR", "not counted"),
+        **dict.fromkeys("ACDGH", "transformed"),
+    }
+    assert report["treated"]["documents"] == 2
+    assert report["treated"]["documents_not_counted"] == 1
+    assert "1 documents not counted by method" in run().stdout
+
+
+def test_what_was_kept_stands_in_clear_although_it_left_no_mark(ward):
+    put(ward, "Mercy Hospital.", {("ORGANIZATION", Mode.KEEP): 1})
+
+    [report] = [json.loads(line) for line in run("--json").stdout.splitlines()]
+
+    assert report["safe_harbor"][0]["state"] == "in clear"
+
+
 def test_safe_harbor_is_answered_letter_by_letter(ward):
     [report] = [json.loads(line) for line in run("--json").stdout.splitlines()]
 
     states = {row["identifier"]: row["state"] for row in report["safe_harbor"]}
     assert states == {
-        **dict.fromkeys("BCDEFIJKLMNOPQR", "absent"),
-        **dict.fromkeys("AGH", "transformed"),
+        **dict.fromkeys("BEFIJKLMNOPQR", "absent"),
+        **dict.fromkeys("ACDGH", "transformed"),
     }
     assert report["safe_harbor"][2]["rules"]["DATE_TIME"] == "tag"
 
