@@ -12,6 +12,7 @@ import os
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -441,24 +442,23 @@ def open_store(settings: Settings, kind: str) -> Store:
     return store
 
 
-class Strangers:
-    """Counts failed attempts to authenticate, and says when to record how many."""
+class Flood:
+    """Counts what callers can bring about without end, and says when to record how often."""
 
     def __init__(self, every_s: float = 1.0) -> None:
         self._every_s = every_s
         self._lock = threading.Lock()
-        self._waiting = 0
-        self._recorded = -math.inf
+        self._waiting: Counter[str] = Counter()
+        self._recorded: dict[str, float] = {}
 
-    def take(self) -> int:
-        """Count one attempt; return how many to record now, or 0 for not yet."""
+    def take(self, who: str = "") -> int:
+        """Count one more of somebody; return how many to record now, or 0 for not yet."""
         with self._lock:
-            self._waiting += 1
-            if time.monotonic() - self._recorded < self._every_s:
+            self._waiting[who] += 1
+            if time.monotonic() - self._recorded.get(who, -math.inf) < self._every_s:
                 return 0
-            self._recorded = time.monotonic()
-            count, self._waiting = self._waiting, 0
-            return count
+            self._recorded[who] = time.monotonic()
+            return self._waiting.pop(who)
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,7 +475,8 @@ class Platform:
     explainer: AccessExplainer
     unmasker: Unmasker
     http: httpx2.AsyncClient
-    strangers: Strangers = field(default_factory=Strangers)
+    strangers: Flood = field(default_factory=Flood)
+    turned_away: Flood = field(default_factory=Flood)
 
     @property
     def settings(self) -> Settings:
@@ -509,6 +510,21 @@ class Platform:
                 actor="unknown",
                 request_id=request_id,
                 attempts=attempts,
+            )
+
+    def record_turned_away(self, principal: Principal, request_id: str) -> None:
+        """Record a request that found no turn to work. Raises ``AuditError``.
+
+        Somebody's flood makes one record a second, which counts those before it.
+        """
+        if requests := self.turned_away.take(f"{principal.tenant}/{principal.id}"):
+            self.store.record(
+                Action.TURNED_AWAY,
+                Outcome.DENIED,
+                actor=principal.id,
+                tenant=principal.tenant,
+                request_id=request_id,
+                requests=requests,
             )
 
     def may_review(self, principal: Principal) -> bool:

@@ -29,7 +29,7 @@ from ragplatform.access.tables import (
 from ragplatform.errors import UnavailableError
 from ragplatform.model import Consent, Principal, Purpose, Standing
 from ragplatform.ports import Directory
-from ragplatform.tables import create_missing, insert
+from ragplatform.tables import create_missing, insert, open_engine
 
 # SQLite's default limit on bound variables is 32,766, and a relation has six.
 _BATCH: Final = 1000
@@ -109,9 +109,8 @@ class Register:
         self._subject_ref = subject_ref
         self._directories = tuple(directories)
         self._now = now
-        self._engine = sa.create_engine(url, hide_parameters=True)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _set_up_sqlite)
+        # Every question reads here: a read must not queue behind a writer for the lock.
+        self._engine = open_engine(url, begin_immediate=False)
         with self._transaction() as connection:
             create_missing(connection, METADATA)
 
@@ -468,14 +467,6 @@ class Register:
             # What the database says in its message may quote the row.
             name = type(error.orig).__name__
             raise UnavailableError(f"the access register did not answer: {name}") from error
-
-
-def _set_up_sqlite(connection: Any, _record: object) -> None:  # a DBAPI connection
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout = 10000")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.close()
 
 
 def _opening(row: Any) -> Opening:

@@ -15,6 +15,7 @@ class Action(StrEnum):
     RECOVERED = "recovered"
     POLICY_LOADED = "policy_loaded"
     AUTHENTICATED_FAILED = "authenticated_failed"
+    TURNED_AWAY = "turned_away"
     DENIED = "denied"
     ASKED = "asked"
     RETRIEVED = "retrieved"

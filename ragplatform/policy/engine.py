@@ -39,7 +39,8 @@ from ragplatform.policy.verdicts import Answers, Verdicts
 class Policies:
     """The policies in force. Immutable; safe to share between threads; load anew to change.
 
-    Nothing decided is remembered between calls, so a changed role or relation holds at once.
+    Decisions are remembered by all that they hang on, and relations are looked at anew each time:
+    a changed role, clearance, relation or label holds at once.
     """
 
     def __init__(self, book: RuleBook, cases: Sequence[Case]) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from itertools import compress
 
 from ragplatform.errors import TamperedError
 from ragplatform.model import AllOf, AnyOf, Clause, Labels, Scope, Standing
@@ -59,11 +60,15 @@ def _filter(standing: Standing, classes: Mapping[str, Labels], verdicts: Verdict
     answers = verdicts.answers(
         standing.principal, Action.READ, standing.purpose, list(classes.values()), possible
     )
-    opened: dict[Condition, set[str]] = {}
+    # Of many classes few differ in what they permit.
+    alike: dict[tuple[bool, ...], set[str]] = {}
     for name, answer in zip(classes, answers, strict=True):
-        permitted = [one for one in possible if answer.verdict(one).allowed]
+        alike.setdefault(tuple(answer.verdict(one).allowed for one in possible), set()).add(name)
+    opened: dict[Condition, set[str]] = {}
+    for allowed, names in alike.items():
+        permitted = compress(possible, allowed)
         for condition in circumstances.conditions(standing, permitted):
-            opened.setdefault(condition, set()).add(name)
+            opened.setdefault(condition, set()).update(names)
     return AnyOf(
         tuple(
             AllOf((Clause("access_class", frozenset(names)), *condition.wanted), condition.unwanted)
@@ -82,8 +87,7 @@ def _key(
         standing.principal.tenant,
         standing.principal.id,
         standing.purpose.value,
-        # Of circumstances alone: their order, and so that of the branches, is always the same.
-        [[_plain(branch.clauses), _plain(branch.none_of)] for branch in found.branches],
+        sorted([_plain(branch.clauses), _plain(branch.none_of)] for branch in found.branches),
         sorted(reveals),
         policy_digest,
     ]

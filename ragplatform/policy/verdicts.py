@@ -3,12 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from itertools import product
+from typing import Final
 
 import cedarpy
 
 from ragplatform.model import Consent, Decision, Labels, Principal, Purpose
 from ragplatform.policy.conditions import conditions_of
+from ragplatform.policy.memory import Asker, DecisionMemory
 from ragplatform.policy.questions import (
     AboutLabels,
     AboutTenant,
@@ -20,6 +23,9 @@ from ragplatform.policy.questions import (
     user_entity,
 )
 from ragplatform.policy.rules import RuleBook
+
+# One for each tenant's classes, and some for questions about a few. 500 classes take about 1 MB.
+_ENTITY_SETS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +47,17 @@ class Answers:
 
 
 class Verdicts:
-    """Answers questions by one rule book, each from scratch: nothing is remembered."""
+    """Answers questions by one rule book. Answers are remembered, and none can be stale.
+
+    An answer hangs on the rules, which never change here, and on what Cedar is told, all of which
+    it is remembered by: a changed role, label or purpose makes another question. Errors are not
+    remembered.
+    """
 
     def __init__(self, book: RuleBook) -> None:
         self._book = book
+        self._memory = DecisionMemory()
+        self._resources = lru_cache(_ENTITY_SETS)(partial(_resources, book.schema))
 
     def decide(
         self, principal: Principal, action: Action, purpose: Purpose, questions: Sequence[Question]
@@ -53,18 +66,38 @@ class Verdicts:
 
         Questions that cannot even be put to Cedar are denied with the reason in ``errors``.
         """
-        if not questions:
-            return []
         try:
-            results = cedarpy.is_authorized_batch(
-                [request(principal, action, purpose, question) for question in questions],
-                self._book.policies[action, purpose],
-                self._entities(principal, questions),
-                self._book.schema,
-            )
+            # Cedar is told of nobody's relations and name. Leaving them out here makes it certain
+            # that no answer hangs on something that it is not remembered by.
+            told = replace(principal, subjects=frozenset(), name="")
+            asker = Asker(told, action, purpose)
+            known = self._memory.recall(asker)
+            pairs = [(question, known.get(question)) for question in questions]
+            new = dict.fromkeys(question for question, answer in pairs if answer is None)
+            fresh = self._ask(asker, list(new)) if new else {}
+            return [fresh[question] if answer is None else answer for question, answer in pairs]
         except (ValueError, TypeError, KeyError) as error:
             return [Decision(allowed=False, errors=(str(error),))] * len(questions)
-        return [_decision(result) for result in results]
+
+    def _ask(self, asker: Asker, questions: Sequence[Question]) -> dict[Question, Decision]:
+        who, action, purpose = asker.principal, asker.action, asker.purpose
+        results = cedarpy.is_authorized_batch(
+            [request(who, action, purpose, question) for question in questions],
+            self._book.policies[action, purpose],
+            self._entities(who, questions),
+            self._book.schema,
+        )
+        # Few differ, and many may be remembered: equal ones are one object.
+        shared: dict[Decision, Decision] = {}
+        decisions = map(_decision, results)
+        answers = {
+            question: shared.setdefault(decision, decision)
+            for question, decision in zip(questions, decisions, strict=True)
+        }
+        self._memory.add(
+            asker, {asked: answer for asked, answer in answers.items() if not answer.errors}
+        )
+        return answers
 
     def answers(
         self,
@@ -152,8 +185,14 @@ class Verdicts:
             question.labels if isinstance(question, AboutLabels) else question: question
             for question in questions
         }
-        document = [user_entity(principal), *map(resource_entity, subjects.values())]
-        return cedarpy.Entities.from_json_str(json.dumps(document), self._book.schema)
+        resources = self._resources(tuple(subjects.values()))
+        user = json.dumps([user_entity(principal)])
+        return resources.with_added_json_str(user, self._book.schema)
+
+
+def _resources(schema: cedarpy.Schema, questions: tuple[Question, ...]) -> cedarpy.Entities:
+    document = [resource_entity(question) for question in questions]
+    return cedarpy.Entities.from_json_str(json.dumps(document), schema)
 
 
 def _decision(result: cedarpy.AuthzResult) -> Decision:
