@@ -538,6 +538,7 @@ def put_in_catalog(ward):
             subjects=passage.subjects,
             generation="g1",
             chunks=1,
+            treated={},
             indexed_at=datetime(2026, 1, 1, tzinfo=UTC),
         )
     )

@@ -2,20 +2,23 @@
 
 import threading
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragplatform.model import Category, Decision, Labels, Principal, Purpose, Sensitivity
+from ragplatform.model import Category, Consent, Decision, Labels, Principal, Purpose, Sensitivity
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.memory import Asker, DecisionMemory
-from ragplatform.policy.questions import AboutLabels, AboutTenant, Action
+from ragplatform.policy.questions import AboutLabels, AboutTenant, Action, Circumstances
 from ragplatform.policy.rules import read_rules
 from ragplatform.policy.verdicts import Verdicts
+from tests.standings import KIN, standing
 
+ALL = [Circumstances(*one) for one in product((True, False), (True, False), Consent)]
 SHIPPED = Path(__file__).resolve().parents[3] / "policies"
 
 LEE = Principal(
@@ -76,14 +79,14 @@ def test_what_is_remembered_is_what_would_be_decided_afresh() -> None:
     def compare(
         principal: Principal, action: Action, purpose: Purpose, labels: list[Labels]
     ) -> None:
-        old.relations(principal, action, purpose, labels[::2])
+        old.answers(principal, action, purpose, labels[::2], ALL)
 
-        remembered = old.relations(principal, action, purpose, labels)
+        remembered = old.answers(principal, action, purpose, labels, ALL)
         duty = old.duty(principal, Action.DECLARE, purpose, "mercy")
 
         fresh = Verdicts(book)
-        assert remembered == fresh.relations(principal, action, purpose, labels)
-        assert old.relations(principal, action, purpose, labels) == remembered
+        assert remembered == fresh.answers(principal, action, purpose, labels, ALL)
+        assert old.answers(principal, action, purpose, labels, ALL) == remembered
         assert duty == fresh.duty(principal, Action.DECLARE, purpose, "mercy")
 
     compare()
@@ -101,12 +104,12 @@ def test_what_is_remembered_is_what_would_be_decided_afresh() -> None:
     ],
 )
 def test_who_loses_standing_is_denied_at_the_next_call(policies: Policies, change) -> None:
-    assert policies.decide(LEE, "read", Purpose.TREAT, NOTE, related=True).allowed
+    assert policies.decide(LEE, "read", Purpose.TREAT, NOTE, KIN).allowed
 
     changed = replace(LEE, **change)
 
-    assert not policies.decide(changed, "read", Purpose.TREAT, NOTE, related=True).allowed
-    assert policies.decide(LEE, "read", Purpose.TREAT, NOTE, related=True).allowed
+    assert not policies.decide(changed, "read", Purpose.TREAT, NOTE, KIN).allowed
+    assert policies.decide(LEE, "read", Purpose.TREAT, NOTE, KIN).allowed
 
 
 def test_a_department_left_or_joined_counts_at_the_next_call(policies: Policies) -> None:
@@ -114,7 +117,7 @@ def test_a_department_left_or_joined_counts_at_the_next_call(policies: Policies)
     elsewhere = replace(nurse, departments=frozenset({"billing"}))
 
     allowed = [
-        policies.decide(who, "read", Purpose.TREAT, NOTE, related=True).allowed
+        policies.decide(who, "read", Purpose.TREAT, NOTE, KIN).allowed
         for who in (nurse, elsewhere, nurse)
     ]
 
@@ -122,18 +125,19 @@ def test_a_department_left_or_joined_counts_at_the_next_call(policies: Policies)
 
 
 def test_a_document_newly_restricted_is_closed_at_the_next_call(policies: Policies) -> None:
-    assert policies.decide(LEE, "read", Purpose.TREAT, NOTE, related=True).allowed
+    assert policies.decide(LEE, "read", Purpose.TREAT, NOTE, KIN).allowed
 
     closed = replace(NOTE, restrictions=frozenset({"mixed-subjects"}))
 
-    assert not policies.decide(LEE, "read", Purpose.TREAT, closed, related=True).allowed
+    assert not policies.decide(LEE, "read", Purpose.TREAT, closed, KIN).allowed
 
 
 def test_a_patient_no_longer_related_is_closed_at_the_next_call(policies: Policies) -> None:
     classes = {access_class(NOTE): NOTE}
-    assert not policies.scope(LEE, Purpose.TREAT, classes).empty
+    assert not policies.scope(standing(LEE, Purpose.TREAT), classes).empty
 
-    assert policies.scope(replace(LEE, subjects=frozenset()), Purpose.TREAT, classes).empty
+    alone = replace(LEE, subjects=frozenset())
+    assert policies.scope(standing(alone, Purpose.TREAT), classes).empty
 
 
 def test_another_folder_of_policies_decides_for_itself(tmp_path: Path) -> None:
@@ -144,7 +148,7 @@ def test_another_folder_of_policies_decides_for_itself(tmp_path: Path) -> None:
     for effect in ("permit", "forbid"):
         (tmp_path / "rules.cedar").write_text(rule.format(effect))
         loaded = Policies.load(tmp_path)
-        answers += [loaded.decide(LEE, "read", Purpose.TREAT, NOTE, related=True).allowed] * 2
+        answers += [loaded.decide(LEE, "read", Purpose.TREAT, NOTE, KIN).allowed] * 2
 
     assert answers == [True, True, False, False]
 
@@ -158,9 +162,7 @@ def test_a_policy_that_errors_is_asked_again_each_time(tmp_path: Path) -> None:
     verdicts = Verdicts(read_rules(tmp_path))
 
     for _ in range(2):
-        [decision] = verdicts.decide(
-            LEE, Action.FORGET, Purpose.TREAT, [AboutLabels(NOTE, related=True)]
-        )
+        [decision] = verdicts.decide(LEE, Action.FORGET, Purpose.TREAT, [AboutLabels(NOTE, KIN)])
         assert decision.errors
         assert not decision.allowed
     assert len(verdicts._memory) == 0
@@ -169,7 +171,7 @@ def test_a_policy_that_errors_is_asked_again_each_time(tmp_path: Path) -> None:
 def test_what_cannot_be_remembered_is_denied_not_let_through(policies: Policies) -> None:
     unhashable = replace(LEE, roles={"physician"})  # type: ignore[arg-type]
 
-    decision = policies.decide(unhashable, "read", Purpose.TREAT, NOTE, related=True)
+    decision = policies.decide(unhashable, "read", Purpose.TREAT, NOTE, KIN)
 
     assert not decision.allowed
     assert decision.errors
