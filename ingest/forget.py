@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ingest.ledger import Ledger
+from ragplatform.access.register import Register
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.log import AuditLog
 from ragplatform.catalog import DocumentEntry, SqlCatalog
@@ -40,6 +41,7 @@ class Eraser:
         index: Index,
         catalog: SqlCatalog,
         ledger: Ledger,
+        register: Register,
         audit: AuditLog,
     ) -> None:
         self._principal = principal
@@ -49,6 +51,7 @@ class Eraser:
         self._index = index
         self._catalog = catalog
         self._ledger = ledger
+        self._register = register
         self._audit = audit
 
     def document(self, identity: str, *, dry_run: bool) -> Erased:
@@ -86,6 +89,7 @@ class Eraser:
             self._catalog.delete_document(entry.document)
         if subject is not None:
             self._record({"subject": subject, "documents": len(entries)})
+            self._register.forget(self._principal.tenant, subject)
             values += self._privacy.forget(self._principal.tenant, subject)
         return Erased(len(entries), chunks, values)
 

@@ -670,7 +670,14 @@ def assemble(
         retriever=retriever,
         answerer=answerer,
         redactor=redactor,
-        desk=open_desk(store, authenticator),
+        desk=_desk(
+            store.settings,
+            register=store.register,
+            policies=store.policies,
+            audit=store.audit,
+            authenticator=authenticator,
+            vault=store.vault,
+        ),
         explainer=AccessExplainer(
             policies=store.policies,
             catalog=store.catalog,
@@ -690,15 +697,42 @@ def assemble(
     )
 
 
-def open_desk(store: Store, authenticator: Authenticator) -> AccessDesk:
-    """Return what changes the register on record."""
+@contextlib.contextmanager
+def opened_desk(settings: Settings) -> Iterator[AccessDesk]:
+    """Open what changes the register on record, for a command; it is closed at the end."""
+    with contextlib.ExitStack() as undo:
+        audit = open_audit(settings, "cli")
+        undo.callback(audit.close)
+        vault = open_vault(settings)
+        undo.callback(vault.close)
+        register = open_register(settings, vault)
+        undo.callback(register.close)
+        yield _desk(
+            settings,
+            register=register,
+            policies=open_policies(settings),
+            audit=audit,
+            authenticator=ApiKeyAuthenticator(settings.api_keys_file),
+            vault=vault,
+        )
+
+
+def _desk(
+    settings: Settings,
+    *,
+    register: Register,
+    policies: Policies,
+    audit: AuditLog,
+    authenticator: Authenticator,
+    vault: Vault,
+) -> AccessDesk:
     return AccessDesk(
-        register=store.register,
-        policies=store.policies,
-        audit=store.audit,
+        register=register,
+        policies=policies,
+        audit=audit,
         authenticator=authenticator,
-        subject_ref=store.vault.subject_ref,
-        sealing_key=partial(derive, store.settings, "access-seal"),
+        subject_ref=vault.subject_ref,
+        sealing_key=partial(derive, settings, "access-seal"),
         now=_now,
     )
 

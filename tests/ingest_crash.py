@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from ingest.ledger import Ledger
 from ingest.parse.document import ParsedDocument
 from ingest.prepare import Target
 from ingest.report import Report
+from ragplatform.access.register import Register
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
 from ragplatform.audit.log import AuditLog
@@ -54,6 +56,7 @@ _WRITES = {
     "catalog": {"register", "put_document", "delete_document"},
     "audit": {"append"},
     "vault": {"store", "destroy_subject"},
+    "register": {"forget"},
     "index": {"upsert", "retire", "remove"},
 }  # fmt: skip
 
@@ -164,6 +167,7 @@ class Parts:
 
     ledger: Ledger
     catalog: SqlCatalog
+    register: Register
     audit: AuditLog
     vault: Vault
     index: EdgeIndex
@@ -189,6 +193,7 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
         yield Parts(
             ledger=fused("ledger", Ledger(url)),
             catalog=fused("catalog", SqlCatalog(url, access_class=access_class)),
+            register=fused("register", _register(url, vault)),
             audit=fused("audit", log),
             vault=vault,
             index=fused("index", EdgeIndex(folder=data / "index", dim=DIM)),
@@ -199,6 +204,15 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
                 vault=vault,
             ),
         )
+
+
+def _register(url: str, vault: Vault) -> Register:
+    return Register(
+        url,
+        subject_ref=vault.subject_ref,
+        directories=(),
+        now=lambda: datetime(2026, 11, 26, tzinfo=UTC),
+    )
 
 
 def _who(role: str) -> Principal:
@@ -240,6 +254,7 @@ def erase(data: Path, fuse: Fuse) -> None:
             index=parts.index,
             catalog=parts.catalog,
             ledger=parts.ledger,
+            register=parts.register,
             audit=parts.audit,
         ).subject("mrn:1", dry_run=False)
 

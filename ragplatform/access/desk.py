@@ -64,7 +64,7 @@ class RawRelation:
 
 @dataclass(frozen=True, slots=True)
 class Reviewable:
-    """An opening as a reviewer sees it, with the reason and the raw subject."""
+    """An opening as a reviewer sees it, with reason and raw subject; "" when it was erased."""
 
     opening: Opening
     subject: str = field(repr=False)
@@ -276,12 +276,12 @@ class AccessDesk:
             raise InvalidRequestError("somebody else signed it off just now")
 
     def _reviewable(self, opening: Opening) -> Reviewable:
-        said = self._unseal(opening, opening.sealed)
+        said = self._unseal(opening, opening.sealed) if opening.sealed else {}
         noted = self._unseal(opening, opening.note) if opening.note is not None else {}
         return Reviewable(
             opening=opening,
-            subject=said["subject"],
-            reason=said["reason"],
+            subject=said.get("subject", ""),
+            reason=said.get("reason", ""),
             note=noted.get("note"),
             in_force=opening.ends > self._now(),
         )

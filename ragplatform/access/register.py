@@ -70,7 +70,10 @@ class ConsentEntry:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """One breaking of the glass, and what became of it. ``sealed`` holds reason and raw subject."""
+    """One breaking of the glass, and what became of it.
+
+    ``sealed`` holds reason and raw subject; it is empty when the subject was erased.
+    """
 
     id: str
     tenant: str
@@ -317,18 +320,25 @@ class Register:
             connection.execute(new.on_conflict_do_nothing())
 
     def forget(self, tenant: str, subject: str) -> int:
-        """Remove all relations, consents and openings about the subject; return how many went."""
+        """Remove what is kept of the subject; return how many entries went.
+
+        An opening ends and loses its reason and raw subject, and waits for its verdict still:
+        erasing a person must not take an abuse of their records out of sight.
+        """
+        now = stamp(self._now())
         with self._transaction() as connection:
-            own = sa.select(OPENINGS.c.id).where(
-                OPENINGS.c.tenant == tenant, OPENINGS.c.subject == subject
-            )
-            connection.execute(sa.delete(USES).where(USES.c.opening.in_(own)))
-            return sum(
+            gone = sum(
                 connection.execute(
                     sa.delete(table).where(table.c.tenant == tenant, table.c.subject == subject)
                 ).rowcount
-                for table in (RELATIONS, CONSENTS, OPENINGS)
+                for table in (RELATIONS, CONSENTS)
             )
+            own = (OPENINGS.c.tenant == tenant) & (OPENINGS.c.subject == subject)
+            connection.execute(
+                sa.update(OPENINGS).where(own, OPENINGS.c.ends > now).values(ends=now)
+            )
+            emptied = sa.update(OPENINGS).where(own).values(sealed=b"", note=None)
+            return gone + connection.execute(emptied).rowcount
 
     def close(self) -> None:
         """Close all connections. Calling it again does nothing."""
