@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ingest.ledger import Ledger
 from ragplatform.audit.events import Action, AuditEvent, Outcome
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import DocumentEntry, SqlCatalog
 from ragplatform.errors import DeniedError, InvalidRequestError
 from ragplatform.model import Json, Labels, Principal, Purpose
@@ -39,7 +39,7 @@ class Eraser:
         index: Index,
         catalog: SqlCatalog,
         ledger: Ledger,
-        audit: AuditLog,
+        audit: TenantLogs,
     ) -> None:
         self._principal = principal
         self._purpose = purpose

@@ -14,7 +14,7 @@ from ingest.prepare import Parser, Preparer, Ready, Target, Work
 from ingest.report import FileResult, FileState, Report
 from ingest.sources import SourceFile
 from ragplatform.audit.events import Action, AuditEvent, Outcome
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import DocumentEntry, SqlCatalog
 from ragplatform.errors import (
     DetectorError,
@@ -54,7 +54,7 @@ class Job:
         index: Index,
         catalog: SqlCatalog,
         ledger: Ledger,
-        audit: AuditLog,
+        audit: TenantLogs,
         name_key: bytes,
         largest_file: int,
         on_result: Callable[[FileResult], None],

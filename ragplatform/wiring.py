@@ -31,15 +31,15 @@ from ragplatform.answer.ask import Answerer, AnswerLimits
 from ragplatform.answer.retrieve import Retriever
 from ragplatform.audit import query
 from ragplatform.audit.events import Action, AuditEvent, Outcome
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.note import Signer
-from ragplatform.audit.record import Record
+from ragplatform.audit.record import Record, unseal
+from ragplatform.audit.seal import DEPLOYMENT_KEY
 from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import IndexBackend, Settings, read_secret
 from ragplatform.errors import (
     AuditError,
-    AuditLockedError,
     ConfigurationError,
     DeniedError,
     PlatformError,
@@ -64,8 +64,8 @@ if TYPE_CHECKING:
 
     from ragplatform.adapters.detector import NameFinder
 
-# One writer per log. A second process of a kind gets a log of its own, up to this many.
-_MOST_ORIGINS: Final = 16
+# Not "audit-seal": under that name the deployment derived its one key for the records of all.
+_TENANT_SEAL: Final = "audit-seal-tenant"
 _RULES: Final = "privacy.toml"
 _RECOGNISERS: Final = "ragplatform.recognisers"
 # Patterns of a deployment's own, where it has some.
@@ -103,24 +103,32 @@ def model_store(settings: Settings) -> ModelStore:
     )
 
 
-def open_audit(settings: Settings, kind: str) -> AuditLog:
-    """Open an audit log for this process: ``kind``, or ``kind-2`` and so on while one is taken.
+def open_audit(settings: Settings, kind: str) -> TenantLogs:
+    """Open the audit logs of this process: ``kind``, or ``kind-2`` and so on while one is taken.
 
-    Raises ``AuditError`` when none can be opened, ``TamperedError`` when one was altered.
+    Raises ``AuditError`` when none can be opened, ``TamperedError`` when the deployment's own was
+    altered.
     """
-    for number in range(1, _MOST_ORIGINS + 1):
-        origin = kind if number == 1 else f"{kind}-{number}"
-        try:
-            return AuditLog.open(
-                settings.audit_dir / origin,
-                origin=origin,
-                signing_key=derive(settings, "audit-sign", origin),
-                sealing_key=derive(settings, "audit-seal"),
-            )
-        except AuditLockedError:
-            if number == _MOST_ORIGINS:
-                raise
-    raise AssertionError("unreachable")
+    keys = Keys(settings.master_key())
+    return TenantLogs.open(
+        settings.audit_dir,
+        kind=kind,
+        signing_key=lambda origin: keys.derive("audit-sign", origin),
+        sealing_key=lambda tenant: keys.derive(_TENANT_SEAL, tenant),
+    )
+
+
+def unsealed(settings: Settings, record: Record) -> dict[str, str]:
+    """Return the sealed parts of a record in clear, by name; none if it has none.
+
+    Who calls this must have recorded ``Action.UNSEALED`` with the reason first. Raises
+    ``TamperedError`` when a bit differs from what was sealed, or the key does.
+    """
+    if record.sealed is None:
+        return {}
+    if record.sealed.version == DEPLOYMENT_KEY:
+        return unseal(record, derive(settings, "audit-seal"))
+    return unseal(record, derive(settings, _TENANT_SEAL, record.tenant))
 
 
 def verify_audit(
@@ -344,7 +352,7 @@ class Store:
     embedder: Embedder
     weigher: TermWeigher
     index: Index
-    audit: AuditLog
+    audit: TenantLogs
 
     @property
     def index_note(self) -> str:
@@ -363,7 +371,10 @@ class Store:
         request_id: str = "",
         **details: str | int,
     ) -> None:
-        """Append one event of the deployment itself. Raises ``AuditError``."""
+        """Append one event, of the deployment itself unless a tenant is named.
+
+        Raises ``AuditError``.
+        """
         self.audit.append(
             AuditEvent(action, outcome, tenant, actor, request_id, None, details=details)
         )
@@ -509,7 +520,7 @@ class Platform:
         if not permitted:
             raise DeniedError("reading the audit log is a duty of compliance reviewers")
         found: list[Record] = []
-        for log in query.find_logs(self.settings.audit_dir):
+        for log in query.find_logs(self.settings.audit_dir, tenant=principal.tenant):
             found += query.read(
                 log,
                 tenant=principal.tenant,

@@ -14,7 +14,7 @@ import numpy as np
 
 from ragplatform import wiring
 from ragplatform.adapters.bm25 import Bm25Weigher
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings
 from ragplatform.errors import UnauthenticatedError
@@ -67,7 +67,7 @@ class Bench:
 
     platform: wiring.Platform
     privacy: Privacy
-    audit: AuditLog
+    audit: TenantLogs
     index: Index
     generator: Generator
     people: dict[str, Principal]

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from ragplatform.audit.events import Action
-from ragplatform.audit.layout import CHECKPOINT, COMMIT_START, KEY, note_of, segments
+from ragplatform.audit.layout import (
+    CHECKPOINT,
+    COMMIT_START,
+    KEY,
+    note_of,
+    segments,
+    tenant_of,
+)
 from ragplatform.audit.record import Record, canonical, decode
 from ragplatform.errors import NotFoundError, TamperedError
 
@@ -105,11 +112,17 @@ def newest_checkpoint(directory: Path) -> str:
     return (directory / CHECKPOINT).read_text("utf-8")
 
 
-def find_logs(parent: Path) -> list[Path]:
-    """Return the folders directly under ``parent`` that hold a log, by name."""
+def find_logs(parent: Path, *, tenant: str | None = None) -> list[Path]:
+    """Return the folders directly under ``parent`` that hold a log, by name.
+
+    Given a tenant, only those that can hold its records: its own logs, and the deployment's, in
+    which the records of all tenants stood before each had a log.
+    """
     if not parent.is_dir():
         return []
-    return sorted(folder for folder in parent.iterdir() if (folder / KEY).is_file())
+    logs = sorted(folder for folder in parent.iterdir() if (folder / KEY).is_file())
+    # By name and not by key: another tenant's damaged log must not keep this one's from being read.
+    return [log for log in logs if tenant is None or tenant_of(log.name) in {"", tenant}]
 
 
 def _relevant(directory: Path, since: int) -> list[Path]:

@@ -9,7 +9,7 @@ import typer
 from ragplatform import wiring
 from ragplatform.audit import query
 from ragplatform.audit.events import Action, AuditEvent, Outcome
-from ragplatform.audit.record import Record, stamp, unseal
+from ragplatform.audit.record import Record, stamp
 from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.commands import console
 from ragplatform.errors import PlatformError
@@ -160,7 +160,7 @@ def checkpoint(folder: Folder = None) -> None:
 
 @app.command("unseal")
 def unseal_record(
-    origin: Annotated[str, typer.Argument(help="The log's origin, such as api.")],
+    origin: Annotated[str, typer.Argument(help="The log's origin, such as api.mercy.")],
     index: Annotated[int, typer.Argument(min=0, help="The record's index.")],
     reason: Annotated[str, typer.Option(help="Why you look; it is recorded.")],
     as_json: AsJson = False,
@@ -169,7 +169,8 @@ def unseal_record(
     with console.exits():
         settings = console.settings()
         console.require(bool(reason.strip()), "--reason must say why you look")
-        records = query.read(settings.audit_dir / origin, since=index, limit=1)
+        logs = [log for log in query.find_logs(settings.audit_dir) if log.name == origin]
+        records = [record for log in logs for record in query.read(log, since=index, limit=1)]
         found = bool(records) and records[0].index == index
         console.require(found, f"{origin}/{index}: no such record")
         with wiring.open_audit(settings, "cli") as log:
@@ -185,7 +186,7 @@ def unseal_record(
                     sealed={"reason": reason},
                 )
             )
-        parts = unseal(records[0], wiring.derive(settings, "audit-seal"))
+        parts = wiring.unsealed(settings, records[0])
     if as_json:
         console.print_json(dict(parts))
         return
