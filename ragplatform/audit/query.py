@@ -86,10 +86,15 @@ def read(
 
 
 def origin_of(directory: Path) -> str:
-    """Return the origin of the log in a folder. Raises ``NotFoundError`` when there is none."""
+    """Return the origin of the log in a folder.
+
+    Raises ``NotFoundError`` when there is none, ``TamperedError`` when it does not say.
+    """
     try:
         name, mark, _ = (directory / KEY).read_text("utf-8").partition("+")
     except FileNotFoundError as error:
+        if directory.is_dir() and segments(directory):
+            raise TamperedError(f"the audit log {directory} has lost its {KEY}") from error
         raise NotFoundError(f"{directory} holds no audit log") from error
     except UnicodeDecodeError as error:
         raise TamperedError(f"{directory / KEY} is damaged") from error
@@ -120,7 +125,9 @@ def find_logs(parent: Path, *, tenant: str | None = None) -> list[Path]:
     """
     if not parent.is_dir():
         return []
-    logs = sorted(folder for folder in parent.iterdir() if (folder / KEY).is_file())
+    folders = sorted(folder for folder in parent.iterdir() if folder.is_dir())
+    # Without its key a log is damaged, and not gone.
+    logs = [folder for folder in folders if (folder / KEY).is_file() or segments(folder)]
     # By name and not by key: another tenant's damaged log must not keep this one's from being read.
     return [log for log in logs if tenant is None or tenant_of(log.name) in {"", tenant}]
 

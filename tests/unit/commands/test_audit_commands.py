@@ -44,7 +44,7 @@ def run(*arguments):
 def verdicts(*arguments):
     result = run("verify", *arguments, "--json")
     found = [json.loads(line) for line in result.stdout.splitlines()]
-    return result.exit_code, {report["origin"]: report["ok"] for report in found}
+    return result.exit_code, {Path(report["log"]).name: report["ok"] for report in found}
 
 
 def opened(origin, index):
@@ -71,6 +71,64 @@ def test_one_altered_log_fails_the_whole_and_is_named_alone(settings):
 
     assert verdicts() == (1, {"api": True, "api.harbor": False, "api.mercy": True})
     assert run("verify", str(settings.audit_dir / "api.mercy")).exit_code == 0
+
+
+@pytest.mark.parametrize("lost", ["key.pub", "checkpoint", "segment-000000000000.jsonl"])
+def test_a_log_that_lost_a_file_is_not_passed_over(settings, lost):
+    (settings.audit_dir / "api.harbor" / lost).unlink()
+
+    assert verdicts() == (1, {"api": True, "api.harbor": False, "api.mercy": True})
+
+
+def test_a_log_put_in_another_s_place_is_found(settings):
+    shutil.rmtree(settings.audit_dir / "api.mercy")
+    shutil.copytree(settings.audit_dir / "api.harbor", settings.audit_dir / "api.mercy")
+
+    assert run("verify").exit_code == 1
+
+
+def test_checkpoints_of_all_logs_are_held_together_and_checked_with(settings, tmp_path):
+    held = tmp_path / "held"
+    held.write_text(run("checkpoint").stdout)
+    given = ("--from-checkpoint", str(held))
+    assert verdicts(*given) == (0, {"api": True, "api.harbor": True, "api.mercy": True})
+
+    shutil.rmtree(settings.audit_dir / "api.harbor")
+    with wiring.open_audit(settings, "api") as audit:
+        audit.append(event(tenant="harbor", actor="u:another"))
+    assert verdicts()[0] == 0
+    assert verdicts(*given) == (1, {"api": True, "api.harbor": False, "api.mercy": True})
+    alone = run("verify", str(settings.audit_dir / "api.mercy"), *given)
+    assert alone.exit_code == 0
+
+
+def test_a_log_that_is_gone_is_missed_by_its_held_checkpoint(settings, tmp_path):
+    held = tmp_path / "held"
+    held.write_text(run("checkpoint").stdout)
+    shutil.rmtree(settings.audit_dir / "api.harbor")
+
+    for folder in ((), (str(settings.audit_dir),)):
+        code, found = verdicts(*folder, "--from-checkpoint", str(held))
+        assert (code, found) == (1, {"api": True, "api.harbor": False, "api.mercy": True})
+
+
+@pytest.mark.parametrize("text", ["", "nothing of ours\n", "{0}{0}", "{0}and more\n"])
+def test_a_file_of_held_checkpoints_that_cannot_be_used_is_not_passed_over(
+    settings, tmp_path, text
+):
+    held = tmp_path / "held"
+    held.write_text(text.format(run("checkpoint").stdout))
+
+    assert run("verify", "--from-checkpoint", str(held)).exit_code == 2
+
+
+def test_a_log_whose_checkpoint_is_not_among_those_held_is_not_called_good(settings, tmp_path):
+    held = tmp_path / "held"
+    held.write_text(run("checkpoint", str(settings.audit_dir / "api.mercy")).stdout)
+
+    result = run("verify", str(settings.audit_dir / "api.harbor"), "--from-checkpoint", str(held))
+
+    assert result.exit_code == 2
 
 
 def test_records_open_wherever_they_stand(settings):
