@@ -76,7 +76,7 @@ class Eraser:
         chunks = values = 0
         for entry in entries:
             self._record({"document": entry.document, "subject": subject or ""})
-            chunks += self._index.remove(entry.document)
+            chunks += self._index.remove(entry.tenant, entry.document)
             own = f"document:{entry.document}"
             ref = self._privacy.subject_ref(entry.tenant, own)
             values += self._privacy.forget(entry.tenant, ref)

@@ -12,7 +12,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -27,6 +27,7 @@ from ragplatform.adapters.api_keys import ApiKeyAuthenticator
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.gguf_conversion import convert_gguf
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
+from ragplatform.adapters.tenant_indexes import TENANT, TenantIndexes
 from ragplatform.answer.ask import Answerer, AnswerLimits
 from ragplatform.answer.retrieve import Retriever
 from ragplatform.audit import query
@@ -61,9 +62,12 @@ from ragplatform.reporting import Reporter
 
 if TYPE_CHECKING:
     from presidio_analyzer import EntityRecognizer
+    from qdrant_client import QdrantClient
 
     from ragplatform.adapters.detector import NameFinder
 
+# Not "index": in it lies a folder "edge", and a tenant may be called that.
+_INDEXES: Final = "indexes"
 # Not "audit-seal": under that name the deployment derived its one key for the records of all.
 _TENANT_SEAL: Final = "audit-seal-tenant"
 _RULES: Final = "privacy.toml"
@@ -324,18 +328,91 @@ def open_embedder(settings: Settings) -> Embedder:
 
 
 def open_index(settings: Settings, dim: int) -> Index:
-    """Open the index that the settings name."""
+    """Open the index that the settings name: one, or one for each tenant.
+
+    Raises ``ConfigurationError`` when there are passages laid out the other way.
+    """
+    require_index_layout(settings)
+    if not settings.index_per_tenant:
+        return _open_one_index(settings, dim)
+    return TenantIndexes(
+        dim=dim,
+        open_one=lambda tenant: _open_one_index(settings, dim, tenant),
+        begun=lambda: _index_layout(settings).tenants,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class IndexLayout:
+    """Which indexes there are: the one for all tenants, and those of single tenants."""
+
+    shared: bool
+    tenants: Sequence[str]
+
+
+def require_index_layout(settings: Settings) -> IndexLayout:
+    """Return which indexes there are.
+
+    Raises ``ConfigurationError`` when they are laid out another way than the settings say: what
+    was taken in would be there, and nobody would find it.
+    """
+    found = _index_layout(settings)
+    if settings.index_per_tenant and found.shared:
+        raise ConfigurationError(
+            "index_per_tenant is true, but one index for all tenants is there: set it to false, "
+            "or take everything in again in another data folder and collection"
+        )
+    if not settings.index_per_tenant and found.tenants:
+        raise ConfigurationError(
+            f"index_per_tenant is false, but {len(found.tenants)} tenants have an index of their "
+            "own: set it to true, or take everything in again in another data folder and collection"
+        )
+    return found
+
+
+def _index_layout(settings: Settings) -> IndexLayout:
     if settings.index_backend is IndexBackend.EDGE:
-        return SharedEdgeIndex(folder=settings.data_dir / "index", dim=dim)
-    from ragplatform.adapters.qdrant import QdrantIndex, connect
+        folders = (settings.data_dir / _INDEXES).glob("*/")
+        return IndexLayout(_index_folder(settings).exists(), _tenants(f.name for f in folders))
+    from ragplatform.adapters.qdrant import collections
+
+    client = _qdrant(settings)
+    try:
+        names = collections(client)
+    finally:
+        client.close()
+    own = f"{settings.qdrant_collection}."
+    rest = (name.removeprefix(own) for name in names if name.startswith(own))
+    return IndexLayout(settings.qdrant_collection in names, _tenants(rest))
+
+
+def _tenants(names: Iterable[str]) -> list[str]:
+    return sorted(name for name in names if TENANT.fullmatch(name))
+
+
+def _index_folder(settings: Settings, tenant: str = "") -> Path:
+    return settings.data_dir / _INDEXES / tenant if tenant else settings.data_dir / "index"
+
+
+def _open_one_index(settings: Settings, dim: int, tenant: str = "") -> Index:
+    if settings.index_backend is IndexBackend.EDGE:
+        return SharedEdgeIndex(folder=_index_folder(settings, tenant), dim=dim)
+    from ragplatform.adapters.qdrant import QdrantIndex
+
+    name = settings.qdrant_collection
+    collection = f"{name}.{tenant}" if tenant else name
+    return QdrantIndex(client=_qdrant(settings), collection=collection, dim=dim)
+
+
+def _qdrant(settings: Settings) -> "QdrantClient":
+    from ragplatform.adapters.qdrant import connect
 
     key = settings.qdrant_api_key_file
-    client = connect(
+    return connect(
         url=settings.qdrant_url,
         api_key=read_secret(key) if key else None,
         timeout_s=settings.qdrant_timeout_s,
     )
-    return QdrantIndex(client=client, collection=settings.qdrant_collection, dim=dim)
 
 
 @dataclass(frozen=True, slots=True)

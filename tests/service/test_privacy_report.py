@@ -45,7 +45,7 @@ def put(one, text):
         for name, found in store.index.generations("mercy").items()
         if store.catalog.document(name) is None
     ]
-    [passage] = store.index.passages(document, next(iter(generations)), limit=1)
+    [passage] = store.index.passages("mercy", document, next(iter(generations)), limit=1)
     store.catalog.put_document(
         DocumentEntry(
             document=document,
