@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ingest.ledger import Ledger
 from ragplatform.access.register import Register
 from ragplatform.audit.events import Action, AuditEvent, Outcome
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import DocumentEntry, SqlCatalog
 from ragplatform.errors import DeniedError, InvalidRequestError
 from ragplatform.model import Json, Labels, Principal, Purpose
@@ -42,7 +42,7 @@ class Eraser:
         catalog: SqlCatalog,
         ledger: Ledger,
         register: Register,
-        audit: AuditLog,
+        audit: TenantLogs,
     ) -> None:
         self._principal = principal
         self._purpose = purpose
@@ -80,7 +80,7 @@ class Eraser:
         chunks = values = 0
         for entry in entries:
             self._record({"document": entry.document, "subject": subject or ""})
-            chunks += self._index.remove(entry.document)
+            chunks += self._index.remove(entry.tenant, entry.document)
             own = f"document:{entry.document}"
             ref = self._privacy.subject_ref(entry.tenant, own)
             values += self._privacy.forget(entry.tenant, ref)

@@ -85,6 +85,10 @@ class Settings(BaseSettings):
     qdrant_timeout_s: int = Field(10, ge=1, description="Longest wait for Qdrant, seconds.")
     qdrant_collection: str = Field("passages", description="Collection that holds the passages.")
 
+    index_per_tenant: bool = Field(
+        False, description="Whether each tenant's passages are in an index of its own."
+    )
+
     database_url: str = Field(
         "", description="SQLAlchemy URL of catalog and ledger. Default: SQLite in DATA_DIR."
     )

@@ -114,23 +114,26 @@ class Index(Protocol):
         """Return, for each document of the tenant, the number of chunks in each generation."""
 
     def passages(
-        self, document: str, generation: str, *, after: str = "", limit: int
+        self, tenant: str, document: str, generation: str, *, after: str = "", limit: int
     ) -> list[Passage]:
-        """Return up to ``limit`` passages of one generation of a document, by chunk id.
+        """Return up to ``limit`` passages of one generation of a tenant's document, by chunk id.
 
         Only those whose chunk id comes behind ``after``: the last one of a page asks for the
         next, and an empty page is the end. No scope narrows this: it is for counts about a
         collection, and what a person is shown comes from ``search`` or ``fetch``.
         """
 
-    def retire(self, document: str, keep_generation: str) -> int:
-        """Delete the document's chunks of every other generation; return how many went."""
+    def retire(self, tenant: str, document: str, keep_generation: str) -> int:
+        """Delete the tenant's document's chunks of every other generation; return how many went."""
 
-    def remove(self, document: str) -> int:
-        """Delete all chunks of the document; return how many went."""
+    def remove(self, tenant: str, document: str) -> int:
+        """Delete all chunks of the tenant's document; return how many went."""
 
     def relabel(self, document: str, labels: Labels, access_class: str) -> int:
-        """Give all chunks of the document new labels without re-embedding; return how many."""
+        """Give all chunks of the document new labels without re-embedding; return how many.
+
+        It is looked for in the tenant of the labels: no label moves it to another one.
+        """
 
     def count(self) -> int:
         """Return the number of chunks stored, over all tenants."""

@@ -126,7 +126,7 @@ class Reporter:
     def _passages(self, entry: DocumentEntry) -> Iterator[Passage]:
         after = ""
         while page := self._index.passages(
-            entry.document, entry.generation, after=after, limit=_PAGE
+            entry.tenant, entry.document, entry.generation, after=after, limit=_PAGE
         ):
             yield from page
             after = page[-1].chunk.id

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -33,20 +33,21 @@ from ragplatform.adapters.api_keys import ApiKeyAuthenticator
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.gguf_conversion import convert_gguf
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
+from ragplatform.adapters.tenant_indexes import TENANT, TenantIndexes
 from ragplatform.answer.ask import Answerer, AnswerLimits
 from ragplatform.answer.retrieve import Retriever
 from ragplatform.answer.unmask import Unmasker
 from ragplatform.audit import query
 from ragplatform.audit.events import Action, AuditEvent, Outcome
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.note import Signer
-from ragplatform.audit.record import Record
+from ragplatform.audit.record import Record, unseal
+from ragplatform.audit.seal import DEPLOYMENT_KEY
 from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import IndexBackend, Settings, read_secret
 from ragplatform.errors import (
     AuditError,
-    AuditLockedError,
     ConfigurationError,
     DeniedError,
     PlatformError,
@@ -68,11 +69,14 @@ from ragplatform.reporting import Reporter
 
 if TYPE_CHECKING:
     from presidio_analyzer import EntityRecognizer
+    from qdrant_client import QdrantClient
 
     from ragplatform.adapters.detector import NameFinder
 
-# One writer per log. A second process of a kind gets a log of its own, up to this many.
-_MOST_ORIGINS: Final = 16
+# Not "index": in it lies a folder "edge", and a tenant may be called that.
+_INDEXES: Final = "indexes"
+# Not "audit-seal": under that name the deployment derived its one key for the records of all.
+_TENANT_SEAL: Final = "audit-seal-tenant"
 _RULES: Final = "privacy.toml"
 _RECOGNISERS: Final = "ragplatform.recognisers"
 # Packages of the deployment's own that ask a directory who is related to whom: ``ports.Directory``.
@@ -112,24 +116,32 @@ def model_store(settings: Settings) -> ModelStore:
     )
 
 
-def open_audit(settings: Settings, kind: str) -> AuditLog:
-    """Open an audit log for this process: ``kind``, or ``kind-2`` and so on while one is taken.
+def open_audit(settings: Settings, kind: str) -> TenantLogs:
+    """Open the audit logs of this process: ``kind``, or ``kind-2`` and so on while one is taken.
 
-    Raises ``AuditError`` when none can be opened, ``TamperedError`` when one was altered.
+    Raises ``AuditError`` when none can be opened, ``TamperedError`` when the deployment's own was
+    altered.
     """
-    for number in range(1, _MOST_ORIGINS + 1):
-        origin = kind if number == 1 else f"{kind}-{number}"
-        try:
-            return AuditLog.open(
-                settings.audit_dir / origin,
-                origin=origin,
-                signing_key=derive(settings, "audit-sign", origin),
-                sealing_key=derive(settings, "audit-seal"),
-            )
-        except AuditLockedError:
-            if number == _MOST_ORIGINS:
-                raise
-    raise AssertionError("unreachable")
+    keys = Keys(settings.master_key())
+    return TenantLogs.open(
+        settings.audit_dir,
+        kind=kind,
+        signing_key=lambda origin: keys.derive("audit-sign", origin),
+        sealing_key=lambda tenant: keys.derive(_TENANT_SEAL, tenant),
+    )
+
+
+def unsealed(settings: Settings, record: Record) -> dict[str, str]:
+    """Return the sealed parts of a record in clear, by name; none if it has none.
+
+    Who calls this must have recorded ``Action.UNSEALED`` with the reason first. Raises
+    ``TamperedError`` when a bit differs from what was sealed, or the key does.
+    """
+    if record.sealed is None:
+        return {}
+    if record.sealed.version == DEPLOYMENT_KEY:
+        return unseal(record, derive(settings, "audit-seal"))
+    return unseal(record, derive(settings, _TENANT_SEAL, record.tenant))
 
 
 def verify_audit(
@@ -137,13 +149,11 @@ def verify_audit(
 ) -> VerifyReport:
     """Verify one log of this deployment under the key derived from its master secret.
 
-    The key beside a log says nothing against somebody who replaced log and key together. A held
-    checkpoint is used for the log that it speaks of, which its first line names.
+    The key beside a log says nothing against somebody who replaced log and key together; and only
+    the folder's name tells that one log was put in another's place.
     """
-    origin = query.origin_of(folder)
-    key = Signer(origin, derive(settings, "audit-sign", origin)).public_key
-    held = held_checkpoint if (held_checkpoint or "").split("\n", 1)[0] == origin else None
-    return verify(folder, public_key=key, held_checkpoint=held)
+    key = Signer(folder.name, derive(settings, "audit-sign", folder.name)).public_key
+    return verify(folder, public_key=key, held_checkpoint=held_checkpoint)
 
 
 def open_policies(settings: Settings) -> Policies:
@@ -342,18 +352,91 @@ def open_embedder(settings: Settings) -> Embedder:
 
 
 def open_index(settings: Settings, dim: int) -> Index:
-    """Open the index that the settings name."""
+    """Open the index that the settings name: one, or one for each tenant.
+
+    Raises ``ConfigurationError`` when there are passages laid out the other way.
+    """
+    require_index_layout(settings)
+    if not settings.index_per_tenant:
+        return _open_one_index(settings, dim)
+    return TenantIndexes(
+        dim=dim,
+        open_one=lambda tenant: _open_one_index(settings, dim, tenant),
+        begun=lambda: _index_layout(settings).tenants,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class IndexLayout:
+    """Which indexes there are: the one for all tenants, and those of single tenants."""
+
+    shared: bool
+    tenants: Sequence[str]
+
+
+def require_index_layout(settings: Settings) -> IndexLayout:
+    """Return which indexes there are.
+
+    Raises ``ConfigurationError`` when they are laid out another way than the settings say: what
+    was taken in would be there, and nobody would find it.
+    """
+    found = _index_layout(settings)
+    if settings.index_per_tenant and found.shared:
+        raise ConfigurationError(
+            "index_per_tenant is true, but one index for all tenants is there: set it to false, "
+            "or take everything in again in another data folder and collection"
+        )
+    if not settings.index_per_tenant and found.tenants:
+        raise ConfigurationError(
+            f"index_per_tenant is false, but {len(found.tenants)} tenants have an index of their "
+            "own: set it to true, or take everything in again in another data folder and collection"
+        )
+    return found
+
+
+def _index_layout(settings: Settings) -> IndexLayout:
     if settings.index_backend is IndexBackend.EDGE:
-        return SharedEdgeIndex(folder=settings.data_dir / "index", dim=dim)
-    from ragplatform.adapters.qdrant import QdrantIndex, connect
+        folders = (settings.data_dir / _INDEXES).glob("*/")
+        return IndexLayout(_index_folder(settings).exists(), _tenants(f.name for f in folders))
+    from ragplatform.adapters.qdrant import collections
+
+    client = _qdrant(settings)
+    try:
+        names = collections(client)
+    finally:
+        client.close()
+    own = f"{settings.qdrant_collection}."
+    rest = (name.removeprefix(own) for name in names if name.startswith(own))
+    return IndexLayout(settings.qdrant_collection in names, _tenants(rest))
+
+
+def _tenants(names: Iterable[str]) -> list[str]:
+    return sorted(name for name in names if TENANT.fullmatch(name))
+
+
+def _index_folder(settings: Settings, tenant: str = "") -> Path:
+    return settings.data_dir / _INDEXES / tenant if tenant else settings.data_dir / "index"
+
+
+def _open_one_index(settings: Settings, dim: int, tenant: str = "") -> Index:
+    if settings.index_backend is IndexBackend.EDGE:
+        return SharedEdgeIndex(folder=_index_folder(settings, tenant), dim=dim)
+    from ragplatform.adapters.qdrant import QdrantIndex
+
+    name = settings.qdrant_collection
+    collection = f"{name}.{tenant}" if tenant else name
+    return QdrantIndex(client=_qdrant(settings), collection=collection, dim=dim)
+
+
+def _qdrant(settings: Settings) -> "QdrantClient":
+    from ragplatform.adapters.qdrant import connect
 
     key = settings.qdrant_api_key_file
-    client = connect(
+    return connect(
         url=settings.qdrant_url,
         api_key=read_secret(key) if key else None,
         timeout_s=settings.qdrant_timeout_s,
     )
-    return QdrantIndex(client=client, collection=settings.qdrant_collection, dim=dim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +452,7 @@ class Store:
     embedder: Embedder
     weigher: TermWeigher
     index: Index
-    audit: AuditLog
+    audit: TenantLogs
 
     @property
     def index_note(self) -> str:
@@ -388,7 +471,10 @@ class Store:
         request_id: str = "",
         **details: str | int,
     ) -> None:
-        """Append one event of the deployment itself. Raises ``AuditError``."""
+        """Append one event, of the deployment itself unless a tenant is named.
+
+        Raises ``AuditError``.
+        """
         self.audit.append(
             AuditEvent(action, outcome, tenant, actor, request_id, None, details=details)
         )
@@ -556,7 +642,7 @@ class Platform:
         if not permitted:
             raise DeniedError("reading the audit log is a duty of compliance reviewers")
         found: list[Record] = []
-        for log in query.find_logs(self.settings.audit_dir):
+        for log in query.find_logs(self.settings.audit_dir, tenant=principal.tenant):
             found += query.read(
                 log,
                 tenant=principal.tenant,
@@ -722,7 +808,7 @@ def _desk(
     *,
     register: Register,
     policies: Policies,
-    audit: AuditLog,
+    audit: TenantLogs,
     authenticator: Authenticator,
     vault: Vault,
 ) -> AccessDesk:

@@ -29,7 +29,8 @@ from ingest.report import Report
 from ragplatform.access.register import Register
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
+from ragplatform.audit.storage import Disk
 from ragplatform.catalog import SqlCatalog
 from ragplatform.errors import DetectorError, ParseError
 from ragplatform.model import Principal, Purpose, Sensitivity, Span
@@ -41,6 +42,7 @@ from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.pseudonyms import Pseudonyms
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
+from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
 from tests.stored import Stored, copy_data, look
 
@@ -168,7 +170,7 @@ class Parts:
     ledger: Ledger
     catalog: SqlCatalog
     register: Register
-    audit: AuditLog
+    audit: TenantLogs
     vault: Vault
     index: EdgeIndex
     policies: Policies
@@ -187,9 +189,7 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
 
         url = f"sqlite:///{data / 'catalog.db'}"
         vault = fused("vault", Vault(f"sqlite:///{data / 'vault.db'}", master=MASTER))
-        log = AuditLog.open(
-            data / "audit" / "ingest", origin="ingest", signing_key=MASTER, sealing_key=MASTER
-        )
+        log = open_logs(data / "audit", kind="ingest", storage=Disk())
         yield Parts(
             ledger=fused("ledger", Ledger(url)),
             catalog=fused("catalog", SqlCatalog(url, access_class=access_class)),

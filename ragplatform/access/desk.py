@@ -14,7 +14,7 @@ from typing import Final
 
 from ragplatform.access.register import BY_HAND, ConsentEntry, Feed, Opening, Register, Relation
 from ragplatform.audit.events import Action, AuditEvent, Outcome
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import (
     DeniedError,
     InvalidRequestError,
@@ -81,7 +81,7 @@ class AccessDesk:
         *,
         register: Register,
         policies: Policies,
-        audit: AuditLog,
+        audit: TenantLogs,
         authenticator: Authenticator,
         subject_ref: Callable[[str, str], str],
         sealing_key: Callable[[str], bytes],

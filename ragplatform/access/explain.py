@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ragplatform.audit.events import Action, AuditEvent, Outcome
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError
 from ragplatform.model import Json, Labels, Principal, Purpose
 from ragplatform.policy import changes, circumstances
@@ -81,7 +81,7 @@ class AccessExplainer:
         policies: Policies,
         catalog: Documents,
         standings: Standings,
-        audit: AuditLog,
+        audit: TenantLogs,
         subject_ref: Callable[[str, str], str],
     ) -> None:
         self._policies = policies

@@ -51,14 +51,14 @@ class Store(Protocol):
         """See ``Index.generations``."""
 
     def passages(
-        self, document: str, generation: str, *, after: str = "", limit: int
+        self, tenant: str, document: str, generation: str, *, after: str = "", limit: int
     ) -> list[Passage]:
         """See ``Index.passages``."""
 
-    def retire(self, document: str, keep_generation: str) -> int:
+    def retire(self, tenant: str, document: str, keep_generation: str) -> int:
         """See ``Index.retire``."""
 
-    def remove(self, document: str) -> int:
+    def remove(self, tenant: str, document: str) -> int:
         """See ``Index.remove``."""
 
     def relabel(self, document: str, labels: Labels, access_class: str) -> int:

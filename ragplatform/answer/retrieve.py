@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ragplatform.answer import sentences
 from ragplatform.answer.events import ShownPassage
 from ragplatform.audit.events import Action, AuditEvent, Outcome
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError, PlatformError
 from ragplatform.model import (
     Chunk,
@@ -114,7 +114,7 @@ class Retriever:
         embedder: Embedder,
         weigher: TermWeigher,
         index: Index,
-        audit: AuditLog,
+        audit: TenantLogs,
     ) -> None:
         self._policies = policies
         self._privacy = privacy
@@ -320,7 +320,7 @@ class Retriever:
 
 
 def record_event(
-    audit: AuditLog,
+    audit: TenantLogs,
     request: Request,
     scope: Scope,
     action: Action,

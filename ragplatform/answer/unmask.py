@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from ragplatform.answer.retrieve import Request, Retriever, record_event
 from ragplatform.audit.events import Action, Outcome
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError
 from ragplatform.model import Json, Principal
 from ragplatform.policy.engine import Policies
@@ -46,7 +46,7 @@ class Unmasker:
         policies: Policies,
         privacy: Privacy,
         unmaskings: Unmaskings,
-        audit: AuditLog,
+        audit: TenantLogs,
         now: Callable[[], datetime],
     ) -> None:
         self._retriever = retriever

@@ -104,11 +104,12 @@ def _samples(
         AuditEvent(
             Action.REPORTED,
             Outcome.SUCCESS if permitted else Outcome.DENIED,
-            tenant,
+            # Another tenant's log is not the place for this one's people, nor the reverse.
+            who.tenant,
             who.id,
             request_id,
             str(purpose),
-            details={"collection": collection, "samples": len(chosen)},
+            details={"collection": collection, "samples": len(chosen)} if permitted else {},
             sealed={"reason": reason},
         )
     )

@@ -6,8 +6,6 @@ import pytest
 
 from ragplatform import wiring
 from ragplatform.audit.events import Action
-from ragplatform.audit.query import read
-from ragplatform.audit.record import unseal
 from ragplatform.errors import AuditError, UnavailableError
 
 STOPPED = "Apixaban was stopped for Maria Lopez because of a gastric bleed."
@@ -65,7 +63,7 @@ def sees(client, person, purpose="TREAT", question=QUESTION):
 
 
 def records(one, action):
-    return read(one.settings.audit_dir / "api", action=action)
+    return one.records(action=action)
 
 
 def relate(client, who="dr2", subject="mrn:1", person="administrator", **dates):
@@ -246,8 +244,7 @@ def test_the_reason_is_on_record_sealed_and_before_the_reviewer_with_its_uses(wa
     sees(client, "stranger", "ETREAT", "What of metformin?")
 
     [record] = records(ward, Action.BROKE_GLASS)
-    key = wiring.derive(ward.settings, "audit-seal")
-    assert unseal(record, key) == {"reason": REASON}
+    assert wiring.unsealed(ward.settings, record) == {"reason": REASON}
     assert REASON not in str(record.details)
     shown = [one for one in records(ward, Action.RETRIEVED) if one.details["passages"]]
     assert shown[0].details["glass"] == [opening]
@@ -401,8 +398,7 @@ def test_one_value_is_shown_for_a_reason_for_minutes_and_recorded(ward, client, 
     [record] = records(ward, Action.REVEALED)
     assert record.details["entity"] == "US_SSN"
     assert record.details["chunk"] == bill
-    key = wiring.derive(ward.settings, "audit-seal")
-    assert unseal(record, key) == {"reason": "The insurer asks for it."}
+    assert wiring.unsealed(ward.settings, record) == {"reason": "The insurer asks for it."}
 
 
 def test_what_one_person_unmasked_stays_masked_to_all_others(ward, client, bill):

@@ -9,7 +9,6 @@ import pytest
 
 from ragplatform.api.app import create_app
 from ragplatform.audit.events import Action
-from ragplatform.audit.query import read
 from ragplatform.audit.verify import verify
 from ragplatform.errors import AuditError
 from tests.fakes import Bench
@@ -177,7 +176,7 @@ def test_two_tenants_are_served_by_turns(ward):
 
         begun = [
             record.tenant
-            for record in read(service.one.settings.audit_dir / "api")
+            for record in service.one.records()
             if record.action in {Action.ASKED, Action.SEARCHED}
         ]
         assert begun == ["mercy"] * 2 + ["harbor", "mercy"] * 5
@@ -196,11 +195,9 @@ def test_a_client_that_goes_away_gives_its_place_to_the_next(ward):
 
         await service.until(lambda: len(service.one.generator.asked) == 2)
         assert service.turns.waiting == 0
-        assert [
-            str(record.action)
-            for record in read(service.one.settings.audit_dir / "api")
-            if record.actor == "dr"
-        ][-1] == "abandoned"
+        assert [str(record.action) for record in service.one.records() if record.actor == "dr"][
+            -1
+        ] == "abandoned"
 
     run(ward(requests_at_once=1), scenario)
 
@@ -217,7 +214,7 @@ def test_who_found_no_turn_in_time_is_told_when_to_come_back(ward):
         assert (refused.status, problem["code"]) == (429, "busy")
         assert refused.headers["content-type"] == "application/problem+json"
         assert 1 <= int(refused.headers["retry-after"]) <= 120
-        [record] = read(service.one.settings.audit_dir / "api", action=Action.TURNED_AWAY)
+        [record] = service.one.records(action=Action.TURNED_AWAY)
         assert (record.actor, record.tenant) == ("dr", "mercy")
         assert record.details["requests"] == 1
 
@@ -230,7 +227,7 @@ def test_a_flood_of_refusals_does_not_fill_the_log(ward):
 
         await service.until(lambda: sum(call.status == 429 for call in calls) == 39)
 
-        records = list(read(service.one.settings.audit_dir / "api", action=Action.TURNED_AWAY))
+        records = service.one.records(action=Action.TURNED_AWAY)
         assert len(records) <= 3
 
     one = ward(requests_at_once=1, requests_waiting=0)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from ragplatform import wiring
 from ragplatform.__main__ import app
 from ragplatform.audit.events import Action
-from ragplatform.audit.query import read
+from ragplatform.audit.query import find_logs, read
 from ragplatform.catalog import DocumentEntry
 from ragplatform.errors import UnauthenticatedError
 from ragplatform.model import Mode
@@ -54,7 +54,7 @@ def put(one, text, treated=None):
         for name, found in store.index.generations("mercy").items()
         if store.catalog.document(name) is None
     ]
-    [passage] = store.index.passages(document, next(iter(generations)), limit=1)
+    [passage] = store.index.passages("mercy", document, next(iter(generations)), limit=1)
     store.catalog.put_document(
         DocumentEntry(
             document=document,
@@ -86,8 +86,9 @@ def samples(*more, key):
     return run(*asked, *more, "--json", key=key)
 
 
-def reported(one):
-    return read(one.settings.audit_dir / "api", action=Action.REPORTED)
+def reported(one, tenant="mercy"):
+    logs = find_logs(one.settings.audit_dir, tenant=tenant)
+    return [record for log in logs for record in read(log, action=Action.REPORTED)]
 
 
 def test_a_report_counts_by_type_and_method_and_shows_no_text(ward):
@@ -202,12 +203,14 @@ def test_without_a_key_no_sample_is_shown(ward, key):
     assert '"sample"' not in result.stdout
 
 
-def test_another_tenant_s_people_see_no_sample_and_the_attempt_is_on_record(ward):
+def test_another_tenant_s_people_see_no_sample_and_the_attempt_is_on_their_own_record(ward):
     result = samples("--purpose", "SERVICE", key="banker")
 
     assert result.exit_code == 2
     assert '"sample"' not in result.stdout
-    assert str(reported(ward)[-1].outcome) == "denied"
+    [attempt] = reported(ward, "harbor")
+    assert (attempt.actor, str(attempt.outcome), attempt.details) == ("rm", "denied", {})
+    assert "rm" not in {record.actor for record in reported(ward)}
 
 
 def test_who_may_not_read_sees_no_sample(ward):
@@ -230,6 +233,6 @@ def test_samples_are_what_their_reader_may_see_and_each_look_is_on_record(ward):
     assert not any("Lopez" in text for text in texts)
     last = reported(ward)[-1]
     assert (last.actor, last.details["samples"], list(last.sealed.parts)) == ("res", 2, ["reason"])
-    looks = read(ward.settings.audit_dir / "api", action=Action.SOURCE_VIEWED)
+    looks = read(ward.settings.audit_dir / "api.mercy", action=Action.SOURCE_VIEWED)
     assert {look.request_id for look in looks} == {last.request_id}
     assert len(looks) == 2
