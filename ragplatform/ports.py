@@ -5,7 +5,7 @@ Shapes: ``Vectors`` is ``(n, dim)`` float32, rows of Euclidean length 1.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,10 @@ from ragplatform.model import (
 )
 
 Vectors: TypeAlias = NDArray[np.float32]
+
+# How long ago a person may have signed in for their token to count as a second proof, seconds. Long
+# enough to sign in and write a reason, too short for a token found on an unlocked screen.
+PROOF_AGE_S: Final = 300
 
 
 class Detector(Protocol):
@@ -165,7 +169,18 @@ class Authenticator(Protocol):
     """Turns a bearer token into a principal."""
 
     def authenticate(self, token: str) -> Principal:
-        """Return who the token stands for. Raises ``UnauthenticatedError``."""
+        """Return who the token stands for. Raises ``UnauthenticatedError``.
+
+        ``UnavailableError`` when what is needed to tell cannot be had.
+        """
+
+    def prove(self, token: str, principal: Principal) -> None:
+        """Accept a second proof by the same person, or raise ``UnauthenticatedError``.
+
+        The person's own key entered again, or a token of theirs for which they signed in within the
+        last ``PROOF_AGE_S`` seconds: ``auth_time`` where the token has it, else ``iat``. Same means
+        the same tenant and the same id.
+        """
 
 
 class Catalog(Protocol):

@@ -60,6 +60,11 @@ class KnownTokens:
             raise UnauthenticatedError("not known")
         return self.people[token]
 
+    def prove(self, token: str, principal: Principal) -> None:
+        found = self.authenticate(token)
+        if (found.tenant, found.id) != (principal.tenant, principal.id):
+            raise UnauthenticatedError("not the same person")
+
 
 @dataclass(slots=True)
 class Bench:

@@ -60,6 +60,12 @@ class ApiKeyAuthenticator:
             raise UnauthenticatedError("send a key that is in force as `Authorization: Bearer KEY`")
         return entry.principal
 
+    def prove(self, token: str, principal: Principal) -> None:
+        """Accept the person's own key entered again. Raises ``UnauthenticatedError``."""
+        found = self.authenticate(token)
+        if (found.tenant, found.id) != (principal.tenant, principal.id):
+            raise UnauthenticatedError("the second proof must be a key of the same person")
+
     def _reload(self) -> None:
         try:
             found = self._path.stat()
