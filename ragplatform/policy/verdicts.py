@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import cedarpy
 
@@ -17,6 +18,8 @@ from ragplatform.policy.questions import (
     user_entity,
 )
 from ragplatform.policy.rules import RuleBook
+
+_OTHER_PURPOSE: Final = "the key was not made for this purpose"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,9 @@ class Verdicts:
         """
         if not questions:
             return []
+        if principal.purposes is not None and purpose not in principal.purposes:
+            # Every decision passes here, so a key made for one purpose serves no other.
+            return [Decision(allowed=False, errors=(_OTHER_PURPOSE,))] * len(questions)
         try:
             results = cedarpy.is_authorized_batch(
                 [request(principal, action, purpose, question) for question in questions],

@@ -18,7 +18,8 @@ def documented():
     ]
     for name, field in Settings.model_fields.items():
         default = field.get_default(call_default_factory=True)
-        shown = {None: "none", "": "none"}.get(default, default) if default != [] else "none"
+        shown = ",".join(default) if isinstance(default, list) else default
+        shown = "none" if shown in {None, ""} else shown
         rows.append(f"| `RAGPLATFORM_{name.upper()}` | `{shown}` | {field.description} |")
     return "\n".join(rows)
 
