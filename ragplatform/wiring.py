@@ -790,9 +790,12 @@ def _record_keys(
 
 
 def create_keys(settings: Settings) -> Path | None:
-    """Make the master secret if there is none; return its path if it was made."""
+    """Make the master secret if there is none; return its path if it was made.
+
+    Where there is no file of API keys, an empty one is made beside it.
+    """
     path = settings.master_key_file
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key_file(settings).begin()
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

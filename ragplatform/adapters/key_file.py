@@ -23,6 +23,12 @@ class KeyFile:
         self._users = users
         self._clock = clock
 
+    def begin(self) -> None:
+        """Write a key file without keys where there is none: nobody may call."""
+        with self._alone():
+            if not self._keys.is_file():
+                self._write_keys([])
+
     def entries(self) -> list[KeyEntry]:
         """Return the keys, those included that have ended. Raises ``ConfigurationError``."""
         return api_keys.read_keys(self._keys) if self._keys.is_file() else []

@@ -71,7 +71,10 @@ def _master_key(settings: Settings) -> str:
 
 
 def _api_keys(settings: Settings) -> str:
-    return f"{wiring.count_keys(settings)} keys, kept as digests"
+    count = wiring.count_keys(settings)
+    if not count and not settings.oidc_issuer:
+        raise ConfigurationError("nobody may call: make keys with `ragplatform keys create`")
+    return f"{count} keys, kept as digests"
 
 
 def _identity_provider(settings: Settings) -> str:
