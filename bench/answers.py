@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from ragplatform import config, wiring
-from ragplatform.adapters.api_keys import ApiKeyAuthenticator, read_keys
+from ragplatform.adapters.api_keys import read_keys
 from ragplatform.answer.events import Final, Sources
 from ragplatform.answer.retrieve import Request
 from ragplatform.errors import DeniedError, GeneratorError
@@ -199,7 +199,7 @@ def open_platform(data_dir: Path, generator: str) -> wiring.Platform:
     store = wiring.open_store(settings, "bench")
     served, http = wiring.open_generator(settings)
     model: Generator = served if generator == "vllm" else NoModel()
-    authenticator = ApiKeyAuthenticator(settings.api_keys_file)
+    authenticator = wiring.open_authenticator(settings, store.vault)
     return wiring.assemble(store, generator=model, authenticator=authenticator, http=http)
 
 

@@ -37,7 +37,7 @@ from bench._setting import (
     serving,
 )
 from ragplatform import config, wiring
-from ragplatform.adapters.api_keys import ApiKeyAuthenticator, read_keys
+from ragplatform.adapters.api_keys import read_keys
 from ragplatform.adapters.encoder import SentenceEncoder
 from ragplatform.adapters.shared_edge import SharedEdgeIndex
 from ragplatform.adapters.vllm import VllmGenerator
@@ -311,7 +311,7 @@ async def in_process(
     watch(profile)
     store = wiring.open_store(settings, "bench")
     generator, client = wiring.open_generator(settings)
-    authenticator = ApiKeyAuthenticator(settings.api_keys_file)
+    authenticator = wiring.open_authenticator(settings, store.vault)
     built = wiring.assemble(store, generator=generator, authenticator=authenticator, http=client)
     asked = questions(PERSONAS)[:count]
     try:

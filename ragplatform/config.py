@@ -10,6 +10,7 @@ import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import (
@@ -27,6 +28,9 @@ MASTER_KEY_BYTES: Final = 32
 
 # Values seen in copied example files. A key like these protects nothing.
 _PLACEHOLDER = re.compile(r"change.?me|example|secret|password|placeholder|todo|xxx+", re.I)
+
+_LISTS: Final = ("allowed_networks", "oidc_algorithms", "oidc_tenants")
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class IndexBackend(StrEnum):
@@ -124,6 +128,44 @@ class Settings(BaseSettings):
         default_factory=list,
         description="Networks (CIDR, comma-separated) beside loopback that may be reached.",
     )
+    oidc_issuer: str = Field(
+        "",
+        description="Issuer of access tokens, exactly as they say it. Default: API keys only.",
+    )
+    oidc_audience: str = Field("", description="What `aud` of a token must hold: this service.")
+    oidc_jwks_file: Path | None = Field(
+        None, description="File of the issuer's public keys (JWK set). Default: by discovery."
+    )
+    oidc_algorithms: Annotated[list[str], NoDecode] = Field(
+        ["RS256", "ES256", "EdDSA"], description="Signature algorithms taken; public-key ones only."
+    )
+    oidc_leeway_s: int = Field(30, ge=0, le=300, description="Difference of clocks borne, seconds.")
+    oidc_longest_token_s: int = Field(
+        3600, ge=60, le=86400, description="Longest life of a token; its roles hold until it ends."
+    )
+    oidc_keys_max_age_s: int = Field(
+        300, ge=1, description="Age at which the issuer's keys are fetched again, seconds."
+    )
+    oidc_keys_pause_s: int = Field(
+        10, ge=1, description="Least time between two fetches, whatever keys tokens name, seconds."
+    )
+    oidc_keys_grace_s: int = Field(
+        900, ge=0, description="How much longer keys hold while the issuer is away, seconds."
+    )
+    oidc_tenants: Annotated[list[str], NoDecode] = Field(
+        default_factory=list, description="Tenants whose people the issuer may vouch for."
+    )
+    oidc_tenant_claim: str = Field(
+        "", description="Claim that holds the tenant. Default: the one of OIDC_TENANTS."
+    )
+    oidc_id_claim: str = Field("sub", description="Claim that holds the person's lasting id.")
+    oidc_roles_claim: str = Field("roles", description="Claim that holds the roles.")
+    oidc_departments_claim: str = Field("", description="Claim that holds the departments.")
+    oidc_clearance_claim: str = Field(
+        "", description="Claim that holds the clearance. Default: all are cleared for internal."
+    )
+    oidc_subjects_claim: str = Field("", description="Claim that holds ids of related people.")
+    oidc_name_claim: str = Field("name", description="Claim that holds the name to show.")
     parse_timeout_s: float = Field(60.0, gt=0, description="Longest parse of one file, seconds.")
     max_file_mb: int = Field(256, ge=1, description="Largest file that ingest accepts, MiB.")
 
@@ -144,16 +186,24 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _split_networks(cls, values: object) -> object:
-        if isinstance(values, dict) and isinstance(values.get("allowed_networks"), str):
-            names = [part.strip() for part in values["allowed_networks"].split(",")]
-            return {**values, "allowed_networks": [name for name in names if name]}
-        return values
+    def _split_lists(cls, values: object) -> object:
+        if not isinstance(values, dict):
+            return values
+        split = {
+            name: [part.strip() for part in values[name].split(",") if part.strip()]
+            for name in _LISTS
+            if isinstance(values.get(name), str)
+        }
+        return {**values, **split}
 
     @model_validator(mode="after")
     def _check_together(self) -> "Settings":
         if self.index_backend is IndexBackend.QDRANT and not self.qdrant_url:
             raise ValueError("index_backend=qdrant needs qdrant_url")
+        if self.oidc_issuer and not _is_issuer(self.oidc_issuer):
+            raise ValueError("oidc_issuer: wanted https://..., or http:// on loopback, no more")
+        if self.oidc_keys_pause_s > self.oidc_keys_max_age_s:
+            raise ValueError("oidc_keys_pause_s is longer than oidc_keys_max_age_s")
         return self
 
     @property
@@ -170,6 +220,20 @@ class Settings(BaseSettings):
     def api_keys_file(self) -> Path:
         """The file of hashed API keys and whom each stands for."""
         return self.keys_dir / "api-keys.toml"
+
+    @property
+    def users_file(self) -> Path:
+        """The file of the users for whom registered clients may ask."""
+        return self.keys_dir / "users.toml"
+
+    def client_secret(self, client: str) -> str:
+        """Return the secret with which a registered client signs. Raises ``ConfigurationError``."""
+        path = self.keys_dir / f"client-{client}.secret"
+        secret = read_secret(path)
+        # RFC 7518, section 3.2: a key at least as long as the hash.
+        if len(secret) < 32:
+            raise ConfigurationError(f"{path}: wanted 32 characters or more")
+        return secret
 
     @property
     def catalog_url(self) -> str:
@@ -204,6 +268,14 @@ class Settings(BaseSettings):
                 "make them with `ragplatform init`"
             )
         return key
+
+
+def _is_issuer(url: str) -> bool:
+    """Return whether keys fetched from there can be trusted: plain HTTP only inside this host."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
 
 
 def read_secret(path: Path) -> str:

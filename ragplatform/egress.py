@@ -237,6 +237,23 @@ def async_client(
     )
 
 
+def client(allowed: Allowed, *, timeout_s: float) -> httpx2.Client:
+    """Return the same for code that waits: only ``allowed``, no proxy, no redirect followed."""
+
+    def judge(request: httpx2.Request) -> None:
+        if not allowed.permits_host(request.url.host):
+            raise EgressBlockedError(
+                f"blocked a request to {request.url.host}: it is outside the allowed networks"
+            )
+
+    return httpx2.Client(
+        timeout=timeout_s,
+        trust_env=False,
+        follow_redirects=False,
+        event_hooks={"request": [judge]},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt of the self-test to get out, and whether the seal stopped it."""

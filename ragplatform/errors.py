@@ -51,9 +51,17 @@ class InvalidRequestError(RequestError):
 
 
 class UnauthenticatedError(RequestError):
-    """The caller did not prove who it is."""
+    """The caller did not prove who it is.
+
+    Every one says the same, whatever was wrong: what a caller learns of a bad token helps only
+    whoever forges the next. ``reason`` is for the operator's log and holds no part of the token.
+    """
 
     code = "unauthenticated"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("send a key or token that is in force as `Authorization: Bearer ...`")
+        self.reason = reason
 
 
 class DeniedError(RequestError):

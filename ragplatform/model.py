@@ -99,7 +99,9 @@ class Principal:
     """A person or job, as the authenticator vouches for it.
 
     ``subjects`` are the keyed references (see ``privacy.Vault.subject_ref``) of the patients or
-    clients to whom the principal is related, never raw identifiers.
+    clients to whom the principal is related, never raw identifiers. ``purposes`` narrows those that
+    policy permits to the ones that its key was made for; None narrows nothing. ``via`` names the
+    registered client that speaks for the person, and is empty where the person calls itself.
     """
 
     id: str
@@ -109,6 +111,8 @@ class Principal:
     clearance: Sensitivity = Sensitivity.INTERNAL
     subjects: frozenset[str] = frozenset()
     name: str = ""
+    purposes: frozenset[Purpose] | None = None
+    via: str = ""
 
 
 class Consent(StrEnum):

@@ -174,10 +174,14 @@ class Generator(Protocol):
 class Authenticator(Protocol):
     """Turns a bearer token into a principal."""
 
-    def authenticate(self, token: str) -> Principal:
-        """Return who the token stands for. Raises ``UnauthenticatedError``.
+    def authenticate(self, token: str, user: str | None = None) -> Principal:
+        """Return who the token stands for.
 
-        ``UnavailableError`` when what is needed to tell cannot be had.
+        ``user`` is a registered client's signed statement of the person for whom it asks. A client
+        without a statement stands for nobody, and nobody else may make one.
+
+        Raises ``UnauthenticatedError``, or ``UnavailableError`` when what is needed to tell cannot
+        be had.
         """
 
     def prove(self, token: str, principal: Principal) -> None:

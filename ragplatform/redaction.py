@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, PlatformError
 from ragplatform.model import Json, Labels, Principal, Purpose, Span
@@ -159,6 +159,7 @@ class Redactor:
                     "characters": sum(map(len, request.texts)),
                     "collection": request.collection,
                     "policy": self._policies.digest,
+                    **spoken_for(request.principal),
                     **(details or {}),
                 },
             )

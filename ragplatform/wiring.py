@@ -6,16 +6,14 @@ that needs none of them, such as ``audit verify``, starts at once.
 
 import asyncio
 import contextlib
-import fcntl
 import math
 import os
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -29,16 +27,31 @@ from ragplatform.access.desk import AccessDesk
 from ragplatform.access.explain import AccessExplainer
 from ragplatform.access.register import Register
 from ragplatform.adapters import api_keys
-from ragplatform.adapters.api_keys import ApiKeyAuthenticator
+from ragplatform.adapters.api_keys import ApiKeyAuthenticator, UserEntry
 from ragplatform.adapters.bm25 import Bm25Weigher
+from ragplatform.adapters.callers import CallerAuthenticator, ClientUsers
 from ragplatform.adapters.gguf_conversion import convert_gguf
+from ragplatform.adapters.jwks import (
+    FETCH_TIMEOUT_S,
+    DiscoveredKeys,
+    FixedKeys,
+    KeySource,
+    Patience,
+    fetch_keys,
+    read_key_file,
+)
+from ragplatform.adapters.jwks import (
+    Keys as IssuerKeys,
+)
+from ragplatform.adapters.key_file import KeyFile
+from ragplatform.adapters.oidc import ClaimNames, OidcAuthenticator, TokenRules
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.adapters.tenant_indexes import TENANT, TenantIndexes
 from ragplatform.answer.ask import Answerer, AnswerLimits
 from ragplatform.answer.retrieve import Retriever
 from ragplatform.answer.unmask import Unmasker
 from ragplatform.audit import query
-from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.note import Signer
 from ragplatform.audit.record import Record, unseal
@@ -90,10 +103,10 @@ def derive(settings: Settings, use: str, tenant: str = "") -> bytes:
     return Keys(settings.master_key()).derive(use, tenant)
 
 
-def allowed(settings: Settings) -> egress.Allowed:
-    """Return where a process with these settings may connect."""
-    urls = [settings.vllm_url, settings.qdrant_url]
-    return egress.Allowed.of(settings.allowed_networks, [url for url in urls if url])
+def allowed(settings: Settings, *urls: str) -> egress.Allowed:
+    """Return where a process with these settings, and these services beside, may connect."""
+    services = [settings.vllm_url, settings.qdrant_url, settings.oidc_issuer, *urls]
+    return egress.Allowed.of(settings.allowed_networks, [url for url in services if url])
 
 
 def seal(settings: Settings) -> None:
@@ -638,6 +651,7 @@ class Platform:
             actor=principal.id,
             tenant=principal.tenant,
             request_id=request_id,
+            **spoken_for(principal),
         )
         if not permitted:
             raise DeniedError("reading the audit log is a duty of compliance reviewers")
@@ -703,7 +717,7 @@ def build(settings: Settings, kind: str = "api") -> Platform:
     """
     store = open_store(settings, kind)
     generator, http = open_generator(settings)
-    authenticator = ApiKeyAuthenticator(settings.api_keys_file)
+    authenticator = open_authenticator(settings, store.vault)
     return assemble(store, generator=generator, authenticator=authenticator, http=http)
 
 
@@ -728,7 +742,74 @@ def open_reporter(store: Store) -> Reporter:
 
 def authenticate(settings: Settings, key: str) -> Principal:
     """Return whom an API key of this deployment stands for. Raises ``UnauthenticatedError``."""
-    return ApiKeyAuthenticator(settings.api_keys_file).authenticate(key)
+    return ApiKeyAuthenticator(settings.api_keys_file, clock=time.time).authenticate(key)
+
+
+def open_authenticator(settings: Settings, vault: Vault) -> Authenticator:
+    """Return what tells who calls. Raises ``ConfigurationError``."""
+    return CallerAuthenticator(
+        keys=ApiKeyAuthenticator(settings.api_keys_file, clock=time.time),
+        users=ClientUsers(
+            settings.users_file,
+            secret=settings.client_secret,
+            leeway_s=settings.oidc_leeway_s,
+            clock=time.time,
+        ),
+        tokens=_open_oidc(settings, vault) if settings.oidc_issuer else None,
+    )
+
+
+def _open_oidc(settings: Settings, vault: Vault) -> OidcAuthenticator:
+    keys: KeySource
+    if settings.oidc_jwks_file is not None:
+        keys = FixedKeys(settings.oidc_jwks_file)
+    else:
+        patience = Patience(
+            settings.oidc_keys_max_age_s, settings.oidc_keys_pause_s, settings.oidc_keys_grace_s
+        )
+        fetch = partial(_fetch_keys, settings)
+        keys = DiscoveredKeys(fetch, patience=patience, clock=time.monotonic)
+    return OidcAuthenticator(
+        token_rules(settings), keys=keys, subject_ref=vault.subject_ref, clock=time.time
+    )
+
+
+def token_rules(settings: Settings) -> TokenRules:
+    """Return which tokens are taken. Raises ``ConfigurationError``."""
+    return TokenRules(
+        issuer=settings.oidc_issuer,
+        audience=settings.oidc_audience,
+        algorithms=frozenset(settings.oidc_algorithms),
+        leeway_s=settings.oidc_leeway_s,
+        longest_s=settings.oidc_longest_token_s,
+        tenants=frozenset(settings.oidc_tenants),
+        claims=ClaimNames(
+            id=settings.oidc_id_claim,
+            roles=settings.oidc_roles_claim,
+            tenant=settings.oidc_tenant_claim,
+            departments=settings.oidc_departments_claim,
+            clearance=settings.oidc_clearance_claim,
+            subjects=settings.oidc_subjects_claim,
+            name=settings.oidc_name_claim,
+        ),
+    )
+
+
+def _fetch_keys(settings: Settings) -> IssuerKeys:
+    places = allowed(settings)
+    return fetch_keys(
+        settings.oidc_issuer, lambda: egress.client(places, timeout_s=FETCH_TIMEOUT_S)
+    )
+
+
+def count_issuer_keys(settings: Settings) -> int:
+    """Return how many keys the issuer has for signatures, after checking the settings of tokens.
+
+    Raises ``ConfigurationError``, ``UnavailableError`` when they cannot be had.
+    """
+    token_rules(settings)
+    file = settings.oidc_jwks_file
+    return len(_fetch_keys(settings) if file is None else read_key_file(file))
 
 
 def assemble(
@@ -798,7 +879,7 @@ def opened_desk(settings: Settings) -> Iterator[AccessDesk]:
             register=register,
             policies=open_policies(settings),
             audit=audit,
-            authenticator=ApiKeyAuthenticator(settings.api_keys_file),
+            authenticator=ApiKeyAuthenticator(settings.api_keys_file, clock=time.time),
             vault=vault,
         )
 
@@ -831,58 +912,93 @@ class NewKey:
     key: str
 
 
-def add_key(settings: Settings, principal: Principal, subjects: frozenset[str]) -> NewKey:
+def key_file(settings: Settings) -> KeyFile:
+    """Return the files of API keys and of clients' users."""
+    return KeyFile(settings.api_keys_file, settings.users_file, clock=time.time)
+
+
+def add_key(
+    settings: Settings,
+    principal: Principal,
+    subjects: frozenset[str],
+    *,
+    actor: str,
+    days: int | None = None,
+    acts_for: str = "",
+) -> NewKey:
     """Make a key for the principal, related to the raw ``subjects``; write down its digest.
 
-    A key that the same principal had before stops working. Raises ``ConfigurationError``.
+    A key that the same principal had before stops working. ``acts_for`` makes it the key of a
+    registered client. Raises ``ConfigurationError``.
     """
+    related = _related(settings, principal, subjects)
+    _record_keys(settings, Action.API_KEY_MADE, actor, related, acts_for=acts_for)
+    return NewKey(related, key_file(settings).add(related, days=days, acts_for=acts_for))
+
+
+def add_user(
+    settings: Settings,
+    principal: Principal,
+    subjects: frozenset[str],
+    *,
+    client: str,
+    sub: str,
+    actor: str,
+) -> None:
+    """Write down for whom a client asks when it states ``sub``. Raises ``ConfigurationError``."""
+    related = _related(settings, principal, subjects)
+    _record_keys(settings, Action.USER_LISTED, actor, related, client=client)
+    key_file(settings).list_user(UserEntry(client, sub, related))
+
+
+def rotate_key(
+    settings: Settings, name: str, tenant: str, *, overlap_hours: int, days: int | None, actor: str
+) -> NewKey:
+    """Make the next key of a principal; the one before ends after the overlap.
+
+    Raises ``ConfigurationError``.
+    """
+    file = key_file(settings)
+    who = file.find(name, tenant)
+    _record_keys(settings, Action.API_KEY_ROTATED, actor, who, overlap_hours=overlap_hours)
+    return NewKey(who, file.rotate(who, overlap=timedelta(hours=overlap_hours), days=days))
+
+
+def revoke_keys(settings: Settings, name: str, tenant: str, *, actor: str) -> int:
+    """Remove all keys and user entries of a principal; return how many went.
+
+    Raises ``ConfigurationError``.
+    """
+    file = key_file(settings)
+    who = file.find(name, tenant)
+    _record_keys(settings, Action.API_KEY_REVOKED, actor, who)
+    return file.revoke(who)
+
+
+def _related(settings: Settings, principal: Principal, subjects: frozenset[str]) -> Principal:
     vault = open_vault(settings)
     refs = frozenset(vault.subject_ref(principal.tenant, subject) for subject in subjects)
     vault.close()
-    with _one_at_a_time(settings.api_keys_file):
-        return _replace_key(settings, replace(principal, subjects=refs))
+    return replace(principal, subjects=refs)
 
 
-@contextlib.contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Hold a lock beside the file, so that two commands do not lose each other's change."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _replace_key(settings: Settings, principal: Principal) -> NewKey:
-    key = api_keys.new_key(principal.id)
-    path = settings.api_keys_file
-    others = [
-        entry
-        for entry in (api_keys.read_keys(path) if path.is_file() else [])
-        if (entry.principal.tenant, entry.principal.id) != (principal.tenant, principal.id)
-    ]
-    entries = [*others, api_keys.KeyEntry(api_keys.digest(key), principal)]
-    _write_secret(path, "\n".join(api_keys.render(entry) for entry in entries))
-    return NewKey(principal, key)
-
-
-def _write_secret(path: Path, text: str) -> None:
-    """Replace the file at once and for good: a reader sees the old text or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).replace(path)
+def _record_keys(
+    settings: Settings, action: Action, actor: str, who: Principal, **details: str | int
+) -> None:
+    with open_audit(settings, "cli") as audit:
+        details = {"principal": who.id, **details}
+        audit.append(
+            AuditEvent(action, Outcome.SUCCESS, who.tenant, actor, "", None, details=details)
+        )
 
 
 def create_keys(settings: Settings) -> Path | None:
-    """Make the master secret if there is none; return its path if it was made."""
+    """Make the master secret if there is none; return its path if it was made.
+
+    Where there is no file of API keys, an empty one is made beside it.
+    """
     path = settings.master_key_file
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key_file(settings).begin()
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

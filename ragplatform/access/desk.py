@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from ragplatform.access.register import BY_HAND, ConsentEntry, Feed, Opening, Register, Relation
-from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import (
     DeniedError,
@@ -351,7 +351,11 @@ class AccessDesk:
                 actor=caller.principal.id,
                 request_id=caller.request_id,
                 purpose=caller.purpose.value,
-                details={"policy": self._policies.digest, **(details or {})},
+                details={
+                    "policy": self._policies.digest,
+                    **spoken_for(caller.principal),
+                    **(details or {}),
+                },
                 sealed=sealed or {},
             )
         )

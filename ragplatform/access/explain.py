@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError
 from ragplatform.model import Json, Labels, Principal, Purpose
@@ -145,6 +145,7 @@ class AccessExplainer:
             "reader": reader.id[:128],
             "policies": list(policies),
             "policy": self._policies.digest,
+            **spoken_for(asker),
         }
         self._audit.append(
             AuditEvent(

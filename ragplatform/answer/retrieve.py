@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ragplatform.answer import sentences
 from ragplatform.answer.events import ShownPassage
-from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError, PlatformError
 from ragplatform.model import (
@@ -340,7 +340,12 @@ def record_event(
             actor=request.principal.id,
             request_id=request.request_id,
             purpose=str(request.purpose),
-            details={"scope": scope.key, "policy": scope.policy_digest, **(details or {})},
+            details={
+                "scope": scope.key,
+                "policy": scope.policy_digest,
+                **spoken_for(request.principal),
+                **(details or {}),
+            },
             sealed=sealed or {},
         )
     )

@@ -1,13 +1,19 @@
 """Who calls: the bearer token of a request, made a principal."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
+import structlog
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from ragplatform.errors import UnauthenticatedError
 from ragplatform.model import Principal
 from ragplatform.wiring import Platform
+
+_log = structlog.get_logger("ragplatform.api")
+
+# Source: Open WebUI 0.10, `FORWARD_USER_INFO_HEADER_JWT` in open_webui/env.py.
+USER_HEADER: Final = "X-OpenWebUI-User-Jwt"
 
 _bearer = HTTPBearer(auto_error=False, description="An API key, or an access token.")
 
@@ -19,10 +25,15 @@ def _principal(
     """Return who calls. A failed attempt is recorded before it is refused."""
     platform: Platform = request.app.state.platform
     token = credentials.credentials if credentials else ""
+    statements = request.headers.getlist(USER_HEADER)
+    # Two statements leave open who is meant: joined, they are no token.
+    user = ",".join(statements) if statements else None
     try:
-        return platform.authenticator.authenticate(token)
-    except UnauthenticatedError:
-        platform.record_unauthenticated(request.state.request_id)
+        return platform.authenticator.authenticate(token, user)
+    except UnauthenticatedError as error:
+        request_id = request.state.request_id
+        _log.info("unauthenticated", request_id=request_id, reason=error.reason)
+        platform.record_unauthenticated(request_id)
         raise
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ragplatform.model import Json
+from ragplatform.model import Json, Principal
 
 
 class Action(StrEnum):
@@ -49,6 +49,10 @@ class Action(StrEnum):
     REVIEWED = "reviewed"
     REVEALED = "revealed"
     EXPLAINED = "explained"
+    API_KEY_MADE = "api_key_made"
+    API_KEY_ROTATED = "api_key_rotated"
+    API_KEY_REVOKED = "api_key_revoked"
+    USER_LISTED = "user_listed"
 
 
 class Outcome(StrEnum):
@@ -76,3 +80,8 @@ class AuditEvent:
     purpose: str | None = None
     details: Mapping[str, Json] = field(default_factory=dict)
     sealed: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def spoken_for(principal: Principal) -> dict[str, str]:
+    """Return the detail that names the client which speaks for a person; empty without one."""
+    return {"via": principal.via} if principal.via else {}

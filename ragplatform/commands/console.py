@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ragplatform import config, egress
+from ragplatform import config, egress, wiring
 from ragplatform.config import Settings
 from ragplatform.errors import ConfigurationError, PlatformError
 from ragplatform.model import Json
@@ -44,14 +44,8 @@ def settings(*urls: str) -> Settings:
     loaded = config.load()
     egress.check_environment(os.environ)
     egress.quiet()
-    egress.seal(allowed(loaded, *urls))
+    egress.seal(wiring.allowed(loaded, *urls))
     return loaded
-
-
-def allowed(settings: Settings, *urls: str) -> egress.Allowed:
-    """Return where a command with these settings may connect."""
-    services = [settings.vllm_url, settings.qdrant_url, *urls]
-    return egress.Allowed.of(settings.allowed_networks, [url for url in services if url])
 
 
 def print_json(value: Json) -> None:

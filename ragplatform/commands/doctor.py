@@ -24,7 +24,7 @@ class Finding:
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Check settings, keys, policies, models, audit log, model server and the seal.
+    """Check settings, keys, identity provider, policies, models, audit log, model server, seal.
 
     The seal is tested by trying to get out. Exit code 1: something must be mended.
     """
@@ -49,6 +49,7 @@ def examine() -> list[Finding]:
     checks: dict[str, Callable[[Settings], str]] = {
         "master key": _master_key,
         "api keys": _api_keys,
+        "identity provider": _identity_provider,
         "policies": _policies,
         "models": _models,
         "index": _index,
@@ -71,7 +72,16 @@ def _master_key(settings: Settings) -> str:
 
 
 def _api_keys(settings: Settings) -> str:
-    return f"{wiring.count_keys(settings)} keys, kept as digests"
+    count = wiring.count_keys(settings)
+    if not count and not settings.oidc_issuer:
+        raise ConfigurationError("nobody may call: make keys with `ragplatform keys create`")
+    return f"{count} keys, kept as digests"
+
+
+def _identity_provider(settings: Settings) -> str:
+    if not settings.oidc_issuer:
+        return "none is set: callers have API keys"
+    return f"{settings.oidc_issuer} has {wiring.count_issuer_keys(settings)} keys for signatures"
 
 
 def _policies(settings: Settings) -> str:

@@ -26,6 +26,7 @@ from ragplatform.policy.rules import RuleBook
 
 # One for each tenant's classes, and some for questions about a few. 500 classes take about 1 MB.
 _ENTITY_SETS: Final = 16
+_OTHER_PURPOSE: Final = "the key was not made for this purpose"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,11 @@ class Verdicts:
 
         Questions that cannot even be put to Cedar are denied with the reason in ``errors``.
         """
+        if not questions:
+            return []
+        if principal.purposes is not None and purpose not in principal.purposes:
+            # Every decision passes here, so a key made for one purpose serves no other.
+            return [Decision(allowed=False, errors=(_OTHER_PURPOSE,))] * len(questions)
         try:
             # Cedar is told of nobody's relations and name. Leaving them out here makes it certain
             # that no answer hangs on something that it is not remembered by.

@@ -6,10 +6,12 @@ import pytest
 
 from ragplatform.adapters import api_keys
 from ragplatform.adapters.api_keys import ApiKeyAuthenticator, KeyEntry
+from ragplatform.adapters.callers import CallerAuthenticator, ClientUsers
 from ragplatform.errors import UnauthenticatedError
 from ragplatform.model import Principal, Sensitivity
 from ragplatform.ports import Authenticator
 from tests.fakes import KnownTokens
+from tests.fakes_identity import Clock, claims, oidc, signed
 
 LEE = Principal(
     "lee",
@@ -32,21 +34,54 @@ class Case:
     tokens: dict[Principal, str]
 
 
-def with_keys(tmp_path):
-    keys = {who: api_keys.new_key(who.id) for who in (LEE, NAMESAKE, KIM)}
+def key_authenticator(tmp_path, keys):
     path = tmp_path / "api-keys.toml"
     entries = [KeyEntry(api_keys.digest(key), who) for who, key in keys.items()]
-    path.write_text("\n".join(api_keys.render(entry) for entry in entries))
+    path.write_text("\n".join(api_keys.render_key(entry) for entry in entries))
     path.chmod(0o600)
-    return Case(ApiKeyAuthenticator(path), keys)
+    return ApiKeyAuthenticator(path, clock=Clock())
 
 
-def with_fake(tmp_path):
-    return Case(KnownTokens({who.tenant + who.id: who for who in (LEE, NAMESAKE, KIM)}),
-                {who: who.tenant + who.id for who in (LEE, NAMESAKE, KIM)})  # fmt: skip
+def with_keys(tmp_path):
+    keys = {who: api_keys.new_key(who.id) for who in (LEE, NAMESAKE, KIM)}
+    return Case(key_authenticator(tmp_path, keys), keys)
 
 
-@pytest.fixture(params=[with_keys, with_fake], ids=["api keys", "fake"])
+def with_tokens(_):
+    return Case(oidc(), {who: token_of(who) for who in (LEE, NAMESAKE, KIM)})
+
+
+def token_of(who):
+    return signed(
+        claims(
+            sub=who.id,
+            tenant=who.tenant,
+            realm_access={"roles": sorted(who.roles)},
+            departments=sorted(who.departments),
+            clearance=who.clearance.name.lower(),
+            name=who.name or None,
+        )
+    )
+
+
+def with_both(tmp_path):
+    keys = {LEE: api_keys.new_key("lee"), NAMESAKE: api_keys.new_key("lee")}
+    authenticator = CallerAuthenticator(
+        keys=key_authenticator(tmp_path, keys),
+        users=ClientUsers(tmp_path / "none", secret=str, leeway_s=0, clock=Clock()),
+        tokens=oidc(),
+    )
+    return Case(authenticator, {**keys, KIM: token_of(KIM)})
+
+
+def with_fake(_):
+    people = {f"{who.tenant}-{who.id}": who for who in (LEE, NAMESAKE, KIM)}
+    return Case(KnownTokens(people), {who: token for token, who in people.items()})
+
+
+@pytest.fixture(
+    params=[with_keys, with_tokens, with_both, with_fake], ids=["keys", "tokens", "both", "fake"]
+)
 def case(request, tmp_path):
     return request.param(tmp_path)
 
@@ -83,3 +118,10 @@ def test_another_persons_token_is_no_second_proof(case, other):
 def test_no_token_is_no_second_proof(case):
     with pytest.raises(UnauthenticatedError):
         case.authenticator.prove("", LEE)
+
+
+def test_nobody_but_a_registered_client_may_say_for_whom_it_asks(case):
+    for token in case.tokens.values():
+        for statement in ("", "lee", case.tokens[KIM]):
+            with pytest.raises(UnauthenticatedError):
+                case.authenticator.authenticate(token, statement)

@@ -18,7 +18,8 @@ def documented():
     ]
     for name, field in Settings.model_fields.items():
         default = field.get_default(call_default_factory=True)
-        shown = {None: "none", "": "none"}.get(default, default) if default != [] else "none"
+        shown = ",".join(default) if isinstance(default, list) else default
+        shown = "none" if shown in {None, ""} else shown
         rows.append(f"| `RAGPLATFORM_{name.upper()}` | `{shown}` | {field.description} |")
     return "\n".join(rows)
 
@@ -83,3 +84,65 @@ def test_a_master_key_that_others_may_read_is_refused(tmp_path):
 
     path.chmod(0o600)
     assert config.load(secrets_dir=tmp_path).master_key() == bytes(range(32))
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "http://id.mercy.test",
+        "http://10.0.0.7",
+        "ftp://id.mercy.test",
+        "id.mercy.test",
+        "https://",
+        "https://id.mercy.test?x=1",
+        "https://id.mercy.test#x",
+        "https://user:pass@id.mercy.test",
+        "http://localhost.evil.test",
+    ],
+)
+def test_keys_are_never_fetched_over_a_way_that_others_can_alter(issuer):
+    with pytest.raises(ConfigurationError, match="oidc_issuer"):
+        config.load(oidc_issuer=issuer)
+
+
+@pytest.mark.parametrize(
+    "issuer", ["https://id.mercy.test/realms/staff", "http://127.0.0.1:9400", "http://[::1]:1"]
+)
+def test_an_issuer_over_tls_or_on_this_host_is_taken(issuer):
+    assert config.load(oidc_issuer=issuer).oidc_issuer == issuer
+
+
+def test_a_pause_longer_than_the_keys_hold_is_refused():
+    with pytest.raises(ConfigurationError, match="oidc_keys_pause_s"):
+        config.load(oidc_keys_max_age_s=5, oidc_keys_pause_s=6)
+
+
+@pytest.mark.parametrize("secret", ["", "short", "x" * 31, "change-me-" * 5])
+def test_a_clients_secret_that_can_be_guessed_is_refused(tmp_path, secret):
+    settings = config.load(secrets_dir=tmp_path)
+    path = tmp_path / "client-openwebui.secret"
+    path.write_text(secret)
+    path.chmod(0o600)
+
+    with pytest.raises(ConfigurationError):
+        settings.client_secret("openwebui")
+
+
+def test_a_clients_secret_is_read_by_its_name(tmp_path):
+    path = tmp_path / "client-openwebui.secret"
+    path.write_text("k3" * 16)
+    path.chmod(0o600)
+
+    assert config.load(secrets_dir=tmp_path).client_secret("openwebui") == "k3" * 16
+
+
+def test_lists_are_given_with_commas(monkeypatch):
+    monkeypatch.setenv("RAGPLATFORM_OIDC_ALGORITHMS", "RS256, ES384")
+    monkeypatch.setenv("RAGPLATFORM_OIDC_TENANTS", "mercy,harbor")
+
+    settings = config.load()
+
+    assert (settings.oidc_algorithms, settings.oidc_tenants) == (
+        ["RS256", "ES384"],
+        ["mercy", "harbor"],
+    )
