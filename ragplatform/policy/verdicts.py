@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import product
@@ -78,10 +79,10 @@ class Verdicts:
             told = replace(principal, subjects=frozenset(), name="")
             asker = Asker(told, action, purpose)
             known = self._memory.recall(asker)
-            pairs = [(question, known.get(question)) for question in questions]
-            new = dict.fromkeys(question for question, answer in pairs if answer is None)
-            fresh = self._ask(asker, list(new)) if new else {}
-            return [fresh[question] if answer is None else answer for question, answer in pairs]
+            with suppress(KeyError):
+                return [known[question] for question in questions]
+            fresh = self._ask(asker, list({one: None for one in questions if one not in known}))
+            return [fresh.get(question) or known[question] for question in questions]
         except (ValueError, TypeError, KeyError) as error:
             return [Decision(allowed=False, errors=(str(error),))] * len(questions)
 
