@@ -295,11 +295,15 @@ def _installed_recognisers() -> "Sequence[EntityRecognizer]":
 
 
 def _open_tagger(folder: Path) -> "NameFinder":
-    """Load our own tagger, or the published token classifier that the folder holds."""
+    """Load our own tagger, or the published GLiNER model or token classifier in the folder."""
     if (folder / "tagger.json").is_file():
         from ragplatform.adapters.tagger import Tagger
 
         return Tagger(folder)
+    if (folder / "gliner_config.json").is_file():
+        from ragplatform.adapters.gliner import open_gliner
+
+        return open_gliner(folder)
     from ragplatform.adapters.token_classifier import TokenClassifier
 
     return TokenClassifier(folder)
