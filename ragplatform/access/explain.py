@@ -11,7 +11,7 @@ from typing import Protocol
 from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError
-from ragplatform.model import Json, Labels, Principal, Purpose
+from ragplatform.model import Json, Labels, Principal, Purpose, Standing
 from ragplatform.policy import changes, circumstances
 from ragplatform.policy.changes import Change
 from ragplatform.policy.engine import Policies
@@ -107,29 +107,57 @@ class AccessExplainer:
             self._record(asker, asked, reader, request_id, Outcome.DENIED, ())
             raise DeniedError("asking what others may see is a duty of compliance reviewers")
         standing = self._standings.standing(reader, asked.purpose)
-        labels, subjects = self._found(asker.tenant, asked)
+        classes = self._catalog.classes(asker.tenant)
+        labels, subjects = self._found(asker.tenant, asked, classes)
+        if asked.labels is not None and not reviewer:
+            # What somebody said of a purpose is not told to whoever merely knows their id.
+            subjects &= standing.related | standing.opened
         about = circumstances.of(standing, subjects)
+        if asked.document is not None and not (
+            reviewer or self._readable(standing, classes, labels, about)
+        ):
+            labels = None
         if labels is None:
             self._record(asker, asked, reader, request_id, Outcome.DENIED, ())
             raise NotFoundError("no such document, or not one that you may know of")
         explanation = self._policies.explain(reader, asked.purpose, labels, about)
-        if asked.document is not None and not (explanation.allowed or reviewer):
-            self._record(asker, asked, reader, request_id, Outcome.DENIED, ())
-            raise NotFoundError("no such document, or not one that you may know of")
         roles = {role for case in self._policies.cases for role in case.who.roles}
         ways = changes.smallest(self._policies, reader, asked.purpose, labels, about, roles=roles)
         policies = explanation.decision.policies
         self._record(asker, asked, reader, request_id, Outcome.SUCCESS, policies)
         return Explained(explanation, about, tuple(ways))
 
-    def _found(self, tenant: str, asked: AccessQuestion) -> tuple[Labels | None, frozenset[str]]:
+    def _readable(
+        self,
+        standing: Standing,
+        classes: Mapping[str, Labels],
+        labels: Labels | None,
+        about: Circumstances,
+    ) -> bool:
+        """Return whether the reader may read such a document; None is one that is not there.
+
+        Every class is decided, as for a search, so that a forbidden document takes no more work
+        than an absent one: the time of the answer would tell them apart.
+        """
+        decided = self._policies.answers(
+            standing.principal,
+            standing.purpose,
+            list(classes.values()),
+            circumstances.possible(standing),
+        )
+        found = dict(zip(classes.values(), decided, strict=True))
+        return labels is not None and found[labels].verdict(about).allowed
+
+    def _found(
+        self, tenant: str, asked: AccessQuestion, classes: Mapping[str, Labels]
+    ) -> tuple[Labels | None, frozenset[str]]:
         if asked.labels is not None:
             ref = self._subject_ref(tenant, asked.subject) if asked.subject else None
             return replace(asked.labels, tenant=tenant), frozenset([ref] if ref else [])
         entry = self._catalog.document(asked.document or "")
         if entry is None or entry.tenant != tenant:
             return None, frozenset()
-        return self._catalog.classes(tenant).get(entry.access_class), entry.subjects
+        return classes.get(entry.access_class), entry.subjects
 
     def _record(
         self,
