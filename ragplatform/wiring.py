@@ -608,9 +608,9 @@ def open_reporter(store: Store) -> Reporter:
     return Reporter(catalog=store.catalog, index=store.index, rules=store.privacy.rules)
 
 
-def authenticate(settings: Settings, key: str) -> Principal:
-    """Return whom an API key of this deployment stands for. Raises ``UnauthenticatedError``."""
-    return ApiKeyAuthenticator(settings.api_keys_file, clock=time.time).authenticate(key)
+def authenticate(store: Store, token: str) -> Principal:
+    """Return whom a key or token stands for. Raises ``UnauthenticatedError``."""
+    return open_authenticator(store.settings, store.vault).authenticate(token)
 
 
 def open_authenticator(settings: Settings, vault: Vault) -> Authenticator:

@@ -1,6 +1,5 @@
 """What became of the personal data of a collection, for whoever answers for it."""
 
-import getpass
 import os
 import uuid
 from collections.abc import Mapping
@@ -64,15 +63,11 @@ def _record(store: wiring.Store, tenant: str, found: list[CollectionReport]) -> 
     for one in found:
         store.record(
             Action.REPORTED,
-            actor=_host_user(),
+            actor=console.host_user(),
             tenant=tenant,
             collection=one.collection,
             documents=one.tally.documents,
         )
-
-
-def _host_user() -> str:
-    return f"host user {getpass.getuser()}"[:64]
 
 
 def _samples(
@@ -85,7 +80,7 @@ def _samples(
 
     Raises ``UnauthenticatedError``, ``DeniedError`` for another tenant's people.
     """
-    who = wiring.authenticate(store.settings, os.environ.get(KEY_VARIABLE, ""))  # 1
+    who = wiring.authenticate(store, os.environ.get(KEY_VARIABLE, ""))  # 1
     permitted = who.tenant == tenant
     chosen = wiring.open_reporter(store).sample(tenant, collection, count) if permitted else []
     request_id = uuid.uuid4().hex

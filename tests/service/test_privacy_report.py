@@ -27,7 +27,7 @@ def ward(bench, monkeypatch):
     monkeypatch.setattr(wiring, "open_store", lambda settings, kind: one.platform.store)
     monkeypatch.setattr(type(one.platform.store), "close", lambda store: None)
 
-    def known(settings, key):
+    def known(store, key):
         if key not in one.people:
             raise UnauthenticatedError("not known")
         return one.people[key]

@@ -38,7 +38,12 @@ def create(run, *more):
 
 
 def who(key):
-    return wiring.authenticate(config.load(), key)
+    settings = config.load()
+    vault = wiring.open_vault(settings)
+    try:
+        return wiring.open_authenticator(settings, vault).authenticate(key)
+    finally:
+        vault.close()
 
 
 def recorded():
