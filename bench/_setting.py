@@ -101,12 +101,12 @@ def run(folder: Path, program: str, *arguments: str) -> str:
 
 
 @contextlib.contextmanager
-def serving(deployment: Deployment, *, vllm_url: str) -> Iterator[int]:
+def serving(deployment: Deployment, **settings: str) -> Iterator[int]:
     """Run the API in a process of its own; give its port once it answers questions."""
     port = free_port()
     process = subprocess.Popen(
         [str(Path(sys.executable).with_name("ragplatform")), "serve"],
-        cwd=ROOT, env=environment(deployment.folder, port=str(port), vllm_url=vllm_url),
+        cwd=ROOT, env=environment(deployment.folder, port=str(port), **settings),
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:

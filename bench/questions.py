@@ -43,7 +43,7 @@ from ragplatform.adapters.shared_edge import SharedEdgeIndex
 from ragplatform.adapters.vllm import VllmGenerator
 from ragplatform.answer.ask import Answerer
 from ragplatform.answer.retrieve import Request, Retriever
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
 from ragplatform.model import AnswerMode, Principal, Purpose
 from ragplatform.policy.engine import Policies
@@ -248,7 +248,7 @@ def watch(profile: Profile) -> None:
         (Screen, "feed", "screen the answer: find personal data"),
         (Screen, "finish", "screen the answer: find personal data"),
         (Answerer, "_judge", "check the model's sentences"),
-        (AuditLog, "append", "audit: make records durable"),
+        (TenantLogs, "append", "audit: make records durable"),
     ):
         profile.watch(owner, method, name)
     profile.watch(

@@ -312,7 +312,7 @@ def tamper(tour: Tour) -> None:
     print(textwrap.indent(tour.run("ragplatform", "audit", "verify"), "   "), end="")
     copy = tour.home / "tampered"
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(tour.home / "data" / "audit" / "api", copy)
+    shutil.copytree(tour.home / "data" / "audit" / "api.mercy", copy)
     segment = sorted(copy.glob("segment-*"))[0]
     raw = bytearray(segment.read_bytes())
     at = raw.index(b'"actor":"dr-lee"') + 10

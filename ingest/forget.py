@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from ingest.ledger import Ledger
+from ragplatform.access.register import Register
 from ragplatform.audit.events import Action, AuditEvent, Outcome
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import DocumentEntry, SqlCatalog
 from ragplatform.errors import DeniedError, InvalidRequestError
 from ragplatform.model import Json, Labels, Principal, Purpose
 from ragplatform.policy.engine import Policies
+from ragplatform.policy.questions import STRANGER
 from ragplatform.ports import Index
 from ragplatform.privacy.gate import Privacy
 
@@ -39,7 +41,8 @@ class Eraser:
         index: Index,
         catalog: SqlCatalog,
         ledger: Ledger,
-        audit: AuditLog,
+        register: Register,
+        audit: TenantLogs,
     ) -> None:
         self._principal = principal
         self._purpose = purpose
@@ -48,6 +51,7 @@ class Eraser:
         self._index = index
         self._catalog = catalog
         self._ledger = ledger
+        self._register = register
         self._audit = audit
 
     def document(self, identity: str, *, dry_run: bool) -> Erased:
@@ -76,7 +80,7 @@ class Eraser:
         chunks = values = 0
         for entry in entries:
             self._record({"document": entry.document, "subject": subject or ""})
-            chunks += self._index.remove(entry.document)
+            chunks += self._index.remove(entry.tenant, entry.document)
             own = f"document:{entry.document}"
             ref = self._privacy.subject_ref(entry.tenant, own)
             values += self._privacy.forget(entry.tenant, ref)
@@ -85,13 +89,12 @@ class Eraser:
             self._catalog.delete_document(entry.document)
         if subject is not None:
             self._record({"subject": subject, "documents": len(entries)})
+            self._register.forget(self._principal.tenant, subject)
             values += self._privacy.forget(self._principal.tenant, subject)
         return Erased(len(entries), chunks, values)
 
     def _require_permission(self, labels: Labels) -> None:
-        decision = self._policies.decide(
-            self._principal, "forget", self._purpose, labels, related=False
-        )
+        decision = self._policies.decide(self._principal, "forget", self._purpose, labels, STRANGER)
         if not decision.allowed:
             why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
             raise DeniedError(f"policy denies erasure: {why}; nothing was erased")

@@ -14,7 +14,7 @@ from ingest.prepare import Parser, Preparer, Ready, Target, Work
 from ingest.report import FileResult, FileState, Report
 from ingest.sources import SourceFile
 from ragplatform.audit.events import Action, AuditEvent, Outcome
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import DocumentEntry, SqlCatalog
 from ragplatform.errors import (
     DetectorError,
@@ -54,7 +54,7 @@ class Job:
         index: Index,
         catalog: SqlCatalog,
         ledger: Ledger,
-        audit: AuditLog,
+        audit: TenantLogs,
         name_key: bytes,
         largest_file: int,
         on_result: Callable[[FileResult], None],
@@ -180,7 +180,7 @@ class Job:
             self._privacy.commit(tenant, work.subjects or own, *ready.transformed)  # 4
         with report.stage("index"):
             self._index.upsert(entries)  # 5
-            self._index.retire(work.document, work.generation)
+            self._index.retire(tenant, work.document, work.generation)
         with report.stage("ledger"):
             self._catalog.put_document(_entry(ready, kind, len(entries), work.subjects))  # 6
         with report.stage("audit"):
@@ -263,7 +263,7 @@ class Job:
             return
         self._record(Action.QUARANTINED, Outcome.DENIED, details | {"document": subject.document})
         # The older text must not be read on while the newer one is held back.
-        self._index.remove(subject.document)
+        self._index.remove(subject.labels.tenant, subject.document)
         self._catalog.delete_document(subject.document)
         if state is FileState.QUARANTINED:
             self._ledger.commit_quarantined(claim, reason=reason)
@@ -311,6 +311,7 @@ def _entry(ready: Ready, access: str, chunks: int, subjects: frozenset[str]) -> 
         subjects=subjects,
         generation=work.generation,
         chunks=chunks,
+        treated=ready.transformed[0].methods,
         indexed_at=datetime.now(UTC),
     )
 

@@ -15,13 +15,11 @@ from enum import StrEnum
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from ingest.holder import is_alive, this_process
 from ragplatform.errors import ForgottenError, HeldError, UnavailableError
-from ragplatform.tables import create_missing, insert
+from ragplatform.tables import create_missing, insert, open_engine
 
 LEASE_S: Final = 900.0
 
@@ -135,10 +133,7 @@ class Ledger:
         """Open the database, creating the tables that are missing."""
         self._lease_s = lease_s
         self._holder = this_process()
-        self._engine = sa.create_engine(url, hide_parameters=True)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _set_up_sqlite)
-            sa.event.listen(self._engine, "begin", _begin_immediate)
+        self._engine = open_engine(url, begin_immediate=True)
         with self._transaction() as connection:
             create_missing(connection, _METADATA)
 
@@ -347,22 +342,6 @@ class Ledger:
                 raw.close()
         except DBAPIError as error:
             raise UnavailableError("the ledger's log could not be emptied: forget again") from error
-
-
-def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    # The driver must not open transactions by itself: _begin_immediate does.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in ("busy_timeout = 30000", "journal_mode = WAL", "synchronous = FULL"):
-        cursor.execute(f"PRAGMA {pragma}")
-    # What is overwritten or deleted is zeroed in the file.
-    cursor.execute("PRAGMA secure_delete = ON")
-    cursor.close()
-
-
-def _begin_immediate(connection: sa.Connection) -> None:
-    # A transaction that reads and then writes would otherwise fail when another one wrote between.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _require_free(row: sa.Row[Any], run: str) -> None:

@@ -20,6 +20,7 @@ from ragplatform.errors import QuarantinedError
 from ragplatform.model import Chunk, Labels, Passage, Principal, Purpose
 from ragplatform.policy.classes import access_class, validate_labels
 from ragplatform.policy.engine import Policies
+from ragplatform.policy.questions import STRANGER
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.transform import Transformed
 
@@ -196,7 +197,7 @@ class Preparer:
     def _require_permission(self, labels: Labels) -> None:
         target = self._target
         decision = self._policies.decide(
-            target.principal, "ingest", target.purpose, labels, related=False
+            target.principal, "ingest", target.purpose, labels, STRANGER
         )
         if not decision.allowed:
             why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"

@@ -123,6 +123,7 @@ def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
                 index=store.index,
                 catalog=store.catalog,
                 ledger=book,
+                register=store.register,
                 audit=store.audit,
             )
     finally:

@@ -6,6 +6,7 @@ import typer
 
 from ragplatform import __version__, wiring
 from ragplatform.commands import (
+    access,
     ask,
     audit,
     console,
@@ -30,6 +31,7 @@ app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
+app.add_typer(access.app, name="access")
 privacy.app.add_typer(patterns.app, name="patterns")
 privacy.app.command("report")(privacy_report.report)
 app.add_typer(privacy.app, name="privacy")

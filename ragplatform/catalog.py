@@ -9,18 +9,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from ragplatform.errors import InvalidRequestError, TamperedError, UnavailableError
-from ragplatform.model import Category, Labels, Sensitivity
-from ragplatform.tables import create_missing, insert
+from ragplatform.model import Category, Labels, Mode, Sensitivity
+from ragplatform.tables import create_missing, insert, open_engine
 
 _METADATA: Final = sa.MetaData()
+# About 1 kB each.
+_MOST_VERIFIED: Final = 16_384
 
 _CLASSES: Final = sa.Table(
     "access_classes",
@@ -42,6 +43,8 @@ _DOCUMENTS: Final = sa.Table(
     sa.Column("subjects", sa.Text, nullable=False),
     sa.Column("generation", sa.String(128), nullable=False),
     sa.Column("chunks", sa.Integer, nullable=False),
+    # Empty for what was ingested before these counts were kept.
+    sa.Column("treated", sa.Text),
     sa.Column("indexed_at", sa.String(32), nullable=False),
     sa.Index("documents_by_collection", "tenant", "collection"),
 )
@@ -49,7 +52,11 @@ _DOCUMENTS: Final = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class DocumentEntry:
-    """One indexed document. ``title`` is transformed text; ``indexed_at`` has a time zone."""
+    """One indexed document. ``title`` is transformed text; ``indexed_at`` has a time zone.
+
+    ``treated`` says how many values of each type in its text were treated by which method. None
+    means that nobody counted: it was ingested before these counts were kept.
+    """
 
     document: str
     tenant: str
@@ -60,6 +67,7 @@ class DocumentEntry:
     subjects: frozenset[str]
     generation: str
     chunks: int
+    treated: Mapping[tuple[str, Mode], int] | None
     indexed_at: datetime
 
 
@@ -76,9 +84,10 @@ class SqlCatalog:
         ``access_class`` names labels by their hash: ``policy.classes.access_class``.
         """
         self._access_class = access_class
-        self._engine = sa.create_engine(url, hide_parameters=True)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _set_up_sqlite)
+        # A pure function of a row's text, so remembering it hides no change of a row.
+        self._verified = lru_cache(_MOST_VERIFIED)(partial(_verified, access_class))
+        # Every question reads here: a read must not queue behind a writer for the lock.
+        self._engine = open_engine(url, begin_immediate=False)
         with self._transaction() as connection:
             create_missing(connection, _METADATA)
 
@@ -104,7 +113,8 @@ class SqlCatalog:
         query = sa.select(_CLASSES).where(_CLASSES.c.tenant == tenant)
         with self._transaction() as connection:
             rows = connection.execute(query).all()
-        return {row.id: self._verified(row.id, row.tenant, row.labels) for row in rows}
+        # Unpacked, for a column asked for by name costs more than all the rest of this.
+        return {name: self._verified(name, owner, text) for name, owner, text in rows}
 
     def put_document(self, entry: DocumentEntry) -> None:
         """Store the entry in place of any earlier one of the same document.
@@ -176,25 +186,15 @@ class SqlCatalog:
                 f"the document of {entry.tenant}/{entry.collection}"
             )
 
-    def _verified(self, name: str, tenant: str, text: str) -> Labels:
-        try:
-            labels = _labels_from_json(text)
-        except (KeyError, ValueError, TypeError) as error:
-            raise TamperedError(f"access class {name}: its labels cannot be read") from error
-        if labels.tenant != tenant or self._access_class(labels) != name:
-            raise TamperedError(f"access class {name} is not the hash of its labels")
-        return labels
 
-
-def _set_up_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-    del record
-    cursor = connection.cursor()
-    # The wait comes first, since switching to WAL needs a lock itself.
-    cursor.execute("PRAGMA busy_timeout = 10000")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
+def _verified(access_class: Callable[[Labels], str], name: str, tenant: str, text: str) -> Labels:
+    try:
+        labels = _labels_from_json(text)
+    except (KeyError, ValueError, TypeError) as error:
+        raise TamperedError(f"access class {name}: its labels cannot be read") from error
+    if labels.tenant != tenant or access_class(labels) != name:
+        raise TamperedError(f"access class {name} is not the hash of its labels")
+    return labels
 
 
 def _labels_to_json(labels: Labels) -> str:
@@ -226,7 +226,25 @@ def _labels_from_json(text: str) -> Labels:
     )
 
 
-def _entry_to_row(entry: DocumentEntry) -> dict[str, str | int]:
+def _treated_to_json(treated: Mapping[tuple[str, Mode], int]) -> str:
+    by_type: dict[str, dict[str, int]] = {}
+    for (entity, mode), count in treated.items():
+        by_type.setdefault(entity, {})[mode] = count
+    return json.dumps(by_type, sort_keys=True, separators=(",", ":"))
+
+
+def _treated_from_json(document: str, text: str) -> dict[tuple[str, Mode], int]:
+    try:
+        return {
+            (entity, Mode(mode)): int(count)
+            for entity, modes in json.loads(text).items()
+            for mode, count in modes.items()
+        }
+    except (AttributeError, ValueError, TypeError) as error:
+        raise TamperedError(f"document {document}: its counts cannot be read") from error
+
+
+def _entry_to_row(entry: DocumentEntry) -> dict[str, str | int | None]:
     return {
         "document": entry.document,
         "tenant": entry.tenant,
@@ -237,6 +255,7 @@ def _entry_to_row(entry: DocumentEntry) -> dict[str, str | int]:
         "subjects": json.dumps(sorted(entry.subjects)),
         "generation": entry.generation,
         "chunks": entry.chunks,
+        "treated": None if entry.treated is None else _treated_to_json(entry.treated),
         "indexed_at": entry.indexed_at.isoformat(),
     }
 
@@ -252,5 +271,6 @@ def _entry_of(row: sa.Row[Any]) -> DocumentEntry:
         subjects=frozenset(json.loads(row.subjects)),
         generation=row.generation,
         chunks=row.chunks,
+        treated=None if row.treated is None else _treated_from_json(row.document, row.treated),
         indexed_at=datetime.fromisoformat(row.indexed_at),
     )

@@ -64,6 +64,23 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(8080, ge=1, le=65535, description="Port that the API listens on.")
 
+    # The thread pool of the service has 40 threads, and each request at work takes up one.
+    requests_at_once: int = Field(
+        16, ge=1, le=32, description="Most questions, searches and texts at work at the same time."
+    )
+    requests_per_tenant: int = Field(
+        12, ge=1, le=32, description="Most of them that one tenant may have at work."
+    )
+    requests_per_person: int = Field(
+        4, ge=1, le=32, description="Most of them that one person or job may have at work."
+    )
+    requests_waiting: int = Field(
+        64, ge=0, le=10_000, description="Most of them that wait for their turn."
+    )
+    request_wait_s: float = Field(
+        10.0, gt=0, description="Longest wait for a turn, seconds; then the answer is 429."
+    )
+
     index_backend: IndexBackend = Field(
         IndexBackend.EDGE, description="edge: the engine in this process; qdrant: a server."
     )
@@ -71,6 +88,10 @@ class Settings(BaseSettings):
     qdrant_api_key_file: Path | None = Field(None, description="File holding Qdrant's API key.")
     qdrant_timeout_s: int = Field(10, ge=1, description="Longest wait for Qdrant, seconds.")
     qdrant_collection: str = Field("passages", description="Collection that holds the passages.")
+
+    index_per_tenant: bool = Field(
+        False, description="Whether each tenant's passages are in an index of its own."
+    )
 
     database_url: str = Field(
         "", description="SQLAlchemy URL of catalog and ledger. Default: SQLite in DATA_DIR."

@@ -6,7 +6,8 @@
     │   ├── UnauthenticatedError
     │   ├── DeniedError            policy says no; the caller may know it
     │   ├── NotFoundError          absent, or the caller may not know of it
-    │   └── TooLargeError
+    │   ├── TooLargeError
+    │   └── BusyError
     ├── UnavailableError           a part is away; nothing was done
     │   ├── AuditError
     │   │   └── AuditLockedError
@@ -79,6 +80,19 @@ class TooLargeError(RequestError):
     """The request is larger than the service accepts."""
 
     code = "too_large"
+
+
+class BusyError(RequestError):
+    """As much is at work as may be, and the caller's turn did not come.
+
+    ``retry_after_s`` says when it is worth while to ask again.
+    """
+
+    code = "busy"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class UnavailableError(PlatformError):

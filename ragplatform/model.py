@@ -115,6 +115,39 @@ class Principal:
     via: str = ""
 
 
+class Consent(StrEnum):
+    """What the people a passage is about have said of a purpose.
+
+    ``REFUSED`` where one of them refuses it, else ``GIVEN`` where one of them consents, else
+    ``SILENT``. A passage about several people carries the restriction ``mixed-subjects``, since
+    the consent of one of them is not that of the others.
+    """
+
+    REFUSED = "refused"
+    SILENT = "silent"
+    GIVEN = "given"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a principal stands to the people whose data it is, at one moment, for one purpose.
+
+    All sets hold keyed references of the principal's tenant. ``related``: care team or account
+    team. ``opened``: whose records the principal opened by breaking the glass. ``consenting`` and
+    ``refusing``: who consents to the purpose and who refuses it. ``glass`` names the openings in
+    force, ``dark`` the access feeds that are too old to be believed and count for nothing.
+    """
+
+    principal: Principal
+    purpose: Purpose
+    related: frozenset[str]
+    opened: frozenset[str] = frozenset()
+    consenting: frozenset[str] = frozenset()
+    refusing: frozenset[str] = frozenset()
+    glass: tuple[str, ...] = ()
+    dark: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Clause:
     """True where the keyword field of a passage holds at least one of the values."""
@@ -130,9 +163,10 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """True where every clause is true. At least one clause."""
+    """True where every clause is true and none of ``none_of`` is. At least one clause."""
 
     clauses: tuple[Clause, ...]
+    none_of: tuple[Clause, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.clauses:

@@ -5,6 +5,7 @@ Shapes: ``Vectors`` is ``(n, dim)`` float32, rows of Euclidean length 1.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 
 import numpy as np
@@ -16,8 +17,10 @@ from ragplatform.model import (
     Labels,
     Passage,
     Principal,
+    Purpose,
     Scope,
     Span,
+    Standing,
     TermWeights,
 )
 
@@ -111,23 +114,26 @@ class Index(Protocol):
         """Return, for each document of the tenant, the number of chunks in each generation."""
 
     def passages(
-        self, document: str, generation: str, *, after: str = "", limit: int
+        self, tenant: str, document: str, generation: str, *, after: str = "", limit: int
     ) -> list[Passage]:
-        """Return up to ``limit`` passages of one generation of a document, by chunk id.
+        """Return up to ``limit`` passages of one generation of a tenant's document, by chunk id.
 
         Only those whose chunk id comes behind ``after``: the last one of a page asks for the
         next, and an empty page is the end. No scope narrows this: it is for counts about a
         collection, and what a person is shown comes from ``search`` or ``fetch``.
         """
 
-    def retire(self, document: str, keep_generation: str) -> int:
-        """Delete the document's chunks of every other generation; return how many went."""
+    def retire(self, tenant: str, document: str, keep_generation: str) -> int:
+        """Delete the tenant's document's chunks of every other generation; return how many went."""
 
-    def remove(self, document: str) -> int:
-        """Delete all chunks of the document; return how many went."""
+    def remove(self, tenant: str, document: str) -> int:
+        """Delete all chunks of the tenant's document; return how many went."""
 
     def relabel(self, document: str, labels: Labels, access_class: str) -> int:
-        """Give all chunks of the document new labels without re-embedding; return how many."""
+        """Give all chunks of the document new labels without re-embedding; return how many.
+
+        It is looked for in the tenant of the labels: no label moves it to another one.
+        """
 
     def count(self) -> int:
         """Return the number of chunks stored, over all tenants."""
@@ -195,6 +201,48 @@ class Catalog(Protocol):
 
     def classes(self, tenant: str) -> Mapping[str, Labels]:
         """Return the tenant's access classes by their id."""
+
+
+class Standings(Protocol):
+    """Knows how people stand to each other at this moment. Nothing it says is to be remembered."""
+
+    def standing(self, principal: Principal, purpose: Purpose) -> Standing:
+        """Return how the principal stands to the people of its tenant now, for this purpose.
+
+        Raises ``UnavailableError`` rather than leave out a refusal.
+        """
+
+    def unmasked(self, principal: Principal, chunk: str) -> frozenset[str]:
+        """Return the pseudonyms in a passage that the principal unmasked, while that lasts."""
+
+    def note_use(self, standing: Standing, request_id: str, subjects: frozenset[str]) -> None:
+        """Note that something about these people is shown under a broken glass, if it is.
+
+        Durable when the call returns.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Relatives:
+    """Whom a directory says a person is related to, by raw id, and as of when (with time zone)."""
+
+    subjects: frozenset[str]
+    as_of: datetime
+
+
+class Directory(Protocol):
+    """Another system that knows who is on whose care team or account team."""
+
+    @property
+    def name(self) -> str:
+        """A short name, by which records say that it could not be believed."""
+
+    @property
+    def max_age_s(self) -> float:
+        """How old what it says may be, in seconds, before nothing of it counts."""
+
+    def relatives(self, principal: Principal) -> Relatives:
+        """Return to whom the principal is related. Raises ``UnavailableError`` without answer."""
 
 
 @dataclass(frozen=True, slots=True)

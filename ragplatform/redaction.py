@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, PlatformError
 from ragplatform.model import Json, Labels, Principal, Purpose, Span
 from ragplatform.policy.engine import Policies
@@ -51,7 +51,7 @@ class Redacted:
 class Redactor:
     """Examines and redacts what callers bring. Keeps nothing of it but counts, in the audit log."""
 
-    def __init__(self, *, policies: Policies, privacy: Privacy, audit: AuditLog) -> None:
+    def __init__(self, *, policies: Policies, privacy: Privacy, audit: TenantLogs) -> None:
         self._policies = policies
         self._privacy = privacy
         self._audit = audit

@@ -1,35 +1,120 @@
 """What SQLite and PostgreSQL do differently, for the parts that keep tables in either."""
 
+import sqlite3
+import time
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
 # Any number will do, as long as nobody else locks it: the first bytes of SHA-256("ragplatform").
 _LOCK: Final = 0x31AC5C52
+_BUSY_S: Final = 30.0
+_WAL_PAUSE_S: Final = 0.02
+
+
+def open_engine(url: str, *, begin_immediate: bool) -> sa.Engine:
+    """Return an engine whose commits are durable and whose deleted rows are overwritten.
+
+    With ``begin_immediate`` a SQLite transaction takes the write lock before it reads, so that one
+    that reads and then writes cannot fail because another wrote between; the execution option
+    ``begin_with`` puts another statement in its place, or none when it is empty. Without, the
+    driver begins at the first write, and reads wait for nobody. PostgreSQL needs none of this.
+    """
+    # Parameters hold tokens, titles and ciphertext: they have no place in an error message.
+    if sa.make_url(url).get_backend_name() != "sqlite":
+        return sa.create_engine(url, hide_parameters=True)
+    engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_S})
+    sa.event.listen(engine, "connect", _set_up_sqlite)
+    if begin_immediate:
+        sa.event.listen(engine, "connect", _leave_begin_to_us)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
 
 
 def create_missing(connection: sa.Connection, metadata: sa.MetaData) -> None:
-    """Create the tables and indexes that are missing, one process at a time.
+    """Create the tables, columns and indexes that are missing, one process at a time.
+
+    A column added to a table that exists is empty in its rows, or holds its ``server_default``.
 
     PostgreSQL's ``IF NOT EXISTS`` looks before it locks: two processes that start together both
     create, and one of them fails. Its ``CREATE INDEX IF NOT EXISTS`` locks the table even where
     the index is there, against others that write to it: so a table that is there is left alone, for
-    it was made together with its indexes. SQLite lets one process write at a time anyway.
+    it was made together with its indexes.
     """
-    there: set[str] = set()
-    if connection.dialect.name == "postgresql":
+    lite = connection.dialect.name == "sqlite"
+    if not lite:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        there = set(sa.inspect(connection).get_table_names())
+    elif not _in_transaction(connection):
+        # The driver begins before it writes a row, but not before it changes a table.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    inspector = sa.inspect(connection)
+    there = set(inspector.get_table_names())
     for table in metadata.sorted_tables:
         if table.name in there:
-            continue
+            _add_columns(connection, table, {c["name"] for c in inspector.get_columns(table.name)})
+            if not lite:
+                continue
         connection.execute(CreateTable(table, if_not_exists=True))
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             connection.execute(CreateIndex(index, if_not_exists=True))
 
 
+def _add_columns(connection: sa.Connection, table: sa.Table, there: set[str]) -> None:
+    for column in table.columns:
+        if column.name not in there:
+            written = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {written}")
+
+
+def _in_transaction(connection: sa.Connection) -> bool:
+    driver: Any = connection.connection.dbapi_connection  # a sqlite3.Connection
+    return bool(driver.in_transaction)
+
+
 def insert(dialect: sa.Dialect, table: sa.Table) -> Any:
     """Return an insert that has ``on_conflict_*``: the two dialects' share no base class."""
     return (postgresql if dialect.name == "postgresql" else sqlite).insert(table)
+
+
+def _set_up_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    deadline = time.monotonic() + _BUSY_S
+    while not _switched_to_wal(cursor):
+        if time.monotonic() > deadline:
+            raise sqlite3.OperationalError("the database stayed locked while it was opened")
+        time.sleep(_WAL_PAUSE_S)
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    # What is deleted is overwritten with zeros, not only unlinked.
+    cursor.execute("PRAGMA secure_delete = ON")
+    cursor.execute("PRAGMA temp_store = MEMORY")
+    cursor.close()
+
+
+def _switched_to_wal(cursor: Any) -> bool:  # a DBAPI cursor
+    """Return False when others that open the same empty file at this moment were in the way.
+
+    Each of them reads the file and then wants to write it. SQLite sees that none would ever let go
+    and tells one that the database is locked at once, whatever time it was given to wait.
+    """
+    try:
+        cursor.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        # The lowest byte is the kind; the others say more about it.
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
+
+
+def _leave_begin_to_us(connection: Any, _: ConnectionPoolEntry) -> None:  # a sqlite3.Connection
+    connection.isolation_level = None
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    if begin := connection.get_execution_options().get("begin_with", "BEGIN IMMEDIATE"):
+        connection.exec_driver_sql(begin)

@@ -10,9 +10,10 @@ import math
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,6 +23,9 @@ import anyio.to_thread
 import httpx2
 
 from ragplatform import egress
+from ragplatform.access.desk import AccessDesk
+from ragplatform.access.explain import AccessExplainer
+from ragplatform.access.register import Register
 from ragplatform.adapters import api_keys
 from ragplatform.adapters.api_keys import ApiKeyAuthenticator, UserEntry
 from ragplatform.adapters.bm25 import Bm25Weigher
@@ -42,19 +46,21 @@ from ragplatform.adapters.jwks import (
 from ragplatform.adapters.key_file import KeyFile
 from ragplatform.adapters.oidc import ClaimNames, OidcAuthenticator, TokenRules
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
+from ragplatform.adapters.tenant_indexes import TENANT, TenantIndexes
 from ragplatform.answer.ask import Answerer, AnswerLimits
 from ragplatform.answer.retrieve import Retriever
+from ragplatform.answer.unmask import Unmasker
 from ragplatform.audit import query
 from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.note import Signer
-from ragplatform.audit.record import Record
+from ragplatform.audit.record import Record, unseal
+from ragplatform.audit.seal import DEPLOYMENT_KEY
 from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import IndexBackend, Settings, read_secret
 from ragplatform.errors import (
     AuditError,
-    AuditLockedError,
     ConfigurationError,
     DeniedError,
     PlatformError,
@@ -76,13 +82,18 @@ from ragplatform.reporting import Reporter
 
 if TYPE_CHECKING:
     from presidio_analyzer import EntityRecognizer
+    from qdrant_client import QdrantClient
 
     from ragplatform.adapters.detector import NameFinder
 
-# One writer per log. A second process of a kind gets a log of its own, up to this many.
-_MOST_ORIGINS: Final = 16
+# Not "index": in it lies a folder "edge", and a tenant may be called that.
+_INDEXES: Final = "indexes"
+# Not "audit-seal": under that name the deployment derived its one key for the records of all.
+_TENANT_SEAL: Final = "audit-seal-tenant"
 _RULES: Final = "privacy.toml"
 _RECOGNISERS: Final = "ragplatform.recognisers"
+# Packages of the deployment's own that ask a directory who is related to whom: ``ports.Directory``.
+_DIRECTORIES: Final = "ragplatform.directories"
 # Patterns of a deployment's own, where it has some.
 _PATTERNS: Final = "recognisers.toml"
 
@@ -118,24 +129,32 @@ def model_store(settings: Settings) -> ModelStore:
     )
 
 
-def open_audit(settings: Settings, kind: str) -> AuditLog:
-    """Open an audit log for this process: ``kind``, or ``kind-2`` and so on while one is taken.
+def open_audit(settings: Settings, kind: str) -> TenantLogs:
+    """Open the audit logs of this process: ``kind``, or ``kind-2`` and so on while one is taken.
 
-    Raises ``AuditError`` when none can be opened, ``TamperedError`` when one was altered.
+    Raises ``AuditError`` when none can be opened, ``TamperedError`` when the deployment's own was
+    altered.
     """
-    for number in range(1, _MOST_ORIGINS + 1):
-        origin = kind if number == 1 else f"{kind}-{number}"
-        try:
-            return AuditLog.open(
-                settings.audit_dir / origin,
-                origin=origin,
-                signing_key=derive(settings, "audit-sign", origin),
-                sealing_key=derive(settings, "audit-seal"),
-            )
-        except AuditLockedError:
-            if number == _MOST_ORIGINS:
-                raise
-    raise AssertionError("unreachable")
+    keys = Keys(settings.master_key())
+    return TenantLogs.open(
+        settings.audit_dir,
+        kind=kind,
+        signing_key=lambda origin: keys.derive("audit-sign", origin),
+        sealing_key=lambda tenant: keys.derive(_TENANT_SEAL, tenant),
+    )
+
+
+def unsealed(settings: Settings, record: Record) -> dict[str, str]:
+    """Return the sealed parts of a record in clear, by name; none if it has none.
+
+    Who calls this must have recorded ``Action.UNSEALED`` with the reason first. Raises
+    ``TamperedError`` when a bit differs from what was sealed, or the key does.
+    """
+    if record.sealed is None:
+        return {}
+    if record.sealed.version == DEPLOYMENT_KEY:
+        return unseal(record, derive(settings, "audit-seal"))
+    return unseal(record, derive(settings, _TENANT_SEAL, record.tenant))
 
 
 def verify_audit(
@@ -143,13 +162,11 @@ def verify_audit(
 ) -> VerifyReport:
     """Verify one log of this deployment under the key derived from its master secret.
 
-    The key beside a log says nothing against somebody who replaced log and key together. A held
-    checkpoint is used for the log that it speaks of, which its first line names.
+    The key beside a log says nothing against somebody who replaced log and key together; and only
+    the folder's name tells that one log was put in another's place.
     """
-    origin = query.origin_of(folder)
-    key = Signer(origin, derive(settings, "audit-sign", origin)).public_key
-    held = held_checkpoint if (held_checkpoint or "").split("\n", 1)[0] == origin else None
-    return verify(folder, public_key=key, held_checkpoint=held)
+    key = Signer(folder.name, derive(settings, "audit-sign", folder.name)).public_key
+    return verify(folder, public_key=key, held_checkpoint=held_checkpoint)
 
 
 def open_policies(settings: Settings) -> Policies:
@@ -161,6 +178,21 @@ def open_catalog(settings: Settings) -> SqlCatalog:
     """Open the catalog."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     return SqlCatalog(settings.catalog_url, access_class=access_class)
+
+
+def open_register(settings: Settings, vault: Vault) -> Register:
+    """Open the register of relations, consents and broken glasses, with what packages add to it."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Register(
+        settings.catalog_url,
+        subject_ref=vault.subject_ref,
+        directories=[point.load()() for point in entry_points(group=_DIRECTORIES)],
+        now=_now,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def open_vault(settings: Settings) -> Vault:
@@ -263,11 +295,15 @@ def _installed_recognisers() -> "Sequence[EntityRecognizer]":
 
 
 def _open_tagger(folder: Path) -> "NameFinder":
-    """Load our own tagger, or the published token classifier that the folder holds."""
+    """Load our own tagger, or the published GLiNER model or token classifier in the folder."""
     if (folder / "tagger.json").is_file():
         from ragplatform.adapters.tagger import Tagger
 
         return Tagger(folder)
+    if (folder / "gliner_config.json").is_file():
+        from ragplatform.adapters.gliner import open_gliner
+
+        return open_gliner(folder)
     from ragplatform.adapters.token_classifier import TokenClassifier
 
     return TokenClassifier(folder)
@@ -333,18 +369,91 @@ def open_embedder(settings: Settings) -> Embedder:
 
 
 def open_index(settings: Settings, dim: int) -> Index:
-    """Open the index that the settings name."""
+    """Open the index that the settings name: one, or one for each tenant.
+
+    Raises ``ConfigurationError`` when there are passages laid out the other way.
+    """
+    require_index_layout(settings)
+    if not settings.index_per_tenant:
+        return _open_one_index(settings, dim)
+    return TenantIndexes(
+        dim=dim,
+        open_one=lambda tenant: _open_one_index(settings, dim, tenant),
+        begun=lambda: _index_layout(settings).tenants,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class IndexLayout:
+    """Which indexes there are: the one for all tenants, and those of single tenants."""
+
+    shared: bool
+    tenants: Sequence[str]
+
+
+def require_index_layout(settings: Settings) -> IndexLayout:
+    """Return which indexes there are.
+
+    Raises ``ConfigurationError`` when they are laid out another way than the settings say: what
+    was taken in would be there, and nobody would find it.
+    """
+    found = _index_layout(settings)
+    if settings.index_per_tenant and found.shared:
+        raise ConfigurationError(
+            "index_per_tenant is true, but one index for all tenants is there: set it to false, "
+            "or take everything in again in another data folder and collection"
+        )
+    if not settings.index_per_tenant and found.tenants:
+        raise ConfigurationError(
+            f"index_per_tenant is false, but {len(found.tenants)} tenants have an index of their "
+            "own: set it to true, or take everything in again in another data folder and collection"
+        )
+    return found
+
+
+def _index_layout(settings: Settings) -> IndexLayout:
     if settings.index_backend is IndexBackend.EDGE:
-        return SharedEdgeIndex(folder=settings.data_dir / "index", dim=dim)
-    from ragplatform.adapters.qdrant import QdrantIndex, connect
+        folders = (settings.data_dir / _INDEXES).glob("*/")
+        return IndexLayout(_index_folder(settings).exists(), _tenants(f.name for f in folders))
+    from ragplatform.adapters.qdrant import collections
+
+    client = _qdrant(settings)
+    try:
+        names = collections(client)
+    finally:
+        client.close()
+    own = f"{settings.qdrant_collection}."
+    rest = (name.removeprefix(own) for name in names if name.startswith(own))
+    return IndexLayout(settings.qdrant_collection in names, _tenants(rest))
+
+
+def _tenants(names: Iterable[str]) -> list[str]:
+    return sorted(name for name in names if TENANT.fullmatch(name))
+
+
+def _index_folder(settings: Settings, tenant: str = "") -> Path:
+    return settings.data_dir / _INDEXES / tenant if tenant else settings.data_dir / "index"
+
+
+def _open_one_index(settings: Settings, dim: int, tenant: str = "") -> Index:
+    if settings.index_backend is IndexBackend.EDGE:
+        return SharedEdgeIndex(folder=_index_folder(settings, tenant), dim=dim)
+    from ragplatform.adapters.qdrant import QdrantIndex
+
+    name = settings.qdrant_collection
+    collection = f"{name}.{tenant}" if tenant else name
+    return QdrantIndex(client=_qdrant(settings), collection=collection, dim=dim)
+
+
+def _qdrant(settings: Settings) -> "QdrantClient":
+    from ragplatform.adapters.qdrant import connect
 
     key = settings.qdrant_api_key_file
-    client = connect(
+    return connect(
         url=settings.qdrant_url,
         api_key=read_secret(key) if key else None,
         timeout_s=settings.qdrant_timeout_s,
     )
-    return QdrantIndex(client=client, collection=settings.qdrant_collection, dim=dim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,10 +465,11 @@ class Store:
     privacy: Privacy
     vault: Vault
     catalog: SqlCatalog
+    register: Register
     embedder: Embedder
     weigher: TermWeigher
     index: Index
-    audit: AuditLog
+    audit: TenantLogs
 
     @property
     def index_note(self) -> str:
@@ -378,7 +488,10 @@ class Store:
         request_id: str = "",
         **details: str | int,
     ) -> None:
-        """Append one event of the deployment itself. Raises ``AuditError``."""
+        """Append one event, of the deployment itself unless a tenant is named.
+
+        Raises ``AuditError``.
+        """
         self.audit.append(
             AuditEvent(action, outcome, tenant, actor, request_id, None, details=details)
         )
@@ -388,6 +501,7 @@ class Store:
         with contextlib.suppress(AuditError):
             self.record(Action.STOPPED)
         self.index.close()
+        self.register.close()
         self.catalog.close()
         self.vault.close()
         self.audit.close()
@@ -407,6 +521,8 @@ def open_store(settings: Settings, kind: str) -> Store:
         undo.callback(catalog.close)
         vault = open_vault(settings)
         undo.callback(vault.close)
+        register = open_register(settings, vault)
+        undo.callback(register.close)
         embedder = open_embedder(settings)
         store = Store(
             settings=settings,
@@ -414,6 +530,7 @@ def open_store(settings: Settings, kind: str) -> Store:
             privacy=open_privacy(settings, vault),
             vault=vault,
             catalog=catalog,
+            register=register,
             embedder=embedder,
             weigher=Bm25Weigher(),
             index=open_index(settings, embedder.dim),
@@ -428,24 +545,23 @@ def open_store(settings: Settings, kind: str) -> Store:
     return store
 
 
-class Strangers:
-    """Counts failed attempts to authenticate, and says when to record how many."""
+class Flood:
+    """Counts what callers can bring about without end, and says when to record how often."""
 
     def __init__(self, every_s: float = 1.0) -> None:
         self._every_s = every_s
         self._lock = threading.Lock()
-        self._waiting = 0
-        self._recorded = -math.inf
+        self._waiting: Counter[str] = Counter()
+        self._recorded: dict[str, float] = {}
 
-    def take(self) -> int:
-        """Count one attempt; return how many to record now, or 0 for not yet."""
+    def take(self, who: str = "") -> int:
+        """Count one more of somebody; return how many to record now, or 0 for not yet."""
         with self._lock:
-            self._waiting += 1
-            if time.monotonic() - self._recorded < self._every_s:
+            self._waiting[who] += 1
+            if time.monotonic() - self._recorded.get(who, -math.inf) < self._every_s:
                 return 0
-            self._recorded = time.monotonic()
-            count, self._waiting = self._waiting, 0
-            return count
+            self._recorded[who] = time.monotonic()
+            return self._waiting.pop(who)
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,8 +574,12 @@ class Platform:
     retriever: Retriever
     answerer: Answerer
     redactor: Redactor
+    desk: AccessDesk
+    explainer: AccessExplainer
+    unmasker: Unmasker
     http: httpx2.AsyncClient
-    strangers: Strangers = field(default_factory=Strangers)
+    strangers: Flood = field(default_factory=Flood)
+    turned_away: Flood = field(default_factory=Flood)
 
     @property
     def settings(self) -> Settings:
@@ -495,6 +615,21 @@ class Platform:
                 attempts=attempts,
             )
 
+    def record_turned_away(self, principal: Principal, request_id: str) -> None:
+        """Record a request that found no turn to work. Raises ``AuditError``.
+
+        Somebody's flood makes one record a second, which counts those before it.
+        """
+        if requests := self.turned_away.take(f"{principal.tenant}/{principal.id}"):
+            self.store.record(
+                Action.TURNED_AWAY,
+                Outcome.DENIED,
+                actor=principal.id,
+                tenant=principal.tenant,
+                request_id=request_id,
+                requests=requests,
+            )
+
     def may_review(self, principal: Principal) -> bool:
         """Return whether policy lets the principal read its tenant's audit log."""
         return self.policies.may(principal, "review_audit", Purpose.COMPLIANCE)
@@ -525,7 +660,7 @@ class Platform:
         if not permitted:
             raise DeniedError("reading the audit log is a duty of compliance reviewers")
         found: list[Record] = []
-        for log in query.find_logs(self.settings.audit_dir):
+        for log in query.find_logs(self.settings.audit_dir, tenant=principal.tenant):
             found += query.read(
                 log,
                 tenant=principal.tenant,
@@ -596,6 +731,7 @@ def open_retriever(store: Store) -> Retriever:
         policies=store.policies,
         privacy=store.privacy,
         catalog=store.catalog,
+        standings=store.register,
         embedder=store.embedder,
         weigher=store.weigher,
         index=store.index,
@@ -608,9 +744,13 @@ def open_reporter(store: Store) -> Reporter:
     return Reporter(catalog=store.catalog, index=store.index, rules=store.privacy.rules)
 
 
-def authenticate(store: Store, token: str) -> Principal:
+def authenticate(settings: Settings, token: str) -> Principal:
     """Return whom a key or token stands for. Raises ``UnauthenticatedError``."""
-    return open_authenticator(store.settings, store.vault).authenticate(token)
+    vault = open_vault(settings)
+    try:
+        return open_authenticator(settings, vault).authenticate(token)
+    finally:
+        vault.close()
 
 
 def open_authenticator(settings: Settings, vault: Vault) -> Authenticator:
@@ -698,7 +838,78 @@ def assemble(
         salt_key=derive(store.settings, "cache-salt"),
     )
     redactor = Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit)
-    return Platform(store, generator, authenticator, retriever, answerer, redactor, http)
+    return Platform(
+        store=store,
+        generator=generator,
+        authenticator=authenticator,
+        retriever=retriever,
+        answerer=answerer,
+        redactor=redactor,
+        desk=_desk(
+            store.settings,
+            register=store.register,
+            policies=store.policies,
+            audit=store.audit,
+            authenticator=authenticator,
+            vault=store.vault,
+        ),
+        explainer=AccessExplainer(
+            policies=store.policies,
+            catalog=store.catalog,
+            standings=store.register,
+            audit=store.audit,
+            subject_ref=store.vault.subject_ref,
+        ),
+        unmasker=Unmasker(
+            retriever=retriever,
+            policies=store.policies,
+            privacy=store.privacy,
+            unmaskings=store.register,
+            audit=store.audit,
+            now=_now,
+        ),
+        http=http,
+    )
+
+
+@contextlib.contextmanager
+def opened_desk(settings: Settings) -> Iterator[AccessDesk]:
+    """Open what changes the register on record, for a command; it is closed at the end."""
+    with contextlib.ExitStack() as undo:
+        audit = open_audit(settings, "cli")
+        undo.callback(audit.close)
+        vault = open_vault(settings)
+        undo.callback(vault.close)
+        register = open_register(settings, vault)
+        undo.callback(register.close)
+        yield _desk(
+            settings,
+            register=register,
+            policies=open_policies(settings),
+            audit=audit,
+            authenticator=ApiKeyAuthenticator(settings.api_keys_file, clock=time.time),
+            vault=vault,
+        )
+
+
+def _desk(
+    settings: Settings,
+    *,
+    register: Register,
+    policies: Policies,
+    audit: TenantLogs,
+    authenticator: Authenticator,
+    vault: Vault,
+) -> AccessDesk:
+    return AccessDesk(
+        register=register,
+        policies=policies,
+        audit=audit,
+        authenticator=authenticator,
+        subject_ref=vault.subject_ref,
+        sealing_key=partial(derive, settings, "access-seal"),
+        now=_now,
+    )
 
 
 @dataclass(frozen=True, slots=True)

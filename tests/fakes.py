@@ -14,7 +14,9 @@ import numpy as np
 
 from ragplatform import wiring
 from ragplatform.adapters.bm25 import Bm25Weigher
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit import query
+from ragplatform.audit.logs import TenantLogs
+from ragplatform.audit.record import Record
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings
 from ragplatform.errors import UnauthenticatedError
@@ -72,12 +74,18 @@ class Bench:
 
     platform: wiring.Platform
     privacy: Privacy
-    audit: AuditLog
+    audit: TenantLogs
     index: Index
     generator: Generator
     people: dict[str, Principal]
     settings: Settings
     documents: list[str] = field(default_factory=list)
+
+    def records(self, **conditions: object) -> list[Record]:
+        """Return the audit records of all logs, oldest first."""
+        logs = query.find_logs(self.settings.audit_dir)
+        found = [one for log in logs for one in query.read(log, **conditions)]  # type: ignore[arg-type]
+        return sorted(found, key=lambda record: record.time)
 
     def put(
         self, text: str, *, subjects: Sequence[str] = (), page: int = 1, **labels: object
@@ -142,6 +150,7 @@ def make_bench(
         privacy=privacy,
         vault=vault,
         catalog=SqlCatalog(chosen.catalog_url, access_class=access_class),
+        register=wiring.open_register(chosen, vault),
         embedder=HashEmbedder(),
         weigher=Bm25Weigher(),
         index=index or MemoryIndex(dim=DIM),
@@ -167,6 +176,9 @@ def _people(vault: Vault) -> dict[str, Principal]:
         "researcher": Principal("res", "mercy", frozenset({"researcher"}), frozenset(), level),
         "reception": Principal("desk", "mercy", frozenset({"reception"})),
         "compliance": Principal("audit", "mercy", frozenset({"compliance"})),
+        "second-reviewer": Principal("audit2", "mercy", frozenset({"privacy-officer"})),
+        "administrator": Principal("admin", "mercy", frozenset({"access-admin"})),
+        "billing": Principal("bill", "mercy", frozenset({"billing"}), frozenset(), level),
         "banker": Principal(
             "rm",
             "harbor",

@@ -1,11 +1,13 @@
 """One audit log's keys, its events, and logs with groups of a known size."""
 
+import hashlib
 import threading
 from pathlib import Path
 from typing import Any
 
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.storage import File
 from ragplatform.model import Receipt
 from tests.fakes_disk import QuickDisk
@@ -36,6 +38,22 @@ def open_log(directory: Path, **changes: Any) -> AuditLog:
         "storage": QuickDisk(),
     }
     return AuditLog.open(directory, **(arguments | changes))
+
+
+def open_logs(folder: Path, **changes: Any) -> TenantLogs:
+    """Open the logs of a process, each tenant's keys being unlike every other's."""
+    arguments: dict[str, Any] = {
+        "kind": "api",
+        "signing_key": lambda origin: key_of("sign", origin),
+        "sealing_key": lambda tenant: key_of("seal", tenant),
+        "storage": QuickDisk(),
+    }
+    return TenantLogs.open(folder, **(arguments | changes))
+
+
+def key_of(use: str, name: str) -> bytes:
+    """Return the key that ``open_logs`` gives an origin or tenant."""
+    return hashlib.sha256(f"{use}/{name}".encode()).digest()
 
 
 class GateDisk(QuickDisk):

@@ -85,7 +85,7 @@ class MemoryIndex:
         return counts
 
     def passages(
-        self, document: str, generation: str, *, after: str = "", limit: int
+        self, tenant: str, document: str, generation: str, *, after: str = "", limit: int
     ) -> list[Passage]:
         """List the passages of one generation of a document."""
         with self._lock:
@@ -94,23 +94,24 @@ class MemoryIndex:
                 entry.passage
                 for name, entry in sorted(self._entries.items())
                 if name > after
-                and (entry.passage.document, entry.passage.generation) == (document, generation)
+                and _of(entry.passage, tenant, document)
+                and entry.passage.generation == generation
             ]
         return found[: max(0, limit)]
 
-    def retire(self, document: str, keep_generation: str) -> int:
+    def retire(self, tenant: str, document: str, keep_generation: str) -> int:
         """Delete all other generations of the document."""
-        return self._delete(lambda p: p.document == document and p.generation != keep_generation)
+        return self._delete(lambda p: _of(p, tenant, document) and p.generation != keep_generation)
 
-    def remove(self, document: str) -> int:
+    def remove(self, tenant: str, document: str) -> int:
         """Delete the document."""
-        return self._delete(lambda p: p.document == document)
+        return self._delete(lambda p: _of(p, tenant, document))
 
     def relabel(self, document: str, labels: Labels, access_class: str) -> int:
         """Replace the labels of the document's chunks."""
         with self._lock:
             self._require_open()
-            found = [e for e in self._entries.values() if e.passage.document == document]
+            found = [e for e in self._entries.values() if _of(e.passage, labels.tenant, document)]
             for entry in found:
                 passage = replace(entry.passage, labels=labels, access_class=access_class)
                 self._entries[passage.chunk.id] = replace(entry, passage=passage)
@@ -139,6 +140,10 @@ class MemoryIndex:
             raise IndexUnavailableError("the index is closed")
 
 
+def _of(passage: Passage, tenant: str, document: str) -> bool:
+    return (passage.labels.tenant, passage.document) == (tenant, document)
+
+
 def scope(*branches: AllOf, tenant: str = "mercy", reveals: frozenset[str] = frozenset()) -> Scope:
     """Return a scope of these branches, as policy would make it."""
     return Scope(
@@ -160,7 +165,9 @@ def allowed(passage: Passage, scope: Scope) -> bool:
 
 
 def _all_hold(branch: AllOf, passage: Passage) -> bool:
-    return all(_holds(clause, passage) for clause in branch.clauses)
+    return all(_holds(clause, passage) for clause in branch.clauses) and not any(
+        _holds(clause, passage) for clause in branch.none_of
+    )
 
 
 def _holds(clause: Clause, passage: Passage) -> bool:

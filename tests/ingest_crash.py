@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,11 @@ from ingest.ledger import Ledger
 from ingest.parse.document import ParsedDocument
 from ingest.prepare import Target
 from ingest.report import Report
+from ragplatform.access.register import Register
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
+from ragplatform.audit.storage import Disk
 from ragplatform.catalog import SqlCatalog
 from ragplatform.errors import DetectorError, ParseError
 from ragplatform.model import Principal, Purpose, Sensitivity, Span
@@ -39,6 +42,7 @@ from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.pseudonyms import Pseudonyms
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
+from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
 from tests.stored import Stored, copy_data, look
 
@@ -54,6 +58,7 @@ _WRITES = {
     "catalog": {"register", "put_document", "delete_document"},
     "audit": {"append"},
     "vault": {"store", "destroy_subject"},
+    "register": {"forget"},
     "index": {"upsert", "retire", "remove"},
 }  # fmt: skip
 
@@ -164,7 +169,8 @@ class Parts:
 
     ledger: Ledger
     catalog: SqlCatalog
-    audit: AuditLog
+    register: Register
+    audit: TenantLogs
     vault: Vault
     index: EdgeIndex
     policies: Policies
@@ -183,12 +189,11 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
 
         url = f"sqlite:///{data / 'catalog.db'}"
         vault = fused("vault", Vault(f"sqlite:///{data / 'vault.db'}", master=MASTER))
-        log = AuditLog.open(
-            data / "audit" / "ingest", origin="ingest", signing_key=MASTER, sealing_key=MASTER
-        )
+        log = open_logs(data / "audit", kind="ingest", storage=Disk())
         yield Parts(
             ledger=fused("ledger", Ledger(url)),
             catalog=fused("catalog", SqlCatalog(url, access_class=access_class)),
+            register=fused("register", _register(url, vault)),
             audit=fused("audit", log),
             vault=vault,
             index=fused("index", EdgeIndex(folder=data / "index", dim=DIM)),
@@ -199,6 +204,15 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
                 vault=vault,
             ),
         )
+
+
+def _register(url: str, vault: Vault) -> Register:
+    return Register(
+        url,
+        subject_ref=vault.subject_ref,
+        directories=(),
+        now=lambda: datetime(2026, 11, 26, tzinfo=UTC),
+    )
 
 
 def _who(role: str) -> Principal:
@@ -240,6 +254,7 @@ def erase(data: Path, fuse: Fuse) -> None:
             index=parts.index,
             catalog=parts.catalog,
             ledger=parts.ledger,
+            register=parts.register,
             audit=parts.audit,
         ).subject("mrn:1", dry_run=False)
 

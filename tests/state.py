@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 from ingest.ledger import Claim, Ledger
 from ragplatform.catalog import DocumentEntry
-from ragplatform.model import Category, Labels, Sensitivity
+from ragplatform.model import Category, Labels, Mode, Sensitivity
 from ragplatform.policy.classes import access_class
 
 LABELS = Labels(
@@ -26,6 +26,7 @@ ENTRY = DocumentEntry(
     subjects=frozenset({"s2", "s1"}),
     generation="g1",
     chunks=7,
+    treated={("PERSON", Mode.PSEUDONYMISE): 3, ("PHONE_NUMBER", Mode.DROP): 1},
     indexed_at=datetime(2026, 3, 1, 12, 0, tzinfo=timezone(timedelta(hours=2))),
 )
 

@@ -161,9 +161,9 @@ class EdgeIndex:
                     return counts
 
     def passages(
-        self, document: str, generation: str, *, after: str = "", limit: int
+        self, tenant: str, document: str, generation: str, *, after: str = "", limit: int
     ) -> list[Passage]:
-        """Return up to ``limit`` passages of one generation of a document, by chunk id."""
+        """Return up to ``limit`` passages of one generation of a tenant's document, in order."""
         if limit < 1:
             return []
         with _engine("list passages"):
@@ -172,35 +172,35 @@ class EdgeIndex:
                     # The engine's page begins with the id that it is given, if that is there.
                     offset=uuid.UUID(after) if after else None,
                     limit=limit + 1,
-                    filter=_all_of({"document": [document], "generation": [generation]}),
+                    filter=_document(tenant, document, generation=[generation]),
                     with_payload=True,
                 )
             )
         behind = [record for record in found if str(record.id) != after][:limit]
         return [decode_payload(str(record.id), record.payload) for record in behind]
 
-    def retire(self, document: str, keep_generation: str) -> int:
+    def retire(self, tenant: str, document: str, keep_generation: str) -> int:
         """Delete the document's chunks of every other generation; return how many went."""
         gone = 0
         with self._lock, _engine("retire old generations"):
             # The engine is told which generations go, never which one stays: a negative
             # condition that fails to match would delete the one to keep.
-            while others := sorted(self._generations_of(document) - {keep_generation}):
-                went = self._delete(_all_of({"document": [document], "generation": others}))
+            while others := sorted(self._generations_of(tenant, document) - {keep_generation}):
+                went = self._delete(_document(tenant, document, generation=others))
                 if not went:
                     raise IndexUnavailableError("the index engine lists chunks it cannot find")
                 gone += went
         return gone
 
-    def remove(self, document: str) -> int:
+    def remove(self, tenant: str, document: str) -> int:
         """Delete all chunks of the document; return how many went."""
         with self._lock, _engine("remove a document"):
-            return self._delete(_all_of({"document": [document]}))
+            return self._delete(_document(tenant, document))
 
     def relabel(self, document: str, labels: Labels, access_class: str) -> int:
         """Give all chunks of the document new labels without re-embedding; return how many."""
         with self._lock, _engine("relabel a document"):
-            chosen = _all_of({"document": [document]})
+            chosen = _document(labels.tenant, document)
             count = self._count(chosen)
             if count:
                 self._write(
@@ -244,13 +244,13 @@ class EdgeIndex:
     def _count(self, chosen: engine.Filter | None) -> int:
         return int(self._open_shard().count(engine.CountRequest(exact=True, filter=chosen)))
 
-    def _generations_of(self, document: str) -> set[str]:
+    def _generations_of(self, tenant: str, document: str) -> set[str]:
         found = self._open_shard().facet(
             engine.FacetRequest(
                 "generation",
                 limit=_MOST_GENERATIONS,
                 exact=True,
-                filter=_all_of({"document": [document]}),
+                filter=_document(tenant, document),
             )
         )
         return {str(hit.value) for hit in found.hits}
@@ -353,8 +353,20 @@ def _compiled(tree: AnyOf) -> engine.Filter:
     conditions: list[engine.FieldCondition | engine.Filter] = []
     for branch in tree.branches:
         found = [_any_of(clause.field, sorted(clause.any_of)) for clause in branch.clauses]
-        conditions.append(found[0] if len(found) == 1 else engine.Filter(must=[*found]))
+        if branch.none_of:
+            conditions.append(
+                engine.Filter(
+                    must=[*found],
+                    must_not=[_any_of(one.field, sorted(one.any_of)) for one in branch.none_of],
+                )
+            )
+        else:
+            conditions.append(found[0] if len(found) == 1 else engine.Filter(must=[*found]))
     return engine.Filter(should=[*conditions])
+
+
+def _document(tenant: str, document: str, **more: list[str]) -> engine.Filter:
+    return _all_of({"tenant": [tenant], "document": [document], **more})
 
 
 def _all_of(fields: Mapping[str, list[str]]) -> engine.Filter:

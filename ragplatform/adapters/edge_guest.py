@@ -102,19 +102,19 @@ class GuestIndex:
         return cast("dict[str, dict[str, int]]", self._ask("generations", tenant))
 
     def passages(
-        self, document: str, generation: str, *, after: str = "", limit: int
+        self, tenant: str, document: str, generation: str, *, after: str = "", limit: int
     ) -> list[Passage]:
         """List passages through the owner."""
-        found = self._ask("passages", document, generation, after, limit)
+        found = self._ask("passages", tenant, document, generation, after, limit)
         return [_decode_passage(passage) for passage in cast("list[Json]", found)]
 
-    def retire(self, document: str, keep_generation: str) -> int:
+    def retire(self, tenant: str, document: str, keep_generation: str) -> int:
         """Retire through the owner."""
-        return cast("int", self._ask("retire", document, keep_generation))
+        return cast("int", self._ask("retire", tenant, document, keep_generation))
 
-    def remove(self, document: str) -> int:
+    def remove(self, tenant: str, document: str) -> int:
         """Remove through the owner."""
-        return cast("int", self._ask("remove", document))
+        return cast("int", self._ask("remove", tenant, document))
 
     def relabel(self, document: str, labels: Labels, access_class: str) -> int:
         """Relabel through the owner."""

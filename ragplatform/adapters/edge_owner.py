@@ -160,8 +160,9 @@ def _generations(store: Store, arguments: list[Json]) -> Json:
 
 
 def _passages(store: Store, arguments: list[Json]) -> Json:
-    document, generation, after, limit = arguments
+    tenant, document, generation, after, limit = arguments
     found = store.passages(
+        cast("str", tenant),
         cast("str", document),
         cast("str", generation),
         after=cast("str", after),
@@ -171,13 +172,13 @@ def _passages(store: Store, arguments: list[Json]) -> Json:
 
 
 def _retire(store: Store, arguments: list[Json]) -> Json:
-    document, generation = arguments
-    return store.retire(cast("str", document), cast("str", generation))
+    tenant, document, generation = arguments
+    return store.retire(cast("str", tenant), cast("str", document), cast("str", generation))
 
 
 def _remove(store: Store, arguments: list[Json]) -> Json:
-    [document] = arguments
-    return store.remove(cast("str", document))
+    tenant, document = arguments
+    return store.remove(cast("str", tenant), cast("str", document))
 
 
 def _relabel(store: Store, arguments: list[Json]) -> Json:

@@ -21,7 +21,7 @@ from ragplatform.model import AnyOf, Hit, Json, Labels, Passage, TermWeights
 from ragplatform.ports import Entry
 
 SOCKET_NAME: Final = "owner.sock"
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 
 # A page of 10,000 passages of 4 KiB fits; a length read from a stranger's bytes does not.
 MAX_FRAME: Final = 64 * 2**20
@@ -51,14 +51,14 @@ class Store(Protocol):
         """See ``Index.generations``."""
 
     def passages(
-        self, document: str, generation: str, *, after: str = "", limit: int
+        self, tenant: str, document: str, generation: str, *, after: str = "", limit: int
     ) -> list[Passage]:
         """See ``Index.passages``."""
 
-    def retire(self, document: str, keep_generation: str) -> int:
+    def retire(self, tenant: str, document: str, keep_generation: str) -> int:
         """See ``Index.retire``."""
 
-    def remove(self, document: str) -> int:
+    def remove(self, tenant: str, document: str) -> int:
         """See ``Index.remove``."""
 
     def relabel(self, document: str, labels: Labels, access_class: str) -> int:

@@ -1,8 +1,9 @@
 """The filter of a search as every index understands it: keywords that a passage must hold.
 
 One tree (``AnyOf`` of ``AllOf`` of ``Clause``) is compiled by each index into its engine's own
-filter. The tree only ever says what is allowed. Qdrant Edge 0.9.0 never matches booleans, and a
-``should`` without conditions matches everything there, so neither is ever written.
+filter. Each branch says what is allowed, and may say who must not be among a passage's subjects.
+Qdrant Edge 0.9.0 never matches booleans, and a ``should`` without conditions matches everything
+there, so neither is ever written; what is excluded is always a keyword.
 """
 
 from typing import Final
@@ -20,6 +21,8 @@ KEYWORDS: Final = (
     "document",
     "generation",
 )
+# What may be excluded: every passage has this list, be it empty, so no absent field lets one pass.
+_EXCLUDED: Final = frozenset({"subjects"})
 # What a scope may speak of.
 _SCOPED: Final = frozenset({"access_class", "collection", "subjects", "document", "generation"})
 
@@ -57,7 +60,13 @@ def _owned(branch: AllOf, tenant: str) -> AllOf:
             clauses.append(clause)
     if not any(clause.field == "tenant_class" for clause in clauses):
         clauses.insert(0, Clause("tenant", frozenset({tenant})))
-    return AllOf(tuple(clauses))
+    return AllOf(tuple(clauses), tuple(map(_excluding, branch.none_of)))
+
+
+def _excluding(clause: Clause) -> Clause:
+    if clause.field not in _EXCLUDED:
+        raise PolicyError(f"a scope excludes by {clause.field!r}; only by subjects it may")
+    return clause
 
 
 def require_branches(tree: AnyOf) -> None:
@@ -70,11 +79,15 @@ def require_branches(tree: AnyOf) -> None:
 
 
 def encode_filter(tree: AnyOf) -> Json:
-    """Return the tree as JSON: a list of branches, each a list of ``[field, values]``."""
-    return [
-        [[clause.field, [*sorted(clause.any_of)]] for clause in branch.clauses]
-        for branch in tree.branches
-    ]
+    """Return the tree as JSON: a list of branches, each a pair of what must and must not hold.
+
+    Both are lists of ``[field, values]``.
+    """
+    return [[_encoded(branch.clauses), _encoded(branch.none_of)] for branch in tree.branches]
+
+
+def _encoded(clauses: tuple[Clause, ...]) -> list[Json]:
+    return [[clause.field, [*sorted(clause.any_of)]] for clause in clauses]
 
 
 def decode_filter(document: Json) -> AnyOf:
@@ -83,7 +96,15 @@ def decode_filter(document: Json) -> AnyOf:
     Raises ``PolicyError`` for anything else: a filter that is only nearly understood could allow
     more than was meant.
     """
-    return AnyOf(tuple(AllOf(tuple(map(_clause, _list(branch)))) for branch in _list(document)))
+    return AnyOf(tuple(map(_branch, _list(document))))
+
+
+def _branch(document: Json) -> AllOf:
+    match document:
+        case [wanted, [*unwanted]]:
+            excluded = tuple(_excluding(_clause(one)) for one in unwanted)
+            return AllOf(tuple(map(_clause, _list(wanted))), excluded)
+    raise PolicyError("a filter came in a shape that the index does not know")
 
 
 def _clause(document: Json) -> Clause:

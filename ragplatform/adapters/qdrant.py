@@ -1,7 +1,7 @@
 """The index on a Qdrant server or cluster, through qdrant-client.
 
-The same vectors, payload and filter as in ``edge``, in one collection for all tenants. Tenants are
-kept apart by the filter: Qdrant's own token constraints on payload fields are gone.
+The same vectors, payload and filter as in ``edge``. In one collection for all tenants they are kept
+apart by the filter: Qdrant's own token constraints on payload fields are gone.
 """
 
 import contextlib
@@ -57,6 +57,12 @@ def connect(*, url: str, api_key: str | None, timeout_s: int) -> QdrantClient:
         trust_env=False,
         follow_redirects=False,
     )
+
+
+def collections(client: QdrantClient) -> frozenset[str]:
+    """Return the names of all collections. Raises ``IndexUnavailableError``."""
+    with _server("list its collections"):
+        return frozenset(found.name for found in client.get_collections().collections)
 
 
 class QdrantIndex:
@@ -159,15 +165,15 @@ class QdrantIndex:
                     return counts
 
     def passages(
-        self, document: str, generation: str, *, after: str = "", limit: int
+        self, tenant: str, document: str, generation: str, *, after: str = "", limit: int
     ) -> list[Passage]:
-        """Return up to ``limit`` passages of one generation of a document, by chunk id."""
+        """Return up to ``limit`` passages of one generation of a tenant's document, in order."""
         if limit < 1:
             return []
         with _server("list passages"):
             found, _ = self._open().scroll(
                 self._collection,
-                scroll_filter=_all_of({"document": [document], "generation": [generation]}),
+                scroll_filter=_document(tenant, document, generation=[generation]),
                 # The server's page begins with the id that it is given, if that is there.
                 offset=after or None,
                 limit=limit + 1,
@@ -176,27 +182,27 @@ class QdrantIndex:
         behind = [record for record in found if str(record.id) != after][:limit]
         return [decode_payload(str(record.id), record.payload) for record in behind]
 
-    def retire(self, document: str, keep_generation: str) -> int:
+    def retire(self, tenant: str, document: str, keep_generation: str) -> int:
         """Delete the document's chunks of every other generation; return how many went."""
         gone = 0
         with _server("retire old generations"):
             # The server is told which generations go, never which one stays: a negative
             # condition that fails to match would delete the one to keep.
-            while others := sorted(self._generations_of(document) - {keep_generation}):
-                went = self._delete(_all_of({"document": [document], "generation": others}))
+            while others := sorted(self._generations_of(tenant, document) - {keep_generation}):
+                went = self._delete(_document(tenant, document, generation=others))
                 if not went:
                     raise IndexUnavailableError("the Qdrant server lists chunks it cannot find")
                 gone += went
         return gone
 
-    def remove(self, document: str) -> int:
+    def remove(self, tenant: str, document: str) -> int:
         """Delete all chunks of the document; return how many went."""
         with _server("remove a document"):
-            return self._delete(_all_of({"document": [document]}))
+            return self._delete(_document(tenant, document))
 
     def relabel(self, document: str, labels: Labels, access_class: str) -> int:
         """Give all chunks of the document new labels without re-embedding; return how many."""
-        chosen = _all_of({"document": [document]})
+        chosen = _document(labels.tenant, document)
         with _server("relabel a document"):
             count = self._count(chosen)
             if count:
@@ -263,11 +269,11 @@ class QdrantIndex:
     def _count(self, chosen: models.Filter | None) -> int:
         return self._open().count(self._collection, count_filter=chosen, exact=True).count
 
-    def _generations_of(self, document: str) -> set[str]:
+    def _generations_of(self, tenant: str, document: str) -> set[str]:
         found = self._open().facet(
             self._collection,
             "generation",
-            facet_filter=_all_of({"document": [document]}),
+            facet_filter=_document(tenant, document),
             limit=_MOST_GENERATIONS,
             exact=True,
         )
@@ -301,8 +307,20 @@ def _compiled(tree: AnyOf) -> models.Filter:
     conditions: list[models.FieldCondition | models.Filter] = []
     for branch in tree.branches:
         found = [_any_of(clause.field, sorted(clause.any_of)) for clause in branch.clauses]
-        conditions.append(found[0] if len(found) == 1 else models.Filter(must=[*found]))
+        if branch.none_of:
+            conditions.append(
+                models.Filter(
+                    must=[*found],
+                    must_not=[_any_of(one.field, sorted(one.any_of)) for one in branch.none_of],
+                )
+            )
+        else:
+            conditions.append(found[0] if len(found) == 1 else models.Filter(must=[*found]))
     return models.Filter(should=[*conditions])
+
+
+def _document(tenant: str, document: str, **more: list[str]) -> models.Filter:
+    return _all_of({"tenant": [tenant], "document": [document], **more})
 
 
 def _all_of(fields: Mapping[str, list[str]]) -> models.Filter:

@@ -135,20 +135,20 @@ class SharedEdgeIndex:
         return self._do(lambda store: store.generations(tenant))
 
     def passages(
-        self, document: str, generation: str, *, after: str = "", limit: int
+        self, tenant: str, document: str, generation: str, *, after: str = "", limit: int
     ) -> list[Passage]:
-        """Return up to ``limit`` passages of one generation of a document, by chunk id."""
+        """Return up to ``limit`` passages of one generation of a tenant's document, in order."""
         return self._do(
-            lambda store: store.passages(document, generation, after=after, limit=limit)
+            lambda store: store.passages(tenant, document, generation, after=after, limit=limit)
         )
 
-    def retire(self, document: str, keep_generation: str) -> int:
+    def retire(self, tenant: str, document: str, keep_generation: str) -> int:
         """Delete the document's chunks of every other generation; return how many went."""
-        return self._do(lambda store: store.retire(document, keep_generation))
+        return self._do(lambda store: store.retire(tenant, document, keep_generation))
 
-    def remove(self, document: str) -> int:
+    def remove(self, tenant: str, document: str) -> int:
         """Delete all chunks of the document; return how many went."""
-        return self._do(lambda store: store.remove(document))
+        return self._do(lambda store: store.remove(tenant, document))
 
     def relabel(self, document: str, labels: Labels, access_class: str) -> int:
         """Give all chunks of the document new labels without re-embedding; return how many."""

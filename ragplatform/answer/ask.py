@@ -24,7 +24,7 @@ from ragplatform.answer.retrieve import (
 )
 from ragplatform.answer.sentences import SentenceStream
 from ragplatform.audit.events import Action, Outcome
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import AuditError, GeneratorError, PlatformError
 from ragplatform.model import Answer, AnswerMode, Citation, Cleared, Json
 from ragplatform.ports import Embedder, Generator
@@ -85,7 +85,7 @@ class Answerer:
         privacy: Privacy,
         embedder: Embedder,
         generator: Generator,
-        audit: AuditLog,
+        audit: TenantLogs,
         limits: AnswerLimits,
         salt_key: bytes,
     ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ragplatform.answer import sentences
 from ragplatform.answer.events import ShownPassage
 from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
-from ragplatform.audit.log import AuditLog
+from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError, PlatformError
 from ragplatform.model import (
     Chunk,
@@ -20,9 +20,10 @@ from ragplatform.model import (
     Purpose,
     Scope,
     Span,
+    Standing,
 )
 from ragplatform.policy.engine import Policies
-from ragplatform.ports import Catalog, Embedder, Index, TermWeigher
+from ragplatform.ports import Catalog, Embedder, Index, Standings, TermWeigher
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.tokens import tokens_in
 
@@ -85,6 +86,21 @@ class Retrieved:
     shown: tuple[ShownPassage, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One passage that its reader may read, and by what right."""
+
+    standing: Standing
+    scope: Scope
+    hit: Hit
+    decision: Decision
+
+    @property
+    def passage(self) -> Passage:
+        """The passage."""
+        return self.hit.passage
+
+
 class Retriever:
     """Runs the guarded part of the question's way; a refusal is raised before anything is sent."""
 
@@ -94,25 +110,30 @@ class Retriever:
         policies: Policies,
         privacy: Privacy,
         catalog: Catalog,
+        standings: Standings,
         embedder: Embedder,
         weigher: TermWeigher,
         index: Index,
-        audit: AuditLog,
+        audit: TenantLogs,
     ) -> None:
         self._policies = policies
         self._privacy = privacy
         self._catalog = catalog
+        self._standings = standings
         self._embedder = embedder
         self._weigher = weigher
         self._index = index
         self._audit = audit
+        # Feeds whose darkness this process has recorded: once for each is enough to raise alarm.
+        self._dark: set[tuple[str, str]] = set()
 
     def retrieve(self, request: Request, action: Action) -> Retrieved:
         """Return the passages for the question, after recording who was about to see which.
 
-        1. Decide the scope. 2. Record the question, durable. 3. Refuse an empty scope.
-        4. Clear the question, embed it, weigh its terms. 5. Search under the scope and decide
-        every hit again. 6. Record which passages will be shown, durable.
+        1. Ask how the caller stands to people now, and decide the scope. 2. Record the question,
+        durable. 3. Refuse an empty scope. 4. Clear the question, embed it, weigh its terms.
+        5. Search under the scope and decide every hit again. 6. Record which passages will be
+        shown, durable.
 
         Raises ``DeniedError`` for an empty scope, ``InvalidRequestError`` for a question that is
         empty or too long, ``AuditError`` when a record cannot be made: then nothing was done.
@@ -120,8 +141,11 @@ class Retriever:
         text = request.question.strip()
         if not text or len(text) > LONGEST_QUESTION:
             raise InvalidRequestError(f"question: wanted 1 to {LONGEST_QUESTION} characters")
-        scope = self._scope(request)  # 1
-        self._record(request, scope, action, sealed={"question": text})  # 2
+        standing = self._standings.standing(request.principal, request.purpose)  # 1
+        scope = self._scope(request, standing)
+        self._record(
+            request, scope, action, details=_said(standing), sealed={"question": text}
+        )  # 2
         if scope.empty:  # 3
             reason = self._policies.refusal_reason(request.principal, request.purpose)
             self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
@@ -136,7 +160,7 @@ class Retriever:
             depth = _CANDIDATES if named or question.meant else 0
             found = self._index.search(vector, terms, scope, max(request.limit, depth))  # 5
             hits = named_first(found, (named, question.meant), request.limit)
-            kept = self._decide_again(request, scope, hits)
+            kept = self._decide_again(request, standing, scope, hits)
             passages = tuple(
                 self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1)
             )
@@ -147,7 +171,7 @@ class Retriever:
         except PlatformError as error:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
-        self._record_shown(request, scope, kept)  # 6
+        self._record_shown(request, standing, scope, kept)  # 6
         return Retrieved(request, scope, question.cleared, question.meant, vector, passages, shown)
 
     def source(
@@ -159,33 +183,56 @@ class Retriever:
         caller may not read.
         """
         request = Request(principal, purpose, "source", request_id=request_id)
-        scope = self._scope(request)
+        found = self.open(request, chunk, Action.SOURCE_VIEWED)
+        unmasked = self._standings.unmasked(principal, chunk)
+        shown = self.show(found.passage, found.scope, 1, None, unmasked)
+        self._record_shown(
+            request,
+            found.standing,
+            found.scope,
+            [(found.hit, found.decision)],
+            Action.SOURCE_VIEWED,
+        )
+        return shown
+
+    def open(self, request: Request, chunk: str, action: Action) -> Opened:
+        """Return one passage that the caller may read now; nothing of it is shown or recorded yet.
+
+        Raises as ``source``; the record of a refusal says that ``action`` was denied.
+        """
+        standing = self._standings.standing(request.principal, request.purpose)
+        scope = self._scope(request, standing)
         try:
             hit = None if scope.empty else self._index.fetch(chunk, scope)
-            kept = self._decide_again(request, scope, [hit] if hit else [])
-            shown = self.show(kept[0][0].passage, scope, 1, None) if kept else None
+            kept = self._decide_again(request, standing, scope, [hit] if hit else [])
         except PlatformError as error:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
-        if shown is None:
-            self._record(
-                request, scope, Action.SOURCE_VIEWED, Outcome.DENIED, {"chunk": chunk[:64]}
-            )
+        if not kept:
+            self._record(request, scope, action, Outcome.DENIED, {"chunk": chunk[:64]})
             raise NotFoundError("no such source, or not one that you may open for this purpose")
-        self._record_shown(request, scope, kept, Action.SOURCE_VIEWED)
-        return shown
+        return Opened(standing, scope, *kept[0])
 
     def show(
-        self, passage: Passage, scope: Scope, number: int, score: float | None
+        self,
+        passage: Passage,
+        scope: Scope,
+        number: int,
+        score: float | None,
+        unmasked: frozenset[str] = frozenset(),
     ) -> ShownPassage:
-        """Return the passage in the form that the reader of ``scope`` may see."""
+        """Return the passage in the form that the reader of ``scope`` may see.
+
+        ``unmasked`` are single values that the reader may see in clear beyond the scope.
+        """
         chunk = passage.chunk
+        text = self._privacy.clear_passage(passage, scope).text
         return ShownPassage(
             number=number,
             chunk=chunk.id,
             document=passage.document,
             title=self._privacy.reveal(passage.title, scope),
-            text=self._privacy.reveal(self._privacy.clear_passage(passage, scope).text, scope),
+            text=self._privacy.reveal(text, scope, unmasked),
             collection=passage.labels.collection,
             media_type=passage.media_type,
             page=chunk.page,
@@ -196,19 +243,20 @@ class Retriever:
             score=score,
         )
 
-    def _scope(self, request: Request) -> Scope:
+    def _scope(self, request: Request, standing: Standing) -> Scope:
         classes = self._catalog.classes(request.principal.tenant)
-        return self._policies.scope(
-            request.principal, request.purpose, classes, collections=request.collections
-        )
+        scope = self._policies.scope(standing, classes, collections=request.collections)
+        for feed in standing.dark:
+            if (request.principal.tenant, feed) not in self._dark:
+                self._record(request, scope, Action.FEED_DARK, Outcome.FAILURE, {"feed": feed})
+                self._dark.add((request.principal.tenant, feed))
+        return scope
 
     def _decide_again(
-        self, request: Request, scope: Scope, hits: Sequence[Hit]
+        self, request: Request, standing: Standing, scope: Scope, hits: Sequence[Hit]
     ) -> list[tuple[Hit, Decision]]:
         """Drop, and put on record, each hit on which verdict and filter disagree."""
-        verdicts = self._policies.decide_passages(
-            request.principal, request.purpose, [hit.passage for hit in hits]
-        )
+        verdicts = self._policies.decide_passages(standing, [hit.passage for hit in hits])
         kept = []
         for hit, verdict in zip(hits, verdicts, strict=True):
             if verdict.allowed:
@@ -249,25 +297,30 @@ class Retriever:
     def _record_shown(
         self,
         request: Request,
+        standing: Standing,
         scope: Scope,
         kept: Sequence[tuple[Hit, Decision]],
         action: Action = Action.RETRIEVED,
     ) -> None:
         """Record the passages, and how many values of each type are shown in clear in them.
 
-        An answer reveals no pseudonym that is not in its passages or its question.
+        An answer reveals no pseudonym that is not in its passages or its question. What is shown
+        under a broken glass goes before its reviewers too.
         """
         passages = [hit.passage for hit, _ in kept]
         texts = [t for p in passages for t in (p.title, p.chunk.text, *p.chunk.heading)]
         details: dict[str, Json] = {
             "passages": [_named(hit, verdict) for hit, verdict in kept],
             "revealed": self._privacy.revealed(texts, scope),
+            **_said(standing),
         }
         self._record(request, scope, action, Outcome.SUCCESS, details)
+        subjects = frozenset[str]().union(*(passage.subjects for passage in passages))
+        self._standings.note_use(standing, request.request_id, subjects)
 
 
 def record_event(
-    audit: AuditLog,
+    audit: TenantLogs,
     request: Request,
     scope: Scope,
     action: Action,
@@ -296,6 +349,16 @@ def record_event(
             sealed=sealed or {},
         )
     )
+
+
+def _said(standing: Standing) -> dict[str, Json]:
+    """Return what a record says of a standing: glasses in force, and feeds not believed."""
+    said: dict[str, Json] = {}
+    if standing.glass:
+        said["glass"] = list(standing.glass)
+    if standing.dark:
+        said["dark"] = list(standing.dark)
+    return said
 
 
 def named_first(hits: Sequence[Hit], asked: Sequence[frozenset[str]], limit: int) -> list[Hit]:

@@ -15,12 +15,14 @@ from fastapi.responses import JSONResponse
 from ragplatform import __version__
 from ragplatform.answer.events import Final, Sources
 from ragplatform.answer.retrieve import Request as Question
-from ragplatform.api import pii, problems, schemas
+from ragplatform.api import access, pii, problems, schemas
 from ragplatform.api.caller import Caller
+from ragplatform.api.fairness import ONE_TURN, Shares, Turns
 from ragplatform.api.limits import BodyLimit
 from ragplatform.api.sse import EventStream
 from ragplatform.audit.events import Action
 from ragplatform.audit.record import canonical, stamp
+from ragplatform.config import Settings
 from ragplatform.errors import PlatformError
 from ragplatform.model import AnswerMode, Principal, Purpose
 from ragplatform.wiring import Platform
@@ -37,6 +39,7 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
         403: "Policy denies it; `detail` says why.",
         413: "The body is larger than the endpoint accepts.",
         422: "A field is missing or malformed.",
+        429: "As much is at work as you may have; `Retry-After` says when to ask again.",
         503: "A part is away, for example the audit log: nothing was done.",
     }.items()
 }
@@ -63,14 +66,28 @@ def create_app(platform: Platform) -> FastAPI:
         responses=PROBLEMS,
     )
     app.state.platform = platform
+    app.state.turns = _turns(platform.settings)
     problems.install(app)
-    app.add_middleware(BodyLimit, limit=LARGEST_BODY, limits=pii.LIMITS)
+    app.add_middleware(BodyLimit, limit=LARGEST_BODY, limits={**pii.LIMITS, **access.LIMITS})
     app.middleware("http")(_at_the_edge)
     _add_question_routes(app, platform)
+    access.add_routes(app, platform)
     pii.add_routes(app, platform)
     _add_account_routes(app, platform)
     _add_health_routes(app, platform)
     return app
+
+
+def _turns(settings: Settings) -> Turns:
+    return Turns(
+        Shares(
+            at_once=settings.requests_at_once,
+            per_tenant=settings.requests_per_tenant,
+            per_person=settings.requests_per_person,
+            waiting=settings.requests_waiting,
+            longest_wait_s=settings.request_wait_s,
+        )
+    )
 
 
 async def _at_the_edge(
@@ -117,7 +134,7 @@ def _question(request: Request, who: Principal, body: schemas.AskBody, limit: in
 
 
 def _add_question_routes(app: FastAPI, platform: Platform) -> None:
-    @app.post("/v1/ask", response_model=schemas.AskOut, tags=["questions"])
+    @app.post("/v1/ask", response_model=schemas.AskOut, tags=["questions"], dependencies=[ONE_TURN])
     async def ask(request: Request, who: Caller, body: schemas.AskBody) -> Response:
         """Answer a question from the passages that you may read for the purpose.
 
@@ -140,7 +157,7 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
         out = schemas.AskOut(**answer.model_dump(), sources=sources)
         return JSONResponse(out.model_dump(mode="json"))
 
-    @app.post("/v1/search", tags=["questions"])
+    @app.post("/v1/search", tags=["questions"], dependencies=[ONE_TURN])
     def search(request: Request, who: Caller, body: schemas.SearchBody) -> schemas.SearchOut:
         """Return the passages that fit a question, among those that you may read."""
         question = Question(
@@ -155,7 +172,7 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
         results = [schemas.Source.of(passage) for passage in retrieved.shown]
         return schemas.SearchOut(request_id=question.request_id, results=results)
 
-    @app.get("/v1/sources/{chunk}", tags=["questions"])
+    @app.get("/v1/sources/{chunk}", tags=["questions"], dependencies=[ONE_TURN])
     def source(request: Request, who: Caller, chunk: str, purpose: Purpose) -> schemas.Source:
         """Return one passage. 404 alike for what does not exist and what you may not read."""
         shown = platform.retriever.source(who, purpose, chunk, request.state.request_id)
@@ -173,7 +190,8 @@ def _add_account_routes(app: FastAPI, platform: Platform) -> None:
             roles=sorted(who.roles),
             departments=sorted(who.departments),
             clearance=who.clearance.name.lower(),
-            related_subjects=len(who.subjects),
+            # Whom one is related to is the same for every purpose.
+            related_subjects=len(platform.store.register.standing(who, Purpose.HOPERAT).related),
             purposes=sorted(platform.policies.purposes(who)),
             reviewer=platform.may_review(who),
         )

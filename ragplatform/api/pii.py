@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 
 from ragplatform.api import schemas
 from ragplatform.api.caller import Caller
+from ragplatform.api.fairness import ONE_TURN
 from ragplatform.model import Principal
 from ragplatform.redaction import TextRequest
 from ragplatform.wiring import Platform
@@ -21,7 +22,7 @@ LIMITS: Final[Mapping[str, int]] = {_ANALYZE: _LARGEST_BODY, _REDACT: _LARGEST_B
 def add_routes(app: FastAPI, platform: Platform) -> None:
     """Add ``/v1/pii:analyze`` and ``/v1/pii:redact``."""
 
-    @app.post(_ANALYZE, tags=["personal data"])
+    @app.post(_ANALYZE, tags=["personal data"], dependencies=[ONE_TURN])
     def analyze(request: Request, who: Caller, body: schemas.AnalyzeBody) -> schemas.AnalyzeOut:
         """Say where personal data stands in texts that you bring; the texts are not kept.
 
@@ -37,7 +38,7 @@ def add_routes(app: FastAPI, platform: Platform) -> None:
             ],
         )
 
-    @app.post(_REDACT, tags=["personal data"])
+    @app.post(_REDACT, tags=["personal data"], dependencies=[ONE_TURN])
     def redact(request: Request, who: Caller, body: schemas.RedactBody) -> schemas.RedactOut:
         """Return texts that you bring without the personal data in them; nothing is kept.
 

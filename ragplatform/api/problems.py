@@ -21,6 +21,7 @@ STATUS: Final[dict[type[errors.PlatformError], HTTPStatus]] = {
     errors.DeniedError: HTTPStatus.FORBIDDEN,
     errors.NotFoundError: HTTPStatus.NOT_FOUND,
     errors.TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.BusyError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.RequestError: HTTPStatus.BAD_REQUEST,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.PlatformError: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -78,6 +79,8 @@ def respond(error: errors.PlatformError, request_id: str) -> JSONResponse:
         headers["WWW-Authenticate"] = 'Bearer realm="ragplatform"'
     if isinstance(error, errors.UnavailableError):
         headers["Retry-After"] = "5"
+    if isinstance(error, errors.BusyError):
+        headers["Retry-After"] = str(error.retry_after_s)
     return JSONResponse(
         problem_of(error, request_id), status_of(error), headers=headers, media_type=MEDIA_TYPE
     )

@@ -1,7 +1,8 @@
 """Evidence of who asked what and was shown what: an append-only Merkle log in plain files.
 
-Write with ``log.AuditLog``, read with ``query.read``, open sealed parts with ``seal.unseal``, check
-with ``verify.verify``. The files are laid out as follows, one folder for each writer::
+Write with ``logs.TenantLogs``, read with ``query.read``, open sealed parts with ``record.unseal``,
+check with ``verify.verify``. Each process has a folder for acts of the deployment itself, named
+after its kind (``api``, ``api-2``), and one for each tenant (``api.mercy``). Each holds a log::
 
     key.pub                         the public key, as a signed-note verifier key
     checkpoint                      the newest checkpoint that was set aside: open, rotation, close

@@ -1,4 +1,4 @@
-"""Where the writer keeps what: file names, and the line that closes a group."""
+"""Where the writer keeps what: names of logs and files, and the line that closes a group."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ragplatform.audit.record import canonical
-from ragplatform.errors import TamperedError
+from ragplatform.errors import AuditError, TamperedError
 
 KEY: Final = "key.pub"
 CHECKPOINT: Final = "checkpoint"
@@ -18,7 +18,39 @@ LOCK: Final = "lock"
 # the commit line above it is put in front.
 COMMIT_START: Final = b'{"checkpoint":'
 
+# As labels name tenants. No dot, so that an origin says where its tenant begins; no slash, so that
+# a folder named after it lies where it should.
+_TENANT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
 _SEGMENT: Final = re.compile(r"segment-(\d{12})\.jsonl")
+
+
+def process_name(kind: str, number: int) -> str:
+    """Return the origin of the deployment's own log in the ``number``-th process of a kind."""
+    return kind if number == 1 else f"{kind}-{number}"
+
+
+def tenant_origin(process: str, tenant: str) -> str:
+    """Return the origin of a tenant's log in a process: ``api.mercy``, ``api-2.mercy``.
+
+    The number goes before the tenant, since ``api.mercy-2`` is that of a tenant called mercy-2.
+
+    Raises ``AuditError`` for a name that no tenant has.
+    """
+    if not _TENANT.fullmatch(tenant):
+        raise AuditError(
+            f"nothing can be recorded for tenant {tenant[:80]!r}: wanted lower-case letters, "
+            "digits, '_' and '-', 63 at most; mend the key or the claim that names it"
+        )
+    return f"{process}.{tenant}"
+
+
+def tenant_of(origin: str) -> str:
+    """Return whose log an origin is: a tenant's name, or "" for the deployment's own.
+
+    Logs from before tenants had their own are the deployment's, and hold records of all.
+    """
+    return origin.partition(".")[2]
 
 
 def segment_name(first: int) -> str:

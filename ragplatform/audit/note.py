@@ -19,7 +19,7 @@ from ragplatform.errors import ConfigurationError, TamperedError
 _ED25519: Final = b"\x01"
 
 # signed-note forbids white space and "+" in names; the rest keeps an origin usable as a folder.
-_ORIGIN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}(/[a-z0-9][a-z0-9._-]{0,62}){0,3}")
+_ORIGIN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,126}(/[a-z0-9][a-z0-9._-]{0,126}){0,3}")
 
 
 @dataclass(frozen=True, slots=True)

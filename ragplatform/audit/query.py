@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from ragplatform.audit.events import Action
-from ragplatform.audit.layout import CHECKPOINT, COMMIT_START, KEY, note_of, segments
+from ragplatform.audit.layout import (
+    CHECKPOINT,
+    COMMIT_START,
+    KEY,
+    note_of,
+    segments,
+    tenant_of,
+)
 from ragplatform.audit.record import Record, canonical, decode
 from ragplatform.errors import NotFoundError, TamperedError
 
@@ -79,10 +86,15 @@ def read(
 
 
 def origin_of(directory: Path) -> str:
-    """Return the origin of the log in a folder. Raises ``NotFoundError`` when there is none."""
+    """Return the origin of the log in a folder.
+
+    Raises ``NotFoundError`` when there is none, ``TamperedError`` when it does not say.
+    """
     try:
         name, mark, _ = (directory / KEY).read_text("utf-8").partition("+")
     except FileNotFoundError as error:
+        if directory.is_dir() and segments(directory):
+            raise TamperedError(f"the audit log {directory} has lost its {KEY}") from error
         raise NotFoundError(f"{directory} holds no audit log") from error
     except UnicodeDecodeError as error:
         raise TamperedError(f"{directory / KEY} is damaged") from error
@@ -105,11 +117,19 @@ def newest_checkpoint(directory: Path) -> str:
     return (directory / CHECKPOINT).read_text("utf-8")
 
 
-def find_logs(parent: Path) -> list[Path]:
-    """Return the folders directly under ``parent`` that hold a log, by name."""
+def find_logs(parent: Path, *, tenant: str | None = None) -> list[Path]:
+    """Return the folders directly under ``parent`` that hold a log, by name.
+
+    Given a tenant, only those that can hold its records: its own logs, and the deployment's, in
+    which the records of all tenants stood before each had a log.
+    """
     if not parent.is_dir():
         return []
-    return sorted(folder for folder in parent.iterdir() if (folder / KEY).is_file())
+    folders = sorted(folder for folder in parent.iterdir() if folder.is_dir())
+    # Without its key a log is damaged, and not gone.
+    logs = [folder for folder in folders if (folder / KEY).is_file() or segments(folder)]
+    # By name and not by key: another tenant's damaged log must not keep this one's from being read.
+    return [log for log in logs if tenant is None or tenant_of(log.name) in {"", tenant}]
 
 
 def _relevant(directory: Path, since: int) -> list[Path]:

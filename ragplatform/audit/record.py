@@ -10,7 +10,7 @@ from typing import Final
 
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.merkle import leaf_hash
-from ragplatform.audit.seal import Sealed, Sealer
+from ragplatform.audit.seal import DEPLOYMENT_KEY, TENANT_KEY, Sealed, Sealer
 from ragplatform.errors import AuditError, TamperedError
 from ragplatform.model import Json
 
@@ -120,6 +120,8 @@ def decode(line: bytes, *, origin: str) -> Record:
 def unseal(record: Record, sealing_key: bytes) -> dict[str, str]:
     """Return the sealed parts of a record in clear, by name; none if it has none.
 
+    ``sealing_key`` is that of the record's tenant or, where ``record.sealed.version`` is
+    ``DEPLOYMENT_KEY``, that of the deployment.
     Who calls this must have asked policy, and recorded ``Action.UNSEALED`` with the reason, first.
 
     Raises ``TamperedError`` when a bit differs from what was sealed, or the key does.
@@ -140,6 +142,7 @@ def _sealed(event: AuditEvent, index: int, sealer: Sealer) -> Json:
     return {
         "key": base64.b64encode(box.key).decode(),
         "parts": {name: base64.b64encode(part).decode() for name, part in box.parts.items()},
+        "version": box.version,
     }
 
 
@@ -147,7 +150,12 @@ def _parse_sealed(raw: dict[str, Json]) -> Sealed:
     parts = raw["parts"]
     if not isinstance(parts, dict):
         raise TypeError("sealed parts are an object")
+    # Records from before there were versions name none.
+    version = raw.get("version", DEPLOYMENT_KEY)
+    if version not in {DEPLOYMENT_KEY, TENANT_KEY}:
+        raise ValueError("sealed in a way that this program does not know")
     return Sealed(
+        version=int(str(version)),
         key=base64.b64decode(str(raw["key"]), validate=True),
         parts={name: base64.b64decode(str(part), validate=True) for name, part in parts.items()},
     )

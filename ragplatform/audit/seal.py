@@ -2,6 +2,9 @@
 
 Each record has its own random data key, wrapped under a key of its tenant. Hashes of the tree are
 over ciphertext, so a key can be destroyed without breaking the tree.
+
+Records say under which version they were sealed. Under version 1 one sealing key of the deployment
+gave the keys of all tenants; under version 2 each tenant has a sealing key of its own.
 """
 
 import os
@@ -20,13 +23,20 @@ from ragplatform.errors import ConfigurationError, TamperedError
 # for each sealed record, safe up to 2**32 of them. Source: NIST SP 800-38D, section 8.3.
 _NONCE_BYTES: Final = 12
 
+DEPLOYMENT_KEY: Final = 1
+TENANT_KEY: Final = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """The encrypted parts of one record: the wrapped data key, and the ciphertext by name."""
+    """The encrypted parts of one record: the wrapped data key, and the ciphertext by name.
+
+    ``version`` says whose sealing key opens them: ``DEPLOYMENT_KEY`` or ``TENANT_KEY``.
+    """
 
     key: bytes
     parts: Mapping[str, bytes]
+    version: int = TENANT_KEY
 
 
 class Sealer:
@@ -37,16 +47,17 @@ class Sealer:
             raise ConfigurationError(f"the audit sealing key has {len(sealing_key)} bytes, not 32")
         self._origin = origin
         self._sealing_key = sealing_key
-        self._tenants: dict[str, AESGCM] = {}
+        self._wrappers: dict[bytes, AESGCM] = {}
 
     def seal(self, parts: Mapping[str, str], *, tenant: str, index: int) -> Sealed:
         """Return the parts encrypted for the record ``index``, and for no other place."""
         data_key = AESGCM.generate_key(256)
         cipher = AESGCM(data_key)
+        label = _label(TENANT_KEY)
         return Sealed(
-            key=_encrypt(self._wrapper(tenant), data_key, self._place(index, "")),
+            key=_encrypt(self._wrapper(label, tenant), data_key, self._place(label, index, "")),
             parts={
-                name: _encrypt(cipher, text.encode(), self._place(index, name))
+                name: _encrypt(cipher, text.encode(), self._place(label, index, name))
                 for name, text in parts.items()
             },
         )
@@ -56,11 +67,12 @@ class Sealer:
 
         Raises ``TamperedError`` when a bit differs from what was sealed, or the key does.
         """
+        label = _label(sealed.version)
         try:
-            key = _decrypt(self._wrapper(tenant), sealed.key, self._place(index, ""))
-            cipher = AESGCM(key)
+            wrapper = self._wrapper(label, tenant)
+            cipher = AESGCM(_decrypt(wrapper, sealed.key, self._place(label, index, "")))
             return {
-                name: _decrypt(cipher, box, self._place(index, name)).decode()
+                name: _decrypt(cipher, box, self._place(label, index, name)).decode()
                 for name, box in sealed.parts.items()
             }
         except (InvalidTag, ValueError) as error:
@@ -69,17 +81,21 @@ class Sealer:
                 "were altered or moved, or the sealing key is another one"
             ) from error
 
-    def _wrapper(self, tenant: str) -> AESGCM:
-        cipher = self._tenants.get(tenant)
+    def _wrapper(self, label: str, tenant: str) -> AESGCM:
+        info = f"{label}/{tenant}".encode()
+        cipher = self._wrappers.get(info)
         if cipher is None:
-            info = b"ragplatform/audit-seal/v1/" + tenant.encode()
             key = HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(self._sealing_key)
-            cipher = self._tenants[tenant] = AESGCM(key)
+            cipher = self._wrappers[info] = AESGCM(key)
         return cipher
 
-    def _place(self, index: int, name: str) -> bytes:
+    def _place(self, label: str, index: int, name: str) -> bytes:
         # Bound to origin, index and name, a ciphertext cannot be passed off as another one's.
-        return f"ragplatform/audit-seal/v1\n{self._origin}\n{index}\n{name}".encode()
+        return f"{label}\n{self._origin}\n{index}\n{name}".encode()
+
+
+def _label(version: int) -> str:
+    return f"ragplatform/audit-seal/v{version}"
 
 
 def _encrypt(cipher: AESGCM, clear: bytes, place: bytes) -> bytes:

@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from ragplatform.errors import NotFoundError
+from ragplatform.errors import ConfigurationError, NotFoundError
 
 # How long a group may stay unfinished at the end of a log that someone is writing. A sync takes
 # milliseconds; past this, no writer is at work on it.
@@ -26,6 +26,11 @@ _PATIENCE_S: Final = 1.0
 
 _NOTHING: Final = hashlib.sha256(b"").digest()
 _COMMIT: Final = b'{"checkpoint":'
+
+# A signed note, with as many signatures as witnesses added; or a line that belongs to none.
+_HELD: Final = re.compile(
+    r"(?P<note>(?P<origin>[^\n]+)\n[0-9]+\n[A-Za-z0-9+/]{43}=\n\n(?:— [^\n]+\n)+)|[^\n]+"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,33 @@ def verify(
     except _BrokenError as broken:
         return walk.report(broken)
     return walk.report(None)
+
+
+def held_checkpoints(text: str) -> dict[str, str]:
+    """Return the checkpoints in a text by origin: those of many logs, kept together.
+
+    Raises ``ConfigurationError`` when anything else stands in it or two are of one log: what
+    somebody keeps to check with must not be passed over.
+    """
+    found: dict[str, str] = {}
+    for match in _HELD.finditer(text):
+        note, origin = match["note"], match["origin"]
+        if note is None or origin in found:
+            line = text.count("\n", 0, match.start()) + 1
+            raise ConfigurationError(
+                f"line {line} of the held checkpoints: wanted one signed checkpoint for each log, "
+                "as `ragplatform audit checkpoint` prints them"
+            )
+        found[origin] = note
+    if not found:
+        raise ConfigurationError("the file of held checkpoints holds none")
+    return found
+
+
+def missing(origin: str) -> VerifyReport:
+    """Return the verdict on a log of which nothing is there but a checkpoint held elsewhere."""
+    problem = "the log is missing, but a checkpoint of it is held elsewhere"
+    return VerifyReport(False, origin, 0, 0, "", None, problem)
 
 
 class _Walk:

@@ -1,6 +1,7 @@
 """Commands on the audit log."""
 
 import getpass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,10 @@ import typer
 from ragplatform import wiring
 from ragplatform.audit import query
 from ragplatform.audit.events import Action, AuditEvent, Outcome
-from ragplatform.audit.record import Record, stamp, unseal
-from ragplatform.audit.verify import VerifyReport, verify
+from ragplatform.audit.record import Record, stamp
+from ragplatform.audit.verify import VerifyReport, held_checkpoints, missing, verify
 from ragplatform.commands import console
-from ragplatform.errors import PlatformError
+from ragplatform.errors import PlatformError, TamperedError
 
 app = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
 
@@ -33,11 +34,35 @@ def _logs(folder: Path | None) -> list[Path]:
     return found
 
 
-def _verified(log: Path, checkpoint: str | None, *, own: bool) -> VerifyReport:
-    """Verify with this deployment's key; a log from elsewhere with the key beside it."""
-    if own:
-        return wiring.verify_audit(console.settings(), log, checkpoint)
-    return verify(log, public_key=None, held_checkpoint=checkpoint)
+def _verified(folder: Path | None, held: Mapping[str, str]) -> list[tuple[Path, VerifyReport]]:
+    """Verify with this deployment's keys; logs from elsewhere with the key beside each.
+
+    Of a folder of logs, those that are known by a held checkpoint alone are reported too.
+    """
+    reports = []
+    logs = {log: log.name if folder is None else _origin(log) for log in _logs(folder)}
+    for log, origin in logs.items():
+        checkpoint = held.get(origin)
+        if folder is None:
+            report = wiring.verify_audit(console.settings(), log, checkpoint)
+        else:
+            report = verify(log, public_key=None, held_checkpoint=checkpoint)
+        reports.append((log, report))
+    if folder in logs:
+        known = not held or held.keys() >= set(logs.values())
+        console.require(known, f"{folder}: no checkpoint of this log is among those held")
+        return reports
+    parent = folder or console.settings().audit_dir
+    gone = sorted(held.keys() - set(logs.values()))
+    return reports + [(parent / origin, missing(origin)) for origin in gone]
+
+
+def _origin(log: Path) -> str:
+    try:
+        return query.origin_of(log)
+    except TamperedError:
+        # The verifier will say so.
+        return log.name
 
 
 def _plain(log: Path, report: VerifyReport) -> str:
@@ -53,18 +78,16 @@ def verify_logs(
     folder: Folder = None,
     held: Annotated[
         Path | None,
-        typer.Option("--from-checkpoint", help="A checkpoint kept elsewhere; finds roll-back."),
+        typer.Option("--from-checkpoint", help="Checkpoints kept elsewhere; finds roll-back."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check every record of every log. Exit code 0: good, 1: altered, 2: unreadable."""
     with console.exits():
-        checkpoint = held.read_text(encoding="utf-8") if held else None
         try:
-            reports = [
-                (log, _verified(log, checkpoint, own=folder is None)) for log in _logs(folder)
-            ]
-        except OSError as error:
+            kept = held_checkpoints(held.read_text(encoding="utf-8")) if held else {}
+            reports = _verified(folder, kept)
+        except (OSError, UnicodeDecodeError) as error:
             raise PlatformError(f"cannot be read: {error}") from error
     for log, report in reports:
         if as_json:
@@ -160,7 +183,7 @@ def checkpoint(folder: Folder = None) -> None:
 
 @app.command("unseal")
 def unseal_record(
-    origin: Annotated[str, typer.Argument(help="The log's origin, such as api.")],
+    origin: Annotated[str, typer.Argument(help="The log's origin, such as api.mercy.")],
     index: Annotated[int, typer.Argument(min=0, help="The record's index.")],
     reason: Annotated[str, typer.Option(help="Why you look; it is recorded.")],
     as_json: AsJson = False,
@@ -169,7 +192,8 @@ def unseal_record(
     with console.exits():
         settings = console.settings()
         console.require(bool(reason.strip()), "--reason must say why you look")
-        records = query.read(settings.audit_dir / origin, since=index, limit=1)
+        logs = [log for log in query.find_logs(settings.audit_dir) if log.name == origin]
+        records = [record for log in logs for record in query.read(log, since=index, limit=1)]
         found = bool(records) and records[0].index == index
         console.require(found, f"{origin}/{index}: no such record")
         with wiring.open_audit(settings, "cli") as log:
@@ -185,7 +209,7 @@ def unseal_record(
                     sealed={"reason": reason},
                 )
             )
-        parts = unseal(records[0], wiring.derive(settings, "audit-seal"))
+        parts = wiring.unsealed(settings, records[0])
     if as_json:
         console.print_json(dict(parts))
         return

@@ -52,6 +52,7 @@ def examine() -> list[Finding]:
         "identity provider": _identity_provider,
         "policies": _policies,
         "models": _models,
+        "index": _index,
         "audit log": _audit,
         "model server": _model_server,
         "seal": _seal,
@@ -107,6 +108,13 @@ def _audit(settings: Settings) -> str:
                 f"{report.origin}: {report.problem}: run `ragplatform audit verify`"
             )
     return f"{len(logs)} logs, {sum(r.records for r in reports)} records, all as signed"
+
+
+def _index(settings: Settings) -> str:
+    found = wiring.require_index_layout(settings)
+    if settings.index_per_tenant:
+        return f"an index of its own for each of {len(found.tenants)} tenants"
+    return "one for all tenants" if found.shared else "none yet: one for all tenants will be made"
 
 
 def _model_server(settings: Settings) -> str:

@@ -7,9 +7,10 @@ import typer
 
 from ragplatform import wiring
 from ragplatform.commands import console
-from ragplatform.model import Json, Labels, Principal, Purpose, Sensitivity
+from ragplatform.model import Consent, Json, Labels, Principal, Purpose, Sensitivity
 from ragplatform.policy import changes, diff
 from ragplatform.policy.engine import Policies
+from ragplatform.policy.questions import Circumstances
 
 app = typer.Typer(help="Check policies and explain their verdicts.", no_args_is_help=True)
 
@@ -90,6 +91,10 @@ def explain(
     sensitivity: Annotated[str, typer.Option(help="Of the document.")] = "confidential",
     restrictions: Annotated[str, typer.Option(help="Of the document, comma-separated.")] = "",
     related: Annotated[bool, typer.Option(help="Whether they care for the subject.")] = False,
+    broke_glass: Annotated[bool, typer.Option(help="Whether they broke the glass.")] = False,
+    consent: Annotated[str, typer.Option(help="Of the subject: refused, silent, given.")] = (
+        Consent.SILENT.value
+    ),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say whether such a person may read such a document, which policies decide it, and why.
@@ -97,6 +102,7 @@ def explain(
     Where it is denied, the smallest changes that would permit it are named.
     """
     with console.exits():
+        console.require(consent in set(Consent), f"--consent is one of {', '.join(Consent)}")
         who = Principal(
             id="somebody",
             tenant=tenant,
@@ -112,9 +118,10 @@ def explain(
             restrictions=_split(restrictions),
         )
         policies = wiring.open_policies(console.settings())
-        found = policies.explain(who, purpose, labels, related)
+        about = Circumstances(related, broke_glass, Consent(consent))
+        found = policies.explain(who, purpose, labels, about)
         known = {role for case in policies.cases for role in case.who.roles}
-        ways = changes.smallest(policies, who, purpose, labels, related=related, roles=known)
+        ways = changes.smallest(policies, who, purpose, labels, about, roles=known)
     if as_json:
         console.print_json(
             {

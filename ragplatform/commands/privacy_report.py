@@ -15,9 +15,19 @@ from ragplatform.errors import DeniedError, NotFoundError
 from ragplatform.model import Json, Mode, Purpose
 from ragplatform.privacy.safe_harbor import UNNAMED
 from ragplatform.privacy.tally import Tally
-from ragplatform.reporting import CollectionReport
+from ragplatform.reporting import CollectionReport, Treated
 
 _MARKED = (Mode.TAG, Mode.MASK, Mode.PSEUDONYMISE)
+# What holds a value of mode quarantine is in no collection.
+_METHODS = {
+    Mode.KEEP: "kept",
+    Mode.TAG: "tagged",
+    Mode.MASK: "masked",
+    Mode.PSEUDONYMISE: "pseudonyms",
+    Mode.SHIFT: "shifted",
+    Mode.GENERALISE: "coarser",
+    Mode.DROP: "dropped",
+}
 # The Centers for Medicare & Medicaid Services publish no count of fewer than 11 people: their
 # cell size suppression policy.
 _SIZES = ((1, 1), (2, 4), (5, 10), (11, None))
@@ -37,7 +47,8 @@ def report(
 ) -> None:
     """Count what was done to personal data, and say what Safe Harbor would still ask.
 
-    Counts alone, and on the audit log. Samples are passages as the holder of RAGPLATFORM_API_KEY
+    Counts alone, and on the audit log: of the marks in the passages in force, and by method as
+    ingest treated each document. Samples are passages as the holder of RAGPLATFORM_API_KEY
     may read them for the purpose, and no others; each look is recorded.
     """
     with console.exits():
@@ -80,7 +91,7 @@ def _samples(
 
     Raises ``UnauthenticatedError``, ``DeniedError`` for another tenant's people.
     """
-    who = wiring.authenticate(store, os.environ.get(KEY_VARIABLE, ""))  # 1
+    who = wiring.authenticate(store.settings, os.environ.get(KEY_VARIABLE, ""))  # 1
     permitted = who.tenant == tenant
     chosen = wiring.open_reporter(store).sample(tenant, collection, count) if permitted else []
     request_id = uuid.uuid4().hex
@@ -88,11 +99,12 @@ def _samples(
         AuditEvent(
             Action.REPORTED,
             Outcome.SUCCESS if permitted else Outcome.DENIED,
-            tenant,
+            # Another tenant's log is not the place for this one's people, nor the reverse.
+            who.tenant,
             who.id,
             request_id,
             str(purpose),
-            details={"collection": collection, "samples": len(chosen)},
+            details={"collection": collection, "samples": len(chosen)} if permitted else {},
             sealed={"reason": reason},
         )
     )
@@ -129,13 +141,19 @@ def _print_json(one: CollectionReport) -> None:
             "collection": one.collection,
             "documents": tally.documents,
             "passages": tally.passages,
-            "types": _by_type(tally),
+            "types": _by_type(tally.marks),
+            "treated": {
+                "documents": one.treated.counted,
+                "documents_not_counted": one.treated.not_counted,
+                "types": _by_type(one.treated.values),
+            },
             "safe_harbor": [
                 {
                     "identifier": state.kind.letter,
                     "title": state.kind.title,
                     "state": state.state,
                     "counts": {str(mode): count for mode, count in state.counts.items()},
+                    "treated": {str(mode): count for mode, count in state.treated.items()},
                     "rules": {entity: str(mode) for entity, mode in state.rules.items()},
                     "note": state.kind.note,
                 }
@@ -150,9 +168,9 @@ def _print_json(one: CollectionReport) -> None:
     )
 
 
-def _by_type(tally: Tally) -> dict[str, Json]:
+def _by_type(values: Mapping[tuple[str, Mode], int]) -> dict[str, Json]:
     types: dict[str, dict[str, Json]] = {}
-    for (entity, mode), count in sorted(tally.marks.items()):
+    for (entity, mode), count in sorted(values.items()):
         types.setdefault(entity, {})[str(mode)] = count
     return {**types}
 
@@ -189,7 +207,7 @@ def _print(one: CollectionReport) -> None:
         # What (R) says of codes concerns the pseudonyms of every other kind.
         if state.kind.note and (state.counts or (state.kind.letter == "R" and pseudonyms)):
             console.out.print(f"  {state.kind.letter}: {state.kind.note}", markup=False)
-    for entity, modes in _by_type(tally).items():
+    for entity, modes in _by_type(tally.marks).items():
         if entity in UNNAMED and isinstance(modes, Mapping):
             console.out.print(f"  under no letter: {entity} {console.pairs(modes)}", markup=False)
     console.out.print(
@@ -197,3 +215,26 @@ def _print(one: CollectionReport) -> None:
         f"documents by class size: {console.pairs(_sizes(tally))}",
         markup=False,
     )
+    _print_treated(one.treated)
+
+
+def _print_treated(treated: Treated) -> None:
+    """Print what became of the values of each type, as ingest counted them."""
+    if treated.counted:
+        by_type: dict[str, dict[Mode, int]] = {}
+        for (entity, mode), count in sorted(treated.values.items()):
+            by_type.setdefault(entity, {})[mode] = count
+        console.table(
+            ("type", *_METHODS.values()),
+            [
+                (entity, *(f"{modes.get(mode, 0):,}" for mode in _METHODS))
+                for entity, modes in by_type.items()
+            ],
+            title=f"Values by method, as {treated.counted:,} documents were ingested",
+        )
+    if treated.not_counted:
+        console.out.print(
+            f"  {treated.not_counted:,} documents not counted by method: "
+            "ingested before these counts were kept",
+            markup=False,
+        )

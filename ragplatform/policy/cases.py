@@ -16,6 +16,8 @@ does = "read"
 for = "TREAT"
 what = "note"          # a document; for reveal an entity type; else a tenant, by default one's own
 related = true         # by default false
+broke_glass = true     # by default false
+consent = "refused"    # or "given"; by default "silent"
 expect = "permit"      # or "deny"
 by = "health.care-team"  # optional: a policy that decides; "default" when none does
 """
@@ -27,14 +29,25 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from ragplatform.errors import InvalidRequestError, PolicyError
-from ragplatform.model import Category, Decision, Labels, Principal, Purpose, Sensitivity
+from ragplatform.model import (
+    Category,
+    Consent,
+    Decision,
+    Labels,
+    Principal,
+    Purpose,
+    Sensitivity,
+)
 from ragplatform.policy.classes import validate_labels
-from ragplatform.policy.questions import ON_LABELS, Action
+from ragplatform.policy.questions import ON_IDENTIFIER, ON_LABELS, Action, Circumstances
 from ragplatform.policy.rules import Rule
 
 BY_DEFAULT: Final = "default"
 
 _SUFFIX: Final = ".cases.toml"
+_OF_A_CASE: Final = {
+    *("says", "who", "does", "for", "what", "related", "broke_glass", "consent", "expect", "by")
+}
 _T = TypeVar("_T")
 
 
@@ -48,7 +61,7 @@ class Case:
     does: Action
     purpose: Purpose
     subject: Labels | str
-    related: bool
+    circumstances: Circumstances
     permitted: bool
     by: str | None
 
@@ -96,7 +109,12 @@ class Decider(Protocol):
         """Every policy by its ``@id``."""
 
     def decide(
-        self, principal: Principal, action: str, purpose: Purpose, labels: Labels, *, related: bool
+        self,
+        principal: Principal,
+        action: str,
+        purpose: Purpose,
+        labels: Labels,
+        about: Circumstances,
     ) -> Decision:
         """Decide an action on labels."""
 
@@ -105,8 +123,10 @@ class Decider(Protocol):
     ) -> Decision:
         """Decide an action on a tenant."""
 
-    def decide_reveal(self, principal: Principal, purpose: Purpose, entity: str) -> Decision:
-        """Decide on one entity type."""
+    def decide_identifier(
+        self, principal: Principal, action: str, purpose: Purpose, entity: str
+    ) -> Decision:
+        """Decide an action on one entity type."""
 
 
 def run_cases(cases: Sequence[Case], *, policies: Decider) -> CasesReport:
@@ -118,11 +138,9 @@ def run_cases(cases: Sequence[Case], *, policies: Decider) -> CasesReport:
 
 def _decide(case: Case, policies: Decider) -> Decision:
     if isinstance(case.subject, Labels):
-        return policies.decide(
-            case.who, case.does, case.purpose, case.subject, related=case.related
-        )
-    if case.does is Action.REVEAL:
-        return policies.decide_reveal(case.who, case.purpose, case.subject)
+        return policies.decide(case.who, case.does, case.purpose, case.subject, case.circumstances)
+    if case.does in ON_IDENTIFIER:
+        return policies.decide_identifier(case.who, case.does, case.purpose, case.subject)
     return policies.decide_duty(case.who, case.does, case.purpose, tenant=case.subject)
 
 
@@ -164,12 +182,12 @@ def _cases_of(file: str, document: dict[str, Any]) -> list[Case]:
 def _case(
     pack: str, table: dict[str, Any], people: dict[str, Principal], documents: dict[str, Labels]
 ) -> Case:
-    _only(table, {"says", "who", "does", "for", "what", "related", "expect", "by"})
+    _only(table, _OF_A_CASE)
     who, does = _named(table["who"], people), Action(table["does"])
     subject: Labels | str
     if does in ON_LABELS:
         subject = _named(table["what"], documents)
-    elif does is Action.REVEAL:
+    elif does in ON_IDENTIFIER:
         subject = _text(table["what"])
     else:
         subject = _text(table.get("what", who.tenant))
@@ -181,7 +199,11 @@ def _case(
         does=does,
         purpose=Purpose(table["for"]),
         subject=subject,
-        related=_truth(table.get("related", False)),
+        circumstances=Circumstances(
+            related=_truth(table.get("related", False)),
+            opened=_truth(table.get("broke_glass", False)),
+            consent=Consent(_text(table.get("consent", Consent.SILENT))),
+        ),
         permitted={"permit": True, "deny": False}[_text(table["expect"])],
         by=None if by is None else _text(by),
     )

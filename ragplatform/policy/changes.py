@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final
 
-from ragplatform.model import Labels, Principal, Purpose, Sensitivity
+from ragplatform.model import Consent, Labels, Principal, Purpose, Sensitivity
 from ragplatform.policy.cases import Decider
+from ragplatform.policy.questions import Circumstances
 
 # Two changes at once are as many as people can act on.
 _MOST: Final = 2
@@ -19,7 +20,8 @@ _MOST: Final = 2
 class Change:
     """One thing that would be otherwise.
 
-    ``kind`` is ``role``, ``clearance``, ``department``, ``purpose`` or ``related``.
+    ``kind`` is ``role``, ``clearance``, ``department``, ``purpose``, ``related``, ``broke_glass``
+    or ``consent``.
     """
 
     kind: str
@@ -32,8 +34,13 @@ class Change:
             "clearance": f"with clearance {self.to}",
             "department": f"in department {self.to}",
             "purpose": f"for purpose {self.to}",
+            "related": "if related to the subject of the document",
+            "broke_glass": "by breaking the glass",
+            "consent": "with the subject's consent"
+            if self.to == Consent.GIVEN
+            else "if the subject did not refuse",
         }
-        return words.get(self.kind, "if related to the subject of the document")
+        return words[self.kind]
 
 
 def smallest(
@@ -41,8 +48,8 @@ def smallest(
     principal: Principal,
     purpose: Purpose,
     labels: Labels,
+    circumstances: Circumstances,
     *,
-    related: bool,
     roles: Iterable[str],
 ) -> list[tuple[Change, ...]]:
     """Return every smallest set of at most two changes by which ``read`` would be permitted.
@@ -50,10 +57,10 @@ def smallest(
     Empty where it is permitted already, and where no two changes are enough. ``roles`` are those
     worth trying. Nothing of another tenant is ever opened by any change.
     """
-    asked = (principal, purpose, related)
+    asked = (principal, purpose, circumstances)
     if _permits(policies, labels, asked, ()):
         return []
-    possible = tuple(_possible(principal, purpose, labels, related, roles))
+    possible = tuple(_possible(principal, purpose, labels, circumstances, roles))
     for size in range(1, _MOST + 1):
         enough = [
             each
@@ -67,10 +74,20 @@ def smallest(
 
 
 def _possible(
-    principal: Principal, purpose: Purpose, labels: Labels, related: bool, roles: Iterable[str]
+    principal: Principal,
+    purpose: Purpose,
+    labels: Labels,
+    circumstances: Circumstances,
+    roles: Iterable[str],
 ) -> Iterator[Change]:
-    if not related:
+    if not circumstances.related:
         yield Change("related", "yes")
+    if not circumstances.opened:
+        yield Change("broke_glass", "yes")
+    if circumstances.consent is Consent.REFUSED:
+        yield Change("consent", Consent.SILENT)
+    if circumstances.consent is not Consent.GIVEN:
+        yield Change("consent", Consent.GIVEN)
     if principal.clearance < labels.sensitivity:
         yield Change("clearance", labels.sensitivity.name.lower())
     if labels.department and labels.department not in principal.departments:
@@ -82,13 +99,17 @@ def _possible(
 def _permits(
     policies: Decider,
     labels: Labels,
-    asked: tuple[Principal, Purpose, bool],
+    asked: tuple[Principal, Purpose, Circumstances],
     changes: tuple[Change, ...],
 ) -> bool:
-    principal, purpose, related = asked
+    principal, purpose, about = asked
     for change in changes:
         if change.kind == "related":
-            related = True
+            about = replace(about, related=True)
+        elif change.kind == "broke_glass":
+            about = replace(about, opened=True)
+        elif change.kind == "consent":
+            about = replace(about, consent=Consent(change.to))
         elif change.kind == "clearance":
             principal = replace(principal, clearance=Sensitivity[change.to.upper()])
         elif change.kind == "department":
@@ -97,4 +118,4 @@ def _permits(
             purpose = Purpose(change.to)
         else:
             principal = replace(principal, roles=principal.roles | {change.to})
-    return policies.decide(principal, "read", purpose, labels, related=related).allowed
+    return policies.decide(principal, "read", purpose, labels, about).allowed

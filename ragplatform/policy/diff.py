@@ -1,18 +1,22 @@
 """What a change of policies changes: which cases, and which cells of who may read what for what.
 
-A cell is a person's standing, a purpose and an access class. People and classes are those that the
-cases of either folder speak of: so a rule that nobody wrote a case for still shows in the cells of
-everybody else's.
+A cell is a person, a purpose, an access class and how that person stands to the subject. People
+and classes are those that the cases of either folder speak of: so a rule that nobody wrote a case
+for still shows in the cells of everybody else's.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Final
 
-from ragplatform.model import Labels, Principal, Purpose
+from ragplatform.model import Consent, Labels, Principal, Purpose
 from ragplatform.policy.cases import Case, run_cases
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.explain import roles
+from ragplatform.policy.questions import Circumstances
+
+_ALL: Final = tuple(Circumstances(*one) for one in product((True, False), (False, True), Consent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ def diff(old: Policies, new: Policies) -> PolicyDiff:
         within = [labels for labels in classes if labels.tenant == person.tenant]
         cells += _cells(old, new, person, purpose, within)
         reveals += _reveals(old, new, person, purpose)
-        compared += 2 * len(within) + 1
+        compared += len(_ALL) * len(within) + 1
     return PolicyDiff(tuple(_cases(old, new, cases)), tuple(cells), tuple(reveals), compared)
 
 
@@ -84,14 +88,20 @@ def _cases(old: Policies, new: Policies, cases: Sequence[Case]) -> Iterator[Chan
 def _cells(
     old: Policies, new: Policies, person: Principal, purpose: Purpose, classes: Sequence[Labels]
 ) -> Iterator[Change]:
-    before, after = (each.relations(person, purpose, classes) for each in (old, new))
+    before, after = (each.answers(person, purpose, classes, _ALL) for each in (old, new))
     for labels, one, other in zip(classes, before, after, strict=True):
-        for related in (True, False):
-            decision = other.verdict(related=related)
-            if decision.allowed is not one.verdict(related=related).allowed:
-                whose = "related" if related else "not related"
-                what = f"{_standing(person)}, {purpose}, {describe(labels)}, {whose}"
+        for about in _ALL:
+            decision = other.verdict(about)
+            if decision.allowed is not one.verdict(about).allowed:
+                what = f"{_standing(person)}, {purpose}, {describe(labels)}, {_words(about)}"
                 yield Change(what, decision.allowed, decision.policies)
+
+
+def _words(about: Circumstances) -> str:
+    words = ["related" if about.related else "not related"]
+    words += ["glass broken"] if about.opened else []
+    words += [f"consent {about.consent}"] if about.consent is not Consent.SILENT else []
+    return ", ".join(words)
 
 
 def _reveals(old: Policies, new: Policies, person: Principal, purpose: Purpose) -> Iterator[Change]:

@@ -5,28 +5,42 @@ from pathlib import Path
 
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.errors import PolicyError
-from ragplatform.model import Decision, Labels, Passage, Principal, Purpose, Scope, Sensitivity
+from ragplatform.model import (
+    Decision,
+    Labels,
+    Passage,
+    Principal,
+    Purpose,
+    Scope,
+    Sensitivity,
+    Standing,
+)
+from ragplatform.policy import circumstances
 from ragplatform.policy.cases import Case, CasesReport, read_cases, run_cases
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.explain import Explanation, explain, nothing_permits, roles
 from ragplatform.policy.questions import (
+    ON_IDENTIFIER,
     ON_LABELS,
     ON_TENANT,
+    STRANGER,
     AboutIdentifier,
     AboutLabels,
     AboutTenant,
     Action,
+    Circumstances,
     Question,
 )
-from ragplatform.policy.rules import Rule, RuleBook, read_rules
+from ragplatform.policy.rules import Rule, RuleBook, bears, read_rules
 from ragplatform.policy.scope import make_scope
-from ragplatform.policy.verdicts import Relation, Verdicts
+from ragplatform.policy.verdicts import Answers, Verdicts
 
 
 class Policies:
     """The policies in force. Immutable; safe to share between threads; load anew to change.
 
-    Nothing decided is remembered between calls, so a changed role or relation holds at once.
+    Decisions are remembered by all that they hang on, and relations are looked at anew each time:
+    a changed role, clearance, relation or label holds at once.
     """
 
     def __init__(self, book: RuleBook, cases: Sequence[Case]) -> None:
@@ -61,31 +75,38 @@ class Policies:
         return self._cases
 
     def decide(
-        self, principal: Principal, action: str, purpose: Purpose, labels: Labels, *, related: bool
+        self,
+        principal: Principal,
+        action: str,
+        purpose: Purpose,
+        labels: Labels,
+        about: Circumstances,
     ) -> Decision:
         """Decide ``read``, ``ingest`` or ``forget`` on documents so labelled.
 
-        A stranger (``related=False``) is permitted only what somebody related is permitted too;
-        see ``verdicts.Relation``. Raises ``ValueError`` for an action of another kind.
+        A stranger is permitted only what somebody related is permitted too; see
+        ``verdicts.Answers``. Raises ``ValueError`` for an action of another kind.
         """
         act = _one_of(action, ON_LABELS)
-        [relation] = self._verdicts.relations(principal, act, purpose, [labels])
-        return relation.verdict(related=related)
+        [answers] = self._verdicts.answers(principal, act, purpose, [labels], [about])
+        return answers.verdict(about)
 
-    def relations(
-        self, principal: Principal, purpose: Purpose, labels: Sequence[Labels]
-    ) -> list[Relation]:
-        """Decide ``read`` on each of the labels, as by somebody related and by a stranger."""
-        return self._verdicts.relations(principal, Action.READ, purpose, labels)
+    def answers(
+        self,
+        principal: Principal,
+        purpose: Purpose,
+        labels: Sequence[Labels],
+        asked: Sequence[Circumstances],
+    ) -> list[Answers]:
+        """Decide ``read`` on each of the labels, in each of the circumstances asked about."""
+        return self._verdicts.answers(principal, Action.READ, purpose, labels, asked)
 
-    def decide_passage(self, principal: Principal, purpose: Purpose, passage: Passage) -> Decision:
+    def decide_passage(self, standing: Standing, passage: Passage) -> Decision:
         """Decide ``read`` on one hit by its own attributes; see ``decide_passages``."""
-        [decision] = self.decide_passages(principal, purpose, [passage])
+        [decision] = self.decide_passages(standing, [passage])
         return decision
 
-    def decide_passages(
-        self, principal: Principal, purpose: Purpose, passages: Sequence[Passage]
-    ) -> list[Decision]:
+    def decide_passages(self, standing: Standing, passages: Sequence[Passage]) -> list[Decision]:
         """Decide ``read`` on each hit by its own attributes, in order.
 
         The caller is related to a passage when related to at least one of its subjects, for that
@@ -94,29 +115,26 @@ class Policies:
         not the hash of its labels is denied with an error.
         """
         distinct = list(dict.fromkeys(passage.labels for passage in passages))
-        relations = dict(
-            zip(
-                distinct,
-                self._verdicts.relations(principal, Action.READ, purpose, distinct),
-                strict=True,
-            )
+        about = [circumstances.of(standing, passage.subjects) for passage in passages]
+        answers = self.answers(
+            standing.principal, standing.purpose, distinct, list(dict.fromkeys(about))
         )
+        found = dict(zip(distinct, answers, strict=True))
         return [
-            relations[passage.labels].verdict(related=bool(passage.subjects & principal.subjects))
+            found[passage.labels].verdict(each)
             if passage.access_class == access_class(passage.labels)
             else Decision(allowed=False, errors=("the access class is not that of the labels",))
-            for passage in passages
+            for passage, each in zip(passages, about, strict=True)
         ]
 
     def scope(
         self,
-        principal: Principal,
-        purpose: Purpose,
+        standing: Standing,
         classes: Mapping[str, Labels],
         *,
         collections: frozenset[str] | None = None,
     ) -> Scope:
-        """Return what the principal may search for the purpose, narrowed to the collections.
+        """Return what a principal of this standing may search, narrowed to the collections.
 
         ``classes`` are all access classes by id (``Catalog.classes``); ``collections=None`` means
         no narrowing, an empty set leaves nothing. Every passage of a listed class is matched by
@@ -124,12 +142,11 @@ class Policies:
         Raises ``TamperedError`` when a class is not named by the hash of its labels.
         """
         return make_scope(
-            principal,
-            purpose,
+            standing,
             classes,
             collections,
             verdicts=self._verdicts,
-            reveals=self.reveals(principal, purpose),
+            reveals=self.reveals(standing.principal, standing.purpose),
             policy_digest=self.digest,
         )
 
@@ -149,7 +166,7 @@ class Policies:
         default the principal's own. Raises ``ValueError`` for any other action.
         """
         if labels is not None:
-            return self.decide(principal, action, purpose, labels, related=False).allowed
+            return self.decide(principal, action, purpose, labels, STRANGER).allowed
         return self.decide_duty(principal, action, purpose, tenant=tenant).allowed
 
     def decide_duty(
@@ -161,11 +178,19 @@ class Policies:
 
     def decide_reveal(self, principal: Principal, purpose: Purpose, entity: str) -> Decision:
         """Decide whether values of one entity type may be seen in clear; unknown types never."""
+        return self.decide_identifier(principal, Action.REVEAL, purpose, entity)
+
+    def decide_identifier(
+        self, principal: Principal, action: str, purpose: Purpose, entity: str
+    ) -> Decision:
+        """Decide ``reveal`` or ``unmask`` on one entity type; unknown types never.
+
+        Raises ``ValueError`` for an action of another kind.
+        """
+        act = _one_of(action, ON_IDENTIFIER)
         if entity not in CATEGORY_OF:
             return Decision(allowed=False, errors=(f"unknown entity type {entity!r}",))
-        [decision] = self._verdicts.decide(
-            principal, Action.REVEAL, purpose, [AboutIdentifier(entity)]
-        )
+        [decision] = self._verdicts.decide(principal, act, purpose, [AboutIdentifier(entity)])
         return decision
 
     def reveals(self, principal: Principal, purpose: Purpose) -> frozenset[str]:
@@ -184,17 +209,50 @@ class Policies:
         )
 
     def explain(
-        self, principal: Principal, purpose: Purpose, labels: Labels, related: bool
+        self, principal: Principal, purpose: Purpose, labels: Labels, about: Circumstances
     ) -> Explanation:
         """Return why ``read`` is permitted or denied, with the policies that decided."""
+        decision = self.decide(principal, Action.READ, purpose, labels, about)
+        # With a ``forbid`` that holds, no permission would help.
+        permits = () if decision.allowed or decision.policies else self._permits_of_reading()
+        question = AboutLabels(labels, about)
         return explain(
-            self.decide(principal, Action.READ, purpose, labels, related=related),
+            decision,
             principal=principal,
             action=Action.READ,
             purpose=purpose,
             rules=self.rules,
             policy_digest=self.digest,
+            missing={
+                rule: self._verdicts.failing(principal, purpose, question, rule) for rule in permits
+            },
         )
+
+    def _permits_of_reading(self) -> list[str]:
+        """Return the policies that could permit a reading for some purpose, by ``@id``."""
+        return [
+            name
+            for name, rule in self.rules.items()
+            if not rule.forbids
+            and any(bears(self._book.bodies[name], Action.READ, one) for one in Purpose)
+        ]
+
+    def why_not(
+        self, principal: Principal, action: str, purpose: Purpose, decision: Decision
+    ) -> str:
+        """Return one sentence for a caller whom ``decision`` denies the action.
+
+        It speaks of the caller's roles and the rules alone.
+        """
+        return explain(
+            decision,
+            principal=principal,
+            action=Action(action),
+            purpose=purpose,
+            rules=self.rules,
+            policy_digest=self.digest,
+            missing={},
+        ).reason
 
     def refusal_reason(self, principal: Principal, purpose: Purpose) -> str:
         """Return one sentence for a caller whose scope is empty.
@@ -217,11 +275,11 @@ class Policies:
     def _probe(self) -> None:
         """Put one question of each kind, so that a schema we cannot speak to fails at start."""
         nobody = Principal("probe", "probe", frozenset(), clearance=Sensitivity.PUBLIC)
-        labels = AboutLabels(Labels("probe", "probe", Sensitivity.PUBLIC), related=False)
+        probe = Labels("probe", "probe", Sensitivity.PUBLIC)
         questions: dict[Action, Question] = {
-            **dict.fromkeys(ON_LABELS, labels),
+            **dict.fromkeys(ON_LABELS, AboutLabels(probe, STRANGER)),
             **dict.fromkeys(ON_TENANT, AboutTenant("probe")),
-            Action.REVEAL: AboutIdentifier("PERSON"),
+            **dict.fromkeys(ON_IDENTIFIER, AboutIdentifier("PERSON")),
         }
         for action, question in questions.items():
             [decision] = self._verdicts.decide(nobody, action, Purpose.TREAT, [question])

@@ -14,13 +14,15 @@ class Explanation:
 
     ``rules`` are the policies that decided, none where nothing permitted. ``reason`` is one
     sentence that speaks of the caller's roles and the rules alone; it presumes that the caller
-    may know of the document asked about.
+    may know of the document asked about. ``missing`` are the conditions that failed, by the
+    ``@id`` of each policy that came nearest to permitting; none where it is permitted.
     """
 
     decision: Decision
     rules: tuple[Rule, ...]
     reason: str
     policy_digest: str
+    missing: Mapping[str, tuple[str, ...]]
 
     @property
     def allowed(self) -> bool:
@@ -33,6 +35,11 @@ class Explanation:
             f"  {rule.id} ({'forbid' if rule.forbids else 'permit'}, {rule.file}): {rule.why}"
             for rule in self.rules
         ]
+        lines += [
+            f"  {name} does not permit: {condition}"
+            for name, conditions in self.missing.items()
+            for condition in conditions
+        ]
         return "\n".join([self.reason, *lines])
 
 
@@ -44,8 +51,9 @@ def explain(
     purpose: Purpose,
     rules: Mapping[str, Rule],
     policy_digest: str,
+    missing: Mapping[str, tuple[str, ...]],
 ) -> Explanation:
-    """Return the explanation of one decision."""
+    """Return the explanation of one decision. ``missing``: every policy's failed conditions."""
     deciding = tuple(rules[name] for name in decision.policies)
     whys = " ".join(rule.why for rule in deciding if rule.forbids is not decision.allowed)
     if decision.allowed:
@@ -56,7 +64,13 @@ def explain(
         reason = f"Denied: {whys}"
     else:
         reason = f"Denied: {nothing_permits(principal, action, purpose)}."
-    return Explanation(decision, deciding, reason, policy_digest)
+    return Explanation(decision, deciding, reason, policy_digest, _nearest(missing))
+
+
+def _nearest(missing: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Return the policies of which the fewest conditions failed."""
+    fewest = min((len(conditions) for conditions in missing.values()), default=0)
+    return {name: failed for name, failed in missing.items() if len(failed) == fewest}
 
 
 def nothing_permits(principal: Principal, action: Action, purpose: Purpose) -> str:

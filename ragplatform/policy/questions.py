@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from ragplatform.entities import CATEGORY_OF
-from ragplatform.model import Labels, Principal, Purpose
+from ragplatform.model import Consent, Labels, Principal, Purpose
 from ragplatform.policy.classes import access_class
 
 
@@ -20,18 +20,40 @@ class Action(StrEnum):
     REVIEW_AUDIT = "review_audit"
     UNSEAL = "unseal"
     OPERATE = "operate"
+    UNMASK = "unmask"
+    BREAK_GLASS = "break_glass"
+    REVIEW_ACCESS = "review_access"
+    MANAGE_ACCESS = "manage_access"
+    EXPLAIN_ACCESS = "explain_access"
 
 
 ON_LABELS: Final = frozenset({Action.READ, Action.INGEST, Action.FORGET})
-ON_TENANT: Final = frozenset({Action.DECLARE, Action.REVIEW_AUDIT, Action.UNSEAL, Action.OPERATE})
+ON_IDENTIFIER: Final = frozenset({Action.REVEAL, Action.UNMASK})
+ON_TENANT: Final = frozenset(Action) - ON_LABELS - ON_IDENTIFIER
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """How the principal stands to the people that a passage is about; see ``model.Standing``.
+
+    ``opened``: the principal broke the glass for one of them, and it is still in force.
+    """
+
+    related: bool
+    opened: bool = False
+    consent: Consent = Consent.SILENT
+
+
+# Somebody who has nothing to do with whom the passage is about, of whom nobody said anything.
+STRANGER: Final = Circumstances(related=False)
 
 
 @dataclass(frozen=True, slots=True)
 class AboutLabels:
-    """Documents so labelled, whose subject is, or is not, related to the principal."""
+    """Documents so labelled, about people to whom the principal stands so."""
 
     labels: Labels
-    related: bool
+    circumstances: Circumstances
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +79,9 @@ def request(
     """Return Cedar's request. Ids go as data, so none can be read as Cedar syntax."""
     context: dict[str, str | bool] = {"purpose": purpose.value}
     if isinstance(question, AboutLabels):
-        context["related"] = question.related
+        context["related"] = question.circumstances.related
+        context["broke_glass"] = question.circumstances.opened
+        context["consent"] = question.circumstances.consent.value
     return {
         "principal": {"type": "User", "id": principal.id},
         "action": {"type": "Action", "id": action.value},

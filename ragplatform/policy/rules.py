@@ -37,13 +37,17 @@ class RuleBook:
     """All policies of one folder, parsed and validated. ``digest`` changes with any byte.
 
     ``policies`` holds for each action and purpose only the policies that could decide or fail
-    there: Cedar looks at every policy of a set at every request.
+    there: Cedar looks at every policy of a set at every request. ``bodies`` holds each as Cedar's
+    JSON, by its ``@id``.
     """
 
     policies: Mapping[tuple[Action, Purpose], cedarpy.PolicySet] = field(repr=False)
+    bodies: Mapping[str, Mapping[str, Any]] = field(repr=False)
     schema: cedarpy.Schema = field(repr=False)
     rules: Mapping[str, Rule]
     digest: str
+    personal: bool
+    """Whether some policy looks at who somebody is, and not at their attributes alone."""
 
 
 def read_rules(directory: Path) -> RuleBook:
@@ -72,7 +76,8 @@ def read_rules(directory: Path) -> RuleBook:
             rules[rule.id], parsed[rule.id] = rule, body
     if not rules:
         raise PolicyError(f"{directory}: no policy in any *.cedar file; at least one is needed")
-    return RuleBook(_sliced(parsed), schema, rules, digest.hexdigest())
+    personal = any(map(_looks_at_who, parsed.values()))
+    return RuleBook(_sliced(parsed), parsed, schema, rules, digest.hexdigest(), personal)
 
 
 def _rules_of(file: str, text: str, schema: cedarpy.Schema) -> Iterator[tuple[Rule, Any]]:
@@ -102,22 +107,8 @@ def _finding(result: cedarpy.ValidationResult, error: cedarpy.ValidationError) -
     return f"{name}: {error.error}"
 
 
-def _sliced(
-    parsed: Mapping[str, Any],
-) -> dict[tuple[Action, Purpose], cedarpy.PolicySet]:
-    sets: dict[tuple[str, ...], cedarpy.PolicySet] = {}
-    sliced = {}
-    for action in Action:
-        for purpose in Purpose:
-            names = tuple(name for name, body in parsed.items() if _bears(body, action, purpose))
-            if names not in sets:
-                sets[names] = _policy_set({name: parsed[name] for name in names})
-            sliced[action, purpose] = sets[names]
-    return sliced
-
-
-def _bears(policy: Mapping[str, Any], action: Action, purpose: Purpose) -> bool:
-    """Return whether the policy could hold or fail for the action and purpose; in doubt, yes."""
+def bears(policy: Mapping[str, Any], action: Action, purpose: Purpose) -> bool:
+    """Return whether the policy, as Cedar's JSON, could hold or fail there; in doubt, yes."""
     head = policy["action"]
     if head["op"] != "All":
         named = {one["id"] for one in head.get("entities", [head.get("entity", {"id": ""})])}
@@ -129,6 +120,38 @@ def _bears(policy: Mapping[str, Any], action: Action, purpose: Purpose) -> bool:
         return True
     purposes = _first_asked(first["body"])
     return purposes is None or purpose in purposes
+
+
+def _looks_at_who(part: Any) -> bool:
+    """Return whether Cedar's JSON has the principal itself in it, or some person by name.
+
+    What only reads ``principal.attribute`` cannot tell two people of equal attributes apart. In
+    doubt, yes.
+    """
+    match part:
+        case {".": {"left": {"Var": "principal"}}} | {"has": {"left": {"Var": "principal"}}}:
+            return False
+        case {"Var": "principal"} | {"type": "User"}:
+            return True
+        case dict():
+            return any(map(_looks_at_who, part.values()))
+        case list():
+            return any(map(_looks_at_who, part))
+    return False
+
+
+def _sliced(
+    parsed: Mapping[str, Any],
+) -> dict[tuple[Action, Purpose], cedarpy.PolicySet]:
+    sets: dict[tuple[str, ...], cedarpy.PolicySet] = {}
+    sliced = {}
+    for action in Action:
+        for purpose in Purpose:
+            names = tuple(name for name, body in parsed.items() if bears(body, action, purpose))
+            if names not in sets:
+                sets[names] = _policy_set({name: parsed[name] for name in names})
+            sliced[action, purpose] = sets[names]
+    return sliced
 
 
 def _first_asked(body: Mapping[str, Any]) -> frozenset[str] | None:

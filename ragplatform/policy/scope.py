@@ -3,17 +3,18 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from itertools import compress
 
 from ragplatform.errors import TamperedError
-from ragplatform.model import AllOf, AnyOf, Clause, Labels, Principal, Purpose, Scope
+from ragplatform.model import AllOf, AnyOf, Clause, Labels, Scope, Standing
+from ragplatform.policy import circumstances
+from ragplatform.policy.circumstances import Condition
 from ragplatform.policy.classes import access_class
-from ragplatform.policy.questions import Action
 from ragplatform.policy.verdicts import Verdicts
 
 
 def make_scope(
-    principal: Principal,
-    purpose: Purpose,
+    standing: Standing,
     classes: Mapping[str, Labels],
     collections: frozenset[str] | None,
     *,
@@ -21,81 +22,70 @@ def make_scope(
     reveals: frozenset[str],
     policy_digest: str,
 ) -> Scope:
-    """Return what the principal may search for the purpose among the classes.
+    """Return what a principal of this standing may search among the classes.
 
     Raises ``TamperedError`` when a class is not named by the hash of its labels.
     """
     # A class holds its collection, so classes narrowed by collection need no clause of their own.
-    found = _filter(principal, purpose, _narrowed(principal, classes, collections), verdicts)
+    found = _filter(standing, _narrowed(standing, classes, collections), verdicts)
     return Scope(
-        tenant=principal.tenant,
-        principal=principal.id,
-        purpose=purpose,
+        tenant=standing.principal.tenant,
+        principal=standing.principal.id,
+        purpose=standing.purpose,
         filter=found,
         reveals=reveals,
         policy_digest=policy_digest,
-        key=_key(principal, purpose, found, reveals, policy_digest),
+        key=_key(standing, found, reveals, policy_digest),
     )
 
 
 def _narrowed(
-    principal: Principal, classes: Mapping[str, Labels], collections: frozenset[str] | None
+    standing: Standing, classes: Mapping[str, Labels], collections: frozenset[str] | None
 ) -> dict[str, Labels]:
     kept = {}
     for name, labels in classes.items():
         if name != access_class(labels):
             raise TamperedError(f"access class {name} is not the hash of its labels")
-        if labels.tenant != principal.tenant:
+        if labels.tenant != standing.principal.tenant:
             continue
         if collections is None or labels.collection in collections:
             kept[name] = labels
     return kept
 
 
-def _filter(
-    principal: Principal, purpose: Purpose, classes: Mapping[str, Labels], verdicts: Verdicts
-) -> AnyOf:
-    """Build ``class in open_to_any OR (class in open_to_related AND subject is the caller's)``."""
-    relations = verdicts.relations(principal, Action.READ, purpose, list(classes.values()))
-    open_to_any, open_to_related = set(), set()
-    for name, relation in zip(classes, relations, strict=True):
-        if not relation.verdict(related=True).allowed:
-            continue
-        if relation.verdict(related=False).allowed:
-            open_to_any.add(name)
-        else:
-            open_to_related.add(name)
-    branches = []
-    if open_to_any:
-        branches.append(AllOf((Clause("access_class", frozenset(open_to_any)),)))
-    if open_to_related and principal.subjects:
-        branches.append(
-            AllOf(
-                (
-                    Clause("access_class", frozenset(open_to_related)),
-                    Clause("subjects", principal.subjects),
-                )
-            )
+def _filter(standing: Standing, classes: Mapping[str, Labels], verdicts: Verdicts) -> AnyOf:
+    """Build one branch for each condition on a passage's people, over the classes that it opens."""
+    possible = circumstances.possible(standing)
+    alike = verdicts.alike(standing.principal, standing.purpose, classes, possible)
+    opened: dict[Condition, set[str]] = {}
+    for allowed, names in alike.items():
+        permitted = compress(possible, allowed)
+        for condition in circumstances.conditions(standing, permitted):
+            opened.setdefault(condition, set()).update(names)
+    return AnyOf(
+        tuple(
+            AllOf((Clause("access_class", frozenset(names)), *condition.wanted), condition.unwanted)
+            for condition, names in opened.items()
         )
-    return AnyOf(tuple(branches))
+    )
 
 
 def _key(
-    principal: Principal,
-    purpose: Purpose,
+    standing: Standing,
     found: AnyOf,
     reveals: Iterable[str],
     policy_digest: str,
 ) -> str:
     document = [
-        principal.tenant,
-        principal.id,
-        purpose.value,
-        [
-            [[clause.field, sorted(clause.any_of)] for clause in branch.clauses]
-            for branch in found.branches
-        ],
+        standing.principal.tenant,
+        standing.principal.id,
+        standing.purpose.value,
+        sorted([_plain(branch.clauses), _plain(branch.none_of)] for branch in found.branches),
         sorted(reveals),
         policy_digest,
     ]
     return hashlib.sha256(json.dumps(document, separators=(",", ":")).encode()).hexdigest()
+
+
+def _plain(clauses: Iterable[Clause]) -> list[tuple[str, list[str]]]:
+    return [(clause.field, sorted(clause.any_of)) for clause in clauses]

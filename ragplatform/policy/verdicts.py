@@ -1,17 +1,23 @@
 """Puts questions to Cedar. The only module that evaluates policies; any error denies."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache, partial
+from itertools import product
+from typing import Final, TypeAlias
 
 import cedarpy
 
-from ragplatform.model import Decision, Labels, Principal, Purpose
+from ragplatform.model import Consent, Decision, Labels, Principal, Purpose
+from ragplatform.policy.conditions import conditions_of
+from ragplatform.policy.memory import Asker, DecisionMemory, Recent
 from ragplatform.policy.questions import (
     AboutLabels,
     AboutTenant,
     Action,
+    Circumstances,
     Question,
     request,
     resource_entity,
@@ -19,35 +25,49 @@ from ragplatform.policy.questions import (
 )
 from ragplatform.policy.rules import RuleBook
 
+# One for each tenant's classes, and some for questions about a few. 500 classes take about 1 MB.
+_ENTITY_SETS: Final = 16
+# Each holds two lists of the tenant's classes, shared strings: about 40 kB with 500 of them.
+_SETS: Final = 512
+_AlikeKey: TypeAlias = tuple[Principal, Purpose, tuple[Circumstances, ...], frozenset[str]]
 _OTHER_PURPOSE: Final = "the key was not made for this purpose"
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
-    """Cedar's two answers about one action on one set of labels: to the related, to strangers.
+class Answers:
+    """Cedar's answers about one action on one set of labels, by the circumstances of a passage.
 
-    The search filter can say "and the subject is the caller's" but not "and it is not". So that
-    the filter and the verdict on a hit can never disagree, whatever the policies say, both are
-    drawn from ``verdict``, by which being a stranger never opens what being related closes.
+    The search filter and the verdict on a hit are both drawn from ``verdict``, so that they can
+    never disagree, whatever the policies say. By it, being a stranger never opens what being
+    related closes: whoever wrote such a rule did not mean it.
     """
 
-    related: Decision
-    unrelated: Decision
+    decisions: Mapping[Circumstances, Decision]
 
-    def verdict(self, *, related: bool) -> Decision:
-        """Return the decision for a passage whose subject is, or is not, related."""
-        if related:
-            return self.related
-        if self.unrelated.allowed and not self.related.allowed:
-            return self.related
-        return self.unrelated
+    def verdict(self, circumstances: Circumstances) -> Decision:
+        """Return the decision for a passage in these circumstances, which must have been asked."""
+        own = self.decisions[circumstances]
+        kin = self.decisions[_kin(circumstances)]
+        return kin if own.allowed and not kin.allowed else own
+
+
+def _kin(one: Circumstances) -> Circumstances:
+    return Circumstances(related=True, opened=one.opened, consent=one.consent)
 
 
 class Verdicts:
-    """Answers questions by one rule book, each from scratch: nothing is remembered."""
+    """Answers questions by one rule book. Answers are remembered, and none can be stale.
+
+    An answer hangs on the rules, which never change here, and on what Cedar is told, all of which
+    it is remembered by: a changed role, label or purpose makes another question. Errors are not
+    remembered.
+    """
 
     def __init__(self, book: RuleBook) -> None:
         self._book = book
+        self._memory = DecisionMemory()
+        self._alike: Recent[_AlikeKey, Mapping[tuple[bool, ...], frozenset[str]]] = Recent(_SETS)
+        self._resources = lru_cache(_ENTITY_SETS)(partial(_resources, book.schema))
 
     def decide(
         self, principal: Principal, action: Action, purpose: Purpose, questions: Sequence[Question]
@@ -62,33 +82,121 @@ class Verdicts:
             # Every decision passes here, so a key made for one purpose serves no other.
             return [Decision(allowed=False, errors=(_OTHER_PURPOSE,))] * len(questions)
         try:
-            results = cedarpy.is_authorized_batch(
-                [request(principal, action, purpose, question) for question in questions],
-                self._book.policies[action, purpose],
-                self._entities(principal, questions),
-                self._book.schema,
-            )
+            asker = Asker(self._told(principal), action, purpose)
+            known = self._memory.recall(asker)
+            with suppress(KeyError):
+                return [known[question] for question in questions]
+            fresh = self._ask(asker, list({one: None for one in questions if one not in known}))
+            return [fresh.get(question) or known[question] for question in questions]
         except (ValueError, TypeError, KeyError) as error:
             return [Decision(allowed=False, errors=(str(error),))] * len(questions)
-        return [_decision(result) for result in results]
 
-    def relations(
-        self, principal: Principal, action: Action, purpose: Purpose, labels: Sequence[Labels]
-    ) -> list[Relation]:
-        """Return both answers for each of the labels, in order; another tenant's are denied."""
-        questions = [AboutLabels(one, related) for one in labels for related in (True, False)]
-        answers = [
+    def _told(self, principal: Principal) -> Principal:
+        """Return the principal as Cedar is told of it: what it does not hear, it cannot decide by.
+
+        So people of equal attributes share what is remembered, unless a policy names somebody.
+        """
+        return Principal(
+            id=principal.id if self._book.personal else "",
+            tenant=principal.tenant,
+            roles=principal.roles,
+            departments=principal.departments,
+            clearance=principal.clearance,
+        )
+
+    def _ask(self, asker: Asker, questions: Sequence[Question]) -> dict[Question, Decision]:
+        who, action, purpose = asker.principal, asker.action, asker.purpose
+        results = cedarpy.is_authorized_batch(
+            [request(who, action, purpose, question) for question in questions],
+            self._book.policies[action, purpose],
+            self._entities(who, questions),
+            self._book.schema,
+        )
+        # Few differ, and many may be remembered: equal ones are one object.
+        shared: dict[Decision, Decision] = {}
+        decisions = map(_decision, results)
+        answers = {
+            question: shared.setdefault(decision, decision)
+            for question, decision in zip(questions, decisions, strict=True)
+        }
+        self._memory.add(
+            asker, {asked: answer for asked, answer in answers.items() if not answer.errors}
+        )
+        return answers
+
+    def answers(
+        self,
+        principal: Principal,
+        action: Action,
+        purpose: Purpose,
+        labels: Sequence[Labels],
+        circumstances: Sequence[Circumstances],
+    ) -> list[Answers]:
+        """Return the answers for each of the labels, in order; another tenant's are denied.
+
+        Each of the circumstances is asked about, and the same with the person related.
+        """
+        asked = list(dict.fromkeys(one for each in circumstances for one in (each, _kin(each))))
+        questions = [AboutLabels(one, each) for one in labels for each in asked]
+        decisions = [
             _walled(decision, principal, question.labels.tenant)
             for decision, question in zip(
                 self.decide(principal, action, purpose, questions), questions, strict=True
             )
         ]
-        return [Relation(*pair) for pair in zip(answers[::2], answers[1::2], strict=True)]
+        parts = iter(decisions)
+        return [Answers({each: next(parts) for each in asked}) for _ in labels]
+
+    def alike(
+        self,
+        principal: Principal,
+        purpose: Purpose,
+        classes: Mapping[str, Labels],
+        circumstances: tuple[Circumstances, ...],
+    ) -> Mapping[tuple[bool, ...], frozenset[str]]:
+        """Return the names of the classes by whether ``read`` is permitted in each circumstance.
+
+        Each name must be the hash of its labels: that is what the answer is remembered by.
+        """
+        if principal.purposes is not None and purpose not in principal.purposes:
+            return {(False,) * len(circumstances): frozenset(classes)}
+        key = (self._told(principal), purpose, circumstances, frozenset(classes))
+        if (known := self._alike.get(key)) is not None:
+            return known
+        answers = self.answers(
+            principal, Action.READ, purpose, list(classes.values()), circumstances
+        )
+        groups: dict[tuple[bool, ...], set[str]] = {}
+        for name, answer in zip(classes, answers, strict=True):
+            permitted = tuple(answer.verdict(one).allowed for one in circumstances)
+            groups.setdefault(permitted, set()).add(name)
+        found = {permitted: frozenset(names) for permitted, names in groups.items()}
+        if not any(each.errors for answer in answers for each in answer.decisions.values()):
+            self._alike.put(key, found)
+        return found
 
     def duty(self, principal: Principal, action: Action, purpose: Purpose, tenant: str) -> Decision:
         """Return the answer about an action on a whole tenant; on another's it is denied."""
         [decision] = self.decide(principal, action, purpose, [AboutTenant(tenant)])
         return _walled(decision, principal, tenant)
+
+    def failing(
+        self, principal: Principal, purpose: Purpose, question: AboutLabels, rule: str
+    ) -> tuple[str, ...]:
+        """Return the conditions of one policy that do not hold for a ``read``, as Cedar text.
+
+        One that fails to be evaluated does not hold. Nothing is decided by this.
+        """
+        conditions = conditions_of(rule, self._book.bodies[rule])
+        asked = request(principal, Action.READ, purpose, question)
+        entities = self._entities(principal, [question])
+        return tuple(
+            one.text
+            for one in conditions
+            if not _decision(
+                cedarpy.is_authorized(asked, one.alone, entities, self._book.schema)
+            ).allowed
+        )
 
     def may_permit_some(self, principal: Principal, purpose: Purpose) -> bool:
         """Return whether some ``permit`` of ``read`` could hold for documents of some labels.
@@ -98,12 +206,17 @@ class Verdicts:
         permits = {rule.id for rule in self._book.rules.values() if not rule.forbids}
         try:
             entities = self._entities(principal, ())
-            for related in (True, False):
+            for related, opened, consent in product((True, False), (True, False), Consent):
                 result = cedarpy.is_authorized_partial(
                     {
                         "principal": f"User::{json.dumps(principal.id)}",
                         "action": f'Action::"{Action.READ}"',
-                        "context": {"purpose": purpose.value, "related": related},
+                        "context": {
+                            "purpose": purpose.value,
+                            "related": related,
+                            "broke_glass": opened,
+                            "consent": consent.value,
+                        },
                     },
                     self._book.policies[Action.READ, purpose],
                     entities,
@@ -121,8 +234,14 @@ class Verdicts:
             question.labels if isinstance(question, AboutLabels) else question: question
             for question in questions
         }
-        document = [user_entity(principal), *map(resource_entity, subjects.values())]
-        return cedarpy.Entities.from_json_str(json.dumps(document), self._book.schema)
+        resources = self._resources(tuple(subjects.values()))
+        user = json.dumps([user_entity(principal)])
+        return resources.with_added_json_str(user, self._book.schema)
+
+
+def _resources(schema: cedarpy.Schema, questions: tuple[Question, ...]) -> cedarpy.Entities:
+    document = [resource_entity(question) for question in questions]
+    return cedarpy.Entities.from_json_str(json.dumps(document), schema)
 
 
 def _decision(result: cedarpy.AuthzResult) -> Decision:

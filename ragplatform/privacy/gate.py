@@ -210,13 +210,15 @@ class Privacy(Inspector):
         """Return where pseudonyms stand in the text, so that no cut goes through one."""
         return tokens.token_ranges(text)
 
-    def reveal(self, text: str, scope: Scope) -> str:
+    def reveal(self, text: str, scope: Scope, unmasked: frozenset[str] = frozenset()) -> str:
         """Return stored, cleared text with the pseudonyms that the scope reveals as values.
 
-        For titles and quotes that are already cleared for this reader; generated text goes
-        through ``screen``. Raises ``TamperedError`` when the vault does not hold what was written.
+        Those of ``unmasked`` are revealed too. For titles and quotes that are already cleared for
+        this reader; generated text goes through ``screen``. Raises ``TamperedError`` when the vault
+        does not hold what was written.
         """
-        wanted = {t for t in tokens.tokens_in(text) if tokens.entity_of(t) in scope.reveals}
+        held = tokens.tokens_in(text)
+        wanted = {t for t in held if tokens.entity_of(t) in scope.reveals or t in unmasked}
         values = self._values(scope, wanted)
         return tokens.TOKEN.sub(lambda found: values.get(found[0], found[0]), text)
 

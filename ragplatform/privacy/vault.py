@@ -17,7 +17,6 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from ragplatform.errors import TamperedError, UnavailableError, VaultError
 from ragplatform.ports import KeyEncryption, WrappedKey
-from ragplatform.privacy import vault_tables
 from ragplatform.privacy.clues import Clue, fits, stored
 from ragplatform.privacy.key_encryption import MasterKeyEncryption
 from ragplatform.privacy.keys import KEY_BYTES, Keys
@@ -26,19 +25,19 @@ from ragplatform.privacy.sealing import check_value, seal_text, unseal_text
 from ragplatform.privacy.vault_tables import (
     CHECK,
     CLUES,
+    METADATA,
     SUBJECTS,
     VALUES,
     of_subject,
     with_keys,
 )
-from ragplatform.tables import insert
+from ragplatform.tables import create_missing, insert, open_engine
 
 # SQLite's default limit on bound variables is 32,766, PostgreSQL's 65,535; smaller plans faster.
 _BATCH: Final = 500
 # A surname of more people than this finds nobody better than the words around it do.
 MOST_NAMESAKES: Final = 20
 _MOST_CLUES: Final = 200
-_BUSY_MS: Final = 30_000
 _CHECKPOINT_TRIES: Final = 50
 _CHECKPOINT_PAUSE_S: Final = 0.1
 
@@ -64,17 +63,13 @@ class Vault:
         self._pseudonyms = Pseudonyms(keys)
         self._check = check_value(keys)
         self._keks = key_encryption or MasterKeyEncryption(keys)
-        # Parameters hold tokens and ciphertext; even those have no place in an error message.
-        self._engine = sa.create_engine(url, hide_parameters=True)
+        self._engine = open_engine(url, begin_immediate=True)
         self._lite = self._engine.dialect.name == "sqlite"
         self._process = os.getpid()
-        if self._lite:
-            sa.event.listen(self._engine, "connect", _set_up_sqlite)
-            sa.event.listen(self._engine, "begin", _begin_sqlite)
         with ExitStack() as undo:
             undo.callback(self.close)
             with self._transaction() as connection:
-                vault_tables.create(connection)
+                create_missing(connection, METADATA)
                 self._check_keys(connection)
             undo.pop_all()
 
@@ -310,21 +305,3 @@ def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
     rest = iter(items)
     while batch := list(islice(rest, _BATCH)):
         yield batch
-
-
-def _set_up_sqlite(connection: Any, _record: object) -> None:  # a DBAPI connection
-    # Transactions are begun by our own hook, so that a writer takes the lock before it reads.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    # Deleted keys and values are overwritten with zeros, not only unlinked.
-    cursor.execute("PRAGMA secure_delete=ON")
-    cursor.execute("PRAGMA temp_store=MEMORY")
-    cursor.close()
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    if begin := connection.get_execution_options().get("begin_with", "BEGIN IMMEDIATE"):
-        connection.exec_driver_sql(begin)

@@ -1,22 +1,21 @@
-"""The vault's tables, and how an older vault becomes one of today."""
+"""The vault's tables."""
 
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from ragplatform.privacy.key_encryption import MASTER_VERSION
-from ragplatform.tables import create_missing
 
-_METADATA: Final = sa.MetaData()
+METADATA: Final = sa.MetaData()
 CHECK: Final = sa.Table(
     "vault_check",
-    _METADATA,
+    METADATA,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("digest", sa.LargeBinary, nullable=False),
 )
 SUBJECTS: Final = sa.Table(
     "vault_subjects",
-    _METADATA,
+    METADATA,
     sa.Column("tenant", sa.String(63), primary_key=True),
     sa.Column("subject", sa.String(128), primary_key=True),
     sa.Column("wrapped_key", sa.LargeBinary, nullable=False),
@@ -25,7 +24,7 @@ SUBJECTS: Final = sa.Table(
 )
 VALUES: Final = sa.Table(
     "vault_values",
-    _METADATA,
+    METADATA,
     sa.Column("tenant", sa.String(63), primary_key=True),
     sa.Column("token", sa.String(64), primary_key=True),
     sa.Column("subject", sa.String(128), primary_key=True),
@@ -34,7 +33,7 @@ VALUES: Final = sa.Table(
 )
 CLUES: Final = sa.Table(
     "vault_clues",
-    _METADATA,
+    METADATA,
     sa.Column("tenant", sa.String(63), primary_key=True),
     sa.Column("clue", sa.String(24), primary_key=True),
     sa.Column("token", sa.String(64), primary_key=True),
@@ -42,17 +41,6 @@ CLUES: Final = sa.Table(
     sa.Column("sealed", sa.LargeBinary, nullable=False),
     sa.Index("vault_clues_by_subject", "tenant", "subject"),
 )
-
-
-def create(connection: sa.Connection) -> None:
-    """Make what is missing of the tables."""
-    create_missing(connection, _METADATA)
-    columns = {column["name"] for column in sa.inspect(connection).get_columns(SUBJECTS.name)}
-    if "kek" not in columns:
-        connection.exec_driver_sql(
-            f"ALTER TABLE vault_subjects ADD COLUMN kek VARCHAR(32) NOT NULL DEFAULT "
-            f"'{MASTER_VERSION}'"
-        )
 
 
 def of_subject(table: sa.Table, tenant: str, subject: str) -> sa.ColumnElement[bool]:

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from typing import IO
 
 import pytest
 import sqlalchemy as sa
@@ -26,11 +28,18 @@ SUBJECTS = 25
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Return a maker of empty databases; each call gives the URL of one more."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'state.db'}"
+        numbers = count()
+        return lambda: f"sqlite:///{tmp_path / f'state{next(numbers)}.db'}"
     database: Callable[[], str] = request.getfixturevalue("postgres")
-    return database()
+    return database
+
+
+@pytest.fixture
+def url(new_url: Callable[[], str]) -> str:
+    return new_url()
 
 
 @pytest.fixture
@@ -138,6 +147,46 @@ def test_a_document_is_replaced_and_deleted(url: str) -> None:
     catalog.close()
 
 
+def test_an_older_catalog_s_documents_were_not_counted_and_new_ones_are(url: str) -> None:
+    older = SqlCatalog(url, access_class=access_class)
+    older.register(LABELS, CLASS)
+    older.put_document(ENTRY)
+    older.close()
+    changed(url, "ALTER TABLE documents DROP COLUMN treated")
+
+    with ThreadPoolExecutor(4) as pool:
+        opened = [pool.submit(SqlCatalog, url, access_class=access_class) for _ in range(4)]
+    catalog, *others = [one.result() for one in opened]
+
+    assert catalog.document("d1") == replace(ENTRY, treated=None)
+    catalog.put_document(ENTRY)
+    assert catalog.document("d1") == ENTRY
+    for one in (catalog, *others):
+        one.close()
+
+
+def test_an_older_vault_s_keys_are_opened_under_the_master_key(url: str, vault: Vault) -> None:
+    tokens = vault.store("mercy", *person(1))
+    changed(url, "ALTER TABLE vault_subjects DROP COLUMN kek")
+    later = Vault(url, master=MASTER)
+
+    assert len(later.reveal("mercy", tokens)) == len(tokens)
+    assert changed(url, "UPDATE vault_subjects SET kek = kek") == 1
+    later.close()
+
+
+@pytest.mark.parametrize("counts", ["not json", "[]", '{"PERSON":{"vanish":1}}'])
+def test_counts_that_cannot_be_read_are_an_alarm_and_not_zero(url: str, counts: str) -> None:
+    catalog = SqlCatalog(url, access_class=access_class)
+    catalog.register(LABELS, CLASS)
+    catalog.put_document(ENTRY)
+    changed(url, f"UPDATE documents SET treated = '{counts}'")
+
+    with pytest.raises(TamperedError, match="counts"):
+        catalog.document("d1")
+    catalog.close()
+
+
 def test_a_document_is_never_taken_over_by_another_tenant(url: str) -> None:
     catalog = SqlCatalog(url, access_class=access_class)
     theirs = replace(LABELS, tenant="harbor")
@@ -163,23 +212,58 @@ def test_a_class_moved_to_another_tenant_is_found(url: str) -> None:
     catalog.close()
 
 
-def test_all_parts_may_open_an_empty_postgresql_at_the_same_moment(
-    postgres: Callable[[], str],
+OPENERS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from ingest.ledger import Ledger
+from ragplatform.catalog import SqlCatalog
+from ragplatform.policy.classes import access_class
+from ragplatform.privacy.vault import Vault
+from tests.contract.test_database import MASTER
+makers = (
+    lambda url: Vault(url, master=MASTER),
+    lambda url: SqlCatalog(url, access_class=access_class),
+    lambda url: Ledger(url),
+)
+with ThreadPoolExecutor(3) as pool:
+    for line in sys.stdin:
+        url = line.strip()
+        for part in list(pool.map(lambda make: make(url), makers)):
+            part.close()
+        print("opened", flush=True)
+"""
+
+
+def test_all_parts_of_several_processes_may_open_an_empty_database_at_the_same_moment(
+    new_url: Callable[[], str],
 ) -> None:
-    url = postgres()
-    start = threading.Barrier(9)
+    rounds = 30 if new_url().startswith("sqlite") else 2
+    with ExitStack() as running:
+        openers = [running.enter_context(opener()) for _ in range(3)]
+        for _ in range(rounds):
+            url = new_url()
+            for process in openers:
+                lines_of(process.stdin).write(f"{url}\n")
+                lines_of(process.stdin).flush()
+            said = [lines_of(process.stdout).readline() for process in openers]
+            assert said == ["opened\n"] * len(openers)
 
-    def open_one(make: Callable[[], Vault | SqlCatalog | Ledger]) -> None:
-        start.wait(timeout=30)
-        make().close()
 
-    makers = (
-        lambda: Vault(url, master=MASTER),
-        lambda: SqlCatalog(url, access_class=access_class),
-        lambda: Ledger(url),
-    )
-    with ThreadPoolExecutor(9) as pool:
-        list(pool.map(open_one, makers * 3))
+def lines_of(pipe: IO[str] | None) -> IO[str]:
+    assert pipe is not None
+    return pipe
+
+
+@contextmanager
+def opener() -> Iterator[subprocess.Popen[str]]:
+    """Start a process that opens all parts of each database whose URL it is sent."""
+    command = [sys.executable, "-c", OPENERS]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_of_many_runs_at_once_exactly_one_gets_the_source(url: str) -> None:

@@ -21,6 +21,7 @@ from qdrant_client import QdrantClient
 from ragplatform.adapters.edge import EdgeIndex
 from ragplatform.adapters.qdrant import QdrantIndex
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
+from ragplatform.adapters.tenant_indexes import TenantIndexes
 from ragplatform.errors import IndexUnavailableError, InvalidRequestError, PolicyError
 from ragplatform.model import (
     AllOf,
@@ -44,7 +45,7 @@ SLANTED = (0.8, 0.6, 0, 0, 0, 0, 0, 0)
 NO_TERMS = TermWeights((), ())
 EVERYTHING = 10_000
 
-KINDS = ["memory", "edge", "shared", "qdrant"]
+KINDS = ["memory", "edge", "shared", "qdrant", "tenants"]
 _fresh = itertools.count(1)
 
 
@@ -61,6 +62,13 @@ def opened(kind: str, folder: Path) -> Iterator[Index]:
             guest = stack.enter_context(closing(SharedEdgeIndex(folder=folder, dim=DIM)))
             assert guest.role is Role.GUEST
             yield guest
+        elif kind == "tenants":
+            indexes = TenantIndexes(
+                dim=DIM,
+                open_one=lambda tenant: EdgeIndex(folder=folder / tenant, dim=DIM),
+                begun=lambda: [path.name for path in folder.glob("*")],
+            )
+            yield stack.enter_context(closing(indexes))
         else:
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", message="Payload indexes have no effect")
@@ -256,8 +264,14 @@ def scopes(draw: st.DrawFn) -> Scope:
     fields = st.sampled_from(["access_class", "subjects", "collection", "document", "generation"])
     values = st.frozensets(st.one_of(words, st.just("clinical")), min_size=1, max_size=8)
     clause = st.builds(Clause, fields, values)
-    branches = st.lists(st.lists(clause, min_size=1, max_size=3), max_size=4)
-    return scope(*(AllOf(tuple(each)) for each in draw(branches)), tenant=draw(names))
+    excluded = st.lists(st.builds(Clause, st.just("subjects"), values), max_size=2)
+    branch = st.tuples(st.lists(clause, min_size=1, max_size=3), excluded)
+    branches = draw(st.lists(branch, max_size=4))
+    return scope(*(AllOf(tuple(a), tuple(b)) for a, b in branches), tenant=draw(names))
+
+
+def documents(stored: list[Entry]) -> set[tuple[str, str]]:
+    return {(one.passage.labels.tenant, one.passage.document) for one in stored}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -271,8 +285,8 @@ def test_a_search_finds_exactly_what_the_scope_allows(kind: str, tmp_path: Path)
         )
         @given(st.lists(entries(), max_size=20), st.lists(scopes(), min_size=5, max_size=10))
         def law(stored: list[Entry], asked: list[Scope]) -> None:
-            for name in {one.passage.document for one in stored}:
-                index.remove(name)
+            for tenant, name in documents(stored):
+                index.remove(tenant, name)
             index.upsert(stored)
             for one in asked:
                 expected = {e.passage.chunk.id for e in stored if allowed(e.passage, one)}
@@ -283,8 +297,8 @@ def test_a_search_finds_exactly_what_the_scope_allows(kind: str, tmp_path: Path)
                 for each in stored[:4]:
                     hit = index.fetch(each.passage.chunk.id, one)
                     assert (hit is not None) == allowed(each.passage, one)
-            for name in {one.passage.document for one in stored}:
-                index.remove(name)
+            for tenant, name in documents(stored):
+                index.remove(tenant, name)
             assert index.count() == 0
 
         law()
@@ -455,29 +469,31 @@ def test_passages_of_one_generation_are_listed_whole_page_by_page(index: Index) 
     index.upsert([*others, *reversed(wanted)])
 
     pages, after = [], ""
-    while page := index.passages("a", "g2", after=after, limit=2):
+    while page := index.passages("mercy", "a", "g2", after=after, limit=2):
         pages.append(page)
         after = page[-1].chunk.id
 
     assert [len(page) for page in pages] == [2, 2, 1]
     listed = [passage for page in pages for passage in page]
     assert listed == sorted((one.passage for one in wanted), key=lambda p: p.chunk.id)
-    assert index.passages("a", "g2", limit=5) == listed
+    assert index.passages("mercy", "a", "g2", limit=5) == listed
 
 
 def test_listing_goes_on_though_the_last_passage_of_a_page_is_gone(index: Index) -> None:
     first, second = sorted((entry(document="a"), entry(document="a")), key=_name)
     index.upsert([second])
 
-    assert index.passages("a", "g1", after=first.passage.chunk.id, limit=1) == [second.passage]
+    assert index.passages("mercy", "a", "g1", after=first.passage.chunk.id, limit=1) == [
+        second.passage
+    ]
 
 
 def test_passages_of_what_is_not_there_are_none(index: Index) -> None:
     index.upsert([entry(document="a")])
 
-    assert index.passages("a", "g2", limit=5) == []
-    assert index.passages("unknown", "g1", limit=5) == []
-    assert index.passages("a", "g1", limit=0) == []
+    assert index.passages("mercy", "a", "g2", limit=5) == []
+    assert index.passages("mercy", "unknown", "g1", limit=5) == []
+    assert index.passages("mercy", "a", "g1", limit=0) == []
 
 
 def test_retiring_keeps_one_generation_of_one_document(index: Index) -> None:
@@ -486,11 +502,11 @@ def test_retiring_keeps_one_generation_of_one_document(index: Index) -> None:
     old = [entry(document="a", generation=f"g{n}") for n in (1, 1, 2)]
     index.upsert([kept, other, *old])
 
-    assert index.retire("a", "g3") == 3
+    assert index.retire("mercy", "a", "g3") == 3
 
     assert found(index, OPEN) == {kept.passage.chunk.id, other.passage.chunk.id}
-    assert index.retire("a", "g3") == 0
-    assert index.retire("unknown", "g3") == 0
+    assert index.retire("mercy", "a", "g3") == 0
+    assert index.retire("mercy", "unknown", "g3") == 0
 
 
 def test_removing_a_document_removes_all_of_it_and_nothing_else(index: Index) -> None:
@@ -498,12 +514,12 @@ def test_removing_a_document_removes_all_of_it_and_nothing_else(index: Index) ->
     gone = [entry(document="a", generation=f"g{n}") for n in (1, 2)]
     index.upsert([other, *gone])
 
-    assert index.remove("a") == 2
+    assert index.remove("mercy", "a") == 2
 
     assert index.count() == 1
     assert found(index, OPEN) == {other.passage.chunk.id}
     assert all(index.fetch(one.passage.chunk.id, OPEN) is None for one in gone)
-    assert index.remove("a") == 0
+    assert index.remove("mercy", "a") == 0
 
 
 def test_a_new_label_holds_from_the_next_search(index: Index) -> None:
@@ -524,6 +540,19 @@ def test_a_new_label_holds_from_the_next_search(index: Index) -> None:
     assert len(found(index, scope(branch(collection="research")))) == 2
     assert len(found(index, scope(branch(collection="clinical")))) == 1
     assert index.relabel("unknown", labels, "closed") == 0
+
+
+def test_a_document_is_listed_changed_and_removed_in_its_own_tenant_alone(index: Index) -> None:
+    theirs = [entry(document="a", generation=f"g{n}", tenant="harbor") for n in (1, 2)]
+    index.upsert(theirs)
+
+    assert index.passages("mercy", "a", "g1", limit=5) == []
+    assert index.retire("mercy", "a", "g2") == 0
+    assert index.remove("mercy", "a") == 0
+    assert index.relabel("a", Labels(tenant="mercy", collection="research"), "closed") == 0
+
+    assert index.generations("harbor") == {"a": {"g1": 1, "g2": 1}}
+    assert index.passages("harbor", "a", "g1", limit=5) == [theirs[0].passage]
 
 
 BAD_ENTRIES = {
@@ -586,7 +615,7 @@ def test_a_closed_index_answers_nothing_and_closes_again(index: Index) -> None:
         index.search(EAST, NO_TERMS, OPEN, 3)
 
 
-@pytest.mark.parametrize("kind", ["memory", "edge", "shared"])
+@pytest.mark.parametrize("kind", ["memory", "edge", "shared", "tenants"])
 def test_several_threads_write_and_search_at_once(kind: str, tmp_path: Path) -> None:
     # Not on qdrant-client's local mode, which is for one thread; its server client is for many.
     with opened(kind, tmp_path / "index") as index:
@@ -596,7 +625,7 @@ def test_several_threads_write_and_search_at_once(kind: str, tmp_path: Path) -> 
             try:
                 for number in range(10):
                     index.upsert([entry(document=name, generation=f"g{number}")])
-                    index.retire(name, f"g{number}")
+                    index.retire("mercy", name, f"g{number}")
                     assert found(index, scope(branch(document=name, generation=f"g{number}")))
             except BaseException as error:  # noqa: BLE001  # a thread's failure must fail the test
                 failures.append(error)

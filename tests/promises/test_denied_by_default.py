@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,15 +17,18 @@ from ragplatform.model import (
     AnyOf,
     Category,
     Chunk,
+    Consent,
     Labels,
     Passage,
     Principal,
     Purpose,
     Sensitivity,
+    Standing,
 )
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
-from ragplatform.policy.questions import ON_TENANT
+from ragplatform.policy.questions import ON_TENANT, Circumstances
+from tests.standings import KIN, standing
 
 SHIPPED = Path(__file__).resolve().parents[2] / "policies"
 SCHEMA = (SHIPPED / "schema.cedarschema").read_text()
@@ -76,7 +80,8 @@ def test_filter_and_verdict_agree_on_50_000_random_cases_of_the_shipped_policies
         principal, purpose = some_principal_and_purpose(dice)
         labels = [some_labels(dice, principal.tenant) for _ in range(60)]
         passages = [some_passage(dice, one) for one in labels for _ in range(5)]
-        compare_all(policies, principal, purpose, passages, some_narrowing(dice), tally)
+        one = some_standing(dice, principal, purpose)
+        compare_all(policies, one, passages, some_narrowing(dice), tally)
 
     compare()
 
@@ -109,11 +114,12 @@ def test_filter_verdict_and_an_independent_oracle_agree_on_random_policies(
         policies = Policies.load(tmp_path)
         principal, purpose = some_principal_and_purpose(dice)
         passages = [some_passage(dice, some_labels(dice, principal.tenant)) for _ in range(100)]
+        one = some_standing(dice, principal, purpose)
 
-        verdicts = compare_all(policies, principal, purpose, passages, None, tally)
+        verdicts = compare_all(policies, one, passages, None, tally)
 
         for passage, allowed in zip(passages, verdicts, strict=True):
-            assert allowed is oracle(rules, principal, purpose, passage), text
+            assert allowed is oracle(rules, one, passage), text
 
     compare()
 
@@ -137,11 +143,11 @@ def test_a_forbid_that_errors_denies(tmp_path: Path) -> None:
     )
     lee = Principal("lee", "mercy", frozenset(), subjects=frozenset({"s1"}))
 
-    decision = policies.decide(lee, "read", Purpose.TREAT, failing, related=True)
+    decision = policies.decide(lee, "read", Purpose.TREAT, failing, KIN)
 
     assert not decision.allowed
     assert "fails" in decision.errors[0]
-    scope = policies.scope(lee, Purpose.TREAT, by_class(fine, failing))
+    scope = policies.scope(standing(lee, Purpose.TREAT), by_class(fine, failing))
     assert not matches(scope.filter, passage_of(failing, "s1"))
     assert matches(scope.filter, passage_of(fine))
 
@@ -152,11 +158,13 @@ def test_a_permit_across_tenants_permits_nothing(tmp_path: Path) -> None:
     lee = Principal("lee", "mercy", frozenset(), subjects=frozenset({"s1"}))
     own, foreign = Labels("mercy", "clinical"), Labels("harbor", "clinical")
 
-    scope = policies.scope(lee, Purpose.TREAT, by_class(own, foreign))
+    scope = policies.scope(standing(lee, Purpose.TREAT), by_class(own, foreign))
 
     assert matches(scope.filter, passage_of(own))
     assert not matches(scope.filter, passage_of(foreign, "s1"))
-    assert not policies.decide_passage(lee, Purpose.TREAT, passage_of(foreign, "s1")).allowed
+    assert not policies.decide_passage(
+        standing(lee, Purpose.TREAT), passage_of(foreign, "s1")
+    ).allowed
     for action in ON_TENANT:
         assert policies.may(lee, action, Purpose.TREAT)
         assert not policies.may(lee, action, Purpose.TREAT, tenant="harbor")
@@ -172,11 +180,13 @@ def test_what_is_forbidden_to_the_related_is_forbidden_to_strangers_too(tmp_path
     lee = Principal("lee", "mercy", frozenset(), subjects=frozenset({"s1"}))
     labels = Labels("mercy", "clinical")
 
-    scope = policies.scope(lee, Purpose.TREAT, by_class(labels))
+    scope = policies.scope(standing(lee, Purpose.TREAT), by_class(labels))
 
     assert scope.empty
     for related in (True, False):
-        assert not policies.decide(lee, "read", Purpose.TREAT, labels, related=related).allowed
+        assert not policies.decide(
+            lee, "read", Purpose.TREAT, labels, Circumstances(related)
+        ).allowed
 
 
 def test_a_passage_whose_class_is_not_its_labels_hash_is_denied() -> None:
@@ -204,7 +214,7 @@ def test_a_passage_whose_class_is_not_its_labels_hash_is_denied() -> None:
     )
 
     decisions = policies.decide_passages(
-        kim, Purpose.HRESCH, [honest, relabelled, forged, forged_labels]
+        standing(kim, Purpose.HRESCH), [honest, relabelled, forged, forged_labels]
     )
 
     assert [decision.allowed for decision in decisions] == [True, False, False, False]
@@ -217,7 +227,9 @@ def test_a_class_that_is_not_its_labels_hash_stops_the_search() -> None:
     part2 = Labels("mercy", "clinical", restrictions=frozenset({"part2"}))
 
     with pytest.raises(TamperedError):
-        policies.scope(kim, Purpose.HRESCH, {access_class(part2): Labels("mercy", "clinical")})
+        policies.scope(
+            standing(kim, Purpose.HRESCH), {access_class(part2): Labels("mercy", "clinical")}
+        )
 
 
 def test_nobody_without_a_role_may_do_anything_for_any_purpose() -> None:
@@ -228,8 +240,9 @@ def test_nobody_without_a_role_may_do_anything_for_any_purpose() -> None:
     for purpose in Purpose:
         for action in ON_TENANT:
             assert not policies.may(nobody, action, purpose)
-        for related in (True, False):
-            assert not policies.decide(nobody, "read", purpose, labels, related=related).allowed
+        for each in product((True, False), (True, False), Consent):
+            about = Circumstances(*each)
+            assert not policies.decide(nobody, "read", purpose, labels, about).allowed
         assert not policies.may(nobody, "ingest", purpose, labels=labels)
         assert not policies.may(nobody, "forget", purpose, labels=labels)
         assert policies.reveals(nobody, purpose) == frozenset()
@@ -250,23 +263,21 @@ def test_secrets_and_card_numbers_are_revealed_to_no_mix_of_roles() -> None:
 
 def compare_all(
     policies: Policies,
-    principal: Principal,
-    purpose: Purpose,
+    one: Standing,
     passages: Sequence[Passage],
     collections: frozenset[str] | None,
     tally: Tally,
 ) -> list[bool]:
     """Assert that filter and verdict agree on every passage; return the verdicts."""
     classes = by_class(*(passage.labels for passage in passages))
-    scope = policies.scope(principal, purpose, classes, collections=collections)
-    verdicts = policies.decide_passages(principal, purpose, passages)
+    scope = policies.scope(one, classes, collections=collections)
+    verdicts = policies.decide_passages(one, passages)
     for passage, verdict in zip(passages, verdicts, strict=True):
         wanted = collections is None or passage.labels.collection in collections
         assert matches(scope.filter, passage) is (verdict.allowed and wanted)
         tally.add(
             verdict.allowed,
-            *(principal.tenant, principal.roles, principal.departments, principal.clearance),
-            *(principal.subjects, purpose, passage.access_class, passage.subjects, policies.digest),
+            *(one, passage.access_class, passage.subjects, policies.digest),
         )
     return [verdict.allowed for verdict in verdicts]
 
@@ -279,7 +290,8 @@ def matches(found: AnyOf, passage: Passage) -> bool:
         "subjects": passage.subjects,
     }
     for branch in found.branches:
-        if all(fields[clause.field] & clause.any_of for clause in branch.clauses):
+        wanted = all(fields[clause.field] & clause.any_of for clause in branch.clauses)
+        if wanted and not any(fields[clause.field] & clause.any_of for clause in branch.none_of):
             return True
     return False
 
@@ -319,6 +331,15 @@ def some_principal_and_purpose(dice: random.Random) -> tuple[Principal, Purpose]
     return principal, purpose
 
 
+def some_standing(dice: random.Random, principal: Principal, purpose: Purpose) -> Standing:
+    """Draw people for each circumstance, now and then nobody, some of them in several."""
+    drawn = {
+        name: some(dice, SUBJECTS, 2) if dice.random() < often else frozenset()
+        for name, often in (("opened", 0.3), ("consenting", 0.5), ("refusing", 0.5))
+    }
+    return standing(principal, purpose, **drawn)
+
+
 def some_labels(dice: random.Random, tenant: str) -> Labels:
     return Labels(
         tenant=tenant if dice.random() < 0.8 else dice.choice(TENANTS),
@@ -351,6 +372,8 @@ class Facts:
     purpose: Purpose
     labels: Labels
     related: bool
+    opened: bool
+    consent: Consent
 
 
 def _overflow(facts: Facts) -> bool:
@@ -362,6 +385,11 @@ def _overflow(facts: Facts) -> bool:
 CONDITIONS: tuple[tuple[str, Callable[[Facts], bool]], ...] = (
     ("context.related", lambda f: f.related),
     ("!context.related", lambda f: not f.related),
+    ("context.broke_glass", lambda f: f.opened),
+    ("!context.broke_glass", lambda f: not f.opened),
+    ('context.consent == "refused"', lambda f: f.consent is Consent.REFUSED),
+    ('context.consent == "given"', lambda f: f.consent is Consent.GIVEN),
+    ('context.consent != "silent"', lambda f: f.consent is not Consent.SILENT),
     ('context.purpose == "TREAT"', lambda f: f.purpose == "TREAT"),
     (
         '["TREAT", "SERVICE", "AML"].contains(context.purpose)',
@@ -437,20 +465,27 @@ def some_rule(dice: random.Random) -> Rule:
     )
 
 
-def oracle(rules: Sequence[Rule], principal: Principal, purpose: Purpose, passage: Passage) -> bool:
+def oracle(rules: Sequence[Rule], one: Standing, passage: Passage) -> bool:
     """Decide as the platform promises to, sharing nothing with it."""
+    opened = not passage.subjects.isdisjoint(one.opened)
+    consent = Consent.SILENT
+    for subject in passage.subjects:
+        if subject in one.refusing:
+            consent = Consent.REFUSED
+        elif subject in one.consenting and consent is not Consent.REFUSED:
+            consent = Consent.GIVEN
 
     def decided(related: bool) -> bool:
-        facts = Facts(principal, purpose, passage.labels, related)
+        facts = Facts(one.principal, one.purpose, passage.labels, related, opened, consent)
         try:
             held = list(holding(rules, facts))
         except CedarFailureError:
             return False
         return bool(held) and not any(rule.forbids for rule in held)
 
-    if passage.labels.tenant != principal.tenant:
+    if passage.labels.tenant != one.principal.tenant:
         return False
-    related = not passage.subjects.isdisjoint(principal.subjects)
+    related = not passage.subjects.isdisjoint(one.related)
     return decided(related=True) and (related or decided(related=False))
 
 

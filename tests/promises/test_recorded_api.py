@@ -153,7 +153,7 @@ def wrong(heard: Heard, records: list[Record], whole: str) -> list[str]:
 def test_every_answer_that_a_client_got_is_on_record_however_the_api_dies(tmp_path: Path) -> None:
     chance, began = random.Random(SEED), time.monotonic()
     settings = Settings(data_dir=tmp_path / "data", secrets_dir=tmp_path / "keys")
-    log = settings.audit_dir / "api"
+    log = settings.audit_dir / "api.mercy"
     with serving(tmp_path) as (_, port):
         ask(port, calm := [], stream=False)
     whole = str(dict(calm[0].events)["final"]["answer"])

@@ -21,7 +21,6 @@ from ingest.prepare import Target
 from ingest.report import FileState, Report
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
-from ragplatform.audit.log import AuditLog
 from ragplatform.catalog import SqlCatalog
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.model import Principal, Purpose, Sensitivity, Span
@@ -30,6 +29,7 @@ from ragplatform.policy.engine import Policies
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
+from tests.fakes_audit import open_logs
 from tests.ingest_crash import DIM, DigestEmbedder, PlainParser
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
@@ -163,9 +163,7 @@ def ingest(folder: Path, data: Path) -> Report:
     url = f"sqlite:///{data / 'catalog.db'}"
     catalog, ledger = SqlCatalog(url, access_class=access_class), Ledger(url)
     index = EdgeIndex(folder=data / "index", dim=DIM)
-    audit = AuditLog.open(
-        data / "audit" / "ingest", origin="ingest", signing_key=MASTER, sealing_key=MASTER
-    )
+    audit = open_logs(data / "audit", kind="ingest")
     who = Principal("job", "mercy", frozenset({"ingest"}), clearance=Sensitivity.RESTRICTED)
     job = Job(
         run=report.run,

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from ragplatform.audit.events import Action
-from ragplatform.audit.query import read
 from ragplatform.errors import GeneratorError, IndexUnavailableError
 from tests.fakes_generator import ScriptedGenerator
 from tests.fakes_privacy import FailingDetector
@@ -24,7 +23,7 @@ def body(question=QUESTION, purpose="TREAT", **more):
 
 
 def records(one, **conditions):
-    return read(one.settings.audit_dir / "api", **conditions)
+    return one.records(**conditions)
 
 
 def actions(one, request_id):
@@ -354,6 +353,34 @@ def test_nobody_reads_another_tenant_s_records(ward, serve):
     assert "rm" not in {record["actor"] for record in seen}
 
 
+def test_a_damaged_log_of_one_tenant_keeps_no_other_from_asking_or_reviewing(ward, serve):
+    client = serve(ward)
+    client.post("/v1/ask", json=body(purpose="SERVICE"), headers=as_("banker"))
+    for segment in (ward.settings.audit_dir / "api.harbor").glob("segment-*"):
+        segment.write_bytes(b"{}\n" + segment.read_bytes())
+
+    asked = client.post("/v1/ask", json=body(), headers=as_("doctor"))
+    seen = client.get("/v1/audit/events", headers=as_("compliance"))
+
+    assert asked.status_code == 200
+    assert asked.json()["request_id"] in {r["request_id"] for r in seen.json()["records"]}
+
+
+def test_no_log_of_a_tenant_names_another_or_its_people(ward, serve):
+    client = serve(ward)
+    for who, purpose in (("doctor", "TREAT"), ("banker", "SERVICE")):
+        for path in ("/v1/ask", "/v1/search"):
+            client.post(path, json=body(purpose=purpose), headers=as_(who))
+        client.get(f"/v1/sources/{ward.documents[0]}?purpose={purpose}", headers=as_(who))
+        client.get("/v1/audit/events", headers=as_(who))
+
+    for own, other in (("mercy", "harbor"), ("harbor", "mercy")):
+        files = (ward.settings.audit_dir / f"api.{own}").iterdir()
+        raw = b"".join(path.read_bytes() for path in files)
+        assert f'"tenant":"{own}"'.encode() in raw
+        assert other.encode() not in raw
+
+
 def test_another_tenant_finds_nothing(ward, serve):
     client = serve(ward)
 
@@ -366,7 +393,7 @@ def test_another_tenant_finds_nothing(ward, serve):
 def test_who_i_am_says_for_which_purposes_i_may_ask(ward, serve):
     me = serve(ward).get("/v1/whoami", headers=as_("doctor")).json()
 
-    assert me["purposes"] == ["TREAT"]
+    assert me["purposes"] == ["ETREAT", "TREAT"]
     assert (me["tenant"], me["related_subjects"], me["reviewer"]) == ("mercy", 1, False)
 
 
@@ -385,6 +412,9 @@ def test_the_interface_description_needs_no_network_and_names_every_endpoint(war
     assert set(described.json()["paths"]) == {
         "/v1/ask", "/v1/search", "/v1/sources/{chunk}", "/v1/whoami", "/v1/audit/events",
         "/v1/pii:analyze", "/v1/pii:redact", "/livez", "/readyz",
+        "/v1/relations", "/v1/relations:remove", "/v1/relations/feeds", "/v1/consents",
+        "/v1/breakglass", "/v1/breakglass/{opening}:end", "/v1/breakglass/reviews",
+        "/v1/breakglass/{opening}:review", "/v1/sources/{chunk}:reveal", "/v1/policies:explain",
     }  # fmt: skip
     assert client.get("/docs").status_code == 404
     assert "cdn" not in described.text

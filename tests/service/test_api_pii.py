@@ -44,7 +44,7 @@ def body(text=TEXT, purpose="TREAT", **more):
 
 
 def records(one, response):
-    return read(one.settings.audit_dir / "api", request_id=response.json()["request_id"])
+    return read(one.settings.audit_dir / "api.mercy", request_id=response.json()["request_id"])
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -65,6 +65,16 @@ def test_a_class_changed_past_the_catalog_is_found(
         catalog.classes("mercy")
 
 
+def test_a_class_changed_after_it_was_read_is_found(catalog: SqlCatalog, path: Path) -> None:
+    catalog.register(LABELS, CLASS)
+    assert catalog.classes("mercy") == {CLASS: LABELS}
+    tamper(path, "UPDATE access_classes SET labels = replace(labels, '[\"vip\"]', '[]')")
+
+    for _ in range(2):
+        with pytest.raises(TamperedError):
+            catalog.classes("mercy")
+
+
 def test_a_class_moved_to_another_tenant_is_found(catalog: SqlCatalog, path: Path) -> None:
     catalog.register(LABELS, CLASS)
     tamper(path, "UPDATE access_classes SET tenant = 'harbor'")

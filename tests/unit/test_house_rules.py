@@ -255,6 +255,8 @@ def test_catching_what_one_can_answer_passes(source: str) -> None:
     "source",
     [
         "Filter(must_not=[c])",
+        "Filter(must_not=[_any_of('subjects', x), c])",
+        "Filter(must_not=[match(c) for c in d])",
         "f.must_not = [c]",
         "f = {'must_not': [c]}",
         "models.MatchExcept(x)",
@@ -268,6 +270,12 @@ def test_a_negative_filter_is_found_in_an_adapter(source: str) -> None:
 
 def test_a_positive_filter_passes_and_a_docstring_may_say_why() -> None:
     source = '"""No must_not here: it fails open."""\nFilter(must=[c], should=[d])'
+
+    assert broken_rules(source, ADAPTER) == set()
+
+
+def test_keywords_that_the_adapter_itself_compiles_may_be_excluded() -> None:
+    source = "Filter(must=[c], must_not=[_any_of(c.field, c.any_of) for c in branch.none_of])"
 
     assert broken_rules(source, ADAPTER) == set()
 

@@ -124,7 +124,7 @@ def test_everything_is_there_after_closing_and_opening_again(
     index: EdgeIndex, folder: Path
 ) -> None:
     index.upsert([entry(1), entry(2), entry(3)])
-    index.remove("d2")
+    index.remove("mercy", "d2")
     index.relabel("d3", Labels("mercy", "research"), "closed")
     index.close()
 
@@ -197,8 +197,8 @@ def test_every_change_is_flushed_before_the_call_returns(
     changes = [
         lambda: index.upsert([entry(1), entry(2, "g2")]),
         lambda: index.relabel("d1", Labels("mercy", "research"), "closed"),
-        lambda: index.retire("d2", "g9"),
-        lambda: index.remove("d1"),
+        lambda: index.retire("mercy", "d2", "g9"),
+        lambda: index.remove("mercy", "d1"),
     ]
     for change in changes:
         change()

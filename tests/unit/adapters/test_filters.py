@@ -29,6 +29,14 @@ BAD = [
     [[["text", ["x"]]]],
     [[["labels.department", ["x"]]]],
     [[["tenant_class", ["open"]]], []],
+    # The shape of a branch is a pair; one that lost its exclusions must not be read as one.
+    [[[["tenant_class", ["open"]]]]],
+    [[[["tenant_class", ["open"]]], [], []]],
+    [[[["tenant_class", ["open"]]], None]],
+    [[[["tenant_class", ["open"]]], [["subjects"]]]],
+    [[[["tenant_class", ["open"]]], [["subjects", []]]]],
+    [[[["tenant_class", ["open"]]], [["tenant", ["mercy"]]]]],
+    [[[], [["subjects", ["s1"]]]]],
 ]
 
 
@@ -45,7 +53,12 @@ def test_a_filter_without_branches_never_reaches_an_engine(compiled) -> None:  #
 
 
 clauses = st.builds(Clause, st.sampled_from(KEYWORDS), st.frozensets(st.text(), min_size=1))
-branches = st.builds(AllOf, st.lists(clauses, min_size=1, max_size=4).map(tuple))
+excluded = st.builds(Clause, st.just("subjects"), st.frozensets(st.text(), min_size=1))
+branches = st.builds(
+    AllOf,
+    st.lists(clauses, min_size=1, max_size=4).map(tuple),
+    st.lists(excluded, max_size=2).map(tuple),
+)
 trees = st.builds(AnyOf, st.lists(branches, min_size=1, max_size=4).map(tuple))
 
 
@@ -56,7 +69,11 @@ def test_a_filter_comes_through_json_unchanged(tree: AnyOf) -> None:
 
 scoped = st.sampled_from(["access_class", "collection", "subjects", "document", "generation"])
 asked = st.builds(Clause, scoped, st.frozensets(st.text(), min_size=1))
-asked_branches = st.builds(AllOf, st.lists(asked, min_size=1, max_size=4).map(tuple))
+asked_branches = st.builds(
+    AllOf,
+    st.lists(asked, min_size=1, max_size=4).map(tuple),
+    st.lists(excluded, max_size=2).map(tuple),
+)
 
 
 def scope(*branches: AllOf) -> Scope:
@@ -74,6 +91,7 @@ def test_every_branch_requires_the_scopes_own_tenant_and_all_that_it_required(
         owned = [c for c in after.clauses if c.field in {"tenant", "tenant_class"}]
         assert owned
         assert all(v.split("/")[0] == "mercy" for clause in owned for v in clause.any_of)
+        assert after.none_of == before.none_of
         kept = [c for c in after.clauses if c.field != "tenant"]
         for was, now in zip(before.clauses, kept, strict=True):
             bare = {v.removeprefix("mercy/") for v in now.any_of} if now in owned else now.any_of
@@ -84,3 +102,11 @@ def test_every_branch_requires_the_scopes_own_tenant_and_all_that_it_required(
 def test_a_scope_cannot_speak_of_its_tenant_or_of_what_is_not_kept(field: str) -> None:
     with pytest.raises(PolicyError):
         within(scope(AllOf((Clause(field, frozenset({"harbor"})),))))
+
+
+@pytest.mark.parametrize("field", ["access_class", "collection", "document", "tenant", ""])
+def test_a_scope_excludes_by_subjects_alone(field: str) -> None:
+    fine, out = Clause("collection", frozenset({"a"})), Clause(field, frozenset({"b"}))
+
+    with pytest.raises(PolicyError):
+        within(scope(AllOf((fine,), (out,))))

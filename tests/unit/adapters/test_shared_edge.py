@@ -261,8 +261,9 @@ REQUESTS: list[Json] = [
     ["close", []],
     ["__class__", []],
     ["remove", []],
-    ["remove", ["a", "b"]],
-    ["retire", ["a"]],
+    ["remove", ["a"]],
+    ["remove", ["a", "b", "c"]],
+    ["retire", ["a", "b"]],
     ["upsert", [[["id"]]]],
     ["upsert", [[["id", {}, "", [[], []]]]]],
     ["search", ["", [[], []], [], 10]],
@@ -273,7 +274,7 @@ REQUESTS: list[Json] = [
     ["fetch", [None, encode_filter(within(OPEN))]],
     ["relabel", ["a", {}]],
     ["hello", 99, 4],
-    ["hello", 1, 5],
+    ["hello", 2, 5],
 ]
 
 

@@ -38,18 +38,13 @@ def create(run, *more):
 
 
 def who(key):
-    settings = config.load()
-    vault = wiring.open_vault(settings)
-    try:
-        return wiring.open_authenticator(settings, vault).authenticate(key)
-    finally:
-        vault.close()
+    return wiring.authenticate(config.load(), key)
 
 
 def recorded():
     return [
         (str(record.action), record.tenant, record.details["principal"])
-        for record in read(config.load().audit_dir / "cli")
+        for record in read(config.load().audit_dir / "cli.mercy")
     ]
 
 

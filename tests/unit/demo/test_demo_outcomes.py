@@ -10,6 +10,7 @@ import pytest
 
 from ragplatform.model import Labels, Principal, Purpose, Sensitivity
 from ragplatform.policy.engine import Policies
+from ragplatform.policy.questions import STRANGER, Circumstances
 from tests.unit.demo.demo_reading import CORPUS, DEMO, rows
 
 _COLLECTION = {"mercy": "clinical", "harbor": "banking"}
@@ -54,7 +55,7 @@ def _labelled(file: str) -> tuple[Labels, frozenset[str]]:
 def _may_read(who: Principal, purpose: str, file: str) -> bool:
     labels, subjects = _labelled(file)
     related = bool(who.subjects & subjects)
-    return _policies().decide(who, "read", Purpose(purpose), labels, related=related).allowed
+    return _policies().decide(who, "read", Purpose(purpose), labels, Circumstances(related)).allowed
 
 
 def test_the_receptionist_reads_no_record_of_the_flagship_patient() -> None:
@@ -120,7 +121,7 @@ def test_the_ingest_job_may_put_every_document_in(tenant: str) -> None:
     denied = [
         file
         for file in files
-        if not _policies().decide(job, "ingest", purpose, _labelled(file)[0], related=False).allowed
+        if not _policies().decide(job, "ingest", purpose, _labelled(file)[0], STRANGER).allowed
     ]
 
     assert denied == []

@@ -1,10 +1,13 @@
-"""What a run makes of a file whose newer version cannot go in."""
+"""What a run keeps of a file, and what it makes of one whose newer version cannot go in."""
 
 from pathlib import Path
 
 import pytest
 
 from ingest.ledger import State
+from ragplatform.catalog import SqlCatalog
+from ragplatform.model import Mode
+from ragplatform.policy.classes import access_class
 from tests.ingest_crash import BROKEN, DIM, LARGEST, MASTER, Fuse, ingest
 from tests.stored import Stored, look
 
@@ -25,6 +28,19 @@ def run(files: Path) -> Stored:
 
 def states(stored: Stored) -> list[State]:
     return [state for state, _, _ in stored.ledger.values()]
+
+
+def test_how_each_value_was_treated_stays_on_record(files: Path) -> None:
+    (files / "note.txt").write_text("Maria Lopez, SSN 078-05-1120, went home with Maria Lopez.")
+
+    run(files)
+
+    catalog = SqlCatalog(f"sqlite:///{files.parent / 'data/catalog.db'}", access_class=access_class)
+    [entry] = catalog.documents("mercy")
+    catalog.close()
+    assert entry.treated is not None
+    assert entry.treated["PERSON", Mode.PSEUDONYMISE] == 2
+    assert {mode for _, mode in entry.treated} == {Mode.PSEUDONYMISE}
 
 
 @pytest.mark.parametrize("newer", [b"MZ\0\0", b"x" * (LARGEST + 1)], ids=["program", "too large"])

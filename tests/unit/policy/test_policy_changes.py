@@ -10,6 +10,8 @@ from ragplatform.__main__ import app
 from ragplatform.model import Labels, Principal, Purpose, Sensitivity
 from ragplatform.policy.changes import Change, smallest
 from ragplatform.policy.engine import Policies
+from ragplatform.policy.questions import Circumstances
+from tests.standings import KIN
 
 POLICIES = Policies.load(Path(__file__).resolve().parents[3] / "policies")
 ROLES = {role for case in POLICIES.cases for role in case.who.roles}
@@ -22,7 +24,7 @@ def physician(clearance: Sensitivity = Sensitivity.CONFIDENTIAL) -> Principal:
 
 
 def ways(who: Principal, labels: Labels, *, related: bool = False) -> list[tuple[Change, ...]]:
-    return smallest(POLICIES, who, Purpose.TREAT, labels, related=related, roles=ROLES)
+    return smallest(POLICIES, who, Purpose.TREAT, labels, Circumstances(related), roles=ROLES)
 
 
 def test_no_change_opens_another_tenants_papers() -> None:
@@ -57,7 +59,7 @@ def test_what_is_permitted_needs_no_change() -> None:
 
 def test_every_way_that_is_named_permits_when_it_is_gone() -> None:
     reception = Principal("p", "mercy", frozenset({"reception"}), clearance=Sensitivity.INTERNAL)
-    found = smallest(POLICIES, reception, Purpose.TREAT, NOTE, related=True, roles=ROLES)
+    found = smallest(POLICIES, reception, Purpose.TREAT, NOTE, KIN, roles=ROLES)
 
     assert found
     for way in found:
@@ -70,7 +72,7 @@ def test_every_way_that_is_named_permits_when_it_is_gone() -> None:
             departments=frozenset({to["department"]} if "department" in to else set()),
         )
         purpose = Purpose(to.get("purpose", "TREAT"))
-        assert POLICIES.decide(who, "read", purpose, NOTE, related=True).allowed
+        assert POLICIES.decide(who, "read", purpose, NOTE, KIN).allowed
 
 
 def explained(*arguments: str) -> str:

@@ -19,6 +19,8 @@ from ragplatform.model import (
 )
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
+from ragplatform.policy.questions import STRANGER
+from tests.standings import KIN, standing
 
 SHIPPED = Path(__file__).resolve().parents[3] / "policies"
 
@@ -52,9 +54,9 @@ def passage(labels: Labels, *subjects: str) -> Passage:
 
 
 def test_one_question_gives_three_people_three_outcomes(policies: Policies) -> None:
-    physician = policies.scope(LEE, Purpose.TREAT, CLASSES)
-    researcher = policies.scope(KIM, Purpose.HRESCH, CLASSES)
-    desk = policies.scope(DESK, Purpose.HOPERAT, CLASSES)
+    physician = policies.scope(standing(LEE, Purpose.TREAT), CLASSES)
+    researcher = policies.scope(standing(KIM, Purpose.HRESCH), CLASSES)
+    desk = policies.scope(standing(DESK, Purpose.HOPERAT), CLASSES)
 
     assert not physician.empty
     assert {"PERSON", "DATE_TIME", "MEDICAL_RECORD_NUMBER"} <= physician.reveals
@@ -64,7 +66,7 @@ def test_one_question_gives_three_people_three_outcomes(policies: Policies) -> N
 
 
 def test_a_physicians_filter_names_her_class_and_her_patients(policies: Policies) -> None:
-    scope = policies.scope(LEE, Purpose.TREAT, CLASSES)
+    scope = policies.scope(standing(LEE, Purpose.TREAT), CLASSES)
 
     assert scope.filter.branches == (
         AllOf(
@@ -77,7 +79,7 @@ def test_a_physicians_filter_names_her_class_and_her_patients(policies: Policies
 
 
 def test_a_researchers_filter_names_no_subject(policies: Policies) -> None:
-    scope = policies.scope(KIM, Purpose.HRESCH, CLASSES)
+    scope = policies.scope(standing(KIM, Purpose.HRESCH), CLASSES)
 
     assert scope.filter.branches == (
         AllOf((Clause("access_class", frozenset({access_class(NOTE)})),)),
@@ -87,20 +89,26 @@ def test_a_researchers_filter_names_no_subject(policies: Policies) -> None:
 def test_a_physician_without_patients_searches_nothing(policies: Policies) -> None:
     alone = Principal("dr-new", "mercy", frozenset({"physician"}))
 
-    assert policies.scope(alone, Purpose.TREAT, CLASSES).empty
+    assert policies.scope(standing(alone, Purpose.TREAT), CLASSES).empty
 
 
 def test_a_search_narrowed_to_no_collection_finds_nothing(policies: Policies) -> None:
-    assert policies.scope(KIM, Purpose.HRESCH, CLASSES, collections=frozenset()).empty
-    assert policies.scope(KIM, Purpose.HRESCH, CLASSES, collections=frozenset({"other"})).empty
+    assert policies.scope(standing(KIM, Purpose.HRESCH), CLASSES, collections=frozenset()).empty
+    assert policies.scope(
+        standing(KIM, Purpose.HRESCH), CLASSES, collections=frozenset({"other"})
+    ).empty
 
 
 def test_narrowing_leaves_the_classes_of_the_wanted_collections(policies: Policies) -> None:
     banking = replace(next(iter(CLASSES.values())), collection="research")
     classes = {**CLASSES, access_class(banking): banking}
-    wide = policies.scope(LEE, Purpose.TREAT, classes)
-    narrow = policies.scope(LEE, Purpose.TREAT, classes, collections=frozenset({"clinical"}))
-    none = policies.scope(LEE, Purpose.TREAT, classes, collections=frozenset({"elsewhere"}))
+    wide = policies.scope(standing(LEE, Purpose.TREAT), classes)
+    narrow = policies.scope(
+        standing(LEE, Purpose.TREAT), classes, collections=frozenset({"clinical"})
+    )
+    none = policies.scope(
+        standing(LEE, Purpose.TREAT), classes, collections=frozenset({"elsewhere"})
+    )
 
     assert _classes(narrow) == {n for n in _classes(wide) if classes[n].collection == "clinical"}
     assert _classes(narrow)
@@ -114,20 +122,19 @@ def _classes(scope: Scope) -> set[str]:
 
 def test_a_passage_is_open_to_who_is_related_to_one_of_its_subjects(policies: Policies) -> None:
     verdicts = policies.decide_passages(
-        LEE,
-        Purpose.TREAT,
+        standing(LEE, Purpose.TREAT),
         [passage(NOTE), passage(NOTE, "s9"), passage(NOTE, "s1"), passage(NOTE, "s9", "s1")],
     )
 
     assert [verdict.allowed for verdict in verdicts] == [False, False, True, True]
     assert verdicts[2].policies == ("health.care-team",)
-    assert verdicts[2] == policies.decide_passage(LEE, Purpose.TREAT, passage(NOTE, "s1"))
+    assert verdicts[2] == policies.decide_passage(standing(LEE, Purpose.TREAT), passage(NOTE, "s1"))
 
 
 def test_a_passage_marked_as_about_several_is_opened_by_no_relation(policies: Policies) -> None:
     mixed = Labels("mercy", "clinical", restrictions=frozenset({"mixed-subjects"}))
 
-    decision = policies.decide_passage(LEE, Purpose.TREAT, passage(mixed, "s1", "s9"))
+    decision = policies.decide_passage(standing(LEE, Purpose.TREAT), passage(mixed, "s1", "s9"))
 
     assert not decision.allowed
     assert decision.policies == ("health.mixed-subjects",)
@@ -139,15 +146,15 @@ def test_the_key_of_a_scope_differs_with_everything_that_gives_rights(policies: 
         LEE.id, LEE.tenant, LEE.roles, LEE.departments, LEE.clearance, frozenset({"s1"})
     )
     scopes = [
-        policies.scope(LEE, Purpose.TREAT, CLASSES),
-        policies.scope(twin, Purpose.TREAT, CLASSES),
-        policies.scope(fewer, Purpose.TREAT, CLASSES),
-        policies.scope(LEE, Purpose.HRESCH, CLASSES),
-        policies.scope(LEE, Purpose.TREAT, {}),
+        policies.scope(standing(LEE, Purpose.TREAT), CLASSES),
+        policies.scope(standing(twin, Purpose.TREAT), CLASSES),
+        policies.scope(standing(fewer, Purpose.TREAT), CLASSES),
+        policies.scope(standing(LEE, Purpose.HRESCH), CLASSES),
+        policies.scope(standing(LEE, Purpose.TREAT), {}),
     ]
 
     assert len({scope.key for scope in scopes}) == len(scopes)
-    assert policies.scope(LEE, Purpose.TREAT, CLASSES).key == scopes[0].key
+    assert policies.scope(standing(LEE, Purpose.TREAT), CLASSES).key == scopes[0].key
 
 
 def test_a_reason_for_refusal_names_roles_and_rules_never_documents(policies: Policies) -> None:
@@ -168,14 +175,14 @@ def test_a_reason_for_refusal_names_roles_and_rules_never_documents(policies: Po
 def test_purposes_are_those_the_roles_permit(policies: Policies) -> None:
     both = Principal("x", "harbor", frozenset({"relationship-manager", "aml-analyst"}))
 
-    assert policies.purposes(LEE) == {Purpose.TREAT}
+    assert policies.purposes(LEE) == {Purpose.TREAT, Purpose.ETREAT}
     assert policies.purposes(both) == {Purpose.SERVICE, Purpose.CREDIT, Purpose.AML}
 
 
 def test_an_explanation_gives_the_deciding_policies_in_plain_words(policies: Policies) -> None:
-    permitted = policies.explain(LEE, Purpose.TREAT, NOTE, related=True)
-    forbidden = policies.explain(LEE, Purpose.TREAT, THERAPY, related=True)
-    silent = policies.explain(LEE, Purpose.TREAT, NOTE, related=False)
+    permitted = policies.explain(LEE, Purpose.TREAT, NOTE, KIN)
+    forbidden = policies.explain(LEE, Purpose.TREAT, THERAPY, KIN)
+    silent = policies.explain(LEE, Purpose.TREAT, NOTE, STRANGER)
 
     assert permitted.allowed
     assert permitted.reason == (
@@ -197,7 +204,7 @@ def test_an_explanation_gives_the_deciding_policies_in_plain_words(policies: Pol
 @pytest.mark.parametrize("action", ["declare", "reveal", "write", ""])
 def test_an_action_on_labels_of_another_kind_is_refused(policies: Policies, action: str) -> None:
     with pytest.raises(ValueError, match="is none of"):
-        policies.decide(LEE, action, Purpose.TREAT, NOTE, related=True)
+        policies.decide(LEE, action, Purpose.TREAT, NOTE, KIN)
 
 
 @pytest.mark.parametrize("action", ["read", "reveal", "write", ""])
@@ -213,6 +220,6 @@ def test_an_entity_type_that_nobody_knows_is_never_revealed(policies: Policies) 
 def test_ids_are_data_and_never_cedar_syntax(policies: Policies) -> None:
     odd = Principal('x"; permit(principal,action,resource);//\n', "mercy", frozenset({"physician"}))
 
-    assert not policies.decide(odd, "read", Purpose.TREAT, NOTE, related=False).allowed
-    assert policies.decide(odd, "read", Purpose.TREAT, THERAPY, related=True).errors == ()
+    assert not policies.decide(odd, "read", Purpose.TREAT, NOTE, STRANGER).allowed
+    assert policies.decide(odd, "read", Purpose.TREAT, THERAPY, KIN).errors == ()
     assert "physician" in policies.refusal_reason(odd, Purpose.TREAT)

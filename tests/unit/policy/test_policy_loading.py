@@ -8,6 +8,7 @@ import pytest
 from ragplatform.errors import PolicyError
 from ragplatform.model import Labels, Principal, Purpose
 from ragplatform.policy.engine import Policies
+from ragplatform.policy.questions import Circumstances
 
 SHIPPED = Path(__file__).resolve().parents[3] / "policies"
 READ = '(principal, action == Action::"read", resource)'
@@ -198,7 +199,7 @@ def test_a_forbid_that_could_hold_or_fail_for_a_purpose_is_kept_for_it(
     lee = Principal("lee", "mercy", frozenset())
 
     decision = policies.decide(
-        lee, "read", Purpose.TREAT, Labels("mercy", "clinical"), related=True
+        lee, "read", Purpose.TREAT, Labels("mercy", "clinical"), Circumstances(related=True)
     )
 
     assert not decision.allowed

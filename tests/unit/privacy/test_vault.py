@@ -144,11 +144,11 @@ def test_no_value_lies_in_clear_in_any_file(path: Path, vault: Vault) -> None:
 
 
 def test_a_reader_that_holds_the_log_delays_destruction_but_never_hides_it(
-    path: Path, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ragplatform.privacy.vault._CHECKPOINT_TRIES", 2)
-    monkeypatch.setattr("ragplatform.privacy.vault._BUSY_MS", 10)
-    vault.close()
+    monkeypatch.setattr("ragplatform.tables._BUSY_S", 0.01)
+    vault = Vault(f"sqlite:///{path}", master=MASTER)
     (token,) = vault.store("mercy", SUBJECT, [("PERSON", "John Smith")])
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("begin")
@@ -158,6 +158,7 @@ def test_a_reader_that_holds_the_log_delays_destruction_but_never_hides_it(
     assert vault.reveal("mercy", [token]) == {}
     reader.close()
     assert vault.destroy_subject("mercy", SUBJECT) == 0
+    vault.close()
 
 
 def test_every_flipped_bit_of_a_value_or_key_is_refused(path: Path, vault: Vault) -> None:

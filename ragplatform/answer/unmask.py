@@ -1,0 +1,110 @@
+"""One value in clear, for a reason, for minutes: beyond what policy reveals of its type."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from ragplatform.answer.retrieve import Request, Retriever, record_event
+from ragplatform.audit.events import Action, Outcome
+from ragplatform.audit.logs import TenantLogs
+from ragplatform.errors import DeniedError, InvalidRequestError
+from ragplatform.model import Json, Principal
+from ragplatform.policy.engine import Policies
+from ragplatform.policy.questions import Action as Act
+from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.tokens import entity_of, tokens_in
+
+LONGEST_UNMASKING_MINUTES: Final = 15
+_SHORTEST_REASON: Final = 10
+_LONGEST_REASON: Final = 1000
+
+
+class Unmaskings(Protocol):
+    """Keeps who may see which single value until when; see ``access.register.Register``."""
+
+    def unmask(self, principal: Principal, chunk: str, token: str, ends: datetime) -> None:
+        """Let the principal see one value of one passage until then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmasked:
+    """One value in clear. Until ``ends`` its source shows it to the same person."""
+
+    entity: str
+    value: str = field(repr=False)
+    ends: datetime
+
+
+class Unmasker:
+    """Shows single values, each decided by policy and on record before it is shown."""
+
+    def __init__(
+        self,
+        *,
+        retriever: Retriever,
+        policies: Policies,
+        privacy: Privacy,
+        unmaskings: Unmaskings,
+        audit: TenantLogs,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._retriever = retriever
+        self._policies = policies
+        self._privacy = privacy
+        self._unmaskings = unmaskings
+        self._audit = audit
+        self._now = now
+
+    def unmask(
+        self, request: Request, chunk: str, *, token: str, reason: str, minutes: int
+    ) -> Unmasked:
+        """Return the value behind a pseudonym of a passage that the caller may read.
+
+        1. The passage is one that the caller may read. 2. The pseudonym stands in it. 3. Policy
+        lets the caller unmask its type. 4. The act is recorded, with the reason sealed. 5. The
+        passage shows the value until the end.
+
+        Raises ``NotFoundError`` alike for a passage that does not exist and one that may not be
+        read, ``InvalidRequestError``, ``DeniedError``.
+        """
+        why = reason.strip()
+        if not _SHORTEST_REASON <= len(why) <= _LONGEST_REASON:
+            raise InvalidRequestError(
+                f"reason: wanted {_SHORTEST_REASON} to {_LONGEST_REASON} characters"
+            )
+        if not 1 <= minutes <= LONGEST_UNMASKING_MINUTES:
+            raise InvalidRequestError(f"minutes: wanted 1 to {LONGEST_UNMASKING_MINUTES}")
+        found = self._retriever.open(request, chunk, Action.REVEALED)  # 1
+        texts = (found.passage.title, found.passage.chunk.text, *found.passage.chunk.heading)
+        if token not in frozenset[str]().union(*map(tokens_in, texts)):  # 2
+            raise InvalidRequestError("token: no such pseudonym stands in this source")
+        entity, principal = entity_of(token), request.principal
+        decision = self._policies.decide_identifier(principal, Act.UNMASK, request.purpose, entity)
+        details: dict[str, Json] = {
+            "chunk": chunk,
+            "document": found.passage.document,
+            "entity": entity,
+            "policies": list(decision.policies),
+        }
+        if not decision.allowed:  # 3
+            record_event(
+                self._audit, request, found.scope, Action.REVEALED, Outcome.DENIED, details
+            )
+            raise DeniedError(
+                self._policies.why_not(principal, Act.UNMASK, request.purpose, decision)
+            )
+        ends = self._now() + timedelta(minutes=minutes)
+        details["ends"] = ends.isoformat()
+        record_event(  # 4
+            self._audit,
+            request,
+            found.scope,
+            Action.REVEALED,
+            Outcome.SUCCESS,
+            details,
+            {"reason": why},
+        )
+        value = self._privacy.reveal(token, found.scope, frozenset({token}))
+        self._unmaskings.unmask(principal, chunk, token, ends)  # 5
+        return Unmasked(entity, value, ends)
