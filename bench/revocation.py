@@ -73,7 +73,7 @@ class Ward:
             uuid.uuid4().hex, "mercy", "lee", SUBJECT, Purpose.ETREAT, now(),
             now() + timedelta(minutes=5), b"-",
         )  # fmt: skip
-        self.register.open_glass(opening)
+        self.register.open_glass(opening, most=1_000_000)
         return opening.id
 
 
