@@ -501,8 +501,8 @@ class Register:
 
 def _split(connection: sa.Connection, rows: sa.ColumnElement[bool], at: int) -> None:
     """Let what holds before and after a moment go on as an entry of its own from there."""
-    over = {"id": sa.literal(uuid4().hex), "starts": sa.literal(at)}
-    columns = [over.get(column.name, column) for column in CONSENTS.c]
+    over: dict[str, Any] = {"id": sa.literal(uuid4().hex), "starts": sa.literal(at)}
+    columns: list[Any] = [over.get(column.name, column) for column in CONSENTS.c]
     later = sa.select(*columns).where(rows, CONSENTS.c.starts < at, CONSENTS.c.ends > at)
     names = [column.name for column in CONSENTS.c]
     connection.execute(sa.insert(CONSENTS).from_select(names, later))
