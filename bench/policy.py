@@ -42,6 +42,7 @@ from ragplatform.model import (
     Purpose,
     Scope,
     Sensitivity,
+    Standing,
     TermWeights,
 )
 from ragplatform.policy.classes import access_class
@@ -113,13 +114,15 @@ def measure_decisions(
 ) -> dict[str, dict[str, float]]:
     """Return the times of deciding about all classes, and of reading them from the catalog."""
     who, purpose = people()["physician of 20 patients"]
+    standing = Standing(who, purpose, who.subjects)
     classes = catalog.classes("mercy")
 
     def cold(number: int) -> Scope:
-        return policies.scope(replace(who, id=f"{who.id}-{number}"), purpose, classes)
+        somebody = replace(who, id=f"{who.id}-{number}")
+        return policies.scope(Standing(somebody, purpose, who.subjects), classes)
 
     def warm(_: int) -> Scope:
-        return policies.scope(who, purpose, classes)
+        return policies.scope(standing, classes)
 
     warm(0)
     # What `ragplatform serve` does once it is loaded.
@@ -130,7 +133,7 @@ def measure_decisions(
         "warm": times(warm, count),
         "catalog": times(lambda _: catalog.classes("mercy"), count),
         "warm_with_catalog": times(
-            lambda _: policies.scope(who, purpose, catalog.classes("mercy")), count
+            lambda _: policies.scope(standing, catalog.classes("mercy")), count
         ),
     }
 
@@ -229,7 +232,8 @@ def filter_bytes(scope: Scope) -> bytes:
 def scopes(policies: Policies, classes: Mapping[str, Labels]) -> dict[str, Scope]:
     """Return what each of the people may search."""
     return {
-        name: policies.scope(who, purpose, classes) for name, (who, purpose) in people().items()
+        name: policies.scope(Standing(who, purpose, who.subjects), classes)
+        for name, (who, purpose) in people().items()
     }
 
 

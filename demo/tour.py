@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from demo import leaks
+from demo import leaks, standing
 from ragplatform.privacy.rules import PrivacyRules
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -184,7 +184,10 @@ def search_every_byte(tour: Tour) -> None:
 
 
 def call(tour: Tour, key: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Call the API; return the document, with the HTTP status under ``http_status``."""
+    """Call the API; return the document, with the HTTP status under ``http_status``.
+
+    A list comes under ``items``.
+    """
     request = urllib.request.Request(  # noqa: S310  # the demo's own loopback address
         tour.url + path,
         data=None if body is None else json.dumps(body).encode(),
@@ -194,7 +197,9 @@ def call(tour: Tour, key: str, path: str, body: Mapping[str, Any] | None = None)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=180) as response:
-            return {**json.load(response), "http_status": response.status}
+            document = json.load(response)
+            found = document if isinstance(document, dict) else {"items": document}
+            return {**found, "http_status": response.status}
     except urllib.error.HTTPError as error:
         return {**json.load(error), "http_status": error.code}
 
@@ -382,6 +387,8 @@ def tell(tour: Tour) -> None:
     request_id = three_personas(tour, keys)
     stream_with_curl(tour, keys)
     show_audit(tour, keys, request_id)
+    standing.refuse_research(tour, call, keys, QUESTION)
+    standing.break_glass(tour, call, keys)
     tamper(tour)
     try_to_leave(tour)
     save_keys(tour, keys)

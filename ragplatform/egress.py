@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -224,10 +225,7 @@ def async_client(
     """
 
     async def judge(request: httpx2.Request) -> None:
-        if not allowed.permits_host(request.url.host):
-            raise EgressBlockedError(
-                f"blocked a request to {request.url.host}: it is outside the allowed networks"
-            )
+        _require_allowed(allowed, request)
 
     return httpx2.AsyncClient(
         timeout=httpx2.Timeout(timeout_s, connect=connect_timeout_s),
@@ -240,18 +238,19 @@ def async_client(
 def client(allowed: Allowed, *, timeout_s: float) -> httpx2.Client:
     """Return the same for code that waits: only ``allowed``, no proxy, no redirect followed."""
 
-    def judge(request: httpx2.Request) -> None:
-        if not allowed.permits_host(request.url.host):
-            raise EgressBlockedError(
-                f"blocked a request to {request.url.host}: it is outside the allowed networks"
-            )
-
     return httpx2.Client(
         timeout=timeout_s,
         trust_env=False,
         follow_redirects=False,
-        event_hooks={"request": [judge]},
+        event_hooks={"request": [partial(_require_allowed, allowed)]},
     )
+
+
+def _require_allowed(allowed: Allowed, request: httpx2.Request) -> None:
+    if not allowed.permits_host(request.url.host):
+        raise EgressBlockedError(
+            f"blocked a request to {request.url.host}: it is outside the allowed networks"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -744,9 +744,13 @@ def open_reporter(store: Store) -> Reporter:
     return Reporter(catalog=store.catalog, index=store.index, rules=store.privacy.rules)
 
 
-def authenticate(settings: Settings, key: str) -> Principal:
-    """Return whom an API key of this deployment stands for. Raises ``UnauthenticatedError``."""
-    return ApiKeyAuthenticator(settings.api_keys_file, clock=time.time).authenticate(key)
+def authenticate(settings: Settings, token: str) -> Principal:
+    """Return whom a key or token stands for. Raises ``UnauthenticatedError``."""
+    vault = open_vault(settings)
+    try:
+        return open_authenticator(settings, vault).authenticate(token)
+    finally:
+        vault.close()
 
 
 def open_authenticator(settings: Settings, vault: Vault) -> Authenticator:

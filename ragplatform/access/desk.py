@@ -8,7 +8,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -34,6 +34,8 @@ LONGEST_REASON: Final = 1000
 MOST_OPENINGS: Final = 3
 LONGEST_ID: Final = 128
 LONGEST_FEED: Final = 63
+# A hundred pairs of ids fit one record in any script of the world.
+_NAMED: Final = 100
 
 
 class Verdict(StrEnum):
@@ -97,9 +99,18 @@ class AccessDesk:
         self._now = now
 
     def relate(self, caller: Caller, relations: Sequence[RawRelation]) -> None:
-        """Add relations by hand. Raises ``DeniedError``, ``InvalidRequestError``."""
+        """Add relations by hand, of others. Raises ``DeniedError``, ``InvalidRequestError``.
+
+        Nobody relates themselves: with another key or token they may be a reader.
+        """
         self._require(caller, Act.MANAGE_ACCESS)
         made = self._relations(caller, relations)
+        if caller.principal.id.strip() in {one.principal for one in made}:
+            refused: dict[str, Json] = {"act": Act.MANAGE_ACCESS.value, "reason": "own relation"}
+            self._record(caller, Action.DENIED, Outcome.DENIED, refused)
+            raise DeniedError(
+                "nobody relates themselves to anybody: it takes another administrator"
+            )
         self._record_relations(caller, BY_HAND, "added", made)
         self._register.relate(caller.principal.tenant, made)
 
@@ -126,10 +137,10 @@ class AccessDesk:
         """Remove every relation of the two people; return how many there were."""
         self._require(caller, Act.MANAGE_ACCESS)
         tenant = caller.principal.tenant
-        ref = self._subject_ref(tenant, _identity(subject))
-        details: dict[str, Json] = {"act": "removed", "principal": principal, "subject": ref}
+        who, ref = _identity(principal), self._subject_ref(tenant, _identity(subject))
+        details: dict[str, Json] = {"act": "removed", "principal": who, "subject": ref}
         self._record(caller, Action.RELATIONS_CHANGED, details=details)
-        return self._register.unrelate(tenant, principal, ref)
+        return self._register.unrelate(tenant, who, ref)
 
     def feeds(self, caller: Caller) -> list[Feed]:
         """Return where the tenant's relations come from, how many, and how fresh."""
@@ -147,23 +158,26 @@ class AccessDesk:
     ) -> ConsentEntry:
         """Make this what the subject says of the purpose, from now or a later moment on.
 
-        ``Consent.SILENT`` takes back what was said. Raises ``DeniedError``,
+        ``Consent.SILENT`` takes back what was said; a refusal outlasts a consent that ends. Raises
+        ``DeniedError``,
         ``InvalidRequestError`` for a start in the past: what was shown then cannot be changed.
         """
         self._require(caller, Act.MANAGE_ACCESS)
         tenant, now = caller.principal.tenant, self._now()
         begins = starts or now
+        until = _later(begins, ends)
         # A clock that is a little behind is no attempt to rewrite the past.
         if begins < now - timedelta(minutes=5):
             raise InvalidRequestError("starts: a consent cannot begin in the past")
+        begins = max(begins, now)
         ref = self._subject_ref(tenant, _identity(subject))
-        entry = ConsentEntry(ref, purpose, consent, max(begins, now), _later(begins, ends))
+        entry = ConsentEntry(ref, purpose, consent, begins, _later(begins, until))
         details: dict[str, Json] = {
             "subject": ref,
             "for": purpose.value,
             "consent": consent.value,
             "starts": begins.isoformat(),
-            "ends": None if ends is None else ends.isoformat(),
+            "ends": None if until is None else until.isoformat(),
         }
         self._record(caller, Action.CONSENT_CHANGED, details=details)
         self._register.set_consent(tenant, entry, uuid.uuid4().hex)
@@ -199,7 +213,7 @@ class AccessDesk:
             raise
         mine = self._register.openings(principal.tenant, principal=principal.id)
         if sum(one.ends > now for one in mine) >= MOST_OPENINGS:  # 4
-            raise DeniedError(f"{MOST_OPENINGS} are open already: end one first")
+            raise self._too_many_open(caller)
         identity = uuid.uuid4().hex
         opening = Opening(
             id=identity,
@@ -217,8 +231,14 @@ class AccessDesk:
             "ends": opening.ends.isoformat(),
         }
         self._record(caller, Action.BROKE_GLASS, details=details, sealed={"reason": why})  # 5
-        self._register.open_glass(opening)  # 6
+        if not self._register.open_glass(opening, most=MOST_OPENINGS):  # 6
+            raise self._too_many_open(caller)
         return opening
+
+    def _too_many_open(self, caller: Caller) -> DeniedError:
+        details: dict[str, Json] = {"act": Act.BREAK_GLASS.value, "reason": "too many open"}
+        self._record(caller, Action.DENIED, Outcome.DENIED, details)
+        return DeniedError(f"{MOST_OPENINGS} are open already: end one first")
 
     def end_glass(self, caller: Caller, opening: str) -> None:
         """End one's own opening before its time. Raises ``NotFoundError`` for any other."""
@@ -273,6 +293,8 @@ class AccessDesk:
         if not self._register.sign_off(
             found.id, verdict=verdict.value, reviewer=caller.principal.id, note=sealed
         ):
+            # The record above says more than came true.
+            self._record(caller, Action.REVIEWED, Outcome.FAILURE, details)
             raise InvalidRequestError("somebody else signed it off just now")
 
     def _reviewable(self, opening: Opening) -> Reviewable:
@@ -315,17 +337,19 @@ class AccessDesk:
     def _record_relations(
         self, caller: Caller, feed: str, act: str, made: Sequence[Relation]
     ) -> None:
-        # A feed of a whole hospital does not fit a record; a handful made by hand does.
-        named: list[Json] = [
-            {"principal": one.principal, "subject": one.subject} for one in made[:20]
-        ]
-        details: dict[str, Json] = {
-            "act": act,
-            "feed": feed,
-            "relations": len(made),
-            "named": named if feed == BY_HAND else [],
-        }
-        self._record(caller, Action.RELATIONS_CHANGED, details=details)
+        named: list[Json] = [{"principal": one.principal, "subject": one.subject} for one in made]
+        if feed != BY_HAND:
+            # Another system's word for a whole hospital: that system knows whom it named.
+            named = []
+        # Somebody's own word is recorded whole, or an abuse could hide behind the first few.
+        for start in range(0, max(1, len(named)), _NAMED):
+            details: dict[str, Json] = {
+                "act": act,
+                "feed": feed,
+                "relations": len(made),
+                "named": named[start : start + _NAMED],
+            }
+            self._record(caller, Action.RELATIONS_CHANGED, details=details)
 
     def _require(self, caller: Caller, act: Act) -> None:
         decision = self._policies.decide_duty(caller.principal, act, caller.purpose)
@@ -380,6 +404,10 @@ def _reason(text: str) -> str:
 def _later(starts: datetime, ends: datetime | None) -> datetime | None:
     if starts.tzinfo is None or (ends is not None and ends.tzinfo is None):
         raise InvalidRequestError("starts and ends need a time zone")
+    try:
+        starts, ends = starts.astimezone(UTC), None if ends is None else ends.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidRequestError("starts and ends lie in the years 1 to 9999") from error
     if ends is not None and ends <= starts:
         raise InvalidRequestError("ends: must lie after the start")
     return ends

@@ -5,13 +5,13 @@ gives them the duty to explain. To all others a forbidden document and an absent
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError
-from ragplatform.model import Json, Labels, Principal, Purpose, Standing
+from ragplatform.model import Json, Labels, Principal, Purpose, Sensitivity
 from ragplatform.policy import changes, circumstances
 from ragplatform.policy.changes import Change
 from ragplatform.policy.engine import Policies
@@ -59,7 +59,7 @@ class AccessQuestion:
     purpose: Purpose
     document: str | None = None
     labels: Labels | None = None
-    subject: str = ""
+    subject: str = field(default="", repr=False)
     reader: Principal | None = None
 
 
@@ -107,54 +107,33 @@ class AccessExplainer:
             self._record(asker, asked, reader, request_id, Outcome.DENIED, ())
             raise DeniedError("asking what others may see is a duty of compliance reviewers")
         standing = self._standings.standing(reader, asked.purpose)
-        classes = self._catalog.classes(asker.tenant)
-        labels, subjects = self._found(asker.tenant, asked, classes)
-        if asked.labels is not None and not reviewer:
-            # What somebody said of a purpose is not told to whoever merely knows their id.
-            subjects &= standing.related | standing.opened
+        labels, subjects = self._found(asker.tenant, asked)
+        mine = reviewer or bool(subjects & (standing.related | standing.opened))
+        if asked.document is None and not mine:
+            # Whoever guesses an id must not learn what a patient consents to or refuses.
+            subjects = frozenset()
         about = circumstances.of(standing, subjects)
-        if asked.document is not None and not (
-            reviewer or self._readable(standing, classes, labels, about)
-        ):
-            labels = None
-        if labels is None:
+        # One that is absent is decided on too: how long a 404 takes must not tell which it is.
+        nothing = Labels(asker.tenant, "absent", Sensitivity.RESTRICTED)
+        decided = self._policies.decide(reader, Act.READ, asked.purpose, labels or nothing, about)
+        known = asked.document is None or reviewer or decided.allowed
+        if labels is None or not known:
             self._record(asker, asked, reader, request_id, Outcome.DENIED, ())
             raise NotFoundError("no such document, or not one that you may know of")
         explanation = self._policies.explain(reader, asked.purpose, labels, about)
         roles = {role for case in self._policies.cases for role in case.who.roles}
-        ways = changes.smallest(self._policies, reader, asked.purpose, labels, about, roles=roles)
+        # What is only supposed must not crowd out what was decided for people who ask.
+        apart = self._policies.apart()
+        ways = changes.smallest(apart, reader, asked.purpose, labels, about, roles=roles)
         policies = explanation.decision.policies
         self._record(asker, asked, reader, request_id, Outcome.SUCCESS, policies)
         return Explained(explanation, about, tuple(ways))
 
-    def _readable(
-        self,
-        standing: Standing,
-        classes: Mapping[str, Labels],
-        labels: Labels | None,
-        about: Circumstances,
-    ) -> bool:
-        """Return whether the reader may read such a document; None is one that is not there.
-
-        Every class is decided, as for a search, so that a forbidden document takes no more work
-        than an absent one: the time of the answer would tell them apart.
-        """
-        decided = self._policies.answers(
-            standing.principal,
-            standing.purpose,
-            list(classes.values()),
-            circumstances.possible(standing),
-        )
-        found = dict(zip(classes.values(), decided, strict=True))
-        return labels is not None and found[labels].verdict(about).allowed
-
-    def _found(
-        self, tenant: str, asked: AccessQuestion, classes: Mapping[str, Labels]
-    ) -> tuple[Labels | None, frozenset[str]]:
+    def _found(self, tenant: str, asked: AccessQuestion) -> tuple[Labels | None, frozenset[str]]:
         if asked.labels is not None:
             ref = self._subject_ref(tenant, asked.subject) if asked.subject else None
             return replace(asked.labels, tenant=tenant), frozenset([ref] if ref else [])
-        entry = self._catalog.document(asked.document or "")
+        entry, classes = self._catalog.document(asked.document or ""), self._catalog.classes(tenant)
         if entry is None or entry.tenant != tenant:
             return None, frozenset()
         return classes.get(entry.access_class), entry.subjects
@@ -171,6 +150,7 @@ class AccessExplainer:
         details: dict[str, Json] = {
             "document": (asked.document or "")[:128],
             "reader": reader.id[:128],
+            "subject": self._subject_ref(asker.tenant, asked.subject) if asked.subject else "",
             "policies": list(policies),
             "policy": self._policies.digest,
             **spoken_for(asker),

@@ -59,7 +59,11 @@ def _moment(text: str, of_day: timedelta) -> datetime | None:
     if not stripped:
         return None
     if len(stripped) == len("2026-01-31"):
-        return datetime.combine(date.fromisoformat(stripped), time(), UTC) + of_day
+        day = date.fromisoformat(stripped)
+        if of_day and day == date.max:
+            # The last day there is: what many systems write for "no end".
+            return None
+        return datetime.combine(day, time(), UTC) + of_day
     moment = datetime.fromisoformat(stripped)
     if moment.tzinfo is None:
         raise ValueError("a time needs its zone, such as 2026-01-31T08:00:00Z")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, cast
+from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -210,9 +211,11 @@ class Register:
     def set_consent(self, tenant: str, entry: ConsentEntry, identity: str) -> None:
         """Make this what the subject says of the purpose from its start on.
 
-        Whatever was said before for that time ends there. ``Consent.SILENT`` takes it back.
+        Whatever was said before ends there. ``Consent.SILENT`` takes it back. A consent that ends
+        takes back no refusal of the time after it: whoever said no meant it until then too.
         """
-        starts = stamp(entry.starts)
+        starts, ends = stamp(entry.starts), _stamp(entry.ends)
+        given = entry.consent is Consent.GIVEN
         same = (
             (CONSENTS.c.tenant == tenant)
             & (CONSENTS.c.subject == entry.subject)
@@ -225,13 +228,16 @@ class Register:
             "purpose": entry.purpose.value,
             "consent": entry.consent.value,
             "starts": starts,
-            "ends": _stamp(entry.ends),
+            "ends": ends,
         }
+        refused = same & (CONSENTS.c.consent == Consent.REFUSED.value)
+        after = refused & (CONSENTS.c.starts >= ends) if given else sa.false()
         with self._transaction() as connection:
-            connection.execute(sa.delete(CONSENTS).where(same, CONSENTS.c.starts >= starts))
-            connection.execute(
-                sa.update(CONSENTS).where(same, CONSENTS.c.ends > starts).values(ends=starts)
-            )
+            if given:
+                _split(connection, refused, ends)
+            connection.execute(sa.delete(CONSENTS).where(same, CONSENTS.c.starts >= starts, ~after))
+            before = same & (CONSENTS.c.starts < starts) & (CONSENTS.c.ends > starts)
+            connection.execute(sa.update(CONSENTS).where(before).values(ends=starts))
             if entry.consent is not Consent.SILENT:
                 connection.execute(sa.insert(CONSENTS).values(row))
 
@@ -255,8 +261,8 @@ class Register:
             for row in rows
         ]
 
-    def open_glass(self, opening: Opening) -> None:
-        """Put an opening in force."""
+    def open_glass(self, opening: Opening, *, most: int) -> bool:
+        """Put an opening in force; return False where the principal has ``most`` in force."""
         row = {
             "id": opening.id,
             "tenant": opening.tenant,
@@ -267,8 +273,21 @@ class Register:
             "ends": stamp(opening.ends),
             "sealed": opening.sealed,
         }
+        own = sa.select(sa.func.count()).where(
+            OPENINGS.c.tenant == opening.tenant,
+            OPENINGS.c.principal == opening.principal,
+            OPENINGS.c.ends > stamp(self._now()),
+        )
+        values = [sa.literal(value, OPENINGS.c[name].type) for name, value in row.items()]
+        new = sa.insert(OPENINGS).from_select(
+            list(row), sa.select(*values).where(own.scalar_subquery() < most)
+        )
         with self._transaction() as connection:
-            connection.execute(sa.insert(OPENINGS).values(row))
+            if connection.dialect.name == "postgresql":
+                # SQLite writes one after another; here two at once would not see each other.
+                person = sa.func.hashtext(f"{opening.tenant}/{opening.principal}")
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(person)))
+            return connection.execute(new.returning(OPENINGS.c.id)).first() is not None
 
     def end_glass(self, opening: str) -> None:
         """End an opening now, unless it is over already."""
@@ -362,7 +381,7 @@ class Register:
             RELATIONS.c.starts <= at,
             RELATIONS.c.ends > at,
         )
-        return frozenset(row.subject for row in connection.execute(query) if row.feed not in dark)
+        return frozenset(subject for subject, feed in connection.execute(query) if feed not in dark)
 
     def _consents(
         self, connection: sa.Connection, tenant: str, purpose: Purpose, now: datetime
@@ -375,10 +394,11 @@ class Register:
             CONSENTS.c.ends > at,
         )
         said: dict[Consent, set[str]] = {Consent.GIVEN: set(), Consent.REFUSED: set()}
-        for row in connection.execute(query):
+        # Unpacked, for a column asked for by name takes most of the time, and there may be many.
+        for subject, word in connection.execute(query):
             # A word that is none of ours was written past this program: it closes, not opens.
-            given = row.consent == Consent.GIVEN.value
-            said[Consent.GIVEN if given else Consent.REFUSED].add(row.subject)
+            given = word == Consent.GIVEN.value
+            said[Consent.GIVEN if given else Consent.REFUSED].add(subject)
         return {consent: frozenset(people) for consent, people in said.items()}
 
     def _openings_in_force(
@@ -477,6 +497,15 @@ class Register:
             # What the database says in its message may quote the row.
             name = type(error.orig).__name__
             raise UnavailableError(f"the access register did not answer: {name}") from error
+
+
+def _split(connection: sa.Connection, rows: sa.ColumnElement[bool], at: int) -> None:
+    """Let what holds before and after a moment go on as an entry of its own from there."""
+    over: dict[str, Any] = {"id": sa.literal(uuid4().hex), "starts": sa.literal(at)}
+    columns: list[Any] = [over.get(column.name, column) for column in CONSENTS.c]
+    later = sa.select(*columns).where(rows, CONSENTS.c.starts < at, CONSENTS.c.ends > at)
+    names = [column.name for column in CONSENTS.c]
+    connection.execute(sa.insert(CONSENTS).from_select(names, later))
 
 
 def _opening(row: Any) -> Opening:

@@ -239,6 +239,7 @@ def _rendered(principal: Principal, more: Mapping[str, str]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    if any(ord(character) < 32 or character in '"\\' for character in text):
+    # TOML allows no DEL either, and a file that cannot be read lets nobody in.
+    if any(ord(character) < 32 or character in '"\\\x7f' for character in text):
         raise ConfigurationError("names in the key file may not hold quotes or control characters")
     return f'"{text}"'

@@ -28,8 +28,8 @@ def read_trusted(path: Path) -> bytes:
 class TrustedFile(Generic[T]):
     """The meaning of such a file. ``read`` gives it, or raises ``ConfigurationError``.
 
-    Once the file has changed, what it said before is never used again: a file that vanished or was
-    broken must not leave revoked keys alive.
+    What it said before is never used in its place: a file that vanished or was broken must not
+    leave revoked keys alive.
     """
 
     def __init__(self, path: Path, read: Callable[[Path], T]) -> None:
@@ -39,13 +39,13 @@ class TrustedFile(Generic[T]):
 
     def value(self) -> T:
         """Return what the file says now. Raises ``ConfigurationError``."""
-        held, self._held = self._held, None
         try:
             found = self._path.stat()
         except OSError as error:
             raise ConfigurationError(f"{self._path}: cannot be read ({error.strerror})") from error
         stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+        # Threads may meet here: each takes the pair whole.
+        held = self._held
         if held is None or held[0] != stamp:
-            held = (stamp, self._read(self._path))
-        self._held = held
+            held = self._held = (stamp, self._read(self._path))
         return held[1]

@@ -23,9 +23,10 @@ from ragplatform.model import (
     Standing,
 )
 from ragplatform.policy.engine import Policies
+from ragplatform.policy.questions import Action as Act
 from ragplatform.ports import Catalog, Embedder, Index, Standings, TermWeigher
 from ragplatform.privacy.gate import Privacy
-from ragplatform.privacy.tokens import tokens_in
+from ragplatform.privacy.tokens import entity_of, tokens_in
 
 LONGEST_QUESTION = 4000
 # An audit record has a bounded length; a register of many people names the first and counts all.
@@ -124,7 +125,7 @@ class Retriever:
         self._weigher = weigher
         self._index = index
         self._audit = audit
-        # Feeds whose darkness this process has recorded: once for each is enough to raise alarm.
+        # Feeds whose darkness this process has recorded: once each time is enough to raise alarm.
         self._dark: set[tuple[str, str]] = set()
 
     def retrieve(self, request: Request, action: Action) -> Retrieved:
@@ -143,9 +144,7 @@ class Retriever:
             raise InvalidRequestError(f"question: wanted 1 to {LONGEST_QUESTION} characters")
         standing = self._standings.standing(request.principal, request.purpose)  # 1
         scope = self._scope(request, standing)
-        self._record(
-            request, scope, action, details=_said(standing), sealed={"question": text}
-        )  # 2
+        self._record(request, scope, action, details=said(standing), sealed={"question": text})  # 2
         if scope.empty:  # 3
             reason = self._policies.refusal_reason(request.principal, request.purpose)
             self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
@@ -184,7 +183,14 @@ class Retriever:
         """
         request = Request(principal, purpose, "source", request_id=request_id)
         found = self.open(request, chunk, Action.SOURCE_VIEWED)
-        unmasked = self._standings.unmasked(principal, chunk)
+        # Decided again: it may have been for another purpose, or by a role that is gone.
+        unmasked = frozenset(
+            token
+            for token in self._standings.unmasked(principal, chunk)
+            if self._policies.decide_identifier(
+                principal, Act.UNMASK, purpose, entity_of(token)
+            ).allowed
+        )
         shown = self.show(found.passage, found.scope, 1, None, unmasked)
         self._record_shown(
             request,
@@ -192,6 +198,7 @@ class Retriever:
             found.scope,
             [(found.hit, found.decision)],
             Action.SOURCE_VIEWED,
+            unmasked,
         )
         return shown
 
@@ -246,10 +253,13 @@ class Retriever:
     def _scope(self, request: Request, standing: Standing) -> Scope:
         classes = self._catalog.classes(request.principal.tenant)
         scope = self._policies.scope(standing, classes, collections=request.collections)
-        for feed in standing.dark:
-            if (request.principal.tenant, feed) not in self._dark:
-                self._record(request, scope, Action.FEED_DARK, Outcome.FAILURE, {"feed": feed})
-                self._dark.add((request.principal.tenant, feed))
+        tenant = request.principal.tenant
+        dark = {(tenant, feed) for feed in standing.dark}
+        for one in sorted(dark - self._dark):
+            self._record(request, scope, Action.FEED_DARK, Outcome.FAILURE, {"feed": one[1]})
+            self._dark.add(one)
+        # One that is believed again and goes dark once more is a new alarm.
+        self._dark -= {one for one in self._dark.copy() if one[0] == tenant} - dark
         return scope
 
     def _decide_again(
@@ -301,6 +311,7 @@ class Retriever:
         scope: Scope,
         kept: Sequence[tuple[Hit, Decision]],
         action: Action = Action.RETRIEVED,
+        unmasked: frozenset[str] = frozenset(),
     ) -> None:
         """Record the passages, and how many values of each type are shown in clear in them.
 
@@ -311,8 +322,8 @@ class Retriever:
         texts = [t for p in passages for t in (p.title, p.chunk.text, *p.chunk.heading)]
         details: dict[str, Json] = {
             "passages": [_named(hit, verdict) for hit, verdict in kept],
-            "revealed": self._privacy.revealed(texts, scope),
-            **_said(standing),
+            "revealed": self._privacy.revealed(texts, scope, unmasked),
+            **said(standing),
         }
         self._record(request, scope, action, Outcome.SUCCESS, details)
         subjects = frozenset[str]().union(*(passage.subjects for passage in passages))
@@ -351,14 +362,14 @@ def record_event(
     )
 
 
-def _said(standing: Standing) -> dict[str, Json]:
+def said(standing: Standing) -> dict[str, Json]:
     """Return what a record says of a standing: glasses in force, and feeds not believed."""
-    said: dict[str, Json] = {}
+    details: dict[str, Json] = {}
     if standing.glass:
-        said["glass"] = list(standing.glass)
+        details["glass"] = list(standing.glass)
     if standing.dark:
-        said["dark"] = list(standing.dark)
-    return said
+        details["dark"] = list(standing.dark)
+    return details
 
 
 def named_first(hits: Sequence[Hit], asked: Sequence[frozenset[str]], limit: int) -> list[Hit]:

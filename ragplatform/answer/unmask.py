@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from ragplatform.answer.retrieve import Request, Retriever, record_event
+from ragplatform.answer.retrieve import Request, Retriever, record_event, said
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError
-from ragplatform.model import Json, Principal
+from ragplatform.model import Json, Principal, Standing
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import Action as Act
 from ragplatform.privacy.gate import Privacy
@@ -25,6 +25,9 @@ class Unmaskings(Protocol):
 
     def unmask(self, principal: Principal, chunk: str, token: str, ends: datetime) -> None:
         """Let the principal see one value of one passage until then."""
+
+    def note_use(self, standing: Standing, request_id: str, subjects: frozenset[str]) -> None:
+        """Note that the request made use of what the principal opened by breaking the glass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Unmasker:
 
         1. The passage is one that the caller may read. 2. The pseudonym stands in it. 3. Policy
         lets the caller unmask its type. 4. The act is recorded, with the reason sealed. 5. The
-        passage shows the value until the end.
+        passage shows the value until the end, for purposes for which policy allows it.
 
         Raises ``NotFoundError`` alike for a passage that does not exist and one that may not be
         read, ``InvalidRequestError``, ``DeniedError``.
@@ -86,6 +89,7 @@ class Unmasker:
             "document": found.passage.document,
             "entity": entity,
             "policies": list(decision.policies),
+            **said(found.standing),
         }
         if not decision.allowed:  # 3
             record_event(
@@ -105,6 +109,8 @@ class Unmasker:
             details,
             {"reason": why},
         )
+        subjects = found.passage.subjects
+        self._unmaskings.note_use(found.standing, request.request_id, subjects)
         value = self._privacy.reveal(token, found.scope, frozenset({token}))
         self._unmaskings.unmask(principal, chunk, token, ends)  # 5
         return Unmasked(entity, value, ends)

@@ -12,6 +12,7 @@ from ragplatform.access.register import ConsentEntry, Opening
 from ragplatform.answer.retrieve import Request as Question
 from ragplatform.answer.unmask import LONGEST_UNMASKING_MINUTES
 from ragplatform.api.caller import Caller
+from ragplatform.api.fairness import ONE_TURN
 from ragplatform.api.schemas import Body, Collection
 from ragplatform.model import Category, Consent, Labels, Principal, Purpose, Sensitivity
 from ragplatform.wiring import Platform
@@ -59,7 +60,10 @@ class FeedOut(BaseModel):
 
 
 class ConsentBody(Body):
-    """What a patient or client says of a purpose, from now or ``starts`` on."""
+    """What a patient or client says of a purpose, from now or ``starts`` on.
+
+    A refusal outlasts a consent that ends: it holds again from then on.
+    """
 
     purpose: Purpose = Field(description="Why you act.")
     subject: Name
@@ -179,7 +183,9 @@ class LabelsIn(Body):
     sensitivity: Level = "confidential"
     department: str = Field("", max_length=63)
     categories: list[Category] = Field(default_factory=list, max_length=len(Category))
-    restrictions: list[str] = Field(default_factory=list, max_length=20)
+    restrictions: list[Annotated[str, Field(max_length=63)]] = Field(
+        default_factory=list, max_length=20
+    )
     state: str = Field("current", max_length=63)
 
 
@@ -269,7 +275,7 @@ def _caller(request: Request, who: Principal, purpose: Purpose) -> acts.Caller:
 
 
 def _add_relation_routes(app: FastAPI, platform: Platform) -> None:
-    @app.post(_RELATIONS, status_code=204, tags=["access"])
+    @app.post(_RELATIONS, status_code=204, tags=["access"], dependencies=[ONE_TURN])
     def relate(request: Request, who: Caller, body: RelationsBody) -> None:
         """Say that people are related; for access administrators. Holds for the next question."""
         relations = [
@@ -368,7 +374,7 @@ def _add_glass_routes(app: FastAPI, platform: Platform) -> None:
 
 
 def _add_question_routes(app: FastAPI, platform: Platform) -> None:
-    @app.post("/v1/sources/{chunk}:reveal", tags=["questions"])
+    @app.post("/v1/sources/{chunk}:reveal", tags=["questions"], dependencies=[ONE_TURN])
     def reveal(request: Request, who: Caller, chunk: str, body: UnmaskBody) -> UnmaskedOut:
         """Show one value of a passage in clear for some minutes, for a reason that is recorded."""
         question = Question(who, body.purpose, "reveal", request_id=request.state.request_id)
@@ -377,7 +383,7 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
         )
         return UnmaskedOut(entity=shown.entity, value=shown.value, ends=shown.ends)
 
-    @app.post("/v1/policies:explain", tags=["access"])
+    @app.post("/v1/policies:explain", tags=["access"], dependencies=[ONE_TURN])
     def explain(request: Request, who: Caller, body: ExplainBody) -> ExplainOut:
         """Say why you, or for reviewers somebody else, may or may not read a document.
 

@@ -1,5 +1,6 @@
 """How every command reads its settings, prints, and ends."""
 
+import getpass
 import json
 import os
 import sys
@@ -46,6 +47,11 @@ def settings(*urls: str) -> Settings:
     egress.quiet()
     egress.seal(wiring.allowed(loaded, *urls))
     return loaded
+
+
+def host_user() -> str:
+    """Return who runs this command, as records name the actor."""
+    return f"host user {getpass.getuser()}"[:64]
 
 
 def print_json(value: Json) -> None:

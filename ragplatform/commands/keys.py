@@ -1,6 +1,5 @@
 """Commands that make, list, rotate and revoke API keys, and list the users of clients."""
 
-import getpass
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -55,7 +54,7 @@ def create(
             console.settings(),
             who,
             frozenset(_split(subjects)),
-            actor=_host_user(),
+            actor=console.host_user(),
             days=days,
             acts_for=acts_for,
         )
@@ -79,7 +78,7 @@ def import_personas(
                 settings,
                 _principal(table),
                 frozenset(map(str, table.get("subjects", []))),
-                actor=_host_user(),
+                actor=console.host_user(),
             )
             for table in tables
         ]
@@ -103,7 +102,7 @@ def add_user(
         who = _person(name, tenant, roles, departments, clearance, full_name)
         related = frozenset(_split(subjects))
         settings = console.settings()
-        wiring.add_user(settings, who, related, client=client, sub=sub, actor=_host_user())
+        wiring.add_user(settings, who, related, client=client, sub=sub, actor=console.host_user())
     console.out.print(f"{name}: {client} may ask for this user", markup=False)
 
 
@@ -164,7 +163,7 @@ def rotate(
             tenant,
             overlap_hours=overlap_hours,
             days=days,
-            actor=_host_user(),
+            actor=console.host_user(),
         )
     _show([made], as_json=as_json)
 
@@ -173,7 +172,7 @@ def rotate(
 def revoke(name: Name, tenant: OneTenant = "") -> None:
     """Remove all keys of an id, and its entries as a client's user. It holds at once."""
     with console.exits():
-        gone = wiring.revoke_keys(console.settings(), name, tenant, actor=_host_user())
+        gone = wiring.revoke_keys(console.settings(), name, tenant, actor=console.host_user())
     console.out.print(f"{name}: {gone} entries removed", markup=False)
 
 
@@ -227,10 +226,6 @@ def _split(text: str) -> list[str]:
 
 def _day(time: datetime | None) -> str:
     return "" if time is None else time.isoformat()
-
-
-def _host_user() -> str:
-    return f"host user {getpass.getuser()}"[:64]
 
 
 def _show(made: list[wiring.NewKey], *, as_json: bool) -> None:

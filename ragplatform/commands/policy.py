@@ -128,6 +128,7 @@ def explain(
                 "allowed": found.allowed,
                 "reason": found.reason,
                 "policies": [rule.id for rule in found.rules],
+                "failed": {name: list(texts) for name, texts in found.missing.items()},
                 "changes": [[{"kind": one.kind, "to": one.to} for one in way] for way in ways],
                 "policy_digest": found.policy_digest,
             }

@@ -1,6 +1,5 @@
 """What became of the personal data of a collection, for whoever answers for it."""
 
-import getpass
 import os
 import uuid
 from collections.abc import Mapping
@@ -75,15 +74,11 @@ def _record(store: wiring.Store, tenant: str, found: list[CollectionReport]) -> 
     for one in found:
         store.record(
             Action.REPORTED,
-            actor=_host_user(),
+            actor=console.host_user(),
             tenant=tenant,
             collection=one.collection,
             documents=one.tally.documents,
         )
-
-
-def _host_user() -> str:
-    return f"host user {getpass.getuser()}"[:64]
 
 
 def _samples(

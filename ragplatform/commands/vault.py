@@ -1,6 +1,5 @@
 """Commands on the vault: which keys its subjects' keys are wrapped under, and changing them."""
 
-import getpass
 from typing import Annotated
 
 import typer
@@ -30,7 +29,7 @@ def status(as_json: AsJson = False) -> None:
 def new_key() -> None:
     """Make the next key file in RAGPLATFORM_VAULT_KEYS_DIR. Copy it apart before you rotate."""
     with console.exits():
-        path = wiring.make_vault_key(console.settings(), _host_user())
+        path = wiring.make_vault_key(console.settings(), console.host_user())
     console.out.print(
         f"Made {path}. Keep a copy apart: what is wrapped under a lost key is lost.", markup=False
     )
@@ -44,13 +43,9 @@ def rotate(as_json: AsJson = False) -> None:
     subject is counted under it any more, and processes that run since before were restarted.
     """
     with console.exits():
-        rotated = wiring.rotate_vault(console.settings(), _host_user())
+        rotated = wiring.rotate_vault(console.settings(), console.host_user())
     if as_json:
         console.print_json({"wrapped": rotated.wrapped, "subjects_by_key": {**rotated.versions}})
     else:
         console.out.print(f"{rotated.wrapped:,} keys wrapped anew", markup=False)
         console.out.print(f"subjects by key: {console.pairs(rotated.versions)}", markup=False)
-
-
-def _host_user() -> str:
-    return f"host user {getpass.getuser()}"[:64]

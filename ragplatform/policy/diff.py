@@ -90,18 +90,30 @@ def _cells(
 ) -> Iterator[Change]:
     before, after = (each.answers(person, purpose, classes, _ALL) for each in (old, new))
     for labels, one, other in zip(classes, before, after, strict=True):
-        for about in _ALL:
-            decision = other.verdict(about)
-            if decision.allowed is not one.verdict(about).allowed:
-                what = f"{_standing(person)}, {purpose}, {describe(labels)}, {_words(about)}"
-                yield Change(what, decision.allowed, decision.policies)
+        changed = [a for a in _ALL if one.verdict(a).allowed is not other.verdict(a).allowed]
+        for gained in (True, False):
+            here = [about for about in changed if other.verdict(about).allowed is gained]
+            if here:
+                by = {name for about in here for name in other.verdict(about).policies}
+                what = f"{_standing(person)}, {purpose}, {describe(labels)}, {_words(here)}"
+                yield Change(what, gained, tuple(sorted(by)))
 
 
-def _words(about: Circumstances) -> str:
-    words = ["related" if about.related else "not related"]
-    words += ["glass broken"] if about.opened else []
-    words += [f"consent {about.consent}"] if about.consent is not Consent.SILENT else []
-    return ", ".join(words)
+def _words(here: Sequence[Circumstances]) -> str:
+    """Return circumstances as words; of what holds in all of them nothing is said."""
+    parts = []
+    related, opened, consents = (
+        {one.related for one in here},
+        {one.opened for one in here},
+        {one.consent for one in here},
+    )
+    if len(related) == 1:
+        parts.append("related" if True in related else "not related")
+    if len(opened) == 1:
+        parts.append("glass broken" if True in opened else "glass whole")
+    if len(consents) < len(Consent):
+        parts.append(f"consent {' or '.join(sorted(consents))}")
+    return ", ".join(parts) or "whoever it is about"
 
 
 def _reveals(old: Policies, new: Policies, person: Principal, purpose: Purpose) -> Iterator[Change]:

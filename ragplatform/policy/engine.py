@@ -59,6 +59,10 @@ class Policies:
         policies._probe()
         return policies
 
+    def apart(self) -> "Policies":
+        """Return the same policies with a memory of their own, for what is only supposed."""
+        return Policies(self._book, self._cases)
+
     @property
     def digest(self) -> str:
         """A SHA-256 over the schema and every policy file: equal digests decide equally."""

@@ -46,6 +46,8 @@ class RuleBook:
     schema: cedarpy.Schema = field(repr=False)
     rules: Mapping[str, Rule]
     digest: str
+    personal: bool
+    """Whether some policy looks at who somebody is, and not at their attributes alone."""
 
 
 def read_rules(directory: Path) -> RuleBook:
@@ -74,7 +76,8 @@ def read_rules(directory: Path) -> RuleBook:
             rules[rule.id], parsed[rule.id] = rule, body
     if not rules:
         raise PolicyError(f"{directory}: no policy in any *.cedar file; at least one is needed")
-    return RuleBook(_sliced(parsed), parsed, schema, rules, digest.hexdigest())
+    personal = any(map(_looks_at_who, parsed.values()))
+    return RuleBook(_sliced(parsed), parsed, schema, rules, digest.hexdigest(), personal)
 
 
 def _rules_of(file: str, text: str, schema: cedarpy.Schema) -> Iterator[tuple[Rule, Any]]:
@@ -117,6 +120,24 @@ def bears(policy: Mapping[str, Any], action: Action, purpose: Purpose) -> bool:
         return True
     purposes = _first_asked(first["body"])
     return purposes is None or purpose in purposes
+
+
+def _looks_at_who(part: Any) -> bool:
+    """Return whether Cedar's JSON has the principal itself in it, or some person by name.
+
+    What only reads ``principal.attribute`` cannot tell two people of equal attributes apart. In
+    doubt, yes.
+    """
+    match part:
+        case {".": {"left": {"Var": "principal"}}} | {"has": {"left": {"Var": "principal"}}}:
+            return False
+        case {"Var": "principal"} | {"type": "User"}:
+            return True
+        case dict():
+            return any(map(_looks_at_who, part.values()))
+        case list():
+            return any(map(_looks_at_who, part))
+    return False
 
 
 def _sliced(

@@ -10,7 +10,6 @@ from ragplatform.model import AllOf, AnyOf, Clause, Labels, Scope, Standing
 from ragplatform.policy import circumstances
 from ragplatform.policy.circumstances import Condition
 from ragplatform.policy.classes import access_class
-from ragplatform.policy.questions import Action
 from ragplatform.policy.verdicts import Verdicts
 
 
@@ -57,13 +56,7 @@ def _narrowed(
 def _filter(standing: Standing, classes: Mapping[str, Labels], verdicts: Verdicts) -> AnyOf:
     """Build one branch for each condition on a passage's people, over the classes that it opens."""
     possible = circumstances.possible(standing)
-    answers = verdicts.answers(
-        standing.principal, Action.READ, standing.purpose, list(classes.values()), possible
-    )
-    # Of many classes few differ in what they permit.
-    alike: dict[tuple[bool, ...], set[str]] = {}
-    for name, answer in zip(classes, answers, strict=True):
-        alike.setdefault(tuple(answer.verdict(one).allowed for one in possible), set()).add(name)
+    alike = verdicts.alike(standing.principal, standing.purpose, classes, possible)
     opened: dict[Condition, set[str]] = {}
     for allowed, names in alike.items():
         permitted = compress(possible, allowed)

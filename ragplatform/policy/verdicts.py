@@ -3,16 +3,16 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import product
-from typing import Final
+from typing import Final, TypeAlias
 
 import cedarpy
 
 from ragplatform.model import Consent, Decision, Labels, Principal, Purpose
 from ragplatform.policy.conditions import conditions_of
-from ragplatform.policy.memory import Asker, DecisionMemory
+from ragplatform.policy.memory import Asker, DecisionMemory, Recent
 from ragplatform.policy.questions import (
     AboutLabels,
     AboutTenant,
@@ -27,6 +27,9 @@ from ragplatform.policy.rules import RuleBook
 
 # One for each tenant's classes, and some for questions about a few. 500 classes take about 1 MB.
 _ENTITY_SETS: Final = 16
+# Each holds two lists of the tenant's classes, shared strings: about 40 kB with 500 of them.
+_SETS: Final = 512
+_AlikeKey: TypeAlias = tuple[Principal, Purpose, tuple[Circumstances, ...], frozenset[str]]
 _OTHER_PURPOSE: Final = "the key was not made for this purpose"
 
 
@@ -44,8 +47,12 @@ class Answers:
     def verdict(self, circumstances: Circumstances) -> Decision:
         """Return the decision for a passage in these circumstances, which must have been asked."""
         own = self.decisions[circumstances]
-        kin = self.decisions[replace(circumstances, related=True)]
+        kin = self.decisions[_kin(circumstances)]
         return kin if own.allowed and not kin.allowed else own
+
+
+def _kin(one: Circumstances) -> Circumstances:
+    return Circumstances(related=True, opened=one.opened, consent=one.consent)
 
 
 class Verdicts:
@@ -59,6 +66,7 @@ class Verdicts:
     def __init__(self, book: RuleBook) -> None:
         self._book = book
         self._memory = DecisionMemory()
+        self._alike: Recent[_AlikeKey, Mapping[tuple[bool, ...], frozenset[str]]] = Recent(_SETS)
         self._resources = lru_cache(_ENTITY_SETS)(partial(_resources, book.schema))
 
     def decide(
@@ -74,10 +82,7 @@ class Verdicts:
             # Every decision passes here, so a key made for one purpose serves no other.
             return [Decision(allowed=False, errors=(_OTHER_PURPOSE,))] * len(questions)
         try:
-            # Cedar is told of nobody's relations and name. Leaving them out here makes it certain
-            # that no answer hangs on something that it is not remembered by.
-            told = replace(principal, subjects=frozenset(), name="")
-            asker = Asker(told, action, purpose)
+            asker = Asker(self._told(principal), action, purpose)
             known = self._memory.recall(asker)
             with suppress(KeyError):
                 return [known[question] for question in questions]
@@ -85,6 +90,19 @@ class Verdicts:
             return [fresh.get(question) or known[question] for question in questions]
         except (ValueError, TypeError, KeyError) as error:
             return [Decision(allowed=False, errors=(str(error),))] * len(questions)
+
+    def _told(self, principal: Principal) -> Principal:
+        """Return the principal as Cedar is told of it: what it does not hear, it cannot decide by.
+
+        So people of equal attributes share what is remembered, unless a policy names somebody.
+        """
+        return Principal(
+            id=principal.id if self._book.personal else "",
+            tenant=principal.tenant,
+            roles=principal.roles,
+            departments=principal.departments,
+            clearance=principal.clearance,
+        )
 
     def _ask(self, asker: Asker, questions: Sequence[Question]) -> dict[Question, Decision]:
         who, action, purpose = asker.principal, asker.action, asker.purpose
@@ -118,11 +136,7 @@ class Verdicts:
 
         Each of the circumstances is asked about, and the same with the person related.
         """
-        asked = list(
-            dict.fromkeys(
-                one for each in circumstances for one in (each, replace(each, related=True))
-            )
-        )
+        asked = list(dict.fromkeys(one for each in circumstances for one in (each, _kin(each))))
         questions = [AboutLabels(one, each) for one in labels for each in asked]
         decisions = [
             _walled(decision, principal, question.labels.tenant)
@@ -132,6 +146,34 @@ class Verdicts:
         ]
         parts = iter(decisions)
         return [Answers({each: next(parts) for each in asked}) for _ in labels]
+
+    def alike(
+        self,
+        principal: Principal,
+        purpose: Purpose,
+        classes: Mapping[str, Labels],
+        circumstances: tuple[Circumstances, ...],
+    ) -> Mapping[tuple[bool, ...], frozenset[str]]:
+        """Return the names of the classes by whether ``read`` is permitted in each circumstance.
+
+        Each name must be the hash of its labels: that is what the answer is remembered by.
+        """
+        if principal.purposes is not None and purpose not in principal.purposes:
+            return {(False,) * len(circumstances): frozenset(classes)}
+        key = (self._told(principal), purpose, circumstances, frozenset(classes))
+        if (known := self._alike.get(key)) is not None:
+            return known
+        answers = self.answers(
+            principal, Action.READ, purpose, list(classes.values()), circumstances
+        )
+        groups: dict[tuple[bool, ...], set[str]] = {}
+        for name, answer in zip(classes, answers, strict=True):
+            permitted = tuple(answer.verdict(one).allowed for one in circumstances)
+            groups.setdefault(permitted, set()).add(name)
+        found = {permitted: frozenset(names) for permitted, names in groups.items()}
+        if not any(each.errors for answer in answers for each in answer.decisions.values()):
+            self._alike.put(key, found)
+        return found
 
     def duty(self, principal: Principal, action: Action, purpose: Purpose, tenant: str) -> Decision:
         """Return the answer about an action on a whole tenant; on another's it is denied."""

@@ -116,8 +116,8 @@ def _without_heads(
         at = bisect_left(starts, span.end) - 1
         if span.entity != "PERSON" or at < 0 or span.end > lines[at][1]:
             return False
-        held = {word.lower() for word in _WORD.findall(text, span.start, span.end)}
-        return held <= words("clinical") | words("frames")
+        held = (word.lower() for word in _WORD.findall(text, span.start, span.end))
+        return all(word in words("clinical") or word in words("frames") for word in held)
 
     return [span for span in spans if not is_head(span)] if lines else list(spans)
 
@@ -206,6 +206,8 @@ def _joined(text: str, spans: Sequence[Span], candidates: Iterable[Span]) -> lis
         end = candidate.end
         at = max(0, bisect_left(starts, candidate.start) - 1)
         pieces += filter(None, (_trimmed(text, piece) for piece in _free(candidate, spans, at)))
+    if not pieces:
+        return list(spans)
     joined: list[Span] = []
     for span in sorted([*spans, *pieces], key=lambda span: (span.start, -span.end)):
         if joined and span.start < joined[-1].end:

@@ -66,8 +66,9 @@ def _is_medical(text: str, span: Span) -> bool:
     ]
     if not found or titled(text, span.start):
         return False
-    known = words("eponyms") | words("frames") | words("clinical")
-    if any(word not in known for word, _ in found):
+    # Not one set of all three: thousands of words would be joined anew for each name.
+    known = (words("eponyms"), words("frames"), words("clinical"))
+    if not all(any(word in some for some in known) for word, _ in found):
         return False
     eponyms = [(word, end) for word, end in found if word in words("eponyms")]
     if not eponyms:

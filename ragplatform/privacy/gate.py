@@ -222,14 +222,16 @@ class Privacy(Inspector):
         values = self._values(scope, wanted)
         return tokens.TOKEN.sub(lambda found: values.get(found[0], found[0]), text)
 
-    def revealed(self, texts: Iterable[str], scope: Scope) -> dict[str, int]:
-        """Return how many different values of each type the scope reveals in the texts.
+    def revealed(
+        self, texts: Iterable[str], scope: Scope, unmasked: frozenset[str] = frozenset()
+    ) -> dict[str, int]:
+        """Return how many different values of each type ``reveal`` would show in the texts.
 
         For the audit record: counted from the pseudonyms alone, before anything is opened.
         """
         held = frozenset[str]().union(*(tokens.tokens_in(text) for text in texts))
-        counts = Counter(tokens.entity_of(token) for token in held)
-        return {entity: n for entity, n in sorted(counts.items()) if entity in scope.reveals}
+        seen = (t for t in held if tokens.entity_of(t) in scope.reveals or t in unmasked)
+        return dict(sorted(Counter(map(tokens.entity_of, seen)).items()))
 
     def screen(self, scope: Scope, *, known: Collection[str] | None = None) -> Screen:
         """Return a fresh screen for one answer to the reader of this scope.

@@ -196,6 +196,33 @@ def test_taking_a_word_back_takes_back_what_was_to_come_too(
     assert (past.consent, past.ends) == (Consent.REFUSED, NOON + timedelta(minutes=30))
 
 
+def test_a_refusal_outlasts_a_consent_that_ends(register: Register, clock: Clock) -> None:
+    say(register, Consent.REFUSED, NOON, NOON + 9 * HOUR)
+    say(register, Consent.GIVEN, NOON + HOUR, NOON + 2 * HOUR)
+    say(register, Consent.REFUSED, NOON + 5 * HOUR)
+    say(register, Consent.GIVEN, NOON + 3 * HOUR, NOON + 6 * HOUR)
+
+    seen = []
+    for hours in (0, 1, 2, 3, 5, 6, 20):
+        clock.now = NOON + hours * HOUR
+        found = standing(register, purpose=Purpose.HRESCH)
+        seen.append((bool(found.consenting), bool(found.refusing)))
+
+    no, yes = (False, True), (True, False)
+    assert seen == [no, yes, no, yes, yes, no, no]
+
+
+def test_a_consent_without_end_takes_every_refusal_back(register: Register, clock: Clock) -> None:
+    say(register, Consent.REFUSED, NOON)
+    say(register, Consent.REFUSED, NOON + 5 * HOUR)
+    say(register, Consent.GIVEN, NOON + HOUR)
+
+    for hours in (1, 6):
+        clock.now = NOON + hours * HOUR
+        found = standing(register, purpose=Purpose.HRESCH)
+        assert (found.consenting, found.refusing) == ({"s1"}, frozenset())
+
+
 def test_a_word_that_nobody_knows_counts_as_a_refusal(register: Register) -> None:
     say(register, Consent.GIVEN, NOON)
     with register._engine.begin() as connection:
@@ -211,7 +238,7 @@ def glass(name: str, subject: str = "s1", who: str = "lee") -> Opening:
 def test_an_opening_counts_for_its_person_purpose_and_time_alone(
     register: Register, clock: Clock
 ) -> None:
-    register.open_glass(glass("g1"))
+    register.open_glass(glass("g1"), most=3)
 
     assert standing(register, purpose=Purpose.ETREAT).opened == {"s1"}
     assert standing(register, purpose=Purpose.ETREAT).glass == ("g1",)
@@ -222,11 +249,28 @@ def test_an_opening_counts_for_its_person_purpose_and_time_alone(
     assert standing(register, purpose=Purpose.ETREAT).opened == frozenset()
 
 
+def test_of_many_openings_at_once_no_more_than_the_most_hold(register: Register) -> None:
+    done: list[bool] = []
+
+    def open_one(number: int) -> None:
+        done.append(register.open_glass(glass(f"g{number}"), most=3))
+
+    threads = [threading.Thread(target=open_one, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(done) == [False] * 5 + [True] * 3
+    assert len(standing(register, purpose=Purpose.ETREAT).glass) == 3
+    assert register.open_glass(glass("other", who="adams"), most=3)
+
+
 def test_a_use_is_noted_once_for_each_request_that_showed_something_by_it(
     register: Register,
 ) -> None:
-    register.open_glass(glass("g1"))
-    register.open_glass(glass("g2", "s2"))
+    register.open_glass(glass("g1"), most=3)
+    register.open_glass(glass("g2", "s2"), most=3)
     now = standing(register, purpose=Purpose.ETREAT)
 
     for request, subjects in (("r1", {"s1"}), ("r1", {"s1"}), ("r2", {"s1", "s9"}), ("r3", {"s9"})):
@@ -236,7 +280,7 @@ def test_a_use_is_noted_once_for_each_request_that_showed_something_by_it(
 
 
 def test_of_many_reviewers_one_signs_off(register: Register) -> None:
-    register.open_glass(glass("g1"))
+    register.open_glass(glass("g1"), most=3)
     done: list[bool] = []
 
     def sign(number: int) -> None:
@@ -269,7 +313,7 @@ def test_a_value_stays_unmasked_for_its_person_passage_and_time(
 def test_of_who_is_forgotten_nothing_stays(register: Register) -> None:
     register.relate("mercy", [Relation("lee", "s1", NOON), Relation("lee", "s2", NOON)])
     say(register, Consent.GIVEN, NOON)
-    register.open_glass(glass("g1"))
+    register.open_glass(glass("g1"), most=3)
     register.note_use(standing(register, purpose=Purpose.ETREAT), "r1", frozenset({"s1"}))
 
     assert register.forget("mercy", "s1") == 3

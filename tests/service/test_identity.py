@@ -16,7 +16,6 @@ from joserfc.jwk import OctKey, RSAKey
 from ragplatform import wiring
 from ragplatform.api.caller import USER_HEADER
 from ragplatform.audit.events import Action
-from ragplatform.audit.query import read
 from ragplatform.model import Principal, Purpose, Sensitivity
 
 STAFF = {
@@ -122,7 +121,7 @@ def bearer(token, **more):
 
 
 def actions(one, **conditions):
-    return [str(record.action) for record in read(one.settings.audit_dir / "api", **conditions)]
+    return [str(record.action) for record in one.records(**conditions)]
 
 
 # --- a real provider
@@ -296,7 +295,7 @@ def test_a_user_of_the_chat_is_answered_and_the_record_names_the_client(chat, se
     response = serve(one).post("/v1/ask", json=ASKED, headers=headers)
 
     assert "Maria Lopez" in response.json()["answer"]
-    found = read(one.settings.audit_dir / "api", request_id=response.json()["request_id"])
+    found = one.records(request_id=response.json()["request_id"])
     assert {(record.actor, record.details["via"]) for record in found} == {("lee", "chat")}
 
 

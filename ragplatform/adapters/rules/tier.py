@@ -54,6 +54,8 @@ _MOST_GROUPS: Final = 12
 
 _JOINS: Final = frozenset("-/._ ")
 _Rules: TypeAlias = tuple[tuple[Tried, Rule], ...]
+# The rules for a run of digits by the character behind it, and those for any other.
+_Behind: TypeAlias = tuple[dict[str, _Rules], _Rules]
 
 
 class RuleTier:
@@ -71,6 +73,7 @@ class RuleTier:
         self._beginnings = frozenset(
             shape[:length] for shape in self._numbers for length in range(1, len(shape) + 1)
         )
+        self._behind = {length: _by_next(rules) for length, rules in self._digits.items()}
         self._phrases = tuple(find for family in families for find in family.phrases)
         self._finders = tuple(find for family in families for find in family.finders)
         self._version = _version(families)
@@ -119,7 +122,7 @@ class RuleTier:
     def _by_digits(self, text: str, found: list[Span]) -> None:
         phrase_end = chunk_end = 0
         codes = self._codes
-        known: dict[tuple[int, str], _Rules] = {}
+        none: _Behind = ({}, ())
         for run in _DIGITS.finditer(text):
             first, digits_end = run.span(1)
             before = text[first - 1] if first else " "
@@ -127,11 +130,8 @@ class RuleTier:
             if before.isalpha() or before == "_":
                 start = _start_of_word(text, first)
             else:
-                key = (digits_end - first, text[digits_end : digits_end + 1])
-                rules = known.get(key)
-                if rules is None:
-                    rules = known[key] = self._behind(*key)
-                if rules:
+                before_char, else_ = self._behind.get(digits_end - first, none)
+                if rules := before_char.get(text[digits_end : digits_end + 1], else_):
                     _try(rules, text, first, found)
                 if first >= phrase_end and digits_end == run.end():
                     phrase_end = self._phrase(text, first, found)
@@ -144,14 +144,6 @@ class RuleTier:
                     _try(codes, text, chunk, found)
             if start < first or digits_end < run.end():
                 _try(codes, text, start, found)
-
-    def _behind(self, length: int, char: str) -> _Rules:
-        """Return the rules for so many digits before this character."""
-        return tuple(
-            entry
-            for entry in self._digits.get(length, ())
-            if not entry[1].follows or (char and char in entry[1].follows)
-        )
 
     def _phrase(self, text: str, at: int, found: list[Span]) -> int:
         """Search one phrase of digits; return where it ends."""
@@ -201,6 +193,15 @@ class RuleTier:
                     stop = groups[last][1]
                     value = text[start:stop]
                     yield from ((kind, start, stop) for kind in kinds if kind.check(value))
+
+
+def _by_next(rules: _Rules) -> _Behind:
+    chars = {char for _, rule in rules for char in rule.follows}
+    free = tuple(entry for entry in rules if not entry[1].follows)
+    return {
+        char: tuple(one for one in rules if not one[1].follows or char in one[1].follows)
+        for char in chars
+    }, free
 
 
 def _try(rules: _Rules, text: str, at: int, found: list[Span]) -> None:

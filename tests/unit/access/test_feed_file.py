@@ -38,6 +38,18 @@ def test_what_ends_on_a_day_still_holds_on_it(tmp_path: Path) -> None:
     assert one.ends == datetime(2026, 2, 1, tzinfo=UTC)
 
 
+def test_the_last_day_of_all_calendars_is_no_end(tmp_path: Path) -> None:
+    [one] = read_feed(feed(tmp_path, HEAD + "lee,mrn:1,2026-01-31,9999-12-31\n"))
+
+    assert one.ends is None
+
+
+def test_what_starts_on_the_last_day_of_all_calendars_has_not_started(tmp_path: Path) -> None:
+    [one] = read_feed(feed(tmp_path, HEAD + "lee,mrn:1,9999-12-31,\n"))
+
+    assert one.starts == datetime(9999, 12, 31, tzinfo=UTC)
+
+
 def test_dates_may_be_left_out(tmp_path: Path) -> None:
     [one] = read_feed(feed(tmp_path, "subject,principal\nmrn:1,lee\n"))
 

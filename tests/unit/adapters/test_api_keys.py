@@ -1,7 +1,9 @@
 """Keys end, are rotated and revoked, and a file that says nonsense lets nobody in."""
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +51,28 @@ def refused(keys, token):
 
 def test_a_new_file_of_keys_lets_nobody_in(keys):
     assert refused(keys, api_keys.new_key("job")) == "unknown_key"
+
+
+def test_a_name_that_the_file_could_not_be_read_with_again_is_refused(file, keys):
+    key = file.add(JOB, days=None, acts_for="")
+
+    with pytest.raises(ConfigurationError):
+        file.add(replace(JOB, id="job\x7f"), days=None, acts_for="")
+
+    assert keys.authenticate(key) == JOB
+
+
+def test_a_change_is_on_the_disk_with_its_folder_when_it_is_said(file, tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def watched(handle):
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    file.add(JOB, days=None, acts_for="")
+
+    assert synced[-1] == str(tmp_path)
 
 
 def test_to_begin_again_takes_no_key_away(file, keys):

@@ -273,6 +273,8 @@ def test_the_keys_are_found_by_discovery():
         {WELL_KNOWN: (301, b"")},
         {WELL_KNOWN: httpx2.ConnectTimeout("slow")},
         {JWKS: (500, b"")},
+        {JWKS: (500, key_set(RSA))},
+        {WELL_KNOWN: (404, {"issuer": ISSUER, "jwks_uri": JWKS})},
         {JWKS: (200, {"keys": []})},
         {JWKS: (200, b" " * 300_000 + json.dumps(key_set(RSA)).encode())},
         {JWKS: httpx2.ReadError("gone")},

@@ -44,7 +44,7 @@ def who(key):
 def recorded():
     return [
         (str(record.action), record.tenant, record.details["principal"])
-        for record in read(config.load().audit_dir / "cli")
+        for record in read(config.load().audit_dir / "cli.mercy")
     ]
 
 
