@@ -85,10 +85,19 @@ class Told:
         )
 
     def consent(self, subject: str, purpose: Purpose, now: datetime) -> Consent:
-        """Return what was said last of the moment: it counts, even where it is over by now."""
+        """Return what was said last of the moment: it counts, even where it is over by now.
+
+        Only a consent that is over leaves a refusal in force that was said before it.
+        """
+        lapsed = False
         for one in reversed(self.consents):
-            if (one.subject, one.purpose) == (subject, purpose) and one.starts <= now:
-                return one.consent if holds(one.starts, one.ends, now) else Consent.SILENT
+            if (one.subject, one.purpose) != (subject, purpose) or one.starts > now:
+                continue
+            if holds(one.starts, one.ends, now):
+                return Consent.SILENT if lapsed and one.consent is Consent.GIVEN else one.consent
+            if one.consent is not Consent.GIVEN:
+                return Consent.SILENT
+            lapsed = True
         return Consent.SILENT
 
 
@@ -164,7 +173,7 @@ class Town:
             ends=self.now + timedelta(minutes=self.dice.randint(1, 600)),
             sealed=b"",
         )
-        self.register.open_glass(one)
+        self.register.open_glass(one, most=1000)
         self.told.openings[one.id] = one
 
     def end(self) -> None:
