@@ -162,7 +162,7 @@ class Town:
             ends=self.now + timedelta(minutes=self.dice.randint(1, 600)),
             sealed=b"",
         )
-        self.register.open_glass(one)
+        self.register.open_glass(one, most=1000)
         self.told.openings[one.id] = one
 
     def end(self) -> None:
