@@ -79,7 +79,9 @@ def run(
     tenant: Tenant,
     label: Annotated[
         list[str] | None,
-        typer.Option(help="sensitivity=, department=, restriction=, subject=; may be repeated."),
+        typer.Option(
+            help="sensitivity=, department=, restriction=, subject=, retain_until=; repeatable."
+        ),
     ] = None,
     purpose: Annotated[Purpose, typer.Option(help="Purpose of use of the job.")] = Purpose.HOPERAT,
     dry_run: Annotated[bool, typer.Option(help="List the files and their labels only.")] = False,
@@ -139,6 +141,7 @@ def _show_plan(found: list[sources.SourceFile], *, as_json: bool) -> None:
                     "sensitivity": given.sensitivity.name.lower(),
                     "department": given.department,
                     "restrictions": sorted(given.restrictions),
+                    "retain_until": given.retain_until,
                     "subjects": len(given.subjects),
                 }
             )

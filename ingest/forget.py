@@ -1,6 +1,8 @@
 """Erasure: one document, or all that is held about one person."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 
 from ingest.ledger import Ledger
 from ragplatform.access.register import Register
@@ -43,7 +45,9 @@ class Eraser:
         ledger: Ledger,
         register: Register,
         audit: TenantLogs,
+        today: Callable[[], date],
     ) -> None:
+        """``today`` gives the day by which a time of keeping is over, in the deployment's zone."""
         self._principal = principal
         self._purpose = purpose
         self._policies = policies
@@ -53,6 +57,7 @@ class Eraser:
         self._ledger = ledger
         self._register = register
         self._audit = audit
+        self._today = today
 
     def document(self, identity: str, *, dry_run: bool) -> Erased:
         """Erase one document. Raises ``InvalidRequestError`` when there is none of that id."""
@@ -74,7 +79,7 @@ class Eraser:
     def _erase(self, entries: list[DocumentEntry], subject: str | None, *, dry_run: bool) -> Erased:
         classes = self._catalog.classes(self._principal.tenant)
         for entry in entries:
-            self._require_permission(classes[entry.access_class])
+            self._require_permission(entry.document, classes[entry.access_class])
         if dry_run:
             return Erased(len(entries), sum(entry.chunks for entry in entries), 0)
         chunks = values = 0
@@ -93,17 +98,25 @@ class Eraser:
             values += self._privacy.forget(self._principal.tenant, subject)
         return Erased(len(entries), chunks, values)
 
-    def _require_permission(self, labels: Labels) -> None:
+    def _require_permission(self, document: str, labels: Labels) -> None:
+        """Raise ``DeniedError``, on record, for what policy or the law keeps from being erased."""
         decision = self._policies.decide(self._principal, "forget", self._purpose, labels, STRANGER)
         if not decision.allowed:
             why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
-            raise DeniedError(f"policy denies erasure: {why}; nothing was erased")
+        elif labels.retain_until >= self._today().isoformat():
+            # A day that cannot be read is later than any that can, and so keeps the document.
+            why = f"it has to be kept until {labels.retain_until}"
+        else:
+            return
+        denied: dict[str, Json] = {"document": document, "reason": why[:200]}
+        self._record(denied, Outcome.DENIED)
+        raise DeniedError(f"policy denies erasure: {why}; nothing was erased")
 
-    def _record(self, details: dict[str, Json]) -> None:
+    def _record(self, details: dict[str, Json], outcome: Outcome = Outcome.SUCCESS) -> None:
         self._audit.append(
             AuditEvent(
                 action=Action.ERASED,
-                outcome=Outcome.SUCCESS,
+                outcome=outcome,
                 tenant=self._principal.tenant,
                 actor=self._principal.id,
                 request_id="",

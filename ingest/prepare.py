@@ -151,6 +151,7 @@ class Preparer:
             sensitivity=given.sensitivity,
             department=given.department,
             restrictions=given.restrictions | mixed,
+            retain_until=given.retain_until,
         )
 
     def prepare(self, work: Work, report: Report) -> Ready:

@@ -13,7 +13,9 @@ from ragplatform.errors import ConfigurationError
 from ragplatform.model import Sensitivity
 
 LABELS_FILE: Final = "labels.toml"
-_RULE_FIELDS: Final = {"match", "sensitivity", "department", "restrictions", "subjects"}
+_RULE_FIELDS: Final = {
+    *("match", "sensitivity", "department", "restrictions", "subjects", "retain_until")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class GivenLabels:
     department: str = ""
     restrictions: frozenset[str] = frozenset()
     subjects: frozenset[str] = field(default=frozenset(), repr=False)
+    retain_until: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,12 @@ def parse_labels(pairs: Iterable[str]) -> GivenLabels:
             raise ConfigurationError(f"label {key!r}: wanted key=value")
         if key in lists:
             lists[key].append(value)
-        elif key in {"sensitivity", "department"}:
+        elif key in {"sensitivity", "department", "retain_until"}:
             table[key] = value
         else:
             raise ConfigurationError(
-                f"label {key!r}: known are sensitivity, department, restriction, subject"
+                f"label {key!r}: known are sensitivity, department, restriction, subject, "
+                "retain_until"
             )
     if lists["restriction"]:
         table["restrictions"] = lists["restriction"]
@@ -139,6 +143,9 @@ def _apply(labels: GivenLabels, where: str, changes: Mapping[str, object]) -> Gi
                 raise ConfigurationError(f"{where}: sensitivity is one of {known}") from error
         elif key == "department":
             labels = replace(labels, department=str(value))
+        elif key == "retain_until":
+            # TOML has dates of its own, whose text is the same.
+            labels = replace(labels, retain_until=str(value))
         elif not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ConfigurationError(f"{where}: {key} is not a list of strings")
         elif key == "restrictions":

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, datetime
 
 from ingest.forget import Eraser
 from ingest.job import Job
@@ -103,6 +104,10 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
         book.close()
 
 
+def _today() -> date:
+    return datetime.now().astimezone().date()
+
+
 @contextmanager
 def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
     """Open what erasure needs."""
@@ -125,6 +130,7 @@ def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
                 ledger=book,
                 register=store.register,
                 audit=store.audit,
+                today=_today,
             )
     finally:
         store.close()

@@ -198,8 +198,10 @@ def _verified(access_class: Callable[[Labels], str], name: str, tenant: str, tex
 
 
 def _labels_to_json(labels: Labels) -> str:
+    kept = {"retain_until": labels.retain_until} if labels.retain_until else {}
     return json.dumps(
         {
+            **kept,
             "categories": sorted(labels.categories),
             "collection": labels.collection,
             "department": labels.department,
@@ -223,6 +225,7 @@ def _labels_from_json(text: str) -> Labels:
         categories=frozenset(Category(kind) for kind in document["categories"]),
         restrictions=frozenset(document["restrictions"]),
         state=document["state"],
+        retain_until=document.get("retain_until", ""),
     )
 
 

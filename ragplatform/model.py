@@ -83,7 +83,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Everything about a document that policies may look at; its hash is the access class."""
+    """Everything about a document that policies may look at; its hash is the access class.
+
+    Documents to be kept until the same day share a class, so the ends of years are good days.
+    """
 
     tenant: str
     collection: str
@@ -92,6 +95,8 @@ class Labels:
     categories: frozenset[Category] = frozenset()
     restrictions: frozenset[str] = frozenset()
     state: str = "current"
+    retain_until: str = ""
+    """The last day, as ``2031-12-31``, on which nobody may erase it; "" where no law asks."""
 
 
 @dataclass(frozen=True, slots=True)

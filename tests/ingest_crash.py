@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -256,6 +256,7 @@ def erase(data: Path, fuse: Fuse) -> None:
             ledger=parts.ledger,
             register=parts.register,
             audit=parts.audit,
+            today=lambda: date(2026, 11, 26),
         ).subject("mrn:1", dry_run=False)
 
 

@@ -29,6 +29,7 @@ _LABELLED: Final = frozenset("tenant tenant_class collection access_class labels
 _LABEL_KEYS: Final = frozenset(
     "tenant collection sensitivity department categories restrictions state".split()
 )
+_RETAINED: Final = "retain_until"
 
 
 def encode_payload(passage: Passage) -> dict[str, Json]:
@@ -72,6 +73,8 @@ def encode_labels(labels: Labels, access_class: str) -> dict[str, Json]:
             "categories": [*sorted(category.value for category in labels.categories)],
             "restrictions": [*sorted(labels.restrictions)],
             "state": labels.state,
+            # Only where there is one: passages stored before labels had it stay as they are.
+            **({_RETAINED: labels.retain_until} if labels.retain_until else {}),
         },
     }
 
@@ -212,7 +215,9 @@ def _page_break(pair: object, length: int) -> tuple[int, int]:
 
 
 def _labels(fields: Mapping[str, object]) -> tuple[Labels, str]:
-    found = _exactly(fields["labels"], _LABEL_KEYS)
+    given = fields["labels"]
+    retained = isinstance(given, Mapping) and _RETAINED in given
+    found = _exactly(given, _LABEL_KEYS | {_RETAINED} if retained else _LABEL_KEYS)
     labels = Labels(
         tenant=_is(str, found["tenant"]),
         collection=_is(str, found["collection"]),
@@ -223,6 +228,7 @@ def _labels(fields: Mapping[str, object]) -> tuple[Labels, str]:
         ),
         restrictions=frozenset(_words(found["restrictions"])),
         state=_is(str, found["state"]),
+        retain_until=_is(str, found[_RETAINED]) if retained else "",
     )
     access_class = _is(str, fields["access_class"])
     # The filter reads these fields and policy reads the labels: they must be the same thing.

@@ -231,6 +231,7 @@ def _labels(table: dict[str, Any]) -> Labels:
             "categories",
             "restrictions",
             "state",
+            "retain_until",
         },
     )
     labels = Labels(
@@ -241,6 +242,7 @@ def _labels(table: dict[str, Any]) -> Labels:
         categories=frozenset(Category(kind) for kind in table.get("categories", [])),
         restrictions=_texts(table.get("restrictions", [])),
         state=_text(table.get("state", "current")),
+        retain_until=_text(table.get("retain_until", "")),
     )
     validate_labels(labels)
     return labels

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from datetime import date
 from functools import lru_cache
 from typing import Final
 
@@ -13,9 +14,14 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 def canonical_labels(labels: Labels) -> str:
-    """Return the one JSON text of these labels: equal labels, equal text."""
+    """Return the one JSON text of these labels: equal labels, equal text.
+
+    ``retain_until`` stands in it only where there is one: labels hash as they did before it was.
+    """
+    kept = {"retain_until": labels.retain_until} if labels.retain_until else {}
     return json.dumps(
         {
+            **kept,
             "categories": sorted(labels.categories),
             "collection": labels.collection,
             "department": labels.department,
@@ -52,12 +58,22 @@ def validate_labels(labels: Labels) -> None:
         _require_name("department", labels.department)
     for restriction in sorted(labels.restrictions):
         _require_name("restrictions", restriction)
+    if labels.retain_until and not _is_day(labels.retain_until):
+        raise InvalidRequestError("retain_until is no day such as 2031-12-31")
     if not isinstance(labels.sensitivity, Sensitivity):
         raise InvalidRequestError(
             f"sensitivity must be one of {[level.name.lower() for level in Sensitivity]}"
         )
     if not all(isinstance(category, Category) for category in labels.categories):
         raise InvalidRequestError(f"categories must be of {[kind.value for kind in Category]}")
+
+
+def _is_day(text: str) -> bool:
+    try:
+        # ISO 8601 has other forms too; only this one compares as text.
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _require_name(field: str, value: str) -> None:

@@ -126,6 +126,7 @@ def resource_entity(question: Question) -> dict[str, Any]:
             "categories": [category.value for category in sorted(labels.categories)],
             "restrictions": sorted(labels.restrictions),
             "state": labels.state,
+            "retain_until": labels.retain_until,
         }
     elif isinstance(question, AboutTenant):
         attrs = {"tenant": question.tenant}

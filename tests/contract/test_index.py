@@ -336,6 +336,7 @@ def passages(draw: st.DrawFn) -> Passage:
             categories=draw(st.frozensets(st.sampled_from(Category))),
             restrictions=draw(st.frozensets(texts, max_size=3)),
             state=draw(texts),
+            retain_until=draw(st.sampled_from(["", "2031-12-31"])),
         ),
         access_class="open",
         subjects=draw(st.frozensets(texts, max_size=4)),

@@ -191,8 +191,9 @@ class World:
             tenant = READERS[reader][0]
             for number, one in enumerate(sorted(people)):
                 name, ref, ends = f"{number:032x}", self.ref(tenant, one), now + timedelta(hours=1)
-                opening = Opening(name, tenant, reader, ref, P.ETREAT, now, ends, b"")
-                register.open_glass(opening, most=9)
+                register.open_glass(
+                    Opening(name, tenant, reader, ref, P.ETREAT, now, ends, b""), most=99
+                )
         for word_, said in ((Consent.REFUSED, REFUSED), (Consent.GIVEN, GIVEN)):
             for number, (one, purpose) in enumerate(sorted(said)):
                 tenant = "mercy" if one.startswith("mrn") else "harbor"

@@ -22,6 +22,7 @@ LABELS = st.builds(
     categories=st.frozensets(st.sampled_from(Category)),
     restrictions=st.frozensets(NAMES, max_size=4),
     state=NAMES,
+    retain_until=st.just("") | st.dates().map(str),
 )
 
 
@@ -40,6 +41,10 @@ LABELS = st.builds(
         {"sensitivity": 2},
         {"sensitivity": 9},
         {"categories": frozenset({"PHI"})},
+        {"retain_until": "2031"},
+        {"retain_until": "20311231"},
+        {"retain_until": "2031-W01-1"},
+        {"retain_until": "2031-02-30"},
     ],
 )
 def test_labels_that_are_no_names_are_refused(wrong: dict[str, object]) -> None:
@@ -97,3 +102,10 @@ def test_the_class_is_the_sha256_of_canonical_json() -> None:
     )
     assert json.loads(text)["sensitivity"] == 2
     assert access_class(labels) == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_labels_without_a_day_hash_as_they_did_before_days_were_kept() -> None:
+    labels = Labels("mercy", "clinical", Sensitivity.CONFIDENTIAL, "cardiology")
+
+    assert "retain_until" not in canonical_labels(labels)
+    assert "retain_until" in canonical_labels(replace(labels, retain_until="2031-12-31"))

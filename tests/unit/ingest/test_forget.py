@@ -1,0 +1,116 @@
+"""What policy or the law keeps is erased by nobody, and the attempt is on record."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+
+import pytest
+
+from ingest.forget import Eraser
+from ingest.ledger import Ledger
+from ragplatform.audit.events import Action, Outcome
+from ragplatform.catalog import DocumentEntry
+from ragplatform.errors import DeniedError
+from ragplatform.model import Principal, Purpose, Sensitivity
+from tests.fakes import Bench
+
+OFFICER = Principal(
+    "erasure-mercy", "mercy", frozenset({"erasure"}), clearance=Sensitivity.RESTRICTED
+)
+LAST_DAY = date(2031, 12, 31)
+
+
+@pytest.fixture
+def ledger() -> Iterator[list[Ledger]]:
+    made: list[Ledger] = []
+    yield made
+    for one in made:
+        one.close()
+
+
+def eraser(one: Bench, made: list[Ledger], today: date) -> Eraser:
+    store = one.platform.store
+    made.append(Ledger(one.settings.catalog_url))
+    return Eraser(
+        principal=OFFICER,
+        purpose=Purpose.COMPLIANCE,
+        policies=store.policies,
+        privacy=store.privacy,
+        index=store.index,
+        catalog=store.catalog,
+        ledger=made[-1],
+        register=store.register,
+        audit=store.audit,
+        today=lambda: today,
+    )
+
+
+def stored(one: Bench, **labels: object) -> str:
+    """Put a document of one patient in; return its id."""
+    one.put("Apixaban was stopped for Maria Lopez.", subjects=["mrn:1"], **labels)
+    passage = list(one.index._entries.values())[-1].passage  # type: ignore[attr-defined]
+    one.platform.store.catalog.put_document(
+        DocumentEntry(
+            document=passage.document,
+            tenant="mercy",
+            collection="clinical",
+            title="t",
+            media_type="text/plain",
+            access_class=passage.access_class,
+            subjects=passage.subjects,
+            generation="g1",
+            chunks=1,
+            treated={},
+            indexed_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+    )
+    return passage.document
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ({"retain_until": "2031-12-31"}, "2031-12-31"),
+        ({"restrictions": frozenset({"legal-hold"})}, "base.legal-hold"),
+    ],
+)
+def test_what_has_to_be_kept_stays_whole_and_the_attempt_is_recorded(
+    bench: Callable[..., Bench], ledger: list[Ledger], labels: dict[str, object], reason: str
+) -> None:
+    one = bench()
+    document = stored(one, **labels)
+
+    for attempt in (
+        lambda: eraser(one, ledger, LAST_DAY).document(document, dry_run=False),
+        lambda: eraser(one, ledger, LAST_DAY).subject("mrn:1", dry_run=False),
+    ):
+        with pytest.raises(DeniedError, match=reason):
+            attempt()
+
+    assert one.index.count() == 1
+    assert one.platform.store.catalog.document(document) is not None
+    denied = one.records(action=Action.ERASED)
+    assert [record.outcome for record in denied] == [Outcome.DENIED] * 2
+    assert all(reason in str(record.details["reason"]) for record in denied)
+
+
+def test_one_document_on_hold_keeps_all_of_a_person_from_being_erased(
+    bench: Callable[..., Bench], ledger: list[Ledger]
+) -> None:
+    one = bench()
+    stored(one)
+    stored(one, retain_until="2031-12-31")
+
+    with pytest.raises(DeniedError):
+        eraser(one, ledger, LAST_DAY).subject("mrn:1", dry_run=False)
+
+    assert one.index.count() == 2
+
+
+def test_the_day_after_it_may_be_erased(bench: Callable[..., Bench], ledger: list[Ledger]) -> None:
+    one = bench()
+    document = stored(one, retain_until="2031-12-31")
+
+    gone = eraser(one, ledger, date(2032, 1, 1)).document(document, dry_run=False)
+
+    assert gone.documents == 1
+    assert one.index.count() == 0
