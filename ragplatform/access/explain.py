@@ -113,17 +113,17 @@ class AccessExplainer:
             # Whoever guesses an id must not learn what a patient consents to or refuses.
             subjects = frozenset()
         about = circumstances.of(standing, subjects)
-        # One that is absent is decided on too: how long a 404 takes must not tell which it is.
+        # One that is absent is decided on too, and both from nothing: how long a 404 takes must not
+        # tell which it is. Nor must what is supposed crowd out what was decided for who asks.
         nothing = Labels(asker.tenant, "absent", Sensitivity.RESTRICTED)
-        decided = self._policies.decide(reader, Act.READ, asked.purpose, labels or nothing, about)
+        apart = self._policies.apart()
+        decided = apart.decide(reader, Act.READ, asked.purpose, labels or nothing, about)
         known = asked.document is None or reviewer or decided.allowed
         if labels is None or not known:
             self._record(asker, asked, reader, request_id, Outcome.DENIED, ())
             raise NotFoundError("no such document, or not one that you may know of")
         explanation = self._policies.explain(reader, asked.purpose, labels, about)
         roles = {role for case in self._policies.cases for role in case.who.roles}
-        # What is only supposed must not crowd out what was decided for people who ask.
-        apart = self._policies.apart()
         ways = changes.smallest(apart, reader, asked.purpose, labels, about, roles=roles)
         policies = explanation.decision.policies
         self._record(asker, asked, reader, request_id, Outcome.SUCCESS, policies)
