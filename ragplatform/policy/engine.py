@@ -1,5 +1,6 @@
 """The way into policy: load a folder of Cedar policies, then ask."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -67,6 +68,15 @@ class Policies:
     def digest(self) -> str:
         """A SHA-256 over the schema and every policy file: equal digests decide equally."""
         return self._book.digest
+
+    def bearing(self, action: str, purpose: Purpose) -> Mapping[str, str]:
+        """Return the policies that could decide there, as text by ``@id``: equal ones decide so."""
+        act = Action(action)
+        return {
+            name: json.dumps(body, sort_keys=True)
+            for name, body in self._book.bodies.items()
+            if bears(body, act, purpose)
+        }
 
     @property
     def rules(self) -> Mapping[str, Rule]:
