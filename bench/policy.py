@@ -3,8 +3,8 @@
     python -m bench.policy [--points 100000] [--searches 100] [--json]
 
 A decision is one whole scope, as each question makes it: every class decided twice, what may be
-revealed, the filter and its digest. Cold is somebody's first question for a purpose, warm every
-other. The engine is Qdrant Edge in this process, its index as ingest leaves it. Vectors are random
+revealed, the filter and its digest. Cold is the first question for a purpose of anybody with
+those roles, departments and clearance; another person of that kind finds it decided. The engine is Qdrant Edge in this process, its index as ingest leaves it. Vectors are random
 unit vectors: with real ones the engine does the same work. Each search is asked with and without
 its filter, by turns first and second.
 """
@@ -117,9 +117,14 @@ def measure_decisions(
     standing = Standing(who, purpose, who.subjects)
     classes = catalog.classes("mercy")
 
-    def cold(number: int) -> Scope:
-        somebody = replace(who, id=f"{who.id}-{number}")
+    def scope_of(somebody: Principal) -> Scope:
         return policies.scope(Standing(somebody, purpose, who.subjects), classes)
+
+    def cold(number: int) -> Scope:
+        return scope_of(replace(who, departments=who.departments | {f"unit-{number}"}))
+
+    def another(number: int) -> Scope:
+        return scope_of(replace(who, id=f"{who.id}-{number}"))
 
     def warm(_: int) -> Scope:
         return policies.scope(standing, classes)
@@ -130,6 +135,7 @@ def measure_decisions(
     gc.freeze()
     return {
         "cold": times(cold, max(20, count // 20)),
+        "another_person": times(another, count),
         "warm": times(warm, count),
         "catalog": times(lambda _: catalog.classes("mercy"), count),
         "warm_with_catalog": times(

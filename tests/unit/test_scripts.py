@@ -43,5 +43,5 @@ def test_ci_checks_before_it_tests_and_the_tests_come_last() -> None:
 
     assert lines[-2:] == ["script/lint", "script/test"]
     assert (ROOT / "script" / "test").read_text(encoding="utf-8").splitlines()[-1] == (
-        'exec "$python" -m pytest "$@"'
+        'exec "$python" -m pytest "${side_by_side[@]}" "$@"'
     )
