@@ -3,10 +3,11 @@
     python -m bench.policy [--points 100000] [--searches 100] [--json]
 
 A decision is one whole scope, as each question makes it: every class decided twice, what may be
-revealed, the filter and its digest. Cold is the first question for a purpose of anybody with
-those roles, departments and clearance; another person of that kind finds it decided. The engine is Qdrant Edge in this process, its index as ingest leaves it. Vectors are random
-unit vectors: with real ones the engine does the same work. Each search is asked with and without
-its filter, by turns first and second.
+revealed, the filter and its digest. Cold is the first question for a purpose of anybody with those
+roles, departments and clearance; another person of that kind finds it decided. The engine is Qdrant
+Edge in this process, its index as ingest leaves it. Vectors are random unit vectors: with real ones
+the engine does the same work. Each search is asked with and without its filter, by turns first and
+second.
 """
 
 import argparse
