@@ -120,13 +120,14 @@ class Register:
 
     def standing(self, principal: Principal, purpose: Purpose) -> Standing:
         """Return how the principal stands to the people of its tenant now, for this purpose."""
+        # First, for they may take a while, and what the register holds must be of this moment.
+        asked, silent = self._asked(principal)
         now = self._now()
         with self._transaction() as connection:
             dark = self._dark(connection, principal.tenant, now)
             related = self._related(connection, principal, dark, now)
             consents = self._consents(connection, principal.tenant, purpose, now)
             openings = self._openings_in_force(connection, principal, purpose, now)
-        asked, silent = self._asked(principal, now)
         return Standing(
             principal=principal,
             purpose=purpose,
@@ -413,7 +414,7 @@ class Register:
         )
         return {row.id: row.subject for row in connection.execute(query)}
 
-    def _asked(self, principal: Principal, now: datetime) -> tuple[frozenset[str], list[str]]:
+    def _asked(self, principal: Principal) -> tuple[frozenset[str], list[str]]:
         """Return whom the directories say the principal is related to, and which count for nothing.
 
         A directory that does not answer, or answers with what is too old, relates nobody.
@@ -426,7 +427,8 @@ class Register:
             except UnavailableError:
                 dark.append(directory.name)
                 continue
-            if not 0 <= (now - answer.as_of).total_seconds() <= directory.max_age_s:
+            # The time is taken behind the answer, which may be of this very moment.
+            if not 0 <= (self._now() - answer.as_of).total_seconds() <= directory.max_age_s:
                 dark.append(directory.name)
                 continue
             found.update(self._subject_ref(principal.tenant, raw) for raw in answer.subjects)
