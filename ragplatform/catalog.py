@@ -5,19 +5,19 @@ write is committed, durably, before the call returns, and every read sees other 
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
-from ragplatform.errors import InvalidRequestError, TamperedError, UnavailableError
-from ragplatform.model import Category, Labels, Mode, Sensitivity
-from ragplatform.tables import create_missing, insert, open_engine
+from ragplatform.errors import InvalidRequestError, TamperedError
+from ragplatform.labels import canonical_labels, labels_of
+from ragplatform.model import Labels, Mode
+from ragplatform.tables import create_missing, insert, open_engine, transaction
 
 _METADATA: Final = sa.MetaData()
 # About 1 kB each.
@@ -98,7 +98,7 @@ class SqlCatalog:
         """
         if access_class != self._access_class(labels):
             raise InvalidRequestError(f"access class {access_class} is not that of its labels")
-        row = {"id": access_class, "tenant": labels.tenant, "labels": _labels_to_json(labels)}
+        row = {"id": access_class, "tenant": labels.tenant, "labels": canonical_labels(labels)}
         with self._transaction() as connection:
             connection.execute(
                 insert(self._engine.dialect, _CLASSES).values(row).on_conflict_do_nothing()
@@ -164,15 +164,8 @@ class SqlCatalog:
         """Close all connections. Calling it again does nothing."""
         self._engine.dispose()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except DBAPIError as error:
-            # What the database says in its message may quote the row.
-            name = type(error.orig).__name__
-            raise UnavailableError(f"the catalog did not answer: {name}") from error
+    def _transaction(self) -> AbstractContextManager[sa.Connection]:
+        return transaction(self._engine, "the catalog")
 
     def _require_class(self, connection: sa.Connection, entry: DocumentEntry) -> None:
         query = sa.select(_CLASSES).where(_CLASSES.c.id == entry.access_class)
@@ -189,44 +182,12 @@ class SqlCatalog:
 
 def _verified(access_class: Callable[[Labels], str], name: str, tenant: str, text: str) -> Labels:
     try:
-        labels = _labels_from_json(text)
+        labels = labels_of(text)
     except (KeyError, ValueError, TypeError) as error:
         raise TamperedError(f"access class {name}: its labels cannot be read") from error
     if labels.tenant != tenant or access_class(labels) != name:
         raise TamperedError(f"access class {name} is not the hash of its labels")
     return labels
-
-
-def _labels_to_json(labels: Labels) -> str:
-    kept = {"retain_until": labels.retain_until} if labels.retain_until else {}
-    return json.dumps(
-        {
-            **kept,
-            "categories": sorted(labels.categories),
-            "collection": labels.collection,
-            "department": labels.department,
-            "restrictions": sorted(labels.restrictions),
-            "sensitivity": int(labels.sensitivity),
-            "state": labels.state,
-            "tenant": labels.tenant,
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-    )
-
-
-def _labels_from_json(text: str) -> Labels:
-    document = json.loads(text)
-    return Labels(
-        tenant=document["tenant"],
-        collection=document["collection"],
-        sensitivity=Sensitivity(document["sensitivity"]),
-        department=document["department"],
-        categories=frozenset(Category(kind) for kind in document["categories"]),
-        restrictions=frozenset(document["restrictions"]),
-        state=document["state"],
-        retain_until=document.get("retain_until", ""),
-    )
 
 
 def _treated_to_json(treated: Mapping[tuple[str, Mode], int]) -> str:

@@ -2,13 +2,18 @@
 
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
+
+from ragplatform.errors import UnavailableError
 
 # Any number will do, as long as nobody else locks it: the first bytes of SHA-256("ragplatform").
 _LOCK: Final = 0x31AC5C52
@@ -33,6 +38,21 @@ def open_engine(url: str, *, begin_immediate: bool) -> sa.Engine:
         sa.event.listen(engine, "connect", _leave_begin_to_us)
         sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+@contextmanager
+def transaction(engine: sa.Engine, part: str) -> Iterator[sa.Connection]:
+    """Give a connection whose work is committed at the end, or undone by an error.
+
+    ``part`` names whose database it is. Raises ``UnavailableError`` when that does not answer.
+    """
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except DBAPIError as error:
+        # What the database says in its message may quote the row.
+        name = type(error.orig).__name__
+        raise UnavailableError(f"{part} did not answer: {name}") from error
 
 
 def create_missing(connection: sa.Connection, metadata: sa.MetaData) -> None:

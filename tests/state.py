@@ -1,10 +1,11 @@
 """What tests put into catalog and ledger."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from ingest.ledger import Claim, Ledger
 from ragplatform.catalog import DocumentEntry
-from ragplatform.model import Category, Labels, Mode, Sensitivity
+from ragplatform.model import Category, Labels, Mode, Passage, Sensitivity
 from ragplatform.policy.classes import access_class
 
 LABELS = Labels(
@@ -29,6 +30,23 @@ ENTRY = DocumentEntry(
     treated={("PERSON", Mode.PSEUDONYMISE): 3, ("PHONE_NUMBER", Mode.DROP): 1},
     indexed_at=datetime(2026, 3, 1, 12, 0, tzinfo=timezone(timedelta(hours=2))),
 )
+
+
+def entry_of(passage: Passage) -> DocumentEntry:
+    """Return what the catalog holds of the document of this one passage."""
+    return replace(
+        ENTRY,
+        document=passage.document,
+        tenant=passage.labels.tenant,
+        collection=passage.labels.collection,
+        title=passage.title,
+        media_type=passage.media_type,
+        access_class=passage.access_class,
+        subjects=passage.subjects,
+        generation=passage.generation,
+        chunks=1,
+        treated={},
+    )
 
 
 def begin(ledger: Ledger, *, run: str = "r1", key: str = "k1", version: str = "g1") -> Claim:

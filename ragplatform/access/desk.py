@@ -15,6 +15,7 @@ from typing import Final
 from ragplatform.access.register import BY_HAND, ConsentEntry, Feed, Opening, Register, Relation
 from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
 from ragplatform.audit.logs import TenantLogs
+from ragplatform.audit.reasons import LONGEST_REASON, required_reason
 from ragplatform.errors import (
     DeniedError,
     InvalidRequestError,
@@ -28,8 +29,6 @@ from ragplatform.ports import Authenticator
 from ragplatform.privacy.sealing import seal_text, unseal_text
 
 LONGEST_OPENING_MINUTES: Final = 60
-SHORTEST_REASON: Final = 10
-LONGEST_REASON: Final = 1000
 # Somebody who needs more than this at once is not helping one patient.
 MOST_OPENINGS: Final = 3
 LONGEST_ID: Final = 128
@@ -201,7 +200,7 @@ class AccessDesk:
         Raises ``InvalidRequestError``, ``DeniedError``, ``UnauthenticatedError``.
         """
         principal, now = caller.principal, self._now()
-        raw, why = _identity(subject), _reason(reason)  # 1
+        raw, why = _identity(subject), required_reason(reason)  # 1
         if not 1 <= minutes <= LONGEST_OPENING_MINUTES:
             raise InvalidRequestError(f"minutes: wanted 1 to {LONGEST_OPENING_MINUTES}")
         self._require(caller, Act.BREAK_GLASS)  # 2
@@ -389,15 +388,6 @@ def _identity(text: str) -> str:
     stripped = text.strip()
     if not stripped or len(stripped) > LONGEST_ID or not stripped.isprintable():
         raise InvalidRequestError(f"an id has 1 to {LONGEST_ID} printable characters")
-    return stripped
-
-
-def _reason(text: str) -> str:
-    stripped = text.strip()
-    if not SHORTEST_REASON <= len(stripped) <= LONGEST_REASON:
-        raise InvalidRequestError(
-            f"reason: wanted {SHORTEST_REASON} to {LONGEST_REASON} characters, for a reviewer"
-        )
     return stripped
 
 

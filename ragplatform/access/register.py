@@ -5,15 +5,14 @@ keyed references of people, never their raw ids; reasons are sealed. What it is 
 log before it comes here; see ``desk``.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, cast
 from uuid import uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from ragplatform.access.tables import (
     CONSENTS,
@@ -30,7 +29,7 @@ from ragplatform.access.tables import (
 from ragplatform.errors import UnavailableError
 from ragplatform.model import Consent, Principal, Purpose, Standing
 from ragplatform.ports import Directory
-from ragplatform.tables import create_missing, insert, open_engine
+from ragplatform.tables import create_missing, insert, open_engine, transaction
 
 # SQLite's default limit on bound variables is 32,766, and a relation has six.
 _BATCH: Final = 1000
@@ -490,15 +489,8 @@ class Register:
         with self._transaction() as connection:
             return [_opening(row) for row in connection.execute(query)]
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except DBAPIError as error:
-            # What the database says in its message may quote the row.
-            name = type(error.orig).__name__
-            raise UnavailableError(f"the access register did not answer: {name}") from error
+    def _transaction(self) -> AbstractContextManager[sa.Connection]:
+        return transaction(self._engine, "the access register")
 
 
 def _split(connection: sa.Connection, rows: sa.ColumnElement[bool], at: int) -> None:

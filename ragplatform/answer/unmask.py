@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from ragplatform.answer.retrieve import Request, Retriever, record_event, said
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.logs import TenantLogs
+from ragplatform.audit.reasons import required_reason
 from ragplatform.errors import DeniedError, InvalidRequestError
 from ragplatform.model import Json, Principal, Standing
 from ragplatform.policy.engine import Policies
@@ -16,8 +17,6 @@ from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
 LONGEST_UNMASKING_MINUTES: Final = 15
-_SHORTEST_REASON: Final = 10
-_LONGEST_REASON: Final = 1000
 
 
 class Unmaskings(Protocol):
@@ -71,11 +70,7 @@ class Unmasker:
         Raises ``NotFoundError`` alike for a passage that does not exist and one that may not be
         read, ``InvalidRequestError``, ``DeniedError``.
         """
-        why = reason.strip()
-        if not _SHORTEST_REASON <= len(why) <= _LONGEST_REASON:
-            raise InvalidRequestError(
-                f"reason: wanted {_SHORTEST_REASON} to {_LONGEST_REASON} characters"
-            )
+        why = required_reason(reason)
         if not 1 <= minutes <= LONGEST_UNMASKING_MINUTES:
             raise InvalidRequestError(f"minutes: wanted 1 to {LONGEST_UNMASKING_MINUTES}")
         found = self._retriever.open(request, chunk, Action.REVEALED)  # 1

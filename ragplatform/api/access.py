@@ -14,6 +14,7 @@ from ragplatform.answer.unmask import LONGEST_UNMASKING_MINUTES
 from ragplatform.api.caller import Caller
 from ragplatform.api.fairness import ONE_TURN
 from ragplatform.api.schemas import Body, Collection
+from ragplatform.audit.reasons import LONGEST_REASON, SHORTEST_REASON
 from ragplatform.model import Category, Consent, Labels, Principal, Purpose, Sensitivity
 from ragplatform.wiring import Platform
 
@@ -23,7 +24,7 @@ LIMITS = {_RELATIONS: 1024 * 1024}
 
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Level = Literal["public", "internal", "confidential", "restricted"]
-Reason = Annotated[str, Field(min_length=10, max_length=1000)]
+Reason = Annotated[str, Field(min_length=SHORTEST_REASON, max_length=LONGEST_REASON)]
 
 
 class RelationIn(Body):
@@ -156,7 +157,7 @@ class ReviewBody(Body):
 
     purpose: Purpose = Purpose.COMPLIANCE
     verdict: acts.Verdict
-    note: str = Field("", max_length=1000)
+    note: str = Field("", max_length=LONGEST_REASON)
 
 
 class UnmaskBody(Body):

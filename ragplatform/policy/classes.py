@@ -1,38 +1,16 @@
 """Access classes: documents with equal labels share one, named by the labels' hash."""
 
 import hashlib
-import json
 import re
 from datetime import date
 from functools import lru_cache
 from typing import Final
 
 from ragplatform.errors import InvalidRequestError
+from ragplatform.labels import canonical_labels
 from ragplatform.model import Category, Labels, Sensitivity
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-
-
-def canonical_labels(labels: Labels) -> str:
-    """Return the one JSON text of these labels: equal labels, equal text.
-
-    ``retain_until`` stands in it only where there is one: labels hash as they did before it was.
-    """
-    kept = {"retain_until": labels.retain_until} if labels.retain_until else {}
-    return json.dumps(
-        {
-            **kept,
-            "categories": sorted(labels.categories),
-            "collection": labels.collection,
-            "department": labels.department,
-            "restrictions": sorted(labels.restrictions),
-            "sensitivity": int(labels.sensitivity),
-            "state": labels.state,
-            "tenant": labels.tenant,
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-    )
 
 
 # A pure function of its argument, so remembering it can never give a stale verdict.

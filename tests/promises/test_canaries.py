@@ -23,7 +23,7 @@ from ragplatform.answer.retrieve import Request, Retriever
 from ragplatform.api.app import create_app
 from ragplatform.audit.events import Action
 from ragplatform.audit.logs import TenantLogs
-from ragplatform.catalog import DocumentEntry, SqlCatalog
+from ragplatform.catalog import SqlCatalog
 from ragplatform.errors import (
     DeniedError,
     IndexUnavailableError,
@@ -47,6 +47,7 @@ from ragplatform.ports import Entry
 from tests.fakes import Bench
 from tests.fakes_index import MemoryIndex
 from tests.fakes_privacy import FailingDetector
+from tests.state import entry_of
 
 # All but those over HTTP ask the retriever itself, which every exit that searches goes through.
 RETRIEVALS = int(os.environ.get("CANARY_RETRIEVALS", "20000"))
@@ -174,7 +175,7 @@ class World:
             media_type="application/pdf",
         )
         store.catalog.register(labels, passage.access_class)
-        store.catalog.put_document(_entry(passage))
+        store.catalog.put_document(entry_of(passage))
         vector = [float(value) for value in store.embedder.embed([text])[0]]
         self.index.upsert([Entry(passage, vector, store.weigher.weigh_document(text))])
         self.planted[chunk] = Planted(passage, about, canary)
@@ -216,22 +217,6 @@ def word(number: int) -> str:
 
 
 CANARY = re.compile(r"quix[a-z]{3}ax", re.IGNORECASE)
-
-
-def _entry(passage: Passage) -> DocumentEntry:
-    return DocumentEntry(
-        document=passage.document,
-        tenant=passage.labels.tenant,
-        collection=passage.labels.collection,
-        title=passage.title,
-        media_type=passage.media_type,
-        access_class=passage.access_class,
-        subjects=passage.subjects,
-        generation="g1",
-        chunks=1,
-        treated={},
-        indexed_at=datetime(2026, 1, 1, tzinfo=UTC),
-    )
 
 
 @pytest.fixture

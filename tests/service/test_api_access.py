@@ -7,6 +7,7 @@ import pytest
 from ragplatform import wiring
 from ragplatform.audit.events import Action
 from ragplatform.errors import AuditError, UnavailableError
+from tests.state import entry_of
 
 STOPPED = "Apixaban was stopped for Maria Lopez because of a gastric bleed."
 QUESTION = "Why was apixaban stopped?"
@@ -520,21 +521,5 @@ def test_a_reviewer_of_one_tenant_learns_nothing_of_another(client, ward):
 
 
 def put_in_catalog(ward):
-    from ragplatform.catalog import DocumentEntry
-
     passage = next(iter(ward.index._entries.values())).passage
-    ward.platform.store.catalog.put_document(
-        DocumentEntry(
-            document=passage.document,
-            tenant="mercy",
-            collection="clinical",
-            title="t",
-            media_type="text/plain",
-            access_class=passage.access_class,
-            subjects=passage.subjects,
-            generation="g1",
-            chunks=1,
-            treated={},
-            indexed_at=datetime(2026, 1, 1, tzinfo=UTC),
-        )
-    )
+    ward.platform.store.catalog.put_document(entry_of(passage))

@@ -1,17 +1,17 @@
 """What policy or the law keeps is erased by nobody, and the attempt is on record."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pytest
 
 from ingest.forget import Eraser
 from ingest.ledger import Ledger
 from ragplatform.audit.events import Action, Outcome
-from ragplatform.catalog import DocumentEntry
 from ragplatform.errors import DeniedError
 from ragplatform.model import Principal, Purpose, Sensitivity
 from tests.fakes import Bench
+from tests.state import entry_of
 
 OFFICER = Principal(
     "erasure-mercy", "mercy", frozenset({"erasure"}), clearance=Sensitivity.RESTRICTED
@@ -48,21 +48,7 @@ def stored(one: Bench, **labels: object) -> str:
     """Put a document of one patient in; return its id."""
     one.put("Apixaban was stopped for Maria Lopez.", subjects=["mrn:1"], **labels)
     passage = list(one.index._entries.values())[-1].passage  # type: ignore[attr-defined]
-    one.platform.store.catalog.put_document(
-        DocumentEntry(
-            document=passage.document,
-            tenant="mercy",
-            collection="clinical",
-            title="t",
-            media_type="text/plain",
-            access_class=passage.access_class,
-            subjects=passage.subjects,
-            generation="g1",
-            chunks=1,
-            treated={},
-            indexed_at=datetime(2026, 1, 1, tzinfo=UTC),
-        )
-    )
+    one.platform.store.catalog.put_document(entry_of(passage))
     return passage.document
 
 

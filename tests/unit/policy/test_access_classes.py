@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragplatform.errors import InvalidRequestError
+from ragplatform.labels import canonical_labels
 from ragplatform.model import Category, Labels, Sensitivity
-from ragplatform.policy.classes import access_class, canonical_labels, validate_labels
+from ragplatform.policy.classes import access_class, validate_labels
 
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,62}", fullmatch=True)
 LABELS = st.builds(
