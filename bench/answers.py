@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ragplatform import config, wiring
+from ragplatform import config, identities, wiring
 from ragplatform.adapters.api_keys import read_keys
 from ragplatform.answer.events import Final, Sources
 from ragplatform.answer.retrieve import Request
@@ -199,7 +199,7 @@ def open_platform(data_dir: Path, generator: str) -> wiring.Platform:
     store = wiring.open_store(settings, "bench")
     served, http = wiring.open_generator(settings)
     model: Generator = served if generator == "vllm" else NoModel()
-    authenticator = wiring.open_authenticator(settings, store.vault)
+    authenticator = identities.open_authenticator(settings, store.vault)
     return wiring.assemble(store, generator=model, authenticator=authenticator, http=http)
 
 

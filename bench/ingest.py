@@ -28,8 +28,8 @@ from ingest import sources, wiring
 from ingest.report import FileState, Report
 from ragplatform import config
 from ragplatform.config import Settings
+from ragplatform.identities import create_keys
 from ragplatform.model import Purpose
-from ragplatform.wiring import create_keys
 
 STAGES = "fingerprint parse detect transform chunk embed ledger audit vault index".split()
 

@@ -36,7 +36,7 @@ from bench._setting import (
     questions,
     serving,
 )
-from ragplatform import config, wiring
+from ragplatform import config, identities, wiring
 from ragplatform.adapters.api_keys import read_keys
 from ragplatform.adapters.encoder import SentenceEncoder
 from ragplatform.adapters.shared_edge import SharedEdgeIndex
@@ -311,7 +311,7 @@ async def in_process(
     watch(profile)
     store = wiring.open_store(settings, "bench")
     generator, client = wiring.open_generator(settings)
-    authenticator = wiring.open_authenticator(settings, store.vault)
+    authenticator = identities.open_authenticator(settings, store.vault)
     built = wiring.assemble(store, generator=generator, authenticator=authenticator, http=client)
     asked = questions(PERSONAS)[:count]
     try:

@@ -19,8 +19,7 @@ from ingest import sources, wiring
 from ingest.ledger import State
 from ingest.report import FileResult, FileState, Report
 from ingest.scan import Scanned
-from ragplatform import config
-from ragplatform import wiring as platform
+from ragplatform import config, openers
 from ragplatform.config import Settings
 from ragplatform.errors import PlatformError
 from ragplatform.model import Json, Purpose
@@ -54,7 +53,7 @@ def _exits() -> Iterator[None]:
 def _settings() -> Settings:
     """Return the settings, after sealing this process."""
     settings = config.load()
-    platform.seal(settings)
+    openers.seal(settings)
     return settings
 
 

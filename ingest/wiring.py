@@ -13,7 +13,7 @@ from ingest.prepare import Target
 from ingest.report import FileResult
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
-from ragplatform import wiring
+from ragplatform import openers, wiring
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
 
@@ -65,7 +65,7 @@ def job(
                 catalog=store.catalog,
                 ledger=book,
                 audit=store.audit,
-                name_key=wiring.derive(settings, "source-name", where.principal.tenant),
+                name_key=openers.derive(settings, "source-name", where.principal.tenant),
                 largest_file=largest,
                 on_result=on_result,
             )
@@ -82,7 +82,7 @@ def scanner(
 ) -> Iterator[Iterator[Scanned]]:
     """Open what a scan needs, which is no deployment: parsers and detector alone."""
     largest = settings.max_file_mb * 1024 * 1024
-    inspector = wiring.open_inspector(settings)
+    inspector = openers.open_inspector(settings)
     with Sandbox(limits=Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)) as sandbox:
         yield scan(
             found,

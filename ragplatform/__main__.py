@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ragplatform import __version__, wiring
+from ragplatform import __version__, identities
 from ragplatform.commands import (
     access,
     ask,
@@ -44,7 +44,7 @@ app.add_typer(keys.app, name="keys")
 def init() -> None:
     """Make the master secret of a new deployment. An existing one is left as it is."""
     with console.exits():
-        path = wiring.create_keys(console.settings())
+        path = identities.create_keys(console.settings())
     if path is None:
         console.out.print("The master secret is there already; nothing was changed.")
     else:

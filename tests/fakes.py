@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import numpy as np
 
-from ragplatform import wiring
+from ragplatform import identities, openers, wiring
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.audit import query
 from ragplatform.audit.logs import TenantLogs
@@ -136,7 +136,7 @@ def make_bench(
     chosen = Settings(
         data_dir=tmp_path / "data", policies_dir=POLICIES, secrets_dir=tmp_path / "keys", **settings
     )  # type: ignore[arg-type]
-    wiring.create_keys(chosen)
+    identities.create_keys(chosen)
     chosen.data_dir.mkdir(parents=True, exist_ok=True)
     vault = Vault(chosen.effective_vault_url, master=chosen.master_key())
     privacy = Privacy(
@@ -150,11 +150,11 @@ def make_bench(
         privacy=privacy,
         vault=vault,
         catalog=SqlCatalog(chosen.catalog_url, access_class=access_class),
-        register=wiring.open_register(chosen, vault),
+        register=openers.open_register(chosen, vault),
         embedder=HashEmbedder(),
         weigher=Bm25Weigher(),
         index=index or MemoryIndex(dim=DIM),
-        audit=wiring.open_audit(chosen, "api"),
+        audit=openers.open_audit(chosen, "api"),
     )
     people = _people(vault)
     platform = wiring.assemble(

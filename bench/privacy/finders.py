@@ -14,7 +14,7 @@ from presidio_analyzer import AnalyzerEngine, BatchAnalyzerEngine
 from presidio_analyzer.nlp_engine import NlpEngineProvider
 
 from bench.privacy.scores import Finding
-from ragplatform import config, wiring
+from ragplatform import config, openers
 from ragplatform.adapters.overlaps import resolve
 from ragplatform.adapters.rules.tier import RuleTier
 from ragplatform.privacy.gate import Privacy
@@ -49,7 +49,7 @@ def presidio_default() -> Finder:
 
 def platform() -> Finder:
     """Return what the platform reports: the detector, the whole document's view, the rules."""
-    inspector = wiring.open_inspector(config.load())
+    inspector = openers.open_inspector(config.load())
 
     def find(texts: Sequence[str]) -> list[list[Finding]]:
         found = (inspector.certain(spans) for spans in inspector.inspect(texts))
@@ -90,7 +90,7 @@ def privacy_of() -> Privacy:
     folder = tempfile.TemporaryDirectory(prefix="bench-vault-")
     atexit.register(folder.cleanup)
     return Privacy(
-        detector=wiring.open_detector(config.load()),
+        detector=openers.open_detector(config.load()),
         rules=PrivacyRules.load(RULES),
         vault=Vault(f"sqlite:///{folder.name}/vault.db", master=bytes(range(32))),
     )

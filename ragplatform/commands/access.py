@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ragplatform import wiring
+from ragplatform import identities, wiring
 from ragplatform.access.desk import AccessDesk, Caller
 from ragplatform.access.feed_file import read_feed
 from ragplatform.commands import console
@@ -108,6 +108,6 @@ def _desk(purpose: Purpose) -> Iterator[tuple[AccessDesk, Caller]]:
     settings = console.settings()
     key = os.environ.get(KEY_VARIABLE, "")
     console.require(bool(key), f"set {KEY_VARIABLE} to your key")
-    principal = wiring.authenticate(settings, key)
+    principal = identities.authenticate(settings, key)
     with wiring.opened_desk(settings) as desk:
         yield desk, Caller(principal, purpose, uuid.uuid4().hex)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ragplatform import egress, wiring
+from ragplatform import egress, openers
 from ragplatform.commands import console
 from ragplatform.errors import ConfigurationError, UnavailableError
 from ragplatform.model import Json, Purpose
@@ -37,7 +37,7 @@ def ask(
         if mode:
             body["mode"] = mode
         base = url or f"http://{settings.host}:{settings.port}"
-        allowed = wiring.allowed(settings, url)
+        allowed = openers.allowed(settings, url)
         asyncio.run(_show(_events(allowed, base, key, body), as_json=as_json))
 
 

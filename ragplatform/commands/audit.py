@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ragplatform import wiring
+from ragplatform import openers
 from ragplatform.audit import query
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.record import Record, stamp
@@ -44,7 +44,7 @@ def _verified(folder: Path | None, held: Mapping[str, str]) -> list[tuple[Path, 
     for log, origin in logs.items():
         checkpoint = held.get(origin)
         if folder is None:
-            report = wiring.verify_audit(console.settings(), log, checkpoint)
+            report = openers.verify_audit(console.settings(), log, checkpoint)
         else:
             report = verify(log, public_key=None, held_checkpoint=checkpoint)
         reports.append((log, report))
@@ -196,7 +196,7 @@ def unseal_record(
         records = [record for log in logs for record in query.read(log, since=index, limit=1)]
         found = bool(records) and records[0].index == index
         console.require(found, f"{origin}/{index}: no such record")
-        with wiring.open_audit(settings, "cli") as log:
+        with openers.open_audit(settings, "cli") as log:
             log.append(
                 AuditEvent(
                     Action.UNSEALED,
@@ -209,7 +209,7 @@ def unseal_record(
                     sealed={"reason": reason},
                 )
             )
-        parts = wiring.unsealed(settings, records[0])
+        parts = openers.unsealed(settings, records[0])
     if as_json:
         console.print_json(dict(parts))
         return

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ragplatform import config, egress, wiring
+from ragplatform import config, egress, openers
 from ragplatform.config import Settings
 from ragplatform.errors import ConfigurationError, PlatformError
 from ragplatform.model import Json
@@ -45,7 +45,7 @@ def settings(*urls: str) -> Settings:
     loaded = config.load()
     egress.check_environment(os.environ)
     egress.quiet()
-    egress.seal(wiring.allowed(loaded, *urls))
+    egress.seal(openers.allowed(loaded, *urls))
     return loaded
 
 

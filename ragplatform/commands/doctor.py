@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ragplatform import egress, wiring
+from ragplatform import egress, identities, openers, wiring
 from ragplatform.audit import query
 from ragplatform.commands import console
 from ragplatform.config import Settings
@@ -72,7 +72,7 @@ def _master_key(settings: Settings) -> str:
 
 
 def _api_keys(settings: Settings) -> str:
-    count = wiring.count_keys(settings)
+    count = identities.count_keys(settings)
     if not count and not settings.oidc_issuer:
         raise ConfigurationError("nobody may call: make keys with `ragplatform keys create`")
     return f"{count} keys, kept as digests"
@@ -81,11 +81,13 @@ def _api_keys(settings: Settings) -> str:
 def _identity_provider(settings: Settings) -> str:
     if not settings.oidc_issuer:
         return "none is set: callers have API keys"
-    return f"{settings.oidc_issuer} has {wiring.count_issuer_keys(settings)} keys for signatures"
+    return (
+        f"{settings.oidc_issuer} has {identities.count_issuer_keys(settings)} keys for signatures"
+    )
 
 
 def _policies(settings: Settings) -> str:
-    report = wiring.open_policies(settings).check()
+    report = openers.open_policies(settings).check()
     if not report.passed:
         raise ConfigurationError(
             f"{len(report.failures)} cases fail: run `ragplatform policy check`"
@@ -94,14 +96,14 @@ def _policies(settings: Settings) -> str:
 
 
 def _models(settings: Settings) -> str:
-    store = wiring.model_store(settings)
+    store = openers.model_store(settings)
     path = store.resolve(settings.embedding_model)
     return f"{settings.embedding_model} in {path}, every byte as pinned"
 
 
 def _audit(settings: Settings) -> str:
     logs = query.find_logs(settings.audit_dir) if settings.audit_dir.is_dir() else []
-    reports = [wiring.verify_audit(settings, log) for log in logs]
+    reports = [openers.verify_audit(settings, log) for log in logs]
     for report in reports:
         if not report.ok:
             raise TamperedError(
@@ -111,7 +113,7 @@ def _audit(settings: Settings) -> str:
 
 
 def _index(settings: Settings) -> str:
-    found = wiring.require_index_layout(settings)
+    found = openers.require_index_layout(settings)
     if settings.index_per_tenant:
         return f"an index of its own for each of {len(found.tenants)} tenants"
     return "one for all tenants" if found.shared else "none yet: one for all tenants will be made"

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ragplatform import wiring
+from ragplatform import identities
 from ragplatform.commands import console
 from ragplatform.errors import ConfigurationError
 from ragplatform.model import Principal, Purpose, Sensitivity
@@ -50,7 +50,7 @@ def create(
         who = _person(name, tenant, roles, departments, clearance, full_name)
         if purposes:
             who = replace(who, purposes=_purposes(purposes))
-        made = wiring.add_key(
+        made = identities.add_key(
             console.settings(),
             who,
             frozenset(_split(subjects)),
@@ -74,7 +74,7 @@ def import_personas(
             raise ConfigurationError(f"{file}: cannot be read as TOML: {error}") from error
         settings = console.settings()
         made = [
-            wiring.add_key(
+            identities.add_key(
                 settings,
                 _principal(table),
                 frozenset(map(str, table.get("subjects", []))),
@@ -102,7 +102,9 @@ def add_user(
         who = _person(name, tenant, roles, departments, clearance, full_name)
         related = frozenset(_split(subjects))
         settings = console.settings()
-        wiring.add_user(settings, who, related, client=client, sub=sub, actor=console.host_user())
+        identities.add_user(
+            settings, who, related, client=client, sub=sub, actor=console.host_user()
+        )
     console.out.print(f"{name}: {client} may ask for this user", markup=False)
 
 
@@ -110,7 +112,7 @@ def add_user(
 def list_keys(as_json: AsJson = False) -> None:
     """List the keys and the users of clients: whose, until when; nothing that opens anything."""
     with console.exits():
-        file = wiring.key_file(console.settings())
+        file = identities.key_file(console.settings())
         keys = [
             (entry.principal, _day(entry.expires), entry.acts_for and f"client {entry.acts_for}")
             for entry in file.entries()
@@ -157,7 +159,7 @@ def rotate(
 ) -> None:
     """Make the next key of an id and print it once; the old one ends after the overlap."""
     with console.exits():
-        made = wiring.rotate_key(
+        made = identities.rotate_key(
             console.settings(),
             name,
             tenant,
@@ -172,7 +174,7 @@ def rotate(
 def revoke(name: Name, tenant: OneTenant = "") -> None:
     """Remove all keys of an id, and its entries as a client's user. It holds at once."""
     with console.exits():
-        gone = wiring.revoke_keys(console.settings(), name, tenant, actor=console.host_user())
+        gone = identities.revoke_keys(console.settings(), name, tenant, actor=console.host_user())
     console.out.print(f"{name}: {gone} entries removed", markup=False)
 
 
@@ -228,7 +230,7 @@ def _day(time: datetime | None) -> str:
     return "" if time is None else time.isoformat()
 
 
-def _show(made: list[wiring.NewKey], *, as_json: bool) -> None:
+def _show(made: list[identities.NewKey], *, as_json: bool) -> None:
     for new in made:
         if as_json:
             console.print_json(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ragplatform import wiring
+from ragplatform import openers
 from ragplatform.commands import console
 
 app = typer.Typer(help="List, provision and verify models.", no_args_is_help=True)
@@ -15,7 +15,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_models(as_json: AsJson = False) -> None:
     """List the models of the manifest and whether each is in place."""
     with console.exits():
-        entries = wiring.model_store(console.settings()).entries()
+        entries = openers.model_store(console.settings()).entries()
     if as_json:
         for entry in entries:
             console.print_json(
@@ -48,7 +48,7 @@ def provision(
 ) -> None:
     """Put models in place from their packages and verify every byte. Nothing is downloaded."""
     with console.exits():
-        store = wiring.model_store(console.settings())
+        store = openers.model_store(console.settings())
         for name in names:
             found = store.provision(name, console.err.print)
             console.out.print(f"{console.mark(True)} {name}: {found.files} files in {found.path}")
@@ -63,7 +63,7 @@ def verify(
 ) -> None:
     """Hash every file of the models and compare. Exit code 2 names the file that differs."""
     with console.exits():
-        store = wiring.model_store(console.settings())
+        store = openers.model_store(console.settings())
         wanted = names or [entry.model.name for entry in store.entries() if entry.present]
         console.require(bool(wanted), "no model is in place: run `ragplatform models provision`")
         for name in wanted:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ragplatform import wiring
+from ragplatform import openers
 from ragplatform.commands import console
 
 app = typer.Typer(help="Check recognisers of your own.", no_args_is_help=True)
@@ -22,7 +22,7 @@ def check(
     """
     with console.exits():
         console.require(file.is_file(), f"{file}: there is no such file")
-        problems = wiring.check_patterns(file)
+        problems = openers.check_patterns(file)
     if as_json:
         console.print_json({"file": str(file), "ok": not problems, "problems": list(problems)})
     else:

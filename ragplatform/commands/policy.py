@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ragplatform import wiring
+from ragplatform import openers
 from ragplatform.commands import console
 from ragplatform.model import Consent, Json, Labels, Principal, Purpose, Sensitivity
 from ragplatform.policy import changes, diff
@@ -19,7 +19,7 @@ app = typer.Typer(help="Check policies and explain their verdicts.", no_args_is_
 def check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Validate the policies against their schema and run every case. Exit code 1: a case fails."""
     with console.exits():
-        policies = wiring.open_policies(console.settings())
+        policies = openers.open_policies(console.settings())
         report = policies.check()
     failures = [f"{r.case.pack}: {r.case.says}" for r in report.failures]
     if as_json:
@@ -117,7 +117,7 @@ def explain(
             department=department,
             restrictions=_split(restrictions),
         )
-        policies = wiring.open_policies(console.settings())
+        policies = openers.open_policies(console.settings())
         about = Circumstances(related, broke_glass, Consent(consent))
         found = policies.explain(who, purpose, labels, about)
         known = {role for case in policies.cases for role in case.who.roles}

@@ -12,7 +12,7 @@ from typing import Annotated, TextIO
 import typer
 from rich.markup import escape
 
-from ragplatform import wiring
+from ragplatform import openers
 from ragplatform.commands import bulk, console, texts
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.errors import ConfigurationError, DetectorError, PlatformError
@@ -92,7 +92,7 @@ def scan(
         console.require(jsonl is not None or output is None, "--output goes with --jsonl")
         alone = not (explain or show_values)
         console.require(jsonl is None or alone, "--jsonl tells offsets alone, and no values")
-        inspector = wiring.open_inspector(console.settings())
+        inspector = openers.open_inspector(console.settings())
         selection = Selection(inspector, collection, _types(types), min_score)
         if jsonl is not None:
             _scan_lines(jsonl, output, selection)
@@ -164,7 +164,7 @@ class _Show:
             row += [f"{span.score:.2f}", span.source]
             if self._explain:
                 said = self.selection.verdict(span)
-                word, proven = wiring.reason(text, span)
+                word, proven = openers.reason(text, span)
                 found["explanation"] = {
                     "context": word,
                     "check_holds": proven,
@@ -264,13 +264,13 @@ def redact(
         if mode is RedactMode.POLICY:
             console.require(bool(tenant and collection), "give --tenant and --collection")
             labels = Labels(tenant or "", collection or "")
-            result = wiring.redact_by_policy(settings, text, labels)
+            result = openers.redact_by_policy(settings, text, labels)
             done, reason = result.text, result.quarantine
             counts: Counter[Mode] = Counter()
             for (_, how), count in result.methods.items():
                 counts[how] += count
         else:
-            inspector = wiring.open_inspector(settings)
+            inspector = openers.open_inspector(settings)
             [spans] = inspector.inspect([text])
             done, reason = inspector.masked(text, spans, collection), None
             counts = Counter({Mode.MASK: len(inspector.acted_on(spans, collection))})

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ragplatform import wiring
+from ragplatform import identities, wiring
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.commands import console
 from ragplatform.commands.ask import KEY_VARIABLE
@@ -91,7 +91,7 @@ def _samples(
 
     Raises ``UnauthenticatedError``, ``DeniedError`` for another tenant's people.
     """
-    who = wiring.authenticate(store.settings, os.environ.get(KEY_VARIABLE, ""))  # 1
+    who = identities.authenticate(store.settings, os.environ.get(KEY_VARIABLE, ""))  # 1
     permitted = who.tenant == tenant
     chosen = wiring.open_reporter(store).sample(tenant, collection, count) if permitted else []
     request_id = uuid.uuid4().hex

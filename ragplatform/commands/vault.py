@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ragplatform import wiring
+from ragplatform import openers
 from ragplatform.commands import console
 
 app = typer.Typer(help="Look after the vault's keys.", no_args_is_help=True)
@@ -15,7 +15,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def status(as_json: AsJson = False) -> None:
     """Count the subjects' keys by the key they are wrapped under. No value is opened."""
     with console.exits():
-        versions = wiring.vault_key_versions(console.settings())
+        versions = openers.vault_key_versions(console.settings())
     if as_json:
         console.print_json({"subjects_by_key": {**versions}})
     elif versions:
@@ -29,7 +29,7 @@ def status(as_json: AsJson = False) -> None:
 def new_key() -> None:
     """Make the next key file in RAGPLATFORM_VAULT_KEYS_DIR. Copy it apart before you rotate."""
     with console.exits():
-        path = wiring.make_vault_key(console.settings(), console.host_user())
+        path = openers.make_vault_key(console.settings(), console.host_user())
     console.out.print(
         f"Made {path}. Keep a copy apart: what is wrapped under a lost key is lost.", markup=False
     )
@@ -43,7 +43,7 @@ def rotate(as_json: AsJson = False) -> None:
     subject is counted under it any more, and processes that run since before were restarted.
     """
     with console.exits():
-        rotated = wiring.rotate_vault(console.settings(), console.host_user())
+        rotated = openers.rotate_vault(console.settings(), console.host_user())
     if as_json:
         console.print_json({"wrapped": rotated.wrapped, "subjects_by_key": {**rotated.versions}})
     else:

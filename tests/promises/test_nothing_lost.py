@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 from ingest.ledger import State
-from ragplatform import wiring
+from ragplatform import identities, openers
 from ragplatform.audit import query
 from ragplatform.config import Settings
 from tests.stored import Stored, copy_data, look
@@ -158,7 +158,7 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> tuple[Story, Story]:
     (second / HOSTILE).write_bytes(b"MZ" + bytes(100))
     shutil.copytree(CORPUS / ADDED, second / ADDED)
     empty = home / "empty"
-    wiring.create_keys(Settings(data_dir=empty))
+    identities.create_keys(Settings(data_dir=empty))
     one = _story(home, empty, first)
     return one, _story(home, home / f"end-of-{first.name}", second)
 
@@ -183,7 +183,7 @@ def stored(data: Path) -> Stored:
     """Read a deployment that no process has open, its logs verified under its own key."""
     settings = Settings(data_dir=data)
     for log in query.find_logs(settings.audit_dir):
-        report = wiring.verify_audit(settings, log)
+        report = openers.verify_audit(settings, log)
         assert report.ok, report
     return look(data, dim=DIM, master=settings.master_key())
 

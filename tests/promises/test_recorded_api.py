@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from ragplatform import wiring
+from ragplatform import openers
 from ragplatform.audit import query
 from ragplatform.audit.record import Record
 from ragplatform.config import Settings
@@ -165,7 +165,7 @@ def test_every_answer_that_a_client_got_is_on_record_however_the_api_dies(tmp_pa
         heard = kill_amid_answers(tmp_path, after_s, at_end=chance.randrange(1, 12))
 
         with serving(tmp_path):
-            report = wiring.verify_audit(settings, log, held)
+            report = openers.verify_audit(settings, log, held)
             records = query.read(log)
         what = f"seed {SEED}, kill {number}"
         assert report.ok, (what, report)

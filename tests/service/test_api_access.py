@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ragplatform import wiring
+from ragplatform import openers
 from ragplatform.audit.events import Action
 from ragplatform.errors import AuditError, UnavailableError
 from tests.state import entry_of
@@ -31,7 +31,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     made = Clock()
-    monkeypatch.setattr(wiring, "_now", made)
+    monkeypatch.setattr(openers, "now", made)
     return made
 
 
@@ -245,7 +245,7 @@ def test_the_reason_is_on_record_sealed_and_before_the_reviewer_with_its_uses(wa
     sees(client, "stranger", "ETREAT", "What of metformin?")
 
     [record] = records(ward, Action.BROKE_GLASS)
-    assert wiring.unsealed(ward.settings, record) == {"reason": REASON}
+    assert openers.unsealed(ward.settings, record) == {"reason": REASON}
     assert REASON not in str(record.details)
     shown = [one for one in records(ward, Action.RETRIEVED) if one.details["passages"]]
     assert shown[0].details["glass"] == [opening]
@@ -399,7 +399,7 @@ def test_one_value_is_shown_for_a_reason_for_minutes_and_recorded(ward, client, 
     [record] = records(ward, Action.REVEALED)
     assert record.details["entity"] == "US_SSN"
     assert record.details["chunk"] == bill
-    assert wiring.unsealed(ward.settings, record) == {"reason": "The insurer asks for it."}
+    assert openers.unsealed(ward.settings, record) == {"reason": "The insurer asks for it."}
 
 
 def test_what_one_person_unmasked_stays_masked_to_all_others(ward, client, bill):

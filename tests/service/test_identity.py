@@ -13,7 +13,7 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import OctKey, RSAKey
 
-from ragplatform import wiring
+from ragplatform import identities, wiring
 from ragplatform.api.caller import USER_HEADER
 from ragplatform.audit.events import Action
 from ragplatform.model import Principal, Purpose, Sensitivity
@@ -86,7 +86,7 @@ def provider():
 def open_to(one, **changes):
     """Let the platform under test tell callers apart as a real one does."""
     settings = one.settings.model_copy(update=changes)
-    authenticator = wiring.open_authenticator(settings, one.platform.store.vault)
+    authenticator = identities.open_authenticator(settings, one.platform.store.vault)
     one.platform = replace(one.platform, authenticator=authenticator)
     one.settings = settings
     return one
@@ -253,12 +253,12 @@ def test_every_bad_token_gets_the_same_refusal_and_is_recorded(hospital, serve, 
 
 
 def test_the_doctor_can_have_the_issuers_keys_or_says_why_not(hospital, provider):
-    assert wiring.count_issuer_keys(hospital.settings) == 1
+    assert identities.count_issuer_keys(hospital.settings) == 1
 
     provider.end()
 
     with pytest.raises(wiring.PlatformError, match="does not answer"):
-        wiring.count_issuer_keys(hospital.settings)
+        identities.count_issuer_keys(hospital.settings)
 
 
 # --- Open WebUI
@@ -269,14 +269,14 @@ def chat(ward):
     """Return a platform with a registered client, its key, its secret, and one listed user."""
     settings = ward.settings
     client = Principal("chat", "mercy", frozenset())
-    key = wiring.add_key(settings, client, frozenset(), actor="test", acts_for="openwebui").key
+    key = identities.add_key(settings, client, frozenset(), actor="test", acts_for="openwebui").key
     secret = OctKey.generate_key(256).as_dict(private=True)["k"]
     path = settings.keys_dir / "client-openwebui.secret"
     path.write_text(secret)
     path.chmod(0o600)
     level, wards = Sensitivity.CONFIDENTIAL, frozenset({"cardiology"})
     lee = Principal("lee", "mercy", frozenset({"physician"}), wards, level)
-    wiring.add_user(settings, lee, frozenset({"mrn:1"}), client="openwebui", sub="7d-lee",
+    identities.add_user(settings, lee, frozenset({"mrn:1"}), client="openwebui", sub="7d-lee",
                     actor="test")  # fmt: skip
     return open_to(ward), key, OctKey.import_key(secret)
 
@@ -325,7 +325,7 @@ def test_two_statements_are_none(chat, serve):
 
 def test_a_statement_by_anybody_but_the_chat_is_refused(chat, serve):
     one, _, secret = chat
-    own = wiring.add_key(
+    own = identities.add_key(
         one.settings, Principal("kim", "mercy", frozenset({"physician"})), frozenset(), actor="t"
     ).key
     client = serve(one)
@@ -342,7 +342,7 @@ def test_a_key_made_for_one_purpose_is_denied_for_another_on_record(ward, serve)
     level, wards = Sensitivity.CONFIDENTIAL, frozenset({"cardiology"})
     only = frozenset({Purpose.HPAYMT})
     job = Principal("job", "mercy", frozenset({"physician"}), wards, level, purposes=only)
-    key = wiring.add_key(ward.settings, job, frozenset({"mrn:1"}), actor="test").key
+    key = identities.add_key(ward.settings, job, frozenset({"mrn:1"}), actor="test").key
     client = serve(open_to(ward))
 
     response = client.post("/v1/ask", json=ASKED, headers=bearer(key))
@@ -354,7 +354,7 @@ def test_a_key_made_for_one_purpose_is_denied_for_another_on_record(ward, serve)
 
 def test_a_key_that_ended_is_refused(ward, serve):
     who = Principal("job", "mercy", frozenset({"physician"}))
-    key = wiring.add_key(ward.settings, who, frozenset(), actor="test", days=1).key
+    key = identities.add_key(ward.settings, who, frozenset(), actor="test", days=1).key
     client = serve(open_to(ward))
     assert client.get("/v1/whoami", headers=bearer(key)).status_code == 200
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from typer.testing import CliRunner
 
-from ragplatform import wiring
+from ragplatform import identities, wiring
 from ragplatform.__main__ import app
 from ragplatform.audit.events import Action
 from ragplatform.audit.query import find_logs, read
@@ -41,7 +41,7 @@ def ward(bench, monkeypatch):
             raise UnauthenticatedError("not known")
         return one.people[key]
 
-    monkeypatch.setattr(wiring, "authenticate", known)
+    monkeypatch.setattr(identities, "authenticate", known)
     yield one
     monkeypatch.undo()
 

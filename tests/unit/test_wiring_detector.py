@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ragplatform import wiring
+from ragplatform import openers
 from ragplatform.config import Settings
 from ragplatform.errors import ConfigurationError
 
@@ -29,7 +29,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def test_own_patterns_find_beside_the_rules(settings: Settings) -> None:
     (settings.policies_dir / "recognisers.toml").write_text(SOUND, encoding="utf-8")
-    spans = wiring.open_inspector(settings).inspect(["Lost: B!qxyz, mail a@b.org"])[0]
+    spans = openers.open_inspector(settings).inspect(["Lost: B!qxyz, mail a@b.org"])[0]
     assert {span.source for span in spans} >= {"badge"}
     assert "EMAIL_ADDRESS" in {span.entity for span in spans}
 
@@ -38,4 +38,4 @@ def test_a_pattern_whose_case_fails_stops_the_start(settings: Settings) -> None:
     wrong = SOUND.replace('value = "abcd"', 'value = "zzzz"')
     (settings.policies_dir / "recognisers.toml").write_text(wrong, encoding="utf-8")
     with pytest.raises(ConfigurationError, match="badge"):
-        wiring.open_detector(settings)
+        openers.open_detector(settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ragplatform import wiring
+from ragplatform import openers
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose
 from ragplatform.ports import Relatives
@@ -51,9 +51,9 @@ def test_a_directory_that_is_installed_is_asked_and_its_raw_ids_become_reference
         asked.append(group)
         return [Point()]
 
-    monkeypatch.setattr(wiring, "entry_points", installed)
+    monkeypatch.setattr(openers, "entry_points", installed)
 
-    register = wiring.open_register(Settings(data_dir=tmp_path / "data"), vault)
+    register = openers.open_register(Settings(data_dir=tmp_path / "data"), vault)
     standing = register.standing(LEE, Purpose.TREAT)
     register.close()
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from ragplatform import config, wiring
+from ragplatform import config, identities, openers
 from ragplatform.__main__ import app
 from ragplatform.audit import query
 from ragplatform.audit.events import Action
@@ -21,7 +21,7 @@ def settings(monkeypatch, tmp_path):
     monkeypatch.setenv("RAGPLATFORM_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("RAGPLATFORM_POLICIES_DIR", str(POLICIES))
     settings = config.load()
-    wiring.create_keys(settings)
+    identities.create_keys(settings)
     return settings
 
 
@@ -32,7 +32,7 @@ def run(settings, monkeypatch, tmp_path):
 
     def ran(*arguments, roles=("access-admin",)):
         who = Principal("office", "mercy", frozenset(roles))
-        key = wiring.add_key(settings, who, frozenset(), actor="test").key
+        key = identities.add_key(settings, who, frozenset(), actor="test").key
         monkeypatch.setenv("RAGPLATFORM_API_KEY", key)
         return CliRunner().invoke(app, ["access", *arguments])
 
@@ -40,8 +40,8 @@ def run(settings, monkeypatch, tmp_path):
 
 
 def standing(settings, purpose=Purpose.TREAT):
-    vault = wiring.open_vault(settings)
-    register = wiring.open_register(settings, vault)
+    vault = openers.open_vault(settings)
+    register = openers.open_register(settings, vault)
     found = register.standing(LEE, purpose)
     ref = vault.subject_ref("mercy", "mrn:1")
     register.close()

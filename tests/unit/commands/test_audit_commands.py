@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ragplatform import config, wiring
+from ragplatform import config, openers
 from ragplatform.__main__ import app
 from ragplatform.audit.events import Action
 from ragplatform.audit.query import find_logs, read
@@ -30,7 +30,7 @@ def settings(monkeypatch, tmp_path):
     made.master_key_file.write_text(MASTER.hex())
     made.master_key_file.chmod(0o600)
     shutil.copytree(MIXED, made.audit_dir / "api")
-    with wiring.open_audit(made, "api") as audit:
+    with openers.open_audit(made, "api") as audit:
         for tenant in ("", "mercy", "harbor"):
             sealed = {"question": f"asked in {tenant}"} if tenant else {}
             audit.append(event(tenant=tenant, actor=f"u:{tenant}", sealed=sealed))
@@ -94,7 +94,7 @@ def test_checkpoints_of_all_logs_are_held_together_and_checked_with(settings, tm
     assert verdicts(*given) == (0, {"api": True, "api.harbor": True, "api.mercy": True})
 
     shutil.rmtree(settings.audit_dir / "api.harbor")
-    with wiring.open_audit(settings, "api") as audit:
+    with openers.open_audit(settings, "api") as audit:
         audit.append(event(tenant="harbor", actor="u:another"))
     assert verdicts()[0] == 0
     assert verdicts(*given) == (1, {"api": True, "api.harbor": False, "api.mercy": True})
@@ -154,7 +154,7 @@ def test_no_key_that_a_tenant_may_be_given_opens_old_records_or_another_tenant_s
     for use in ("audit-seal", "audit-seal-tenant"):
         for record in (theirs, other):
             with pytest.raises(TamperedError):
-                unseal(record, wiring.derive(settings, use, "mercy"))
+                unseal(record, openers.derive(settings, use, "mercy"))
 
 
 @pytest.mark.parametrize("origin", ["api.nobody", "../audit/api", ".", "/", "keys"])

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from ragplatform import config, wiring
+from ragplatform import config, identities
 from ragplatform.__main__ import app
 from ragplatform.audit.query import read
 from ragplatform.commands import console
@@ -17,7 +17,7 @@ def run(monkeypatch, tmp_path):
     """Return a way to run commands on a new deployment."""
     monkeypatch.setenv("RAGPLATFORM_DATA_DIR", str(tmp_path / "data"))
     settings = config.load()
-    wiring.create_keys(settings)
+    identities.create_keys(settings)
     monkeypatch.setattr(console, "settings", lambda *urls: config.load())
 
     def run(*arguments, code=0):
@@ -38,7 +38,7 @@ def create(run, *more):
 
 
 def who(key):
-    return wiring.authenticate(config.load(), key)
+    return identities.authenticate(config.load(), key)
 
 
 def recorded():
@@ -70,7 +70,7 @@ def test_a_list_names_keys_and_users_and_holds_nothing_that_opens_anything(run):
         ("lee", "user of openwebui", None),
     ]
     assert rows[0]["expires"] > "2026"
-    [digest, *_] = [entry.sha256 for entry in wiring.key_file(config.load()).entries()]
+    [digest, *_] = [entry.sha256 for entry in identities.key_file(config.load()).entries()]
     for shown in (listed, run("list").stdout):
         assert key not in shown
         assert digest not in shown

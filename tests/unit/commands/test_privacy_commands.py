@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from ragplatform import config, wiring
+from ragplatform import config, identities, openers
 from ragplatform.__main__ import app
 from ragplatform.model import Category, Span
 from tests.fakes import POLICIES
@@ -21,7 +21,7 @@ def run(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for name, text in {"note.txt": NOTE, "clean.txt": CLEAN}.items():
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(wiring, "open_detector", lambda settings: RegexDetector())
+    monkeypatch.setattr(openers, "open_detector", lambda settings: RegexDetector())
 
     def command(*arguments, stdin=None):
         return CliRunner().invoke(app, ["privacy", *arguments], input=stdin)
@@ -61,7 +61,7 @@ def test_values_are_shown_when_asked_for_and_cannot_steer_the_terminal(run, tmp_
         def detect(self, texts):
             return [[Span(0, len(t), "PERSON", Category.PII, 1.0, "all")] for t in texts]
 
-    monkeypatch.setattr(wiring, "open_detector", lambda settings: Hostile())
+    monkeypatch.setattr(openers, "open_detector", lambda settings: Hostile())
     (tmp_path / "odd.txt").write_text("\x1b[31m[bold]Lopez[/bold]")
 
     shown = run("scan", "odd.txt", "--show-values").stdout
@@ -134,7 +134,7 @@ def test_standard_input_is_a_file_named_by_a_dash(run):
 
 
 def test_a_detector_that_fails_is_no_clean_file(run, monkeypatch):
-    monkeypatch.setattr(wiring, "open_detector", lambda settings: FailingDetector())
+    monkeypatch.setattr(openers, "open_detector", lambda settings: FailingDetector())
 
     result = run("scan", "note.txt")
 
@@ -207,7 +207,7 @@ def test_a_text_keeps_its_line_ends_and_every_other_character(run, tmp_path):
 
 
 def test_a_text_that_could_not_be_searched_is_not_written(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(wiring, "open_detector", lambda settings: FailingDetector())
+    monkeypatch.setattr(openers, "open_detector", lambda settings: FailingDetector())
 
     result = run("redact", "note.txt", "--output", "out.txt")
 
@@ -230,14 +230,14 @@ def test_pseudonyms_need_the_deployment_s_keys(run, monkeypatch):
 def test_pseudonyms_are_those_of_the_tenant_s_index_and_no_value_is_kept(run, monkeypatch):
     monkeypatch.setenv("RAGPLATFORM_POLICIES_DIR", str(POLICIES))
     settings = config.load()
-    wiring.create_keys(settings)
+    identities.create_keys(settings)
 
     result = run(
         *("redact", "note.txt", "--mode", "policy", "--tenant", "mercy"),
         *("--collection", "clinical"),
     )
 
-    vault = wiring.open_vault(settings)
+    vault = openers.open_vault(settings)
     token = vault.token("mercy", "PERSON", "Maria Lopez")
     assert result.stdout.splitlines()[1].startswith(f"{token}, SSN [US_SSN:")
     assert vault.reveal("mercy", [token]) == {}
@@ -249,9 +249,9 @@ def test_a_text_that_the_rules_keep_out_is_not_written(run, monkeypatch, tmp_pat
         def detect(self, texts):
             return [[Span(0, 4, "SECRET", Category.SECRET, 1.0, "all")] for _ in texts]
 
-    monkeypatch.setattr(wiring, "open_detector", lambda settings: Secret())
+    monkeypatch.setattr(openers, "open_detector", lambda settings: Secret())
     monkeypatch.setenv("RAGPLATFORM_POLICIES_DIR", str(POLICIES))
-    wiring.create_keys(config.load())
+    identities.create_keys(config.load())
 
     result = run(
         *("redact", "note.txt", "--mode", "policy", "--tenant", "mercy"),

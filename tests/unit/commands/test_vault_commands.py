@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from ragplatform import config, wiring
+from ragplatform import config, identities, openers
 from ragplatform.__main__ import app
 from ragplatform.audit.events import Action
 from ragplatform.audit.query import read
@@ -16,8 +16,8 @@ def run(monkeypatch, tmp_path):
     """Run a command on a deployment with one subject in its vault."""
     monkeypatch.setenv("RAGPLATFORM_DATA_DIR", str(tmp_path / "data"))
     settings = config.load()
-    wiring.create_keys(settings)
-    vault = wiring.open_vault(settings)
+    identities.create_keys(settings)
+    vault = openers.open_vault(settings)
     vault.store("mercy", "s_1", [("PERSON", "Maria Lopez")])
     vault.close()
     return lambda *arguments: CliRunner().invoke(app, ["vault", *arguments])
@@ -47,7 +47,7 @@ def test_rotation_moves_every_subject_and_the_values_stay(run, monkeypatch, tmp_
     assert before == {"subjects_by_key": {"master": 1}}
     assert rotated == {"wrapped": 1, "subjects_by_key": {"file-1": 1}}
     assert again["wrapped"] == 0
-    vault = wiring.open_vault(config.load())
+    vault = openers.open_vault(config.load())
     token = vault.token("mercy", "PERSON", "Maria Lopez")
     assert vault.reveal("mercy", [token]) == {token: "Maria Lopez"}
     vault.close()

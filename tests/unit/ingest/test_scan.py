@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ingest.__main__ import app
-from ragplatform import wiring
+from ragplatform import openers
 from tests.fakes import POLICIES
 from tests.fakes_privacy import FailingDetector, RegexDetector
 
@@ -17,7 +17,7 @@ PAGE = "<html><body><h1>Letter</h1><p>Seen: Maria Lopez, SSN 123-45-6789.</p></b
 def run(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAGPLATFORM_POLICIES_DIR", str(POLICIES))
-    monkeypatch.setattr(wiring, "open_detector", lambda settings: RegexDetector())
+    monkeypatch.setattr(openers, "open_detector", lambda settings: RegexDetector())
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "letter.html").write_text(PAGE)
     (tmp_path / "in" / "rules.md").write_text("# Visiting hours\n\nEight in the evening.\n")
@@ -51,7 +51,7 @@ def test_a_file_that_fails_is_named_and_hides_no_other(run, tmp_path):
 
 
 def test_a_detector_that_fails_is_no_clean_file(run, monkeypatch):
-    monkeypatch.setattr(wiring, "open_detector", lambda settings: FailingDetector())
+    monkeypatch.setattr(openers, "open_detector", lambda settings: FailingDetector())
 
     assert run("in/rules.md").exit_code == 2
 

@@ -1,0 +1,418 @@
+"""Opens each part of a deployment by its settings. Only this, ``identities`` and ``wiring`` do.
+
+Adapters whose libraries take seconds to import are imported where a part is opened: a command
+that needs none of them, such as ``audit verify``, starts at once.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ragplatform import egress
+from ragplatform.access.register import Register
+from ragplatform.adapters.gguf_conversion import convert_gguf
+from ragplatform.adapters.shared_edge import SharedEdgeIndex
+from ragplatform.adapters.tenant_indexes import TENANT, TenantIndexes
+from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.logs import TenantLogs
+from ragplatform.audit.note import Signer
+from ragplatform.audit.record import Record, unseal
+from ragplatform.audit.seal import DEPLOYMENT_KEY
+from ragplatform.audit.verify import VerifyReport, verify
+from ragplatform.catalog import SqlCatalog
+from ragplatform.config import IndexBackend, Settings, read_secret
+from ragplatform.errors import (
+    ConfigurationError,
+)
+from ragplatform.model import Json, Labels, Span
+from ragplatform.model_manifest import load_manifest
+from ragplatform.models import ModelStore
+from ragplatform.policy.classes import access_class
+from ragplatform.policy.engine import Policies
+from ragplatform.ports import Detector, Embedder, Index
+from ragplatform.privacy.gate import Inspector, Privacy
+from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption, new_key_file
+from ragplatform.privacy.keys import Keys
+from ragplatform.privacy.rules import PrivacyRules
+from ragplatform.privacy.transform import Transformed
+from ragplatform.privacy.vault import Vault
+
+if TYPE_CHECKING:
+    from presidio_analyzer import EntityRecognizer
+    from qdrant_client import QdrantClient
+
+    from ragplatform.adapters.detector import NameFinder
+
+# Not "index": in it lies a folder "edge", and a tenant may be called that.
+_INDEXES: Final = "indexes"
+# Not "audit-seal": under that name the deployment derived its one key for the records of all.
+_TENANT_SEAL: Final = "audit-seal-tenant"
+_RULES: Final = "privacy.toml"
+_RECOGNISERS: Final = "ragplatform.recognisers"
+# Packages of the deployment's own that ask a directory who is related to whom: ``ports.Directory``.
+_DIRECTORIES: Final = "ragplatform.directories"
+# Patterns of a deployment's own, where it has some.
+_PATTERNS: Final = "recognisers.toml"
+
+
+def derive(settings: Settings, use: str, tenant: str = "") -> bytes:
+    """Return the deployment's 32-byte key for one use and tenant."""
+    return Keys(settings.master_key()).derive(use, tenant)
+
+
+def allowed(settings: Settings, *urls: str) -> egress.Allowed:
+    """Return where a process with these settings, and these services beside, may connect."""
+    services = [settings.vllm_url, settings.qdrant_url, settings.oidc_issuer, *urls]
+    return egress.Allowed.of(settings.allowed_networks, [url for url in services if url])
+
+
+def seal(settings: Settings) -> None:
+    """Seal this process before anything else of it runs.
+
+    Raises ``ConfigurationError`` when a variable is set that makes a library phone home.
+    """
+    egress.check_environment(os.environ)
+    egress.quiet()
+    egress.seal(allowed(settings))
+
+
+def model_store(settings: Settings) -> ModelStore:
+    """Return the store of provisioned models."""
+    own = settings.models_dir / "models.toml"
+    return ModelStore(
+        models_dir=settings.models_dir,
+        manifest=load_manifest(own if own.is_file() else None),
+        converters={"gguf": convert_gguf},
+    )
+
+
+def open_audit(settings: Settings, kind: str) -> TenantLogs:
+    """Open the audit logs of this process: ``kind``, or ``kind-2`` and so on while one is taken.
+
+    Raises ``AuditError`` when none can be opened, ``TamperedError`` when the deployment's own was
+    altered.
+    """
+    keys = Keys(settings.master_key())
+    return TenantLogs.open(
+        settings.audit_dir,
+        kind=kind,
+        signing_key=lambda origin: keys.derive("audit-sign", origin),
+        sealing_key=lambda tenant: keys.derive(_TENANT_SEAL, tenant),
+    )
+
+
+def unsealed(settings: Settings, record: Record) -> dict[str, str]:
+    """Return the sealed parts of a record in clear, by name; none if it has none.
+
+    Who calls this must have recorded ``Action.UNSEALED`` with the reason first. Raises
+    ``TamperedError`` when a bit differs from what was sealed, or the key does.
+    """
+    if record.sealed is None:
+        return {}
+    if record.sealed.version == DEPLOYMENT_KEY:
+        return unseal(record, derive(settings, "audit-seal"))
+    return unseal(record, derive(settings, _TENANT_SEAL, record.tenant))
+
+
+def verify_audit(
+    settings: Settings, folder: Path, held_checkpoint: str | None = None
+) -> VerifyReport:
+    """Verify one log of this deployment under the key derived from its master secret.
+
+    The key beside a log says nothing against somebody who replaced log and key together; and only
+    the folder's name tells that one log was put in another's place.
+    """
+    key = Signer(folder.name, derive(settings, "audit-sign", folder.name)).public_key
+    return verify(folder, public_key=key, held_checkpoint=held_checkpoint)
+
+
+def open_policies(settings: Settings) -> Policies:
+    """Load the policies of the deployment. Raises ``PolicyError``."""
+    return Policies.load(settings.policies_dir)
+
+
+def open_catalog(settings: Settings) -> SqlCatalog:
+    """Open the catalog."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return SqlCatalog(settings.catalog_url, access_class=access_class)
+
+
+def open_register(settings: Settings, vault: Vault) -> Register:
+    """Open the register of relations, consents and broken glasses, with what packages add to it."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Register(
+        settings.catalog_url,
+        subject_ref=vault.subject_ref,
+        directories=[point.load()() for point in entry_points(group=_DIRECTORIES)],
+        now=now,
+    )
+
+
+def now() -> datetime:
+    """Return the moment, as the parts that keep times ask for it."""
+    return datetime.now(UTC)
+
+
+def open_vault(settings: Settings) -> Vault:
+    """Open the vault. Raises ``VaultError`` when the keys do not fit it."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    master = settings.master_key()
+    folder = settings.vault_keys_dir
+    keks = KeyFiles(folder, older=MasterKeyEncryption(Keys(master))) if folder else None
+    return Vault(settings.effective_vault_url, master=master, key_encryption=keks)
+
+
+def vault_key_versions(settings: Settings) -> Mapping[str, int]:
+    """Return how many subjects' keys are wrapped under each key. Raises ``VaultError``."""
+    vault = open_vault(settings)
+    try:
+        return vault.key_versions()
+    finally:
+        vault.close()
+
+
+def make_vault_key(settings: Settings, actor: str) -> Path:
+    """Make the vault's next key file and record that it was made.
+
+    Raises ``ConfigurationError`` when the settings name no folder for it.
+    """
+    folder = _vault_keys(settings)
+    with open_audit(settings, "cli") as audit:
+        path = new_key_file(folder)
+        details: dict[str, Json] = {"key": path.name}
+        audit.append(
+            AuditEvent(Action.KEY_MADE, Outcome.SUCCESS, "", actor, "", None, details=details)
+        )
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """How many keys a rotation wrapped anew, and how many subjects are under each key now."""
+
+    wrapped: int
+    versions: Mapping[str, int]
+
+
+def rotate_vault(settings: Settings, actor: str) -> Rotated:
+    """Wrap all subjects' keys under the newest key file, after recording that it begins.
+
+    Raises ``ConfigurationError`` when there are no key files, ``TamperedError`` at a key that is
+    not what was written.
+    """
+    _vault_keys(settings)
+    vault = open_vault(settings)
+    try:
+        with open_audit(settings, "cli") as audit:
+            before: dict[str, Json] = {**vault.key_versions()}
+            audit.append(
+                AuditEvent(
+                    Action.KEYS_ROTATED, Outcome.SUCCESS, "", actor, "", None, details=before
+                )
+            )
+        return Rotated(vault.rotate(), vault.key_versions())
+    finally:
+        vault.close()
+
+
+def _vault_keys(settings: Settings) -> Path:
+    if settings.vault_keys_dir is None:
+        raise ConfigurationError(
+            "the vault's keys derive from the master secret and cannot be changed by themselves: "
+            "set RAGPLATFORM_VAULT_KEYS_DIR and run `ragplatform vault new-key`"
+        )
+    return settings.vault_keys_dir
+
+
+def open_detector(settings: Settings) -> Detector:
+    """Load the detector of personal data, with what the deployment adds to it.
+
+    Raises ``ModelError`` when the tagger's files are not right, ``ConfigurationError`` for patterns
+    or packages of the deployment's own that cannot be trusted.
+    """
+    from ragplatform.adapters.detector import IdentifierDetector
+    from ragplatform.adapters.rules.patterns import load_patterns
+    from ragplatform.adapters.rules.tier import FAMILIES, RuleTier
+
+    own = settings.policies_dir / _PATTERNS
+    return IdentifierDetector(
+        rules=RuleTier((*FAMILIES, load_patterns(own)) if own.is_file() else FAMILIES),
+        tagger=_open_tagger(model_store(settings).resolve(settings.tagger_model)),
+        added=_installed_recognisers(),
+    )
+
+
+def _installed_recognisers() -> "Sequence[EntityRecognizer]":
+    """Return the recognisers that packages of the deployment's own bring."""
+    if not entry_points(group=_RECOGNISERS):
+        # Presidio takes many seconds to import, and nothing else of the detector needs it.
+        return ()
+    from ragplatform.adapters.rules.recognisers import installed_recognisers
+
+    return installed_recognisers("en")
+
+
+def _open_tagger(folder: Path) -> "NameFinder":
+    """Load our own tagger, or the published GLiNER model or token classifier in the folder."""
+    if (folder / "tagger.json").is_file():
+        from ragplatform.adapters.tagger import Tagger
+
+        return Tagger(folder)
+    if (folder / "gliner_config.json").is_file():
+        from ragplatform.adapters.gliner import open_gliner
+
+        return open_gliner(folder)
+    from ragplatform.adapters.token_classifier import TokenClassifier
+
+    return TokenClassifier(folder)
+
+
+def reason(text: str, span: Span) -> tuple[str, bool]:
+    """Return the word that spoke for a finding, "" without one, and if its check digits hold."""
+    from ragplatform.adapters.rules import reasons
+
+    return reasons.clue(text, span), reasons.proven(span)
+
+
+def check_patterns(path: Path) -> list[str]:
+    """Return what is wrong with a file of a deployment's own recognisers; nothing if sound."""
+    from ragplatform.adapters.rules.patterns import check_patterns as check
+
+    return check(path)
+
+
+def open_rules(settings: Settings) -> PrivacyRules:
+    """Load what is to happen to personal data. Raises ``PolicyError``."""
+    return PrivacyRules.load(settings.policies_dir / _RULES)
+
+
+def open_privacy(settings: Settings, vault: Vault) -> Privacy:
+    """Return the privacy gate with its detector loaded."""
+    return Privacy(detector=open_detector(settings), rules=open_rules(settings), vault=vault)
+
+
+def open_inspector(settings: Settings) -> Inspector:
+    """Return what finds personal data where there is no deployment: no key, vault or folder.
+
+    Outside a deployment's folder the rules are those of the source tree that this program runs
+    from, unless the settings name a folder. Raises ``PolicyError`` when there are none.
+    """
+    folder = settings.policies_dir
+    own = Path(__file__).parents[1] / "policies"
+    if "policies_dir" not in settings.model_fields_set and not (folder / _RULES).exists():
+        folder = own
+    return Inspector(detector=open_detector(settings), rules=PrivacyRules.load(folder / _RULES))
+
+
+def redact_by_policy(settings: Settings, text: str, labels: Labels) -> Transformed:
+    """Return the text as an index of this deployment would hold it. No value goes to the vault.
+
+    Raises ``DetectorError`` rather than pass on a text unsearched, ``ConfigurationError`` without
+    the deployment's keys.
+    """
+    vault = open_vault(settings)
+    try:
+        privacy = open_privacy(settings, vault)
+        [spans] = privacy.inspect([text])
+        return privacy.transform(text, spans, labels)
+    finally:
+        vault.close()
+
+
+def open_embedder(settings: Settings) -> Embedder:
+    """Load the encoder of dense vectors. Raises ``ModelError`` when its files are not right."""
+    from ragplatform.adapters.encoder import SentenceEncoder
+
+    return SentenceEncoder(folder=model_store(settings).resolve(settings.embedding_model))
+
+
+def open_index(settings: Settings, dim: int) -> Index:
+    """Open the index that the settings name: one, or one for each tenant.
+
+    Raises ``ConfigurationError`` when there are passages laid out the other way.
+    """
+    require_index_layout(settings)
+    if not settings.index_per_tenant:
+        return _open_one_index(settings, dim)
+    return TenantIndexes(
+        dim=dim,
+        open_one=lambda tenant: _open_one_index(settings, dim, tenant),
+        begun=lambda: _index_layout(settings).tenants,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class IndexLayout:
+    """Which indexes there are: the one for all tenants, and those of single tenants."""
+
+    shared: bool
+    tenants: Sequence[str]
+
+
+def require_index_layout(settings: Settings) -> IndexLayout:
+    """Return which indexes there are.
+
+    Raises ``ConfigurationError`` when they are laid out another way than the settings say: what
+    was taken in would be there, and nobody would find it.
+    """
+    found = _index_layout(settings)
+    if settings.index_per_tenant and found.shared:
+        raise ConfigurationError(
+            "index_per_tenant is true, but one index for all tenants is there: set it to false, "
+            "or take everything in again in another data folder and collection"
+        )
+    if not settings.index_per_tenant and found.tenants:
+        raise ConfigurationError(
+            f"index_per_tenant is false, but {len(found.tenants)} tenants have an index of their "
+            "own: set it to true, or take everything in again in another data folder and collection"
+        )
+    return found
+
+
+def _index_layout(settings: Settings) -> IndexLayout:
+    if settings.index_backend is IndexBackend.EDGE:
+        folders = (settings.data_dir / _INDEXES).glob("*/")
+        return IndexLayout(_index_folder(settings).exists(), _tenants(f.name for f in folders))
+    from ragplatform.adapters.qdrant import collections
+
+    client = _qdrant(settings)
+    try:
+        names = collections(client)
+    finally:
+        client.close()
+    own = f"{settings.qdrant_collection}."
+    rest = (name.removeprefix(own) for name in names if name.startswith(own))
+    return IndexLayout(settings.qdrant_collection in names, _tenants(rest))
+
+
+def _tenants(names: Iterable[str]) -> list[str]:
+    return sorted(name for name in names if TENANT.fullmatch(name))
+
+
+def _index_folder(settings: Settings, tenant: str = "") -> Path:
+    return settings.data_dir / _INDEXES / tenant if tenant else settings.data_dir / "index"
+
+
+def _open_one_index(settings: Settings, dim: int, tenant: str = "") -> Index:
+    if settings.index_backend is IndexBackend.EDGE:
+        return SharedEdgeIndex(folder=_index_folder(settings, tenant), dim=dim)
+    from ragplatform.adapters.qdrant import QdrantIndex
+
+    name = settings.qdrant_collection
+    collection = f"{name}.{tenant}" if tenant else name
+    return QdrantIndex(client=_qdrant(settings), collection=collection, dim=dim)
+
+
+def _qdrant(settings: Settings) -> "QdrantClient":
+    from ragplatform.adapters.qdrant import connect
+
+    key = settings.qdrant_api_key_file
+    return connect(
+        url=settings.qdrant_url,
+        api_key=read_secret(key) if key else None,
+        timeout_s=settings.qdrant_timeout_s,
+    )
