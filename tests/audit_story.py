@@ -68,9 +68,9 @@ STORY = (
 )  # fmt: skip
 
 
-def write_story(folder: Path, *more: AuditEvent) -> None:
+def write_story(folder: Path, *, kind: str = "api") -> None:
     """Write the story into mercy's log, one record a minute, and close it."""
-    times = iter([BEGAN + timedelta(minutes=n) for n in range(len(STORY) + len(more))])
-    with open_logs(folder, clock=lambda: next(times)) as logs:
-        for event in (*STORY, *more):
+    times = iter([BEGAN + timedelta(minutes=n) for n in range(len(STORY))])
+    with open_logs(folder, kind=kind, clock=lambda: next(times)) as logs:
+        for event in STORY:
             logs.append(event)

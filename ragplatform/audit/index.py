@@ -4,11 +4,12 @@ It may be dropped at any time and made anew from the logs. ``index_check`` says 
 to them; ``index_query`` reads it; ``index_tables`` has its shape.
 """
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -51,21 +52,17 @@ class CaughtUp:
 class AuditIndex:
     """The index in a SQL database. Safe to use from several threads and processes.
 
-    All methods raise ``UnavailableError`` when the database does not answer.
+    The database is opened at the first use, creating the tables that are missing: questions are
+    answered also while the database of their reviewers is away. All methods raise
+    ``UnavailableError`` when it does not answer.
     """
 
-    @classmethod
-    def open(cls, url: str) -> Self:
-        """Open the database, creating the tables that are missing."""
+    def __init__(self, url: str) -> None:
         # Who catches up reads how far the others are and then writes: none may write between.
-        engine = open_engine(url, begin_immediate=True)
-        with transaction(engine, _PART) as connection:
-            create_missing(connection, METADATA)
-        return cls(engine)
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-        self._reader = engine.execution_options(begin_with="BEGIN")
+        self._engine = open_engine(url, begin_immediate=True)
+        self._reader = self._engine.execution_options(begin_with="BEGIN")
+        self._opening = threading.Lock()
+        self._opened = False
 
     def close(self) -> None:
         """Close all connections. Calling it again does nothing."""
@@ -74,6 +71,7 @@ class AuditIndex:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Give a connection that sees one state of the index and does not wait for writers."""
+        self._open()
         with transaction(self._reader, _PART) as connection:
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -96,6 +94,7 @@ class AuditIndex:
 
     def rebuild(self, logs: Sequence[Path]) -> CaughtUp:
         """Drop what the index holds of these logs, and take it in anew."""
+        self._open()
         for log in logs:
             origin = plain(origin_of(log))
             with transaction(self._engine, _PART) as connection:
@@ -110,6 +109,13 @@ class AuditIndex:
         if row is None:
             return Cursor()
         return Cursor(row.records, row.segment, row.next_place, row.last_place, row.last_leaf)
+
+    def _open(self) -> None:
+        with self._opening:
+            if not self._opened:
+                with transaction(self._engine, _PART) as connection:
+                    create_missing(connection, METADATA)
+                self._opened = True
 
     def _follow(self, log: Path, origin: str, most: int | None) -> CaughtUp:
         with self.reading() as connection:

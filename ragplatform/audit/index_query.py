@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import Enum
+from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -23,7 +24,10 @@ from ragplatform.audit.index_tables import (
     from_stored,
     to_stored,
 )
-from ragplatform.errors import InvalidRequestError
+from ragplatform.audit.merkle import leaf_hash
+from ragplatform.audit.query import line_at
+from ragplatform.audit.record import Record, decode
+from ragplatform.errors import InvalidRequestError, TamperedError
 
 MOST_PER_PAGE: Final = 1000
 _LONGEST_CURSOR: Final = 512
@@ -151,6 +155,36 @@ def select_page(
     entries = tuple(entry_of(row) for row in rows[:limit])
     more = len(rows) > limit
     return Page(entries, _cursor(query, entries[-1]) if more else None)
+
+
+def find_entry(index: AuditIndex, tenant: Whose, origin: str, position: int) -> Entry | None:
+    """Return one record of the tenant's by its place in the logs, or None."""
+    if not 0 <= position < 2**63:
+        return None
+    statement = sa.select(RECORDS).where(
+        RECORDS.c.origin == plain(origin),
+        RECORDS.c.position == position,
+        *_of_tenant(AuditQuery(tenant), RECORDS),
+    )
+    with index.reading() as connection:
+        row = connection.execute(statement).one_or_none()
+    return None if row is None else entry_of(row)
+
+
+def evidence_of(entry: Entry, log: Path | None) -> Record | None:
+    """Return the record itself, from the log; None where its segment is not on this host.
+
+    Raises ``TamperedError`` when what stands there is not what the index took in.
+    """
+    line = None if log is None else line_at(log, entry.segment, entry.place)
+    if line is None:
+        return None
+    if leaf_hash(line) != entry.leaf:
+        raise TamperedError(
+            f"record {entry.origin}/{entry.index} differs between log and index: run "
+            "`audit verify` and `audit index check`"
+        )
+    return decode(line, origin=entry.origin)
 
 
 def count_of(query: AuditQuery) -> sa.Select[int]:

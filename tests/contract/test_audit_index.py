@@ -38,7 +38,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def index(url: str) -> Iterator[AuditIndex]:
-    opened = AuditIndex.open(url)
+    opened = AuditIndex(url)
     yield opened
     opened.close()
 
