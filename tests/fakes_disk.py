@@ -5,6 +5,8 @@ point of the journal an image can be drawn: what was synced is there, and of the
 sector and name by name, as much as chance wants.
 """
 
+import errno
+import os
 import random
 import re
 import shutil
@@ -63,6 +65,36 @@ class _QuickFile:
 
     def sync(self) -> None:
         pass
+
+
+class PickyDisk(QuickDisk):
+    """A disk that refuses to write some paths until it is mended."""
+
+    def __init__(self, refused: str, number: int = errno.ENOSPC) -> None:
+        self.refused = refused
+        self.number = number
+
+    def open(self, path: Path) -> File:
+        self.refuse(path)
+        return _PickyFile(super().open(path), path, self)
+
+    def make_folder(self, path: Path) -> None:
+        self.refuse(path)
+        super().make_folder(path)
+
+    def refuse(self, path: Path) -> None:
+        if self.refused and self.refused in str(path):
+            raise OSError(self.number, os.strerror(self.number))
+
+
+class _PickyFile:
+    def __init__(self, file: File, path: Path, disk: PickyDisk) -> None:
+        self.truncate, self.sync, self.close = file.truncate, file.sync, file.close
+        self._file, self._path, self._disk = file, path, disk
+
+    def write(self, data: bytes, offset: int) -> None:
+        self._disk.refuse(self._path)
+        self._file.write(data, offset)
 
 
 class JournalDisk(QuickDisk):
