@@ -98,7 +98,7 @@ class _PickyFile:
 
 
 class JournalDisk(QuickDisk):
-    """A real folder with a journal. ``root`` exists and is durable.
+    """A real folder with a journal. ``root``, with all that is in it now, is durable.
 
     ``deaf`` names the places in the code whose syncs do nothing, ``before`` is called with each
     operation's kind before it is done and may raise.
@@ -119,6 +119,17 @@ class JournalDisk(QuickDisk):
         self.inodes: dict[Path, int] = {root: 0}
         self.folders = {0}
         self.count = 1
+        for path in sorted(root.rglob("*")):
+            self._adopt(path)
+        self.base = self.journal
+        self.journal = []
+
+    def _adopt(self, path: Path) -> None:
+        number = self._created(path)
+        if path.is_dir():
+            self.folders.add(number)
+        else:
+            self.record(Op("write", number, 0, path.read_bytes()))
 
     def note(self, note: object) -> None:
         """Put into the journal what the writer's caller knew at this moment."""
@@ -172,6 +183,8 @@ class JournalDisk(QuickDisk):
         keep = chance.choice([0.0, 0.3, 0.7, 1.0])
         inodes = {number: _Inode() for number in range(self.count)}
         notes = []
+        for op in self.base:
+            _apply(inodes[op.inode], op, lambda: True)
         for op in self.journal[:at]:
             inode = inodes[op.inode]
             if op.kind == "note":

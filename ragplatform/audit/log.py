@@ -36,9 +36,8 @@ SEGMENT_BYTES: Final = 64 * 1024 * 1024
 
 def reason_of(error: BaseException) -> str:
     """Return what kept a record from the disk, without paths or texts: ``ENOSPC``, ``EIO``."""
-    if isinstance(error, OSError) and error.errno in errno.errorcode:
-        return errno.errorcode[error.errno]
-    return type(error).__name__
+    number = error.errno if isinstance(error, OSError) else None
+    return errno.errorcode.get(number or 0, type(error).__name__)
 
 
 def utc_now() -> datetime:
