@@ -5,7 +5,8 @@ that needs none of them, such as ``audit verify``, starts at once.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
@@ -22,6 +23,7 @@ from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.note import Signer
 from ragplatform.audit.record import Record, unseal
 from ragplatform.audit.seal import DEPLOYMENT_KEY
+from ragplatform.audit.storage import Storage
 from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import IndexBackend, Settings, read_secret
@@ -90,8 +92,16 @@ def model_store(settings: Settings) -> ModelStore:
     )
 
 
-def open_audit(settings: Settings, kind: str) -> TenantLogs:
+def open_audit(
+    settings: Settings,
+    kind: str,
+    *,
+    storage: Storage | None = None,
+    pause_clock: Callable[[], float] = time.monotonic,
+) -> TenantLogs:
     """Open the audit logs of this process: ``kind``, or ``kind-2`` and so on while one is taken.
+
+    ``storage`` None is the local disk; ``pause_clock`` is that of ``TenantLogs.open``.
 
     Raises ``AuditError`` when none can be opened, ``TamperedError`` when the deployment's own was
     altered.
@@ -102,6 +112,8 @@ def open_audit(settings: Settings, kind: str) -> TenantLogs:
         kind=kind,
         signing_key=lambda origin: keys.derive("audit-sign", origin),
         sealing_key=lambda tenant: keys.derive(_TENANT_SEAL, tenant),
+        storage=storage,
+        pause_clock=pause_clock,
     )
 
 

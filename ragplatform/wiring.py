@@ -270,7 +270,12 @@ class Platform:
                 return error.code
             return "ok"
 
-        index, model = await asyncio.gather(anyio.to_thread.run_sync(probe), self.generator.ready())
+        index, model, _ = await asyncio.gather(
+            anyio.to_thread.run_sync(probe),
+            self.generator.ready(),
+            # While not ready no requests come, and so no events that would open a log anew.
+            anyio.to_thread.run_sync(self.store.audit.mend),
+        )
         audit = "ok" if self.store.audit.writable else "audit_unavailable"
         return {"index": index, "model": "ok" if model else "generator_unavailable", "audit": audit}
 

@@ -13,6 +13,7 @@ class Action(StrEnum):
     STARTED = "started"
     STOPPED = "stopped"
     RECOVERED = "recovered"
+    RESUMED = "resumed"
     POLICY_LOADED = "policy_loaded"
     AUTHENTICATED_FAILED = "authenticated_failed"
     TURNED_AWAY = "turned_away"
