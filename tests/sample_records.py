@@ -65,7 +65,7 @@ DETAILS: dict[Action, dict[str, Json]] = {
 }
 
 # What a name from outside may look like, for every format to survive.
-HOSTILE = 'u:=cmd|"\' /C calc\'!A0\\\r\n<b>\u2028\x1b[2J\x85{}\t'
+HOSTILE = "u:=cmd|\"' /C calc'!A0\\\r\n<b>\u2028\x1b[2J\x85{}\t"
 
 
 def events(outcome: Outcome = Outcome.SUCCESS, *, actor: str = "u:anna") -> list[AuditEvent]:

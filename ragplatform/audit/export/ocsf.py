@@ -126,6 +126,8 @@ def _metadata(record: Record, kind: Kind) -> dict[str, Json]:
 
 def _unmapped(record: Record) -> dict[str, Json]:
     return {
+        # Some classes have no place for who did it.
+        "actor": record.actor,
         "details": _without_floats(record.details),
         "purpose": record.purpose,
         "sealed": list(reading.sealed_parts(record)),
@@ -211,11 +213,8 @@ def _of_question(record: Record) -> dict[str, Json]:
 
 
 def _of_store(record: Record) -> dict[str, Json]:
-    names = {
-        "chunks": [passage.chunk for passage in reading.passages(record)],
-        "documents": list(reading.documents(record)),
-    }
-    listed = [name for found in names.values() for name in found if name]
+    chunks = (passage.chunk for passage in reading.passages(record))
+    listed = [name for name in (*chunks, *reading.documents(record)) if name]
     return {
         "actor": _actor(record),
         # Type 7 is "Vector", and 99 would be "Other".
@@ -239,10 +238,7 @@ def _of_login(record: Record) -> dict[str, Json]:
 
 
 def _of_service(record: Record) -> dict[str, Json]:
-    return {
-        "actor": _actor(record),
-        "app": {"name": _PRODUCT, "uid": record.origin, "version": __version__},
-    }
+    return {"app": {"name": _PRODUCT, "uid": record.origin, "version": __version__}}
 
 
 def _of_log(record: Record) -> dict[str, Json]:
@@ -255,10 +251,7 @@ def _of_network(record: Record) -> dict[str, Json]:
 
 
 def _of_alarm(record: Record) -> dict[str, Json]:
-    return {
-        "actor": _actor(record),
-        "finding_info": {"title": str(record.action), "uid": reading.uid(record)},
-    }
+    return {"finding_info": {"title": str(record.action), "uid": reading.uid(record)}}
 
 
 def _resources(record: Record) -> list[Json]:

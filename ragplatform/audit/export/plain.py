@@ -18,6 +18,9 @@ COLUMNS: Final = (
 # it text. Source: OWASP, CSV Injection.
 _FORMULA: Final = re.compile(r"[=+\-@\t\r\n\0＝＋－＠]")
 
+# What could steer a terminal that shows the file; line breaks stay, quoted.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
 
 def event(record: Record) -> dict[str, Json]:
     """Return all that a record holds, but for the contents of its sealed parts, by name."""
@@ -51,7 +54,8 @@ def row(record: Record) -> str:
 
 
 def _safe(cell: str) -> str:
-    return f"'{cell}" if _FORMULA.match(cell) else cell
+    shown = _CONTROL.sub("\ufffd", cell)
+    return f"'{shown}" if _FORMULA.match(cell) else shown
 
 
 def _line(cells: list[str]) -> str:
