@@ -103,7 +103,7 @@ def open_store(settings: Settings, kind: str) -> Store:
     with contextlib.ExitStack() as undo:
         audit = openers.open_audit(settings, kind)
         undo.callback(audit.close)
-        policies = openers.open_policies(settings)
+        policies = openers.open_policies_in_force(settings)
         catalog = openers.open_catalog(settings)
         undo.callback(catalog.close)
         vault = openers.open_vault(settings)
@@ -391,7 +391,7 @@ def opened_desk(settings: Settings) -> Iterator[AccessDesk]:
         yield _desk(
             settings,
             register=register,
-            policies=openers.open_policies(settings),
+            policies=openers.open_policies_in_force(settings),
             audit=audit,
             authenticator=ApiKeyAuthenticator(settings.api_keys_file, clock=time.time),
             vault=vault,

@@ -83,6 +83,16 @@ def read(
     return list(itertools.islice(filter(wanted.keeps, records), limit))
 
 
+def lines(directory: Path, *, since: int = 0) -> Iterator[bytes]:
+    """Yield the lines of the durable records in order, none held longer than its group.
+
+    It begins with the segment that holds record ``since``: earlier ones of it are yielded too.
+    Raises ``NotFoundError`` when the folder holds no log.
+    """
+    origin_of(directory)
+    return _forward(directory, since)
+
+
 def origin_of(directory: Path) -> str:
     """Return the origin of the log in a folder.
 

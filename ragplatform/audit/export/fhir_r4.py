@@ -54,7 +54,8 @@ def event(record: Record) -> dict[str, Json]:
 
 def _agents(record: Record) -> list[Json]:
     via = reading.text(record, "via")
-    client = codes.identified("client", via) if via else {"display": "not recorded"}
+    unknown: dict[str, Json] = {"display": "not recorded"}
+    client = codes.identified("client", via) if via else unknown
     user: dict[str, Json] = {
         "type": codes.USER.concept(),
         "who": codes.identified("actor", record.actor),

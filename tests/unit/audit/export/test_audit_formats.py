@@ -75,10 +75,10 @@ def test_an_ocsf_attestation_is_the_digest_of_the_event_without_it(every: list[R
 def test_fhir_events_are_audit_events_of_their_release(every: list[Record], release: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from fhir.resources.auditevent import AuditEvent as R5
-        from fhir.resources.R4B.auditevent import AuditEvent as R4B
+        from fhir.resources.auditevent import AuditEvent as InR5
+        from fhir.resources.R4B.auditevent import AuditEvent as InR4B
 
-    model, make = (R4B, fhir_r4.event) if release == "R4" else (R5, fhir_r5.event)
+    model, make = (InR4B, fhir_r4.event) if release == "R4" else (InR5, fhir_r5.event)
     for event in map(make, every):
         again = json.loads(model.model_validate_json(json.dumps(event)).model_dump_json())
         assert again["id"] == event["id"]

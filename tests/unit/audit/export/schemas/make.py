@@ -5,10 +5,13 @@
 
 OCSF: the definitions of release 1.8.0, as that package holds them, and what release 1.9.0 adds for
 its profile ``record_integrity`` (https://github.com/ocsf/ocsf-schema, pull request 1661), written
-out below as far as exports use it: 1.9.0 as a whole is in no package yet, and a minor release takes nothing away. Attributes
-that lead to objects which no export uses are left out, so the schema is stricter than OCSF's.
+out below as far as exports use it: 1.9.0 as a whole is in no package yet, and a minor release takes
+nothing away. Attributes that lead to objects which no export uses are left out, so the schema is
+stricter than OCSF's.
 
-ECS: names, types and values of the fields of release 9.4.0 in the sets below. Both are under the Apache License 2.0.
+ECS: names, types and values of the fields of release 9.4.0 in the sets below.
+
+Both are under the Apache License 2.0.
 """
 
 import json
