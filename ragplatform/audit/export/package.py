@@ -21,7 +21,7 @@ from ragplatform.audit.export.selection import Entry, Selection, entries
 from ragplatform.audit.layout import KEY
 from ragplatform.audit.merkle import leaf_hash, node_hash
 from ragplatform.audit.note import Checkpoint, Signer
-from ragplatform.audit.proofs import inclusion_proof
+from ragplatform.audit.proofs import inclusion_proofs
 from ragplatform.audit.record import canonical, stamp
 from ragplatform.errors import TamperedError
 
@@ -212,10 +212,11 @@ def _write_records(
 
 def _write_proofs(archive: _Archive, state: _State, found: Iterable[Entry]) -> None:
     size = state.checkpoint.size
+    proof_of = inclusion_proofs(state.log, size)
     with archive.file(f"logs/{state.log.name}/proofs.ndjson") as write:
         for entry in found:
             index = entry.record.index
-            proof = inclusion_proof(state.log, index, size)
+            proof = proof_of(index)
             if _root(leaf_hash(entry.line), index, size, proof) != state.checkpoint.root:
                 raise TamperedError(
                     f"record {index} of {state.log.name} is not in the log that was signed: run "

@@ -176,20 +176,22 @@ def main(arguments: "list[str]") -> int:
     parser.add_argument("--key", action="append", type=Path, default=[], help="a key you hold")
     given = parser.parse_args(arguments)
     if not (given.folder / MANIFEST).is_file():
-        print(f"unreadable: {given.folder} holds no {MANIFEST}: unzip the package first")
+        sys.stdout.write(
+            f"unreadable: {given.folder} holds no {MANIFEST}: unzip the package first" + "\n"
+        )
         return 2
     try:
         lines = check(given.folder, given.key)
     except (Wrong, ValueError, KeyError, IndexError, TypeError, StopIteration) as error:
-        print(f"FAILED: {error}")
+        sys.stdout.write(f"FAILED: {error}" + "\n")
         return 1
     except FileNotFoundError as error:
-        print(f"FAILED: {error.filename} is missing")
+        sys.stdout.write(f"FAILED: {error.filename} is missing" + "\n")
         return 1
     except OSError as error:
-        print(f"unreadable: {error}")
+        sys.stdout.write(f"unreadable: {error}" + "\n")
         return 2
-    print("\n".join([*lines, "ok: everything in this package fits"]))
+    sys.stdout.write("\n".join([*lines, "ok: everything in this package fits"]) + "\n")
     return 0
 
 
