@@ -19,6 +19,7 @@ from ragplatform.adapters.shared_edge import SharedEdgeIndex
 from ragplatform.adapters.tenant_indexes import TENANT, TenantIndexes
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.export.package import PackageMaker
+from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.note import Signer
 from ragplatform.audit.record import Record, unseal
@@ -107,6 +108,12 @@ def open_audit(settings: Settings, kind: str) -> TenantLogs:
         signing_key=lambda origin: keys.derive("audit-sign", origin),
         sealing_key=lambda tenant: keys.derive(_TENANT_SEAL, tenant),
     )
+
+
+def open_audit_index(settings: Settings) -> AuditIndex:
+    """Return the index over the audit logs; its database is opened at the first use."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return AuditIndex(settings.effective_audit_index_url)
 
 
 def unsealed(settings: Settings, record: Record) -> dict[str, str]:
