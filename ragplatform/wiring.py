@@ -32,6 +32,7 @@ from ragplatform.errors import (
     AuditError,
     PlatformError,
 )
+from ragplatform.exporting import AuditExporter
 from ragplatform.model import Principal
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Authenticator, Embedder, Generator, Index, TermWeigher
@@ -167,6 +168,7 @@ class Platform:
     explainer: AccessExplainer
     unmasker: Unmasker
     reviewer: AuditReviewer
+    exporter: AuditExporter
     http: httpx2.AsyncClient
     strangers: Flood = field(default_factory=Flood)
     turned_away: Flood = field(default_factory=Flood)
@@ -343,6 +345,9 @@ def assemble(
                 subject_ref=store.vault.subject_ref,
             ),
             unsealed=partial(openers.unsealed, store.settings),
+        ),
+        exporter=AuditExporter(
+            policies=store.policies, audit=store.audit, folder=store.settings.audit_dir
         ),
         http=http,
     )

@@ -15,7 +15,7 @@ from ragplatform import openers
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.export.formats import WRITERS, Format
 from ragplatform.audit.export.selection import Entry, Selection, entries, logs_of
-from ragplatform.audit.export.writing import private_file, write
+from ragplatform.audit.export.writing import Export, private_file
 from ragplatform.audit.layout import tenant_of, tenant_origin
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.query import newest_checkpoint
@@ -55,7 +55,10 @@ def export(
             tell(audit, selection, logs, act, begins=True)
             with private_file(out) if out else nullcontext(sys.stdout.buffer) as file:
                 found = _shown(entries(logs, selection), logs, quiet=out is None)
-                done = write((entry.record for entry in found), WRITERS[form], file)
+                made = Export((entry.record for entry in found), WRITERS[form])
+                file.writelines(made.blocks())
+                file.flush()
+                done = made.done
                 ended: dict[str, Json] = {"records": done.records, "sha256": done.sha256}
                 tell(audit, selection, logs, act | ended, begins=False)
     if out is not None:

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from ragplatform.audit.export.formats import Writer
 from ragplatform.audit.record import Record
 from ragplatform.errors import InvalidRequestError
+
+_BLOCK: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,27 +25,42 @@ class Written:
     sha256: str
 
 
-def write(records: Iterable[Record], writer: Writer, out: BinaryIO) -> Written:
-    """Write the records in a format; no more than one is held in memory.
+class Export:
+    """The bytes of one export, in blocks, and at its end what it came to.
 
-    Raises ``OSError`` when the file takes no more.
+    No more than a block and a record are held in memory.
     """
-    digest = hashlib.sha256()
-    count = 0
 
-    def put(text: str) -> None:
-        # A name may hold half a surrogate pair, which no encoding knows.
-        block = text.encode("utf-8", "backslashreplace")
-        digest.update(block)
-        out.write(block)
+    def __init__(self, records: Iterable[Record], writer: Writer) -> None:
+        self._records = records
+        self._writer = writer
+        self._digest = hashlib.sha256()
+        self._count = 0
 
-    if writer.heading:
-        put(writer.heading)
-    for record in records:
-        put(writer.text(record))
-        count += 1
-    out.flush()
-    return Written(count, digest.hexdigest())
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the export, once."""
+        block = bytearray(_bytes(self._writer.heading))
+        for record in self._records:
+            block += _bytes(self._writer.text(record))
+            self._count += 1
+            if len(block) >= _BLOCK:
+                yield self._counted(block)
+                block.clear()
+        yield self._counted(block)
+
+    @property
+    def done(self) -> Written:
+        """What the blocks so far came to; of the whole export once all were taken."""
+        return Written(self._count, self._digest.hexdigest())
+
+    def _counted(self, block: bytearray) -> bytes:
+        self._digest.update(block)
+        return bytes(block)
+
+
+def _bytes(text: str) -> bytes:
+    # A name may hold half a surrogate pair, which no encoding knows.
+    return text.encode("utf-8", "backslashreplace")
 
 
 @contextmanager
