@@ -58,7 +58,7 @@ class AuditExporter:
                 yield held
             held = block
         done = made.done
-        ended = {"stage": "done", "records": done.records, "sha256": done.sha256}
+        ended: dict[str, Json] = {"stage": "done", "records": done.records, "sha256": done.sha256}
         self._record(who, request_id, Outcome.SUCCESS, {**details, **ended})  # 4
         yield held or b""  # 5
 

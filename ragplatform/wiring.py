@@ -336,20 +336,24 @@ def assemble(
             audit=store.audit,
             now=openers.now,
         ),
-        reviewer=AuditReviewer(
-            policies=store.policies,
-            audit=store.audit,
-            reader=AuditReader(
-                index=store.audit_index,
-                folder=store.settings.audit_dir,
-                subject_ref=store.vault.subject_ref,
-            ),
-            unsealed=partial(openers.unsealed, store.settings),
-        ),
+        reviewer=_reviewer(store),
         exporter=AuditExporter(
             policies=store.policies, audit=store.audit, folder=store.settings.audit_dir
         ),
         http=http,
+    )
+
+
+def _reviewer(store: Store) -> AuditReviewer:
+    return AuditReviewer(
+        policies=store.policies,
+        audit=store.audit,
+        reader=AuditReader(
+            index=store.audit_index,
+            folder=store.settings.audit_dir,
+            subject_ref=store.vault.subject_ref,
+        ),
+        unsealed=partial(openers.unsealed, store.settings),
     )
 
 
