@@ -76,12 +76,12 @@ def events(outcome: Outcome = Outcome.SUCCESS, *, actor: str = "u:anna") -> list
             outcome=outcome,
             tenant="" if action in {Action.STARTED, Action.STOPPED, Action.KEY_MADE} else "mercy",
             actor=actor,
-            request_id="" if action is Action.STARTED else f"r-{action}",
+            request_id="" if action is Action.STARTED else f"{number:032x}",
             purpose=None if action is Action.STARTED else "TREAT",
             details=DETAILS.get(action, {}),
             sealed={"question": "who has it?"} if action is Action.ASKED else {},
         )
-        for action in Action
+        for number, action in enumerate(Action)
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from ragplatform import __version__
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.export import reading
-from ragplatform.audit.export.kinds import KINDS, Family
+from ragplatform.audit.export.kinds import Family, kind_of
 from ragplatform.audit.record import Record, canonical
 
 # A line must stay one line, whatever a reader takes for a line end, and must not steer a terminal.
@@ -68,7 +68,7 @@ def _extension(record: Record) -> dict[str, str]:
     labels = {
         "cs1": ("tenant", record.tenant),
         "cs2": ("purpose", record.purpose or ""),
-        "cs3": ("policyDigest", reading.text(record, "policy")),
+        "cs3": ("policyDigest", reading.policy(record)),
         "cs4": ("requestId", record.request_id),
         "cs5": ("leafHash", record.leaf.hex()),
         "cs6": ("details", canonical(reading.plain(record.details)).decode()),
@@ -76,11 +76,11 @@ def _extension(record: Record) -> dict[str, str]:
     pairs = {
         "rt": str(reading.milliseconds(record.time)),
         "act": str(record.action),
-        "cat": str(KINDS[record.action].family),
+        "cat": str(kind_of(record.action).family),
         "outcome": str(record.outcome),
         "reason": reading.reason(record),
         "suid": record.actor,
-        "requestClientApplication": reading.text(record, "via"),
+        "requestClientApplication": reading.client(record),
         "deviceExternalId": record.origin,
         "externalId": str(record.index),
         "fileId": " ".join(reading.documents(record)),
@@ -93,7 +93,7 @@ def _extension(record: Record) -> dict[str, str]:
 
 
 def _severity(record: Record) -> int:
-    if KINDS[record.action].family is Family.ALARM or record.action is Action.BROKE_GLASS:
+    if kind_of(record.action).family is Family.ALARM or record.action is Action.BROKE_GLASS:
         return 8
     return _SEVERITIES[record.outcome]
 

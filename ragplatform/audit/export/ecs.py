@@ -10,7 +10,7 @@ from typing import Final
 from ragplatform import __version__
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.export import reading
-from ragplatform.audit.export.kinds import KINDS, Family, Kind, Verb
+from ragplatform.audit.export.kinds import Family, Kind, Verb, kind_of
 from ragplatform.audit.record import Record, stamp
 from ragplatform.model import Json
 
@@ -64,7 +64,7 @@ _OUTCOMES: Final[Mapping[Outcome, str]] = {
 
 def event(record: Record) -> dict[str, Json]:
     """Return the record as one ECS document, nested."""
-    kind = KINDS[record.action]
+    kind = kind_of(record.action)
     found: dict[str, Json] = {
         "@timestamp": stamp(record.time),
         "ecs": {"version": VERSION},
@@ -85,7 +85,9 @@ def event(record: Record) -> dict[str, Json]:
         found["organization"] = {"id": record.tenant}
     if record.request_id:
         found["http"] = {"request": {"id": record.request_id}}
-    if policy := reading.text(record, "policy"):
+    if trace := reading.trace(record):
+        found["trace"] = {"id": trace}
+    if policy := reading.policy(record):
         found["rule"] = {"ruleset": "policies", "version": policy}
     if model := reading.text(record, "model"):
         found["gen_ai"] = {"request": {"model": model}}
@@ -126,5 +128,5 @@ def _own(record: Record) -> dict[str, Json]:
         "purpose": record.purpose,
         "sealed": list(reading.sealed_parts(record)),
         "subjects": list(reading.subjects(record)),
-        "via": reading.text(record, "via"),
+        "via": reading.client(record),
     }

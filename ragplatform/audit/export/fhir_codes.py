@@ -11,7 +11,7 @@ from typing import Final
 
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.export import reading
-from ragplatform.audit.export.kinds import KINDS, Family, Verb
+from ragplatform.audit.export.kinds import Family, Verb, kind_of
 from ragplatform.audit.record import Record
 from ragplatform.model import Json
 
@@ -130,7 +130,7 @@ _BY_VERB: Final[Mapping[tuple[Family, Verb], Event]] = {
 
 def event_of(record: Record) -> Event:
     """Return what happened, in codes."""
-    kind = KINDS[record.action]
+    kind = kind_of(record.action)
     special = _BY_ACTION.get(record.action) or _BY_VERB.get((kind.family, kind.verb))
     return special or _BY_FAMILY[kind.family]
 
@@ -166,7 +166,7 @@ def profile_of(record: Record) -> str:
         if len(reading.passages(record)) > 1:
             return ""
         name = "PatientRead" if one_patient else "Read"
-    elif KINDS[record.action].family is Family.READING and one_patient:
+    elif kind_of(record.action).family is Family.READING and one_patient:
         name = "PrivacyDisclosure.Source"
     else:
         return ""
@@ -192,5 +192,5 @@ def person(record: Record, subject: str) -> dict[str, Json]:
 
 def policy_uri(record: Record) -> list[Json]:
     """Return the policies in force as a list of one URI, or of none."""
-    digest = reading.text(record, "policy")
+    digest = reading.policy(record)
     return [f"urn:ragplatform:policy:{digest}"] if re.fullmatch("[0-9a-f]+", digest) else []

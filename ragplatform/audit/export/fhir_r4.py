@@ -53,7 +53,7 @@ def event(record: Record) -> dict[str, Json]:
 
 
 def _agents(record: Record) -> list[Json]:
-    via = reading.text(record, "via")
+    via = reading.client(record)
     unknown: dict[str, Json] = {"display": "not recorded"}
     client = codes.identified("client", via) if via else unknown
     user: dict[str, Json] = {

@@ -11,7 +11,7 @@ from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.export import fhir_codes as codes
 from ragplatform.audit.export import reading
 from ragplatform.audit.export.fhir_codes import Code
-from ragplatform.audit.export.kinds import KINDS, Family
+from ragplatform.audit.export.kinds import Family, kind_of
 from ragplatform.audit.record import Record, canonical, stamp
 from ragplatform.model import Json
 
@@ -61,7 +61,7 @@ def event(record: Record) -> dict[str, Json]:
 
 
 def _severity(record: Record) -> str:
-    if KINDS[record.action].family is Family.ALARM or record.action is Action.BROKE_GLASS:
+    if kind_of(record.action).family is Family.ALARM or record.action is Action.BROKE_GLASS:
         return "alert"
     return _SEVERITIES[record.outcome]
 
@@ -77,7 +77,7 @@ def _agents(record: Record) -> list[Json]:
     if purpose := codes.purpose_of(record):
         user["authorization"] = [purpose.concept()]
     found: list[Json] = [user]
-    if via := reading.text(record, "via"):
+    if via := reading.client(record):
         found.append(_machine(codes.CLIENT, codes.identified("client", via)))
     return [*found, _machine(codes.SERVER, codes.identified("origin", record.origin))]
 

@@ -12,7 +12,7 @@ from typing import Final
 from ragplatform import __version__
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.export import reading
-from ragplatform.audit.export.kinds import KINDS, Family, Kind, Verb
+from ragplatform.audit.export.kinds import Family, Kind, Verb, kind_of
 from ragplatform.audit.record import Record, canonical, stamp
 from ragplatform.model import Json
 
@@ -68,7 +68,7 @@ _SEVERITIES: Final[Mapping[Outcome, tuple[int, str]]] = {
 
 def event(record: Record) -> dict[str, Json]:
     """Return the record as one OCSF event, attested."""
-    kind = KINDS[record.action]
+    kind = kind_of(record.action)
     number, name = _CLASSES[kind.family]
     other = (_OTHER, str(record.action))
     activity, activity_name = _ACTIVITIES[number].get(kind.verb, other)
@@ -106,6 +106,8 @@ def _metadata(record: Record, kind: Kind) -> dict[str, Json]:
     profiles: list[Json] = ["record_integrity"]
     if kind.family is Family.QUESTION and reading.text(record, "model"):
         profiles.insert(0, "ai_operation")
+    if kind.family is Family.QUESTION and reading.trace(record):
+        profiles.append("trace")
     found: dict[str, Json] = {
         "event_code": str(record.action),
         "log_name": record.origin,
@@ -190,7 +192,7 @@ def _user(record: Record) -> dict[str, Json]:
 
 def _actor(record: Record) -> dict[str, Json]:
     actor: dict[str, Json] = {"user": _user(record)}
-    if via := reading.text(record, "via"):
+    if via := reading.client(record):
         actor["app_uid"] = via
     return actor
 
@@ -207,6 +209,8 @@ def _of_question(record: Record) -> dict[str, Json]:
         "src_endpoint": _UNRECORDED,
         "resources": _resources(record),
     }
+    if trace := reading.trace(record):
+        found["trace"] = {"uid": trace}
     if model := reading.text(record, "model"):
         found["ai_model"] = {"ai_provider": "self-hosted", "name": model}
     return {name: value for name, value in found.items() if value}

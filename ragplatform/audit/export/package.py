@@ -205,7 +205,7 @@ def _write_records(
         for entry in _chain(first, rest):
             write(entry.line + b"\n")
             count += 1
-            if digest := reading.text(entry.record, "policy"):
+            if digest := reading.policy(entry.record):
                 policies.add(digest)
     return count, policies
 

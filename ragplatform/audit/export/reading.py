@@ -1,5 +1,6 @@
 """What an export takes out of a record's details: the one place that knows their keys."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,6 +8,8 @@ from typing import Final
 
 from ragplatform.audit.record import Record, stamp
 from ragplatform.model import Json
+
+_TRACE: Final = re.compile("[0-9a-f]{32}")
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -61,6 +64,21 @@ def policies(record: Record) -> tuple[str, ...]:
         if isinstance(row, dict):
             found += _texts(row.get("policies"))
     return tuple(dict.fromkeys(found))
+
+
+def client(record: Record) -> str:
+    """Return through whom the actor acted; empty for nobody."""
+    return text(record, "via")
+
+
+def policy(record: Record) -> str:
+    """Return the digest of the policies in force; empty where none decided."""
+    return text(record, "policy")
+
+
+def trace(record: Record) -> str:
+    """Return the W3C trace id, 32 hexadecimal digits; empty where there is none of that form."""
+    return record.request_id if _TRACE.fullmatch(record.request_id) else ""
 
 
 def text(record: Record, name: str) -> str:

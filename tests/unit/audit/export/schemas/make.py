@@ -29,9 +29,9 @@ CLASSES = (
 OBJECTS = (
     "metadata product actor user organization api service request network_endpoint object "
     "resource_details database observable managed_entity application finding_info fingerprint "
-    "ai_model policy"
+    "ai_model policy trace"
 ).split()
-PROFILES = ["ai_operation"]
+PROFILES = ["ai_operation", "trace"]
 FIELD_SETS = set(
     "@timestamp destination ecs event gen_ai http log message organization related rule service "
     "trace user".split()
