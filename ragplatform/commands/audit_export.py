@@ -3,10 +3,10 @@
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 from rich.progress import Progress
@@ -20,7 +20,7 @@ from ragplatform.audit.layout import tenant_of, tenant_origin
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.query import newest_checkpoint
 from ragplatform.commands import console
-from ragplatform.errors import ConfigurationError
+from ragplatform.errors import ConfigurationError, UnavailableError
 from ragplatform.model import Json
 
 Tenant = Annotated[str | None, typer.Option(help="Only the records of one tenant.")]
@@ -53,7 +53,7 @@ def export(
         act: dict[str, Json] = {"format": str(form), **selection.said()}
         with openers.open_audit(settings, "cli") as audit:
             tell(audit, selection, logs, act, begins=True)
-            with private_file(out) if out else nullcontext(sys.stdout.buffer) as file:
+            with _output(out) as file:
                 found = _shown(entries(logs, selection), logs, quiet=out is None)
                 made = Export((entry.record for entry in found), WRITERS[form])
                 file.writelines(made.blocks())
@@ -86,7 +86,7 @@ def package(
         with openers.open_audit(settings, "cli") as audit:
             tell(audit, selection, logs, act, begins=True)
             signed_by = tenant_origin(audit.process, tenant) if tenant else audit.process
-            with private_file(out) as file:
+            with _output(out) as file:
                 done = openers.package_maker(settings).make(
                     file,
                     logs,
@@ -150,6 +150,20 @@ def tell(
                 details={"stage": stage, **details},
             )
         )
+
+
+@contextmanager
+def _output(out: Path | None) -> Iterator[BinaryIO]:
+    """Open the new file, or standard output; a disk that is full or a closed pipe is an error."""
+    try:
+        if out is None:
+            yield sys.stdout.buffer
+            return
+        with private_file(out) as file:
+            yield file
+    except OSError as error:
+        where = out or "standard output"
+        raise UnavailableError(f"{where} takes no more: {error.strerror}") from error
 
 
 def _moment(option: str, text: str) -> datetime:

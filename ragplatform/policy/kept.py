@@ -36,7 +36,8 @@ class KeptPolicies:
             return
         making = self._folder / f".{digest[:16]}.{os.getpid()}"
         try:
-            making.mkdir(parents=True, mode=0o700)
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            making.mkdir(mode=0o700)
             for name, text in texts.items():
                 _put(making / name, text.encode())
             _sync(making)

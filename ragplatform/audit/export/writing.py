@@ -68,7 +68,7 @@ def private_file(path: Path) -> Iterator[BinaryIO]:
     """Open a new file that its owner alone can read; remove it unless all goes well.
 
     Raises ``InvalidRequestError`` when there is such a file already, when the folder takes none,
-    or when its file system cannot keep others out.
+    or when its file system cannot keep others out; ``OSError`` when the disk takes no more.
     """
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -151,10 +151,11 @@ def test_who_can_sign_the_manifest_still_cannot_change_a_record(
     package: Path, tmp_path: Path, forged: str
 ) -> None:
     target = package / "logs" / "api.mercy" / forged
-    target.write_bytes(target.read_bytes().replace(b"u:anna", b"u:bess").replace(b"A", b"B", 1))
-    sign_anew(package)
-
-    assert check(package) == 1
+    whole = target.read_bytes()
+    for offset in range(5, len(whole), max(1, len(whole) // 7)):
+        target.write_bytes(flipped(whole, offset))
+        sign_anew(package)
+        assert check(package) == 1, offset
 
 
 def sign_anew(package: Path) -> None:
