@@ -9,6 +9,7 @@ from ragplatform.commands import (
     access,
     ask,
     audit,
+    audit_export,
     console,
     doctor,
     keys,
@@ -29,6 +30,8 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
+audit.app.command("export")(audit_export.export)
+audit.app.command("package")(audit_export.package)
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
 app.add_typer(access.app, name="access")

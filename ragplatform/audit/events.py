@@ -38,6 +38,7 @@ class Action(StrEnum):
     ERASED = "erased"
     EGRESS_BLOCKED = "egress_blocked"
     AUDIT_READ = "audit_read"
+    EXPORTED = "exported"
     UNSEALED = "unsealed"
     KEY_MADE = "key_made"
     KEYS_ROTATED = "keys_rotated"
