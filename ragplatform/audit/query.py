@@ -4,21 +4,19 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from ragplatform.audit.events import Action
 from ragplatform.audit.layout import (
     CHECKPOINT,
     COMMIT_START,
     KEY,
+    lines_from_end,
     note_of,
     segments,
     tenant_of,
 )
 from ragplatform.audit.record import Record, canonical, decode
 from ragplatform.errors import NotFoundError, TamperedError
-
-_BLOCK: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ def newest_checkpoint(directory: Path) -> str:
     """
     origin_of(directory)
     for _, path in reversed(segments(directory)):
-        for line in _lines_from_end(path):
+        for line in lines_from_end(path):
             if line.startswith(COMMIT_START):
                 return note_of(line)
     return (directory / CHECKPOINT).read_text("utf-8")
@@ -160,33 +158,8 @@ def _forward(directory: Path, since: int) -> Iterator[bytes]:
 def _backward(directory: Path, since: int) -> Iterator[bytes]:
     for path in reversed(_relevant(directory, since)):
         committed = False
-        for line in _lines_from_end(path):
+        for line in lines_from_end(path):
             if line.startswith(COMMIT_START):
                 committed = True
             elif committed:
                 yield line
-
-
-def _lines_from_end(path: Path) -> Iterator[bytes]:
-    """Yield the complete lines of a file from the last to the first, without line feeds."""
-    with path.open("rb") as file:
-        end = file.seek(0, 2)
-        rest = b""
-        whole = False
-        while end > 0:
-            start = max(0, end - _BLOCK)
-            file.seek(start)
-            rest = file.read(end - start) + rest
-            end = start
-            first, *lines = rest.split(b"\n")
-            if not whole and lines:
-                # What follows the last line feed is a line still being written.
-                lines.pop()
-                whole = True
-                yield from reversed(lines)
-                rest = first
-            elif whole:
-                yield from reversed(lines)
-                rest = first
-        if whole and rest:
-            yield rest
