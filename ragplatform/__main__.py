@@ -9,6 +9,8 @@ from ragplatform.commands import (
     access,
     ask,
     audit,
+    audit_forward,
+    audit_witness,
     console,
     doctor,
     keys,
@@ -29,6 +31,8 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
+audit.app.add_typer(audit_witness.app, name="witness")
+audit.app.add_typer(audit_forward.app, name="forward")
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
 app.add_typer(access.app, name="access")

@@ -92,7 +92,7 @@ class Publisher:
         now: Callable[[], float],
     ) -> None:
         self._folder = folder
-        self._witnesses = tuple(witnesses)
+        self.witnesses: Final = tuple(witnesses)
         self._record = record
         self._late_after_s = late_after_s
         self._storage = storage
@@ -107,7 +107,7 @@ class Publisher:
         A log or witness that fails keeps no other from its turn.
         """
         found: list[Lag] = []
-        for witness in self._witnesses if witnesses is None else witnesses:
+        for witness in self.witnesses if witnesses is None else witnesses:
             with self._turn(witness) as mine:
                 logs = find_logs(self._folder)
                 found += [
@@ -120,13 +120,13 @@ class Publisher:
         """Return where each witness stands with each log, without asking any."""
         return [
             self._standing(log, witness)
-            for witness in self._witnesses
+            for witness in self.witnesses
             for log in find_logs(self._folder)
         ]
 
     def start(self) -> None:
         """Go on offering, in a thread for each witness, until ``close``."""
-        for witness in self._witnesses:
+        for witness in self.witnesses:
             thread = threading.Thread(
                 target=self._keep_up, args=(witness,), name=f"witness {witness.name}", daemon=True
             )
@@ -157,15 +157,22 @@ class Publisher:
 
     def _keep_up(self, witness: Witness) -> None:
         pause = witness.every_s
+        failing = False
         while not self._stop.wait(pause):
-            try:
-                lags = self.push(witnesses=[witness])
-            except OSError as error:
-                _log.warning("witness_round_failed", witness=witness.name, error=str(error))
-                lags = []
-            failing = not lags or any(lag.standing.problem for lag in lags)
+            failing = not self._kept_up(witness)
             # A witness that is away is not asked as often, and never given up.
-            pause = min(pause * 2, _LONGEST_PAUSE_S) if failing else witness.every_s
+            longest = max(_LONGEST_PAUSE_S, witness.every_s)
+            pause = min(pause * 2, longest) if failing else witness.every_s
+        # What was recorded since the last round, as a rule that the service stopped.
+        if not failing:
+            self._kept_up(witness)
+
+    def _kept_up(self, witness: Witness) -> bool:
+        try:
+            return not any(lag.standing.problem for lag in self.push(witnesses=[witness]))
+        except OSError as error:
+            _log.warning("witness_round_failed", witness=witness.name, error=str(error))
+            return False
 
     def _offer(self, log: Path, witness: Witness) -> Lag:
         """Offer one log's newest checkpoint to one witness, and write down what came of it."""
