@@ -46,14 +46,12 @@ class Exchange:
     """Speaks HTTP with witnesses, inside the allowed networks."""
 
     def __init__(self, settings: Settings, *urls: str) -> None:
-        self._client = egress.client(
-            openers.allowed(settings, *urls),
-            timeout_s=settings.witness_timeout_s,
-            tls=egress.tls_context(
-                settings.witness_ca_file,
-                cert_file=settings.witness_cert_file,
-                key_file=settings.witness_key_file,
-            ),
+        self._allowed = openers.allowed(settings, *urls)
+        self._timeout_s = settings.witness_timeout_s
+        self._tls = egress.tls_context(
+            settings.witness_ca_file,
+            cert_file=settings.witness_cert_file,
+            key_file=settings.witness_key_file,
         )
 
     def post(self, url: str, body: bytes, media_type: str) -> Reply:
@@ -65,8 +63,10 @@ class Exchange:
         return self._ask("GET", url, None, {})
 
     def _ask(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
+        # A connection for each request: they are seconds apart, and none is left open behind.
+        client = egress.client(self._allowed, timeout_s=self._timeout_s, tls=self._tls)
         try:
-            with self._client.stream(method, url, content=body, headers=headers) as response:
+            with client, client.stream(method, url, content=body, headers=headers) as response:
                 found = b""
                 for piece in response.iter_bytes():
                     found += piece

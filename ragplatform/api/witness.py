@@ -35,7 +35,7 @@ def create_witness_app(witness: CosigningWitness) -> Starlette:
     async def add_checkpoint(request: Request) -> Response:
         body = await _body(request)
         if body is None:
-            return _text("the request is too large\n", HTTPStatus.CONTENT_TOO_LARGE)
+            return _text("the request is too large\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return await run_in_threadpool(_added, witness, body)
 
     async def checkpoint(request: Request) -> Response:

@@ -169,10 +169,20 @@ class Publisher:
 
     def _kept_up(self, witness: Witness) -> bool:
         try:
-            return not any(lag.standing.problem for lag in self.push(witnesses=[witness]))
+            lags = self.push(witnesses=[witness])
         except OSError as error:
             _log.warning("witness_round_failed", witness=witness.name, error=str(error))
             return False
+        failed = [lag for lag in lags if lag.standing.problem]
+        for lag in failed:
+            _log.warning(
+                "witness_failed",
+                witness=witness.name,
+                log=lag.log,
+                conflict=lag.standing.conflict,
+                reason=lag.standing.problem,
+            )
+        return not failed
 
     def _offer(self, log: Path, witness: Witness) -> Lag:
         """Offer one log's newest checkpoint to one witness, and write down what came of it."""
@@ -185,9 +195,6 @@ class Publisher:
             conflict = isinstance(error, WitnessConflictError) or before.conflict
             after = replace(before, problem=str(error), conflict=conflict)
             newest = _newest_size(log)
-            _log.warning(
-                "witness_failed", witness=witness.name, log=log.name, error=type(error).__name__
-            )
         lag = self._recorded(self._lag(log, after, newest))
         self._write(log, before, lag.standing)
         return lag

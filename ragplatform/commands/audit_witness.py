@@ -129,6 +129,7 @@ def serve(
             server_header=False,
             access_log=False,
             log_level="warning",
+            timeout_graceful_shutdown=5,
             ssl_certfile=tls_cert,
             ssl_keyfile=tls_key,
             ssl_ca_certs=None if client_ca is None else str(client_ca),
