@@ -219,6 +219,9 @@ class Settings(BaseSettings):
     forward_key_file: Path | None = Field(
         None, description="Key (PEM) of that certificate. Default: in the same file."
     )
+    forward_bare_close: bool = Field(
+        False, description="Whether a receiver that closes without close_notify is believed."
+    )
     forward_enterprise: int = Field(
         32473,
         ge=1,

@@ -82,4 +82,9 @@ def _syslog(settings: Settings) -> SyslogTarget:
     form = SyslogFormat(
         _format(settings), host=socket.gethostname(), enterprise=settings.forward_enterprise
     )
-    return SyslogTarget(f"syslog://{settings.forward_syslog}", form=form, connect=connect)
+    return SyslogTarget(
+        f"syslog://{settings.forward_syslog}",
+        form=form,
+        connect=connect,
+        bare_close=settings.forward_bare_close,
+    )

@@ -101,6 +101,7 @@ class SyslogReceiver:
         self.problems: list[str] = []
         self.cut_after: int | None = None
         self.cut = threading.Event()
+        self.answers_close = True
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(*authority.issue("localhost"))
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -156,7 +157,8 @@ class SyslogReceiver:
                 self.cut.set()
                 return
         self._take(data, whole=True)
-        connection.unwrap()
+        if self.answers_close:
+            connection.unwrap()
 
     def _take(self, data: bytes, *, whole: bool) -> None:
         while data:

@@ -87,12 +87,19 @@ class SyslogTarget:
     Syslog knows no acknowledgement. What comes nearest is the end of a TLS connection: a receiver
     answers our close_notify with its own only after it has read all before it (RFC 5425, section
     4.4). A connection that is kept open would lose, with the receiver, whatever lies in buffers.
+
+    ``bare_close`` is for receivers that close without that answer. A host with unread data resets
+    the connection, so an orderly end says that all was read; but whoever sits on the network can
+    forge it, and make us believe that what he kept back arrived.
     """
 
-    def __init__(self, name: str, *, form: SyslogFormat, connect: Connect) -> None:
+    def __init__(
+        self, name: str, *, form: SyslogFormat, connect: Connect, bare_close: bool
+    ) -> None:
         self.name: Final = name
         self._form = form
         self._connect = connect
+        self._bare_close = bare_close
 
     def take(self, batch: Sequence[Record]) -> None:
         """Send the batch. Raises ``ForwardError`` unless the receiver has read it to its end."""
@@ -100,12 +107,23 @@ class SyslogTarget:
         try:
             with contextlib.closing(self._connect()) as connection:
                 connection.sendall(data)
-                connection.unwrap().close()
+                self._end(connection)
         except (OSError, EgressBlockedError) as error:
             raise ForwardError(
                 f"{self.name} has not read what was sent ({type(error).__name__}: {error}); it is "
                 "sent again"
             ) from error
+
+    def _end(self, connection: ssl.SSLSocket) -> None:
+        try:
+            connection.unwrap().close()
+        except ssl.SSLEOFError as error:
+            if not self._bare_close:
+                raise ForwardError(
+                    f"{self.name} closes without the close_notify by which it says that it has "
+                    "read everything; take a receiver that does (rsyslog: driver ossl), or set "
+                    "forward_bare_close; the records are sent again"
+                ) from error
 
     def close(self) -> None:
         """Do nothing: no connection outlives its batch."""

@@ -234,7 +234,7 @@ from tests.fakes_disk import QuickDisk
 folder = Path(sys.argv[1])
 print("up", flush=True)
 sys.stdin.readline()
-target = FileTarget(folder / "tail", line=as_json, largest=9_000, kept=99)
+target = FileTarget(folder / "tail", line=as_json, largest=90_000, kept=99)
 Forwarder(folder / "audit", target=target, cursor=folder / "forward" / "c.json",
           storage=QuickDisk(), batch=3).run_once()
 print("done", flush=True)
@@ -243,21 +243,23 @@ print("done", flush=True)
 
 @pytest.mark.slow
 def test_no_line_is_missing_or_double_after_fifty_kills(tmp_path: Path) -> None:
-    write(tmp_path / "audit" / "log", 2_000)
+    write(tmp_path / "audit" / "log", 6_000)
     path = tmp_path / "tail"
-    killed = 0
+    reached: list[int] = []
 
-    while killed < 50:
-        before = len(lines(path)) if path.exists() else 0
-        killed += kill_after(tmp_path, path, before + 1 + killed % 37)
+    for killed in range(50):
+        kill_after(tmp_path, path, count(path) + 1 + killed % 37)
+        reached.append(count(path))
+    assert reached == sorted(reached)
+    assert 0 < reached[-1] < 6_000, "the process had ended before it was killed"
     subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path)], input="go\n", text=True, check=True, cwd=ROOT
     )
 
-    assert lines(path) == list(range(2_000))
+    assert lines(path) == list(range(6_000))
 
 
-def kill_after(tmp_path: Path, path: Path, wanted: int) -> int:
+def kill_after(tmp_path: Path, path: Path, wanted: int) -> None:
     """Run the forwarder until the file has so many lines or it is done, then kill -9 it."""
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path)],
@@ -275,7 +277,6 @@ def kill_after(tmp_path: Path, path: Path, wanted: int) -> int:
         while process.poll() is None and count(path) < wanted:
             pass
         process.kill()
-    return 1
 
 
 def count(path: Path) -> int:
@@ -296,7 +297,9 @@ def receiver(tmp_path: Path) -> Iterator[SyslogReceiver]:
     made.close()
 
 
-def syslog(receiver: SyslogReceiver, *, ca: Path | None = None) -> SyslogTarget:
+def syslog(
+    receiver: SyslogReceiver, *, ca: Path | None = None, bare_close: bool = False
+) -> SyslogTarget:
     tls = egress.tls_context(ca or receiver.authority.root_file)
 
     def connect() -> ssl.SSLSocket:
@@ -305,7 +308,7 @@ def syslog(receiver: SyslogReceiver, *, ca: Path | None = None) -> SyslogTarget:
         )
 
     form = SyslogFormat(as_json, host="host.test", enterprise=32473)
-    return SyslogTarget("syslog://localhost", form=form, connect=connect)
+    return SyslogTarget("syslog://localhost", form=form, connect=connect, bare_close=bare_close)
 
 
 def record(**changes: object) -> Record:
@@ -393,6 +396,22 @@ def test_what_a_killed_receiver_had_not_read_is_sent_again(
     assert failures == 50
     assert sorted(set(got)) == list(range(40))
     assert [index for place, index in enumerate(got) if index not in got[:place]] == list(range(40))
+
+
+def test_a_receiver_that_does_not_say_that_it_read_is_believed_only_when_set(
+    tmp_path: Path, receiver: SyslogReceiver
+) -> None:
+    write(tmp_path / "audit" / "log", 3)
+    receiver.answers_close = False
+
+    with pytest.raises(ForwardError, match="forward_bare_close"):
+        forwarder(tmp_path, syslog(receiver)).run_once()
+    assert forwarder(tmp_path, syslog(receiver, bare_close=True)).run_once() == 3
+
+    receiver.cut_after = 100
+    write(tmp_path / "audit" / "log", 1)
+    with pytest.raises(ForwardError):
+        forwarder(tmp_path, syslog(receiver, bare_close=True)).run_once()
 
 
 def test_a_receiver_that_proves_nothing_gets_nothing(
