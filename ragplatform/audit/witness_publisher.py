@@ -31,7 +31,7 @@ _log = structlog.get_logger("ragplatform.witness")
 
 COSIGNED: Final = "checkpoint.cosigned"
 _FOLDER: Final = "witness"
-_LONGEST_PAUSE_S: Final = 300.0
+_LONGEST_PAUSE_S: Final = 60.0
 
 Record = Callable[[AuditEvent], object]
 
@@ -153,7 +153,7 @@ class Publisher:
             lock.release()
 
     def _standing(self, log: Path, witness: Witness) -> Lag:
-        return self._lag(log, _read(log, witness.name), _newest_size(log))
+        return self._lag(log, witness, _read(log, witness.name), _newest_size(log))
 
     def _keep_up(self, witness: Witness) -> None:
         pause = witness.every_s
@@ -195,7 +195,7 @@ class Publisher:
             conflict = isinstance(error, WitnessConflictError) or before.conflict
             after = replace(before, problem=str(error), conflict=conflict)
             newest = _newest_size(log)
-        lag = self._recorded(self._lag(log, after, newest))
+        lag = self._recorded(self._lag(log, witness, after, newest))
         self._write(log, before, lag.standing)
         return lag
 
@@ -214,13 +214,14 @@ class Publisher:
             conflict=False,
         )
 
-    def _lag(self, log: Path, standing: Standing, newest: int) -> Lag:
+    def _lag(self, log: Path, witness: Witness, standing: Standing, newest: int) -> Lag:
         behind_s = 0.0
         if standing.size != newest or standing.problem:
             # A log that no witness has seen yet is as late as it is old.
             since = standing.current_at or _begun_at(log)
             behind_s = max(0.0, self._now() - since)
-        late = standing.size != newest and behind_s > self._late_after_s
+        # One that is asked every five minutes is five minutes behind without being late.
+        late = standing.size != newest and behind_s > self._late_after_s + witness.every_s
         return Lag(log.name, standing, newest, behind_s, late)
 
     def _recorded(self, lag: Lag) -> Lag:

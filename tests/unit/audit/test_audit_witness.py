@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import random
 import shutil
 from collections.abc import Callable
 from http import HTTPStatus
@@ -24,7 +25,7 @@ from ragplatform.errors import (
     WitnessError,
 )
 from tests.fakes_audit import ORIGIN, SIGNING_KEY, event, open_log
-from tests.fakes_disk import QuickDisk
+from tests.fakes_disk import JournalDisk, QuickDisk
 from tests.fakes_witness import WitnessHost, leaves_of, proof_of, prove, root_of
 
 LEAVES = [hashlib.sha256(b"\x00" + bytes([n])).digest() for n in range(70)]
@@ -346,3 +347,69 @@ def test_a_commit_line_that_another_key_signed_is_not_handed_over(log: Path) -> 
 
     with pytest.raises(TamperedError, match="not signed"):
         durable_note(log)
+
+
+# Power cuts.
+
+
+def test_a_power_cut_never_makes_a_witness_forget_what_it_signed(tmp_path: Path, log: Path) -> None:
+    disk = JournalDisk(tmp_path / "disk")
+    disk.root.mkdir()
+    host = WitnessHost(disk.root / "witness", log.parent, storage=disk)
+    for _ in range(12):
+        note = durable_note(log)
+        host.client().hand_over(log, note, 0)
+        disk.note(note.size)
+        write(log, 1)
+
+    images = 0
+    for at in range(len(disk.journal) + 1):
+        for seed in range(3):
+            into = tmp_path / "image"
+            signed = disk.image(at, random.Random(at * 3 + seed), into)
+            held = HeldCheckpoints(into / "witness" / "checkpoints", storage=QuickDisk())
+            newest = held.newest(ORIGIN)
+            assert (0 if newest is None else newest.size) >= max(signed, default=0), (at, seed)
+            shutil.rmtree(into)
+            images += 1
+    assert images > 300
+
+
+def test_without_any_one_of_its_syncs_a_witness_forgets(tmp_path: Path, log: Path) -> None:
+    sites = sync_sites(tmp_path / "plain", log, frozenset())[0]
+    # What init makes: without it the witness does not open, and signs nothing.
+    wanted = sites - {"put syncs logs", "put syncs witness"}
+
+    assert len(wanted) == 6
+    for site in wanted:
+        assert sync_sites(tmp_path / site.replace(" ", "_"), log, frozenset({site}))[1], site
+
+
+def sync_sites(root: Path, log: Path, deaf: frozenset[str]) -> tuple[set[str], bool]:
+    """Return where a witness syncs, and whether some power cut makes it forget, so deafened."""
+    disk = JournalDisk(root / "disk", deaf=deaf)
+    disk.root.mkdir(parents=True)
+    host = WitnessHost(disk.root / "witness", log.parent, storage=disk)
+    for _ in range(4):
+        note = durable_note(log)
+        host.client().hand_over(log, note, 0)
+        disk.note(note.size)
+        write(log, 1)
+    host.witness.close()
+    return disk.sites, any(
+        forgets(disk, at, seed, root / f"{at}-{seed}")
+        for at in range(len(disk.journal) + 1)
+        for seed in range(4)
+    )
+
+
+def forgets(disk: JournalDisk, at: int, seed: int, into: Path) -> bool:
+    signed = disk.image(at, random.Random(at * 4 + seed), into)
+    held = HeldCheckpoints(into / "witness" / "checkpoints", storage=QuickDisk())
+    try:
+        newest = held.newest(ORIGIN)
+    except TamperedError:
+        return True
+    finally:
+        shutil.rmtree(into)
+    return (0 if newest is None else newest.size) < max(signed, default=0)  # type: ignore[type-var,operator]
