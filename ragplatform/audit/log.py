@@ -25,6 +25,7 @@ from ragplatform.audit.record import encode, stamp
 from ragplatform.audit.recovery import Standing, claim, last_time, make_folders, recover, unrecorded
 from ragplatform.audit.seal import Sealer
 from ragplatform.audit.storage import Disk, File, Storage, WriterLock, put
+from ragplatform.audit.tile_writer import TileWriter
 from ragplatform.errors import AuditError
 from ragplatform.model import Receipt
 
@@ -73,7 +74,8 @@ class AuditLog:
 
         1. Take the writer's lock.
         2. Compare the key with the one the log was begun with.
-        3. Hash the whole log and compare it with its last signature.
+        3. Hash what follows the newest tiles that are known to be durable, or the whole log where
+        tiles are lacking or do not fit, and compare it with its last signature.
         4. Cut off what a crash left unfinished, keep it aside, and record that.
 
         ``signing_key`` is an Ed25519 seed and ``sealing_key`` a secret, 32 bytes each.
@@ -92,8 +94,10 @@ class AuditLog:
                 lock = WriterLock(directory / LOCK)
                 undo.callback(lock.release)
                 claim(directory, signer, storage)
+                standing, tiles = recover(directory, signer, storage)
                 log = cls(
-                    standing=recover(directory, signer, storage),
+                    standing=standing,
+                    tiles=tiles,
                     directory=directory,
                     lock=lock,
                     signer=signer,
@@ -117,6 +121,7 @@ class AuditLog:
         signer: Signer,
         sealer: Sealer,
         standing: Standing,
+        tiles: TileWriter,
         clock: Callable[[], datetime],
         storage: Storage,
         segment_bytes: int,
@@ -133,6 +138,7 @@ class AuditLog:
 
         # Owned by whoever leads.
         self._tree = standing.tree
+        self._tiles = tiles
         self._commit_above = standing.commit
         self._offset = standing.end
         self._file: File | None = None
@@ -302,8 +308,9 @@ class AuditLog:
         1. Bind it to the commit line above.
         2. Grow the tree and sign its new root.
         3. Write records and commit line in one go, and sync.
+        4. Write the tiles that this fills.
 
-        A receipt exists only after step 3.
+        A receipt exists only after step 3, and a tile as well: no tile holds more than the log.
         """
         self._rotate_if_full()
         lines = [bind(group[0].line, self._commit_above), *(w.line for w in group[1:])]
@@ -323,6 +330,8 @@ class AuditLog:
             self._note = note
         for waiting, leaf in zip(group, leaves, strict=True):
             waiting.leaf = leaf
+        self._tiles.extend(leaves)
+        self._tiles.write()
 
     def _segment(self) -> File:
         if self._file is None:
@@ -335,6 +344,7 @@ class AuditLog:
     def _rotate_if_full(self) -> None:
         if self._file is None or self._offset < self._segment_bytes:
             return
+        self._tiles.secure()
         put(self._storage, self.directory / CHECKPOINT, self._note.encode())
         self._close_file()
         self._offset = 0
