@@ -267,20 +267,19 @@ class Publisher:
 
     def _keep_cosigned(self, log: Path, note: Note) -> None:
         """Keep the newest checkpoint with the cosignatures of all witnesses that signed it."""
-        path = log / _FOLDER / COSIGNED
+        path = log / COSIGNED
         with self._cosigned:
             with contextlib.suppress(FileNotFoundError, UnicodeDecodeError, TamperedError):
                 kept = parse_note(path.read_text("utf-8"))
                 if kept.text == note.text:
                     note = kept.with_signatures(note.signatures)
-            make_folders(path.parent, self._storage)
             put(self._storage, path, str(note).encode())
 
 
 def cosigned(log: Path) -> str | None:
     """Return the newest checkpoint of a log that witnesses cosigned, or None without any."""
     try:
-        return (log / _FOLDER / COSIGNED).read_text("utf-8")
+        return (log / COSIGNED).read_text("utf-8")
     except FileNotFoundError:
         return None
 

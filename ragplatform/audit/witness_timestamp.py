@@ -19,11 +19,14 @@ from rfc3161_client import (
     decode_timestamp_response,
 )
 
-from ragplatform.audit.storage import Storage
+from ragplatform.audit.storage import Storage, put
 from ragplatform.audit.witness import Post, rolled_back
 from ragplatform.audit.witness_folder import HeldCheckpoints
 from ragplatform.audit.witness_notes import Note, Signature
 from ragplatform.errors import ConfigurationError, TamperedError, WitnessConflictError, WitnessError
+
+STAMPED: Final = "checkpoint.stamped"
+TOKEN: Final = "checkpoint.tsr"
 
 _LARGEST_TOKEN: Final = 256 * 1024
 
@@ -95,6 +98,10 @@ class TimestampWitness:
                 held.add_token(note, reply.body)
             except OSError as error:
                 raise WitnessError(f"{held.folder} takes no time-stamp: {error}") from error
+        # The newest lies beside the log as well, for whoever packs evidence. The token is last, so
+        # that it never stands there without its note.
+        put(self._storage, log / STAMPED, str(note).encode())
+        put(self._storage, log / TOKEN, reply.body)
         return ()
 
 

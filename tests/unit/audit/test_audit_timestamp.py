@@ -77,8 +77,9 @@ def test_a_checkpoint_is_stamped_and_the_token_verifies_later(
 def test_openssl_verifies_what_is_kept(tsa: StampingAuthority, log: Path, tmp_path: Path) -> None:
     witness(tsa, tmp_path / "copies").hand_over(log, durable_note(log), 0)
     [token] = (log / "witness").rglob("*.tsr")
+    assert token.read_bytes() == (log / "checkpoint.tsr").read_bytes()
 
-    command = ["openssl", "ts", "-verify", "-data", token.with_suffix(""), "-in", token]
+    command = ["openssl", "ts", "-verify", "-data", log / "checkpoint.stamped", "-in", token]
     done = subprocess.run(
         [*command, "-CAfile", tsa.authority.root_file], capture_output=True, check=False
     )

@@ -92,6 +92,7 @@ def test_an_unmounted_folder_fails_the_push_and_later_the_status(
 ) -> None:
     folder.rmdir()
     monkeypatch.setenv("RAGPLATFORM_WITNESS_LATE_S", "0.05")
+    monkeypatch.setenv("RAGPLATFORM_WITNESS_INTERVAL_S", "0.01")
 
     time.sleep(0.1)
     code, _ = found("witness", "push")
