@@ -26,7 +26,7 @@ from ragplatform.audit.witness_notes import Note, Signature
 from ragplatform.errors import ConfigurationError, TamperedError, WitnessConflictError, WitnessError
 
 STAMPED: Final = "checkpoint.stamped"
-TOKEN: Final = "checkpoint.tsr"
+STAMP: Final = "checkpoint.tsr"
 
 _LARGEST_TOKEN: Final = 256 * 1024
 
@@ -101,7 +101,7 @@ class TimestampWitness:
         # The newest lies beside the log as well, for whoever packs evidence. The token is last, so
         # that it never stands there without its note.
         put(self._storage, log / STAMPED, str(note).encode())
-        put(self._storage, log / TOKEN, reply.body)
+        put(self._storage, log / STAMP, reply.body)
         return ()
 
 
