@@ -73,7 +73,16 @@ def derive(settings: Settings, use: str, tenant: str = "") -> bytes:
 
 def allowed(settings: Settings, *urls: str) -> egress.Allowed:
     """Return where a process with these settings, and these services beside, may connect."""
-    services = [settings.vllm_url, settings.qdrant_url, settings.oidc_issuer, *urls]
+    witnesses = [entry.partition(" ")[0] for entry in settings.witness_urls]
+    services = [
+        settings.vllm_url,
+        settings.qdrant_url,
+        settings.oidc_issuer,
+        settings.timestamp_url,
+        f"syslog://{settings.forward_syslog}",
+        *witnesses,
+        *urls,
+    ]
     return egress.Allowed.of(settings.allowed_networks, [url for url in services if url])
 
 

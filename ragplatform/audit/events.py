@@ -55,6 +55,9 @@ class Action(StrEnum):
     API_KEY_ROTATED = "api_key_rotated"
     API_KEY_REVOKED = "api_key_revoked"
     USER_LISTED = "user_listed"
+    WITNESS_LAGGING = "witness_lagging"
+    WITNESS_CAUGHT_UP = "witness_caught_up"
+    WITNESS_CONFLICT = "witness_conflict"
 
 
 class Outcome(StrEnum):
