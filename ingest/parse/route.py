@@ -2,9 +2,11 @@
 
 from ingest.parse.document import ParsedDocument
 from ingest.parse.docx import parse_docx
+from ingest.parse.fhir import parse_fhir
 from ingest.parse.html import parse_html
 from ingest.parse.kind import Kind, kind_of
 from ingest.parse.pdf import parse_pdf
+from ingest.parse.structured import structured_kind
 from ingest.parse.table import parse_table
 from ingest.parse.text import parse_text
 
@@ -14,8 +16,10 @@ def parse(data: bytes, name: str, max_chars: int) -> ParsedDocument:
 
     Raises ``ParseError`` with one of ``document.REASONS``.
     """
-    kind = kind_of(data, name)
+    kind = structured_kind(data, name) or kind_of(data, name)
     match kind:
+        case Kind.FHIR:
+            return parse_fhir(data, kind=kind, max_chars=max_chars)
         case Kind.PDF:
             return parse_pdf(data, max_chars=max_chars)
         case Kind.DOCX:

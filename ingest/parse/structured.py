@@ -1,0 +1,36 @@
+"""Which healthcare or financial format a file is in, by its content, whatever its suffix says."""
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Final
+
+from ingest.parse.kind import Kind
+
+_WINDOW: Final = 64 * 1024
+_JSON: Final = frozenset({".json", ".ndjson", ".jsonl", ".fhir", ".txt", ""})
+_SUFFIXES: Final[Mapping[Kind, frozenset[str]]] = {Kind.FHIR: _JSON}
+_RESOURCE: Final = re.compile(rb'\s*\{[^{}\[\]]{0,4096}?"resourceType"\s*:\s*"[A-Z][A-Za-z]{2,40}"')
+_FHIR_KEYS: Final = re.compile(rb'\s*\{\s*"(?:fullUrl|resource|resourceType)"')
+
+
+def structured_kind(data: bytes, name: str) -> Kind | None:
+    """Return the structured format that the content proves, None for any other file."""
+    suffix = PurePath(name).suffix.lower()
+    head = data[:_WINDOW].removeprefix(b"\xef\xbb\xbf").lstrip()
+    for kind, looks in _LOOKS.items():
+        if suffix in _SUFFIXES[kind] and looks(head, data):
+            return kind
+    return None
+
+
+def _is_fhir(head: bytes, data: bytes) -> bool:
+    if not head.startswith(b"{"):
+        return False
+    if _RESOURCE.match(head):
+        return True
+    # The type may come last: it is looked for only where the rest looks like a resource.
+    return bool(_FHIR_KEYS.match(head) and b'"resourceType"' in data)
+
+
+_LOOKS: Final = {Kind.FHIR: _is_fhir}
