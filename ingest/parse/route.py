@@ -3,6 +3,7 @@
 from ingest.parse.document import ParsedDocument
 from ingest.parse.docx import parse_docx
 from ingest.parse.fhir import parse_fhir
+from ingest.parse.hl7 import parse_hl7
 from ingest.parse.html import parse_html
 from ingest.parse.kind import Kind, kind_of
 from ingest.parse.pdf import parse_pdf
@@ -18,6 +19,8 @@ def parse(data: bytes, name: str, max_chars: int) -> ParsedDocument:
     """
     kind = structured_kind(data, name) or kind_of(data, name)
     match kind:
+        case Kind.HL7:
+            return parse_hl7(data, max_chars=max_chars)
         case Kind.FHIR:
             return parse_fhir(data, kind=kind, max_chars=max_chars)
         case Kind.PDF:

@@ -5,11 +5,13 @@ from typing import Final
 
 from ingest.parse.document import Part, clean
 from ingest.parse.fhir import split_fhir
+from ingest.parse.hl7 import split_hl7
 from ingest.parse.kind import Kind
 from ingest.parse.structured import structured_kind
 
 _SPLITTERS: Final[Mapping[Kind, Callable[[bytes], tuple[Part, ...]]]] = {
     Kind.FHIR: split_fhir,
+    Kind.HL7: split_hl7,
 }
 _MAX_KEY: Final = 200
 

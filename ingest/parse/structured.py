@@ -9,7 +9,11 @@ from ingest.parse.kind import Kind
 
 _WINDOW: Final = 64 * 1024
 _JSON: Final = frozenset({".json", ".ndjson", ".jsonl", ".fhir", ".txt", ""})
-_SUFFIXES: Final[Mapping[Kind, frozenset[str]]] = {Kind.FHIR: _JSON}
+_SUFFIXES: Final[Mapping[Kind, frozenset[str]]] = {
+    Kind.FHIR: _JSON,
+    Kind.HL7: frozenset({".hl7", ".er7", ".bhs", ".fhs", ".dat", ".txt", ".msg", ""}),
+}
+_HL7: Final = re.compile(rb"(?:FHS|BHS|MSH)[^A-Za-z0-9\s]")
 _RESOURCE: Final = re.compile(rb'\s*\{[^{}\[\]]{0,4096}?"resourceType"\s*:\s*"[A-Z][A-Za-z]{2,40}"')
 _FHIR_KEYS: Final = re.compile(rb'\s*\{\s*"(?:fullUrl|resource|resourceType)"')
 
@@ -33,4 +37,12 @@ def _is_fhir(head: bytes, data: bytes) -> bool:
     return bool(_FHIR_KEYS.match(head) and b'"resourceType"' in data)
 
 
-_LOOKS: Final = {Kind.FHIR: _is_fhir}
+def _is_hl7(head: bytes, data: bytes) -> bool:
+    del data
+    # A segment follows the header: text that begins with the word MSH is no message.
+    return bool(
+        _HL7.match(head) and re.search(rb"[\r\n]\s*(?:MSH|EVN|PID|[A-Z][A-Z0-9]{2})\W", head)
+    )
+
+
+_LOOKS: Final = {Kind.FHIR: _is_fhir, Kind.HL7: _is_hl7}
