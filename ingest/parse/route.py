@@ -1,5 +1,6 @@
 """The one way from bytes to text: find out what they are, then give them to that parser."""
 
+from ingest.parse.cda import parse_cda
 from ingest.parse.document import ParsedDocument
 from ingest.parse.docx import parse_docx
 from ingest.parse.fhir import parse_fhir
@@ -19,6 +20,8 @@ def parse(data: bytes, name: str, max_chars: int) -> ParsedDocument:
     """
     kind = structured_kind(data, name) or kind_of(data, name)
     match kind:
+        case Kind.CDA:
+            return parse_cda(data, max_chars=max_chars)
         case Kind.HL7:
             return parse_hl7(data, max_chars=max_chars)
         case Kind.FHIR:

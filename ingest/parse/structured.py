@@ -9,10 +9,18 @@ from ingest.parse.kind import Kind
 
 _WINDOW: Final = 64 * 1024
 _JSON: Final = frozenset({".json", ".ndjson", ".jsonl", ".fhir", ".txt", ""})
+_XML: Final = frozenset({".xml", ".cda", ".ccda", ".ccd", ".txt", ""})
 _SUFFIXES: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.FHIR: _JSON,
+    Kind.CDA: _XML,
     Kind.HL7: frozenset({".hl7", ".er7", ".bhs", ".fhs", ".dat", ".txt", ".msg", ""}),
 }
+# What may stand before a root element: declarations, comments, a document type without subset.
+_ROOT: Final = re.compile(
+    rb"(?:\s|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>\[]*(?:\[[^\]]*\]\s*)?>)*"
+    rb"<(?:[A-Za-z_][\w.-]*:)?([A-Za-z_][\w.-]*)(?:\s[^>]*)?>",
+    re.DOTALL,
+)
 _HL7: Final = re.compile(rb"(?:FHS|BHS|MSH)[^A-Za-z0-9\s]")
 _RESOURCE: Final = re.compile(rb'\s*\{[^{}\[\]]{0,4096}?"resourceType"\s*:\s*"[A-Z][A-Za-z]{2,40}"')
 _FHIR_KEYS: Final = re.compile(rb'\s*\{\s*"(?:fullUrl|resource|resourceType)"')
@@ -45,4 +53,18 @@ def _is_hl7(head: bytes, data: bytes) -> bool:
     )
 
 
-_LOOKS: Final = {Kind.FHIR: _is_fhir, Kind.HL7: _is_hl7}
+def _root(head: bytes) -> tuple[str, bytes]:
+    """Return the local name and the whole start tag of an XML file's root, "" for other files."""
+    if not head.startswith(b"<"):
+        return "", b""
+    found = _ROOT.match(head)
+    return (found[1].decode("ascii"), found[0]) if found else ("", b"")
+
+
+def _is_cda(head: bytes, data: bytes) -> bool:
+    del data
+    name, tag = _root(head)
+    return name == "ClinicalDocument" and b"urn:hl7-org:v3" in tag
+
+
+_LOOKS: Final = {Kind.CDA: _is_cda, Kind.FHIR: _is_fhir, Kind.HL7: _is_hl7}
