@@ -11,6 +11,7 @@ from ingest.parse.pdf import parse_pdf
 from ingest.parse.structured import structured_kind
 from ingest.parse.table import parse_table
 from ingest.parse.text import parse_text
+from ingest.parse.x12 import parse_x12
 
 
 def parse(data: bytes, name: str, max_chars: int) -> ParsedDocument:
@@ -22,6 +23,8 @@ def parse(data: bytes, name: str, max_chars: int) -> ParsedDocument:
     match kind:
         case Kind.CDA:
             return parse_cda(data, max_chars=max_chars)
+        case Kind.X12:
+            return parse_x12(data, max_chars=max_chars)
         case Kind.HL7:
             return parse_hl7(data, max_chars=max_chars)
         case Kind.FHIR:

@@ -8,10 +8,12 @@ from ingest.parse.fhir import split_fhir
 from ingest.parse.hl7 import split_hl7
 from ingest.parse.kind import Kind
 from ingest.parse.structured import structured_kind
+from ingest.parse.x12 import split_x12
 
 _SPLITTERS: Final[Mapping[Kind, Callable[[bytes], tuple[Part, ...]]]] = {
     Kind.FHIR: split_fhir,
     Kind.HL7: split_hl7,
+    Kind.X12: split_x12,
 }
 _MAX_KEY: Final = 200
 

@@ -13,6 +13,7 @@ _XML: Final = frozenset({".xml", ".cda", ".ccda", ".ccd", ".txt", ""})
 _SUFFIXES: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.FHIR: _JSON,
     Kind.CDA: _XML,
+    Kind.X12: frozenset({".x12", ".edi", ".835", ".837", ".dat", ".txt", ""}),
     Kind.HL7: frozenset({".hl7", ".er7", ".bhs", ".fhs", ".dat", ".txt", ".msg", ""}),
 }
 # What may stand before a root element: declarations, comments, a document type without subset.
@@ -21,6 +22,7 @@ _ROOT: Final = re.compile(
     rb"<(?:[A-Za-z_][\w.-]*:)?([A-Za-z_][\w.-]*)(?:\s[^>]*)?>",
     re.DOTALL,
 )
+_X12: Final = re.compile(rb"ISA([^A-Za-z0-9\s])(?:[^\r\n]{2}\1)[^\r\n]{10}\1")
 _HL7: Final = re.compile(rb"(?:FHS|BHS|MSH)[^A-Za-z0-9\s]")
 _RESOURCE: Final = re.compile(rb'\s*\{[^{}\[\]]{0,4096}?"resourceType"\s*:\s*"[A-Z][A-Za-z]{2,40}"')
 _FHIR_KEYS: Final = re.compile(rb'\s*\{\s*"(?:fullUrl|resource|resourceType)"')
@@ -67,4 +69,9 @@ def _is_cda(head: bytes, data: bytes) -> bool:
     return name == "ClinicalDocument" and b"urn:hl7-org:v3" in tag
 
 
-_LOOKS: Final = {Kind.CDA: _is_cda, Kind.FHIR: _is_fhir, Kind.HL7: _is_hl7}
+def _is_x12(head: bytes, data: bytes) -> bool:
+    del data
+    return bool(_X12.match(head))
+
+
+_LOOKS: Final = {Kind.X12: _is_x12, Kind.CDA: _is_cda, Kind.FHIR: _is_fhir, Kind.HL7: _is_hl7}
