@@ -13,6 +13,8 @@ _XML: Final = frozenset({".xml", ".cda", ".ccda", ".ccd", ".txt", ""})
 _SUFFIXES: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.FHIR: _JSON,
     Kind.CDA: _XML,
+    Kind.ISO20022: _XML | {".camt", ".pacs", ".c53", ".c52", ".c54"},
+    Kind.MT940: frozenset({".sta", ".mt940", ".940", ".942", ".swi", ".fin", ".dat", ".txt", ""}),
     Kind.X12: frozenset({".x12", ".edi", ".835", ".837", ".dat", ".txt", ""}),
     Kind.HL7: frozenset({".hl7", ".er7", ".bhs", ".fhs", ".dat", ".txt", ".msg", ""}),
 }
@@ -23,6 +25,13 @@ _ROOT: Final = re.compile(
     re.DOTALL,
 )
 _X12: Final = re.compile(rb"ISA([^A-Za-z0-9\s])(?:[^\r\n]{2}\1)[^\r\n]{10}\1")
+# A reference first, an account, and a balance or a floor: three of the mandatory fields.
+_MT940: Final = (
+    re.compile(rb"\A(?:\{[1-4]:[^\r\n]{0,200}|[^:\r\n]{0,40})?\s*:20:"),
+    re.compile(rb"^:25P?:", re.MULTILINE),
+    re.compile(rb"^:(?:60[FM]|34F):", re.MULTILINE),
+)
+_ISO20022: Final = re.compile(rb"urn:iso:std:iso:20022:tech:xsd:(?:camt\.05[234]|pacs\.00[248])\.")
 _HL7: Final = re.compile(rb"(?:FHS|BHS|MSH)[^A-Za-z0-9\s]")
 _RESOURCE: Final = re.compile(rb'\s*\{[^{}\[\]]{0,4096}?"resourceType"\s*:\s*"[A-Z][A-Za-z]{2,40}"')
 _FHIR_KEYS: Final = re.compile(rb'\s*\{\s*"(?:fullUrl|resource|resourceType)"')
@@ -74,4 +83,22 @@ def _is_x12(head: bytes, data: bytes) -> bool:
     return bool(_X12.match(head))
 
 
-_LOOKS: Final = {Kind.X12: _is_x12, Kind.CDA: _is_cda, Kind.FHIR: _is_fhir, Kind.HL7: _is_hl7}
+def _is_mt940(head: bytes, data: bytes) -> bool:
+    del data
+    return all(pattern.search(head) for pattern in _MT940)
+
+
+def _is_iso20022(head: bytes, data: bytes) -> bool:
+    del data
+    name, tag = _root(head)
+    return name == "Document" and bool(_ISO20022.search(tag))
+
+
+_LOOKS: Final = {
+    Kind.MT940: _is_mt940,
+    Kind.ISO20022: _is_iso20022,
+    Kind.X12: _is_x12,
+    Kind.CDA: _is_cda,
+    Kind.FHIR: _is_fhir,
+    Kind.HL7: _is_hl7,
+}
