@@ -232,18 +232,20 @@ def vault_key_versions(settings: Settings) -> Mapping[str, int]:
 
 
 def make_vault_key(settings: Settings, actor: str) -> Path:
-    """Make the vault's next key file and record that it was made.
+    """Make the vault's next key file, after recording that it is made.
 
     Raises ``ConfigurationError`` when the settings name no folder for it.
     """
     folder = _vault_keys(settings)
     with open_audit(settings, "cli") as audit:
-        path = new_key_file(folder)
-        details: dict[str, Json] = {"key": path.name}
-        audit.append(
-            AuditEvent(Action.KEY_MADE, Outcome.SUCCESS, "", actor, "", None, details=details)
-        )
-    return path
+
+        def record(name: str) -> None:
+            details: dict[str, Json] = {"key": name}
+            audit.append(
+                AuditEvent(Action.KEY_MADE, Outcome.SUCCESS, "", actor, "", None, details=details)
+            )
+
+        return new_key_file(folder, record)
 
 
 @dataclass(frozen=True, slots=True)
