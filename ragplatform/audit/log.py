@@ -117,8 +117,8 @@ class AuditLog:
         ``signing_key`` is an Ed25519 seed and ``sealing_key`` a secret, 32 bytes each.
 
         Raises ``AuditLockedError`` when another process writes it, ``AuditError`` when the disk
-        refuses, ``TamperedError`` when the log is not what was written, ``ConfigurationError`` for a key
-        or origin that is not this log's.
+        refuses, ``TamperedError`` when the log is not what was written, ``ConfigurationError`` for
+        a key or origin that is not this log's.
         """
         signer = Signer(origin, signing_key)
         sealer = Sealer(origin, sealing_key)
