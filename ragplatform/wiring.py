@@ -32,6 +32,7 @@ from ragplatform.errors import (
     AuditError,
     PlatformError,
 )
+from ragplatform.exporting import AuditExporter
 from ragplatform.model import Principal
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Authenticator, Embedder, Generator, Index, TermWeigher
@@ -104,7 +105,7 @@ def open_store(settings: Settings, kind: str) -> Store:
     with contextlib.ExitStack() as undo:
         audit = openers.open_audit(settings, kind)
         undo.callback(audit.close)
-        policies = openers.open_policies(settings)
+        policies = openers.open_policies_in_force(settings)
         catalog = openers.open_catalog(settings)
         undo.callback(catalog.close)
         vault = openers.open_vault(settings)
@@ -152,6 +153,12 @@ class Flood:
             self._recorded[who] = time.monotonic()
             return self._waiting.pop(who)
 
+    def give_back(self, count: int, who: str = "") -> None:
+        """Count again what was taken and could not be recorded; the next one is due at once."""
+        with self._lock:
+            self._waiting[who] += count
+            self._recorded.pop(who, None)
+
 
 @dataclass(frozen=True, slots=True)
 class Platform:
@@ -167,6 +174,7 @@ class Platform:
     explainer: AccessExplainer
     unmasker: Unmasker
     reviewer: AuditReviewer
+    exporter: AuditExporter
     http: httpx2.AsyncClient
     strangers: Flood = field(default_factory=Flood)
     turned_away: Flood = field(default_factory=Flood)
@@ -196,7 +204,10 @@ class Platform:
         A flood makes one record a second, which counts those before it: callers without a key
         must not be able to fill the disk of the log.
         """
-        if attempts := self.strangers.take():
+        attempts = self.strangers.take()
+        if not attempts:
+            return
+        try:
             self.store.record(
                 Action.AUTHENTICATED_FAILED,
                 Outcome.DENIED,
@@ -204,13 +215,20 @@ class Platform:
                 request_id=request_id,
                 attempts=attempts,
             )
+        except AuditError:
+            self.strangers.give_back(attempts)
+            raise
 
     def record_turned_away(self, principal: Principal, request_id: str) -> None:
         """Record a request that found no turn to work. Raises ``AuditError``.
 
         Somebody's flood makes one record a second, which counts those before it.
         """
-        if requests := self.turned_away.take(f"{principal.tenant}/{principal.id}"):
+        who = f"{principal.tenant}/{principal.id}"
+        requests = self.turned_away.take(who)
+        if not requests:
+            return
+        try:
             self.store.record(
                 Action.TURNED_AWAY,
                 Outcome.DENIED,
@@ -219,6 +237,9 @@ class Platform:
                 request_id=request_id,
                 requests=requests,
             )
+        except AuditError:
+            self.turned_away.give_back(requests, who)
+            raise
 
     async def parts(self) -> dict[str, str]:
         """Return the state of each part that a question needs, ``ok`` or what is wrong."""
@@ -230,7 +251,12 @@ class Platform:
                 return error.code
             return "ok"
 
-        index, model = await asyncio.gather(anyio.to_thread.run_sync(probe), self.generator.ready())
+        index, model, _ = await asyncio.gather(
+            anyio.to_thread.run_sync(probe),
+            self.generator.ready(),
+            # While not ready no requests come, and so no events that would open a log anew.
+            anyio.to_thread.run_sync(self.store.audit.mend),
+        )
         audit = "ok" if self.store.audit.writable else "audit_unavailable"
         return {"index": index, "model": "ok" if model else "generator_unavailable", "audit": audit}
 
@@ -334,18 +360,25 @@ def assemble(
             audit=store.audit,
             now=openers.now,
         ),
-        reviewer=AuditReviewer(
-            policies=store.policies,
-            audit=store.audit,
-            reader=AuditReader(
-                index=store.audit_index,
-                logs=partial(logs_in, store.settings.audit_dir),
-                subject_ref=store.vault.subject_ref,
-                most=MOST_CAUGHT_UP,
-            ),
-            unsealed=partial(openers.unsealed, store.settings),
+        reviewer=_reviewer(store),
+        exporter=AuditExporter(
+            policies=store.policies, audit=store.audit, folder=store.settings.audit_dir
         ),
         http=http,
+    )
+
+
+def _reviewer(store: Store) -> AuditReviewer:
+    return AuditReviewer(
+        policies=store.policies,
+        audit=store.audit,
+        reader=AuditReader(
+            index=store.audit_index,
+            logs=partial(logs_in, store.settings.audit_dir),
+            subject_ref=store.vault.subject_ref,
+            most=MOST_CAUGHT_UP,
+        ),
+        unsealed=partial(openers.unsealed, store.settings),
     )
 
 
@@ -362,7 +395,7 @@ def opened_desk(settings: Settings) -> Iterator[AccessDesk]:
         yield _desk(
             settings,
             register=register,
-            policies=openers.open_policies(settings),
+            policies=openers.open_policies_in_force(settings),
             audit=audit,
             authenticator=ApiKeyAuthenticator(settings.api_keys_file, clock=time.time),
             vault=vault,

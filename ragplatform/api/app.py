@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
+from typing import Literal
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -13,7 +14,7 @@ from fastapi.responses import JSONResponse
 from ragplatform import __version__
 from ragplatform.answer.events import Final, Sources
 from ragplatform.answer.retrieve import Request as Question
-from ragplatform.api import access, audit, pii, problems, schemas
+from ragplatform.api import access, audit, audit_export, pii, problems, schemas
 from ragplatform.api.caller import Caller
 from ragplatform.api.fairness import ONE_TURN, Shares, Turns
 from ragplatform.api.limits import BodyLimit
@@ -71,6 +72,7 @@ def create_app(platform: Platform) -> FastAPI:
     access.add_routes(app, platform)
     pii.add_routes(app, platform)
     audit.add_routes(app, platform)
+    audit_export.add_routes(app, platform)
     _add_account_routes(app, platform)
     _add_health_routes(app, platform)
     return app
@@ -203,9 +205,14 @@ def _add_health_routes(app: FastAPI, platform: Platform) -> None:
 
     @app.get("/readyz", tags=["health"], responses={503: {"model": schemas.Health}})
     async def readyz(response: Response) -> schemas.Health:
-        """Say whether questions can be answered: the model gives a token, the log takes records."""
+        """Say whether questions can be answered: the model gives a token, the log takes records.
+
+        `degraded`, with 200, while some tenants' own logs take none: the others are served.
+        """
         parts = await platform.parts()
-        ready = all(state == "ok" for state in parts.values())
-        if not ready:
+        dark = platform.store.audit.dark
+        if any(state != "ok" for state in parts.values()):
             response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-        return schemas.Health(status="ok" if ready else "unavailable", parts=parts)
+            return schemas.Health(status="unavailable", parts=parts, dark_tenant_logs=dark)
+        status: Literal["ok", "degraded"] = "degraded" if dark else "ok"
+        return schemas.Health(status=status, parts=parts, dark_tenant_logs=dark)

@@ -11,6 +11,7 @@ from ragplatform.audit.layout import (
     CHECKPOINT,
     COMMIT_START,
     KEY,
+    lines_from_end,
     note_of,
     segment_name,
     segments,
@@ -19,7 +20,6 @@ from ragplatform.audit.layout import (
 from ragplatform.audit.record import MAX_RECORD_BYTES, Record, canonical, decode
 from ragplatform.errors import NotFoundError, TamperedError
 
-_BLOCK: Final = 64 * 1024
 # The first record of a group carries a digest beyond its own length.
 LONGEST_LINE: Final = MAX_RECORD_BYTES + 128
 
@@ -106,6 +106,15 @@ def read(
     return list(itertools.islice(filter(wanted.keeps, records), limit))
 
 
+def lines(directory: Path) -> Iterator[bytes]:
+    """Yield the lines of the durable records in order, none held longer than its group.
+
+    Raises ``NotFoundError`` when the folder holds no log.
+    """
+    origin_of(directory)
+    return (line.data for group in groups(directory) for line in group.lines)
+
+
 def origin_of(directory: Path) -> str:
     """Return the origin of the log in a folder.
 
@@ -173,7 +182,7 @@ def newest_checkpoint(directory: Path) -> str:
     """
     origin_of(directory)
     for _, path in reversed(segments(directory)):
-        for line in _lines_from_end(path):
+        for line in lines_from_end(path):
             if line.startswith(COMMIT_START):
                 return note_of(line)
     return (directory / CHECKPOINT).read_text("utf-8")
@@ -222,33 +231,8 @@ def _forward(directory: Path, since: int) -> Iterator[bytes]:
 def _backward(directory: Path, since: int) -> Iterator[bytes]:
     for path in reversed(_relevant(directory, since)):
         committed = False
-        for line in _lines_from_end(path):
+        for line in lines_from_end(path):
             if line.startswith(COMMIT_START):
                 committed = True
             elif committed:
                 yield line
-
-
-def _lines_from_end(path: Path) -> Iterator[bytes]:
-    """Yield the complete lines of a file from the last to the first, without line feeds."""
-    with path.open("rb") as file:
-        end = file.seek(0, 2)
-        rest = b""
-        whole = False
-        while end > 0:
-            start = max(0, end - _BLOCK)
-            file.seek(start)
-            rest = file.read(end - start) + rest
-            end = start
-            first, *lines = rest.split(b"\n")
-            if not whole and lines:
-                # What follows the last line feed is a line still being written.
-                lines.pop()
-                whole = True
-                yield from reversed(lines)
-                rest = first
-            elif whole:
-                yield from reversed(lines)
-                rest = first
-        if whole and rest:
-            yield rest

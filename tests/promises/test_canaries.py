@@ -386,6 +386,7 @@ def exits(purpose: Purpose, planted: Planted, reader: str) -> list[Exit]:
             "/v1/audit/subjects/mrn:1/disclosures?everything=true",
         ),
         Exit("GET /v1/audit/people/{person}/break-glass", "/v1/audit/people/stranger/break-glass"),
+        Exit("GET /v1/audit/export", "/v1/audit/export?format=ndjson"),
         Exit(
             "POST /v1/audit/records/{origin}/{index}:unseal",
             "/v1/audit/records/api.mercy/0:unseal",
