@@ -14,6 +14,7 @@ from ragplatform.commands import (
     audit_index,
     audit_witness,
     console,
+    db,
     doctor,
     keys,
     models,
@@ -45,6 +46,7 @@ privacy.app.add_typer(patterns.app, name="patterns")
 privacy.app.command("report")(privacy_report.report)
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(vault.app, name="vault")
+app.add_typer(db.app, name="db")
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 

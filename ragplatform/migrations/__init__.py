@@ -90,6 +90,11 @@ def bring_up(connection: sa.Connection, part: str) -> Standing:
     return found
 
 
+def newest(part: str) -> str:
+    """Return the revision of the tables that this program works with."""
+    return _revisions(part)[-1]
+
+
 def _run(connection: sa.Connection, part: str) -> None:
     # Alembic takes a third of a second to import, and most processes find nothing to do.
     from alembic.config import Config
