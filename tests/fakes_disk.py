@@ -6,6 +6,7 @@ sector and name by name, as much as chance wants.
 """
 
 import errno
+import math
 import os
 import random
 import re
@@ -94,6 +95,37 @@ class _PickyFile:
 
     def write(self, data: bytes, offset: int) -> None:
         self._disk.refuse(self._path)
+        self._file.write(data, offset)
+
+
+class FillingDisk(QuickDisk):
+    """A disk that takes so many more writes to segments, and then none of anything until it may.
+
+    One writer alone writes its segments once for each record.
+    """
+
+    def __init__(self) -> None:
+        self.room: float = math.inf
+        self.written = 0
+
+    def open(self, path: Path) -> File:
+        return _FillingFile(super().open(path), path, self)
+
+    def take(self, path: Path) -> None:
+        segment = path.name.startswith("segment-")
+        if self.room <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.room -= segment
+        self.written += segment
+
+
+class _FillingFile:
+    def __init__(self, file: File, path: Path, disk: FillingDisk) -> None:
+        self.truncate, self.sync, self.close = file.truncate, file.sync, file.close
+        self._file, self._path, self._disk = file, path, disk
+
+    def write(self, data: bytes, offset: int) -> None:
+        self._disk.take(self._path)
         self._file.write(data, offset)
 
 
