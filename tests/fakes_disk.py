@@ -129,6 +129,85 @@ class _FillingFile:
         self._file.write(data, offset)
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """How a disk fails: at the ``at``-th operation of these kinds and ``times`` times in a row.
+
+    What a write that fails had written stays there by half. With ``forgets`` a sync that fails
+    takes back what was written since the last one, as a kernel does that drops dirty pages.
+    """
+
+    number: int
+    kinds: frozenset[str]
+    at: int
+    times: float
+    forgets: bool = False
+
+
+class FaultyDisk(QuickDisk):
+    """A disk with one fault at a time. ``fired`` counts the operations that failed by it."""
+
+    def __init__(self) -> None:
+        self.fault: Fault | None = None
+        self.fired = 0
+        self._seen = 0
+
+    def set(self, fault: Fault | None) -> None:
+        self.fault, self.fired, self._seen = fault, 0, 0
+
+    def step(self, kind: str) -> None:
+        if self.fault is None or kind not in self.fault.kinds:
+            return
+        self._seen += 1
+        if 0 <= self._seen - 1 - self.fault.at < self.fault.times:
+            self.fired += 1
+            raise OSError(self.fault.number, os.strerror(self.fault.number))
+
+    def open(self, path: Path) -> File:
+        self.step("open")
+        return _FaultyFile(super().open(path), path, self)
+
+    def make_folder(self, path: Path) -> None:
+        self.step("make_folder")
+        super().make_folder(path)
+
+    def rename(self, source: Path, target: Path) -> None:
+        self.step("rename")
+        super().rename(source, target)
+
+    def sync_folder(self, path: Path) -> None:
+        self.step("sync")
+
+
+class _FaultyFile:
+    def __init__(self, file: File, path: Path, disk: FaultyDisk) -> None:
+        self.close = file.close
+        self._file, self._path, self._disk = file, path, disk
+        self._durable = path.read_bytes()
+
+    def write(self, data: bytes, offset: int) -> None:
+        try:
+            self._disk.step("write")
+        except OSError:
+            self._file.write(data[: len(data) // 2], offset)
+            raise
+        self._file.write(data, offset)
+
+    def truncate(self, size: int) -> None:
+        self._disk.step("truncate")
+        self._file.truncate(size)
+
+    def sync(self) -> None:
+        try:
+            self._disk.step("sync")
+        except OSError:
+            if self._disk.fault and self._disk.fault.forgets:
+                self._file.truncate(0)
+                self._file.write(self._durable, 0)
+            raise
+        self._durable = self._path.read_bytes()
+
+
 class JournalDisk(QuickDisk):
     """A real folder with a journal. ``root``, with all that is in it now, is durable.
 
