@@ -19,6 +19,8 @@ from ragplatform.adapters.gguf_conversion import convert_gguf
 from ragplatform.adapters.shared_edge import SharedEdgeIndex
 from ragplatform.adapters.tenant_indexes import TENANT, TenantIndexes
 from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.export.package import PackageMaker
+from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.note import Signer
 from ragplatform.audit.record import Record, unseal
@@ -35,6 +37,7 @@ from ragplatform.model_manifest import load_manifest
 from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
+from ragplatform.policy.kept import KeptPolicies
 from ragplatform.ports import Detector, Embedder, Index
 from ragplatform.privacy.gate import Inspector, Privacy
 from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption, new_key_file
@@ -53,6 +56,8 @@ if TYPE_CHECKING:
 _INDEXES: Final = "indexes"
 # Not "audit-seal": under that name the deployment derived its one key for the records of all.
 _TENANT_SEAL: Final = "audit-seal-tenant"
+# Copies of what was in force, each under its digest: not the folder that is edited.
+_POLICIES: Final = "policies"
 _RULES: Final = "privacy.toml"
 _RECOGNISERS: Final = "ragplatform.recognisers"
 # Packages of the deployment's own that ask a directory who is related to whom: ``ports.Directory``.
@@ -68,7 +73,16 @@ def derive(settings: Settings, use: str, tenant: str = "") -> bytes:
 
 def allowed(settings: Settings, *urls: str) -> egress.Allowed:
     """Return where a process with these settings, and these services beside, may connect."""
-    services = [settings.vllm_url, settings.qdrant_url, settings.oidc_issuer, *urls]
+    witnesses = [entry.partition(" ")[0] for entry in settings.witness_urls]
+    services = [
+        settings.vllm_url,
+        settings.qdrant_url,
+        settings.oidc_issuer,
+        settings.timestamp_url,
+        f"syslog://{settings.forward_syslog}",
+        *witnesses,
+        *urls,
+    ]
     return egress.Allowed.of(settings.allowed_networks, [url for url in services if url])
 
 
@@ -117,6 +131,12 @@ def open_audit(
     )
 
 
+def open_audit_index(settings: Settings) -> AuditIndex:
+    """Return the index over the audit logs; its database is opened at the first use."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return AuditIndex(settings.effective_audit_index_url)
+
+
 def unsealed(settings: Settings, record: Record) -> dict[str, str]:
     """Return the sealed parts of a record in clear, by name; none if it has none.
 
@@ -128,6 +148,15 @@ def unsealed(settings: Settings, record: Record) -> dict[str, str]:
     if record.sealed.version == DEPLOYMENT_KEY:
         return unseal(record, derive(settings, "audit-seal"))
     return unseal(record, derive(settings, _TENANT_SEAL, record.tenant))
+
+
+def package_maker(settings: Settings) -> PackageMaker:
+    """Return what makes evidence packages of this deployment."""
+    keys = Keys(settings.master_key())
+    return PackageMaker(
+        signer=lambda origin: Signer(origin, keys.derive("audit-sign", origin)),
+        policies=kept_policies(settings).texts,
+    )
 
 
 def verify_audit(
@@ -145,6 +174,21 @@ def verify_audit(
 def open_policies(settings: Settings) -> Policies:
     """Load the policies of the deployment. Raises ``PolicyError``."""
     return Policies.load(settings.policies_dir)
+
+
+def open_policies_in_force(settings: Settings) -> Policies:
+    """Load the policies to decide by, and keep a copy of them for the evidence.
+
+    Raises ``PolicyError`` when they cannot be loaded or kept.
+    """
+    policies = open_policies(settings)
+    kept_policies(settings).keep(policies.texts)
+    return policies
+
+
+def kept_policies(settings: Settings) -> KeptPolicies:
+    """Return the copies of all policies that were in force in this deployment."""
+    return KeptPolicies(settings.data_dir / _POLICIES)
 
 
 def open_catalog(settings: Settings) -> SqlCatalog:

@@ -162,6 +162,7 @@ def make_bench(
         weigher=Bm25Weigher(),
         index=index or MemoryIndex(dim=DIM),
         audit=openers.open_audit(chosen, "api", storage=disk, pause_clock=pause_clock),
+        audit_index=openers.open_audit_index(chosen),
     )
     people = _people(vault)
     platform = wiring.assemble(

@@ -250,7 +250,9 @@ class JournalDisk(QuickDisk):
         self.journal.append(op)
 
     def heard(self, op: Op, path: Path) -> None:
-        site = f"{_caller()} syncs {re.split('[-.]', path.name)[0]}"
+        what = "folder of tiles" if "tile" in path.parts and path.is_dir() else ""
+        what = what or ("tile" if "tile" in path.parts else re.split("[-.]", path.name)[0])
+        site = f"{_caller()} syncs {what}"
         self.sites.add(site)
         if site not in self.deaf:
             self.record(op)

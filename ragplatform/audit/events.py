@@ -38,6 +38,7 @@ class Action(StrEnum):
     ERASED = "erased"
     EGRESS_BLOCKED = "egress_blocked"
     AUDIT_READ = "audit_read"
+    EXPORTED = "exported"
     UNSEALED = "unsealed"
     KEY_MADE = "key_made"
     KEYS_ROTATED = "keys_rotated"
@@ -56,6 +57,9 @@ class Action(StrEnum):
     API_KEY_ROTATED = "api_key_rotated"
     API_KEY_REVOKED = "api_key_revoked"
     USER_LISTED = "user_listed"
+    WITNESS_LAGGING = "witness_lagging"
+    WITNESS_CAUGHT_UP = "witness_caught_up"
+    WITNESS_CONFLICT = "witness_conflict"
 
 
 class Outcome(StrEnum):

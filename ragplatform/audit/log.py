@@ -27,6 +27,7 @@ from ragplatform.audit.record import encode, stamp
 from ragplatform.audit.recovery import Standing, claim, last_time, make_folders, recover, unrecorded
 from ragplatform.audit.seal import Sealer
 from ragplatform.audit.storage import Disk, File, Storage, WriterLock, put
+from ragplatform.audit.tile_writer import TileWriter
 from ragplatform.errors import AuditError, TamperedError
 from ragplatform.model import Receipt
 
@@ -70,6 +71,20 @@ class GivenUp:
     size: int
 
 
+def _locked(
+    directory: Path, storage: Storage, after: GivenUp | None, undo: contextlib.ExitStack
+) -> WriterLock:
+    """Return the right to write the log: a new one, or that of the log that was given up."""
+    if after is not None:
+        _make_sure_it_is_there(directory)
+        after.lock.renew()
+        return after.lock
+    make_folders(directory, storage)
+    lock = WriterLock(directory / LOCK)
+    undo.callback(lock.release)
+    return lock
+
+
 class AuditLog:
     """An append-only log in one folder, written by one process, shared by its threads.
 
@@ -95,31 +110,24 @@ class AuditLog:
         1. Take the writer's lock, or go on with the one in ``after``: the log that this process
         gave up before. Its lock stays the caller's if this fails.
         2. Compare the key with the one the log was begun with.
-        3. Hash the whole log and compare it with its last signature.
+        3. Hash what follows the newest tiles that are known to be durable, or the whole log where
+        tiles are lacking or do not fit, and compare it with its last signature.
         4. Cut off what a crash left unfinished, keep it aside, and record that.
 
         ``signing_key`` is an Ed25519 seed and ``sealing_key`` a secret, 32 bytes each.
 
         Raises ``AuditLockedError`` when another process writes it, ``AuditError`` when the disk
-        refuses,
-        ``TamperedError`` when the log is not what was written, ``ConfigurationError`` for a key
-        or origin that is not this log's.
+        refuses, ``TamperedError`` when the log is not what was written, ``ConfigurationError`` for
+        a key or origin that is not this log's.
         """
         signer = Signer(origin, signing_key)
         sealer = Sealer(origin, sealing_key)
         storage = storage or Disk()
         with contextlib.ExitStack() as undo:
             try:
-                if after is None:
-                    make_folders(directory, storage)
-                    lock = WriterLock(directory / LOCK)
-                    undo.callback(lock.release)
-                else:
-                    _make_sure_it_is_there(directory)
-                    lock = after.lock
-                    lock.renew()
+                lock = _locked(directory, storage, after, undo)
                 claim(directory, signer, storage)
-                standing = recover(directory, signer, storage)
+                standing, tiles = recover(directory, signer, storage)
                 if after is not None and standing.tree.size < after.size:
                     raise TamperedError(
                         f"the audit log {directory} ends after {standing.tree.size} records, but "
@@ -127,6 +135,7 @@ class AuditLog:
                     )
                 log = cls(
                     standing=standing,
+                    tiles=tiles,
                     directory=directory,
                     lock=lock,
                     signer=signer,
@@ -150,6 +159,7 @@ class AuditLog:
         signer: Signer,
         sealer: Sealer,
         standing: Standing,
+        tiles: TileWriter,
         clock: Callable[[], datetime],
         storage: Storage,
         segment_bytes: int,
@@ -166,6 +176,7 @@ class AuditLog:
 
         # Owned by whoever leads.
         self._tree = standing.tree
+        self._tiles = tiles
         self._commit_above = standing.commit
         self._offset = standing.end
         self._file: File | None = None
@@ -354,8 +365,9 @@ class AuditLog:
         1. Bind it to the commit line above.
         2. Grow the tree and sign its new root.
         3. Write records and commit line in one go, and sync.
+        4. Write the tiles that this fills.
 
-        A receipt exists only after step 3.
+        A receipt exists only after step 3, and a tile as well: no tile holds more than the log.
         """
         self._rotate_if_full()
         lines = [bind(group[0].line, self._commit_above), *(w.line for w in group[1:])]
@@ -375,6 +387,8 @@ class AuditLog:
             self._note = note
         for waiting, leaf in zip(group, leaves, strict=True):
             waiting.leaf = leaf
+        self._tiles.extend(leaves)
+        self._tiles.write()
 
     def _segment(self) -> File:
         if self._file is None:
@@ -387,6 +401,7 @@ class AuditLog:
     def _rotate_if_full(self) -> None:
         if self._file is None or self._offset < self._segment_bytes:
             return
+        self._tiles.secure()
         put(self._storage, self.directory / CHECKPOINT, self._note.encode())
         self._close_file()
         self._offset = 0

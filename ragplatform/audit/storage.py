@@ -46,6 +46,9 @@ class Storage(Protocol):
     def rename(self, source: Path, target: Path) -> None:
         """Move a file over another, all at once; durable after ``sync_folder``."""
 
+    def remove(self, path: Path) -> None:
+        """Take a file's name out of its folder; durable after ``sync_folder``."""
+
     def sync_folder(self, path: Path) -> None:
         """Return when the names in the folder are durable."""
 
@@ -97,6 +100,10 @@ class Disk:
     def rename(self, source: Path, target: Path) -> None:
         """Move a file over another, all at once."""
         source.replace(target)
+
+    def remove(self, path: Path) -> None:
+        """Take a file's name out of its folder."""
+        path.unlink()
 
     def sync_folder(self, path: Path) -> None:
         """Return when the names in the folder are on the disk."""

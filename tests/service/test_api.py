@@ -417,6 +417,9 @@ def test_the_interface_description_needs_no_network_and_names_every_endpoint(war
         "/v1/relations", "/v1/relations:remove", "/v1/relations/feeds", "/v1/consents",
         "/v1/breakglass", "/v1/breakglass/{opening}:end", "/v1/breakglass/reviews",
         "/v1/breakglass/{opening}:review", "/v1/sources/{chunk}:reveal", "/v1/policies:explain",
+        "/v1/audit/passages/{passage}/disclosures", "/v1/audit/subjects/{subject}/disclosures",
+        "/v1/audit/people/{person}/break-glass", "/v1/audit/records/{origin}/{index}:unseal",
+        "/v1/audit/export",
     }  # fmt: skip
     assert client.get("/docs").status_code == 404
     assert "cdn" not in described.text
