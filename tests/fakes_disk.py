@@ -283,6 +283,12 @@ class JournalDisk(QuickDisk):
         folder = self.inodes[source.parent]
         self.record(Op("rename", folder, name=target.name, target=inode, old_name=source.name))
 
+    def remove(self, path: Path) -> None:
+        self.before("remove")
+        super().remove(path)
+        self.inodes.pop(path)
+        self.record(Op("remove", self.inodes[path.parent], name=path.name))
+
     def sync_folder(self, path: Path) -> None:
         self.before("sync_folder")
         if path in self.inodes:
@@ -363,6 +369,8 @@ class _JournalFile:
 def _apply(inode: _Inode, op: Op, lucky: Callable[[], bool]) -> None:
     if op.kind == "name" and lucky():
         inode.names[op.name] = op.target
+    elif op.kind == "remove" and lucky():
+        inode.names.pop(op.name, None)
     elif op.kind == "rename" and lucky():
         inode.names.pop(op.old_name, None)
         inode.names[op.name] = op.target
