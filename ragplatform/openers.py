@@ -266,7 +266,7 @@ def rotate_vault(settings: Settings, actor: str) -> Rotated:
     vault = open_vault(settings)
     try:
         with open_audit(settings, "cli") as audit:
-            before: dict[str, Json] = {**vault.key_versions()}
+            before: dict[str, Json] = {"subjects": vault.key_versions()}
             audit.append(
                 AuditEvent(
                     Action.KEYS_ROTATED, Outcome.SUCCESS, "", actor, "", None, details=before
