@@ -42,6 +42,7 @@ from ragplatform.ports import Detector, Embedder, Index
 from ragplatform.privacy.gate import Inspector, Privacy
 from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption, new_key_file
 from ragplatform.privacy.keys import Keys
+from ragplatform.privacy.pseudonyms import Pseudonyms
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.transform import Transformed
 from ragplatform.privacy.vault import Vault
@@ -220,6 +221,11 @@ def open_vault(settings: Settings) -> Vault:
     folder = settings.vault_keys_dir
     keks = KeyFiles(folder, older=MasterKeyEncryption(Keys(master))) if folder else None
     return Vault(settings.effective_vault_url, master=master, key_encryption=keks)
+
+
+def subject_ref(settings: Settings, tenant: str, raw_id: str) -> str:
+    """Return the keyed reference of a person, as records and the vault name it."""
+    return Pseudonyms(Keys(settings.master_key())).subject_ref(tenant, raw_id)
 
 
 def vault_key_versions(settings: Settings) -> Mapping[str, int]:

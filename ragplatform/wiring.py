@@ -40,7 +40,7 @@ from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.vault import Vault
 from ragplatform.redaction import Redactor
 from ragplatform.reporting import Reporter
-from ragplatform.reviewing import AuditReader, AuditReviewer
+from ragplatform.reviewing import MOST_CAUGHT_UP, AuditReader, AuditReviewer, logs_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,8 +400,9 @@ def _reviewer(store: Store) -> AuditReviewer:
         audit=store.audit,
         reader=AuditReader(
             index=store.audit_index,
-            folder=store.settings.audit_dir,
+            logs=partial(logs_in, store.settings.audit_dir),
             subject_ref=store.vault.subject_ref,
+            most=MOST_CAUGHT_UP,
         ),
         unsealed=partial(openers.unsealed, store.settings),
     )
