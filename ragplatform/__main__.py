@@ -10,6 +10,8 @@ from ragplatform.commands import (
     ask,
     audit,
     audit_export,
+    audit_forward,
+    audit_witness,
     console,
     doctor,
     keys,
@@ -32,6 +34,8 @@ app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
 audit.app.command("export")(audit_export.export)
 audit.app.command("package")(audit_export.package)
+audit.app.add_typer(audit_witness.app, name="witness")
+audit.app.add_typer(audit_forward.app, name="forward")
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
 app.add_typer(access.app, name="access")

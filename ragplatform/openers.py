@@ -5,7 +5,8 @@ that needs none of them, such as ``audit verify``, starts at once.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
@@ -24,6 +25,7 @@ from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.note import Signer
 from ragplatform.audit.record import Record, unseal
 from ragplatform.audit.seal import DEPLOYMENT_KEY
+from ragplatform.audit.storage import Storage
 from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import IndexBackend, Settings, read_secret
@@ -71,7 +73,16 @@ def derive(settings: Settings, use: str, tenant: str = "") -> bytes:
 
 def allowed(settings: Settings, *urls: str) -> egress.Allowed:
     """Return where a process with these settings, and these services beside, may connect."""
-    services = [settings.vllm_url, settings.qdrant_url, settings.oidc_issuer, *urls]
+    witnesses = [entry.partition(" ")[0] for entry in settings.witness_urls]
+    services = [
+        settings.vllm_url,
+        settings.qdrant_url,
+        settings.oidc_issuer,
+        settings.timestamp_url,
+        f"syslog://{settings.forward_syslog}",
+        *witnesses,
+        *urls,
+    ]
     return egress.Allowed.of(settings.allowed_networks, [url for url in services if url])
 
 
@@ -95,8 +106,16 @@ def model_store(settings: Settings) -> ModelStore:
     )
 
 
-def open_audit(settings: Settings, kind: str) -> TenantLogs:
+def open_audit(
+    settings: Settings,
+    kind: str,
+    *,
+    storage: Storage | None = None,
+    pause_clock: Callable[[], float] = time.monotonic,
+) -> TenantLogs:
     """Open the audit logs of this process: ``kind``, or ``kind-2`` and so on while one is taken.
+
+    ``storage`` None is the local disk; ``pause_clock`` is that of ``TenantLogs.open``.
 
     Raises ``AuditError`` when none can be opened, ``TamperedError`` when the deployment's own was
     altered.
@@ -107,6 +126,8 @@ def open_audit(settings: Settings, kind: str) -> TenantLogs:
         kind=kind,
         signing_key=lambda origin: keys.derive("audit-sign", origin),
         sealing_key=lambda tenant: keys.derive(_TENANT_SEAL, tenant),
+        storage=storage,
+        pause_clock=pause_clock,
     )
 
 
@@ -211,18 +232,20 @@ def vault_key_versions(settings: Settings) -> Mapping[str, int]:
 
 
 def make_vault_key(settings: Settings, actor: str) -> Path:
-    """Make the vault's next key file and record that it was made.
+    """Make the vault's next key file, after recording that it is made.
 
     Raises ``ConfigurationError`` when the settings name no folder for it.
     """
     folder = _vault_keys(settings)
     with open_audit(settings, "cli") as audit:
-        path = new_key_file(folder)
-        details: dict[str, Json] = {"key": path.name}
-        audit.append(
-            AuditEvent(Action.KEY_MADE, Outcome.SUCCESS, "", actor, "", None, details=details)
-        )
-    return path
+
+        def record(name: str) -> None:
+            details: dict[str, Json] = {"key": name}
+            audit.append(
+                AuditEvent(Action.KEY_MADE, Outcome.SUCCESS, "", actor, "", None, details=details)
+            )
+
+        return new_key_file(folder, record)
 
 
 @dataclass(frozen=True, slots=True)

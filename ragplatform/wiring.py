@@ -153,6 +153,12 @@ class Flood:
             self._recorded[who] = time.monotonic()
             return self._waiting.pop(who)
 
+    def give_back(self, count: int, who: str = "") -> None:
+        """Count again what was taken and could not be recorded; the next one is due at once."""
+        with self._lock:
+            self._waiting[who] += count
+            self._recorded.pop(who, None)
+
 
 @dataclass(frozen=True, slots=True)
 class Platform:
@@ -198,7 +204,10 @@ class Platform:
         A flood makes one record a second, which counts those before it: callers without a key
         must not be able to fill the disk of the log.
         """
-        if attempts := self.strangers.take():
+        attempts = self.strangers.take()
+        if not attempts:
+            return
+        try:
             self.store.record(
                 Action.AUTHENTICATED_FAILED,
                 Outcome.DENIED,
@@ -206,13 +215,20 @@ class Platform:
                 request_id=request_id,
                 attempts=attempts,
             )
+        except AuditError:
+            self.strangers.give_back(attempts)
+            raise
 
     def record_turned_away(self, principal: Principal, request_id: str) -> None:
         """Record a request that found no turn to work. Raises ``AuditError``.
 
         Somebody's flood makes one record a second, which counts those before it.
         """
-        if requests := self.turned_away.take(f"{principal.tenant}/{principal.id}"):
+        who = f"{principal.tenant}/{principal.id}"
+        requests = self.turned_away.take(who)
+        if not requests:
+            return
+        try:
             self.store.record(
                 Action.TURNED_AWAY,
                 Outcome.DENIED,
@@ -221,6 +237,9 @@ class Platform:
                 request_id=request_id,
                 requests=requests,
             )
+        except AuditError:
+            self.turned_away.give_back(requests, who)
+            raise
 
     async def parts(self) -> dict[str, str]:
         """Return the state of each part that a question needs, ``ok`` or what is wrong."""
@@ -232,7 +251,12 @@ class Platform:
                 return error.code
             return "ok"
 
-        index, model = await asyncio.gather(anyio.to_thread.run_sync(probe), self.generator.ready())
+        index, model, _ = await asyncio.gather(
+            anyio.to_thread.run_sync(probe),
+            self.generator.ready(),
+            # While not ready no requests come, and so no events that would open a log anew.
+            anyio.to_thread.run_sync(self.store.audit.mend),
+        )
         audit = "ok" if self.store.audit.writable else "audit_unavailable"
         return {"index": index, "model": "ok" if model else "generator_unavailable", "audit": audit}
 

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
+from typing import Literal
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -204,9 +205,14 @@ def _add_health_routes(app: FastAPI, platform: Platform) -> None:
 
     @app.get("/readyz", tags=["health"], responses={503: {"model": schemas.Health}})
     async def readyz(response: Response) -> schemas.Health:
-        """Say whether questions can be answered: the model gives a token, the log takes records."""
+        """Say whether questions can be answered: the model gives a token, the log takes records.
+
+        `degraded`, with 200, while some tenants' own logs take none: the others are served.
+        """
         parts = await platform.parts()
-        ready = all(state == "ok" for state in parts.values())
-        if not ready:
+        dark = platform.store.audit.dark
+        if any(state != "ok" for state in parts.values()):
             response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-        return schemas.Health(status="ok" if ready else "unavailable", parts=parts)
+            return schemas.Health(status="unavailable", parts=parts, dark_tenant_logs=dark)
+        status: Literal["ok", "degraded"] = "degraded" if dark else "ok"
+        return schemas.Health(status=status, parts=parts, dark_tenant_logs=dark)

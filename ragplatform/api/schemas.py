@@ -287,5 +287,8 @@ class WhoOut(BaseModel):
 class Health(BaseModel):
     """The state of each part: ``ok``, or a word that says what is wrong."""
 
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok", "degraded", "unavailable"]
     parts: dict[str, str] = Field(default_factory=dict)
+    dark_tenant_logs: int = Field(
+        0, description="Tenants whose audit log takes no records, so that they get no answers."
+    )

@@ -13,6 +13,7 @@ class Action(StrEnum):
     STARTED = "started"
     STOPPED = "stopped"
     RECOVERED = "recovered"
+    RESUMED = "resumed"
     POLICY_LOADED = "policy_loaded"
     AUTHENTICATED_FAILED = "authenticated_failed"
     TURNED_AWAY = "turned_away"
@@ -43,7 +44,9 @@ class Action(StrEnum):
     KEYS_ROTATED = "keys_rotated"
     RELATIONS_CHANGED = "relations_changed"
     CONSENT_CHANGED = "consent_changed"
+    CONSENT_READ = "consent_read"
     FEED_DARK = "feed_dark"
+    FEEDS_READ = "feeds_read"
     BROKE_GLASS = "broke_glass"
     GLASS_ENDED = "glass_ended"
     QUEUE_READ = "queue_read"
@@ -54,6 +57,9 @@ class Action(StrEnum):
     API_KEY_ROTATED = "api_key_rotated"
     API_KEY_REVOKED = "api_key_revoked"
     USER_LISTED = "user_listed"
+    WITNESS_LAGGING = "witness_lagging"
+    WITNESS_CAUGHT_UP = "witness_caught_up"
+    WITNESS_CONFLICT = "witness_conflict"
 
 
 class Outcome(StrEnum):
