@@ -278,7 +278,7 @@ def test_a_second_root_of_one_size_is_refused_and_kept_as_proof(
     host.client().hand_over(log, durable_note(log), 0)
     forge(log, 3)
 
-    assert refusal(host, request(log, 3)) == (HTTPStatus.CONFLICT, 3)
+    assert refusal(host, request(log, 3)) == (HTTPStatus.UNPROCESSABLE_ENTITY, None)
     assert len(list((host.folder / "conflicts").rglob("checkpoint-*"))) == 1
 
 
