@@ -9,6 +9,7 @@ from ragplatform.commands import (
     access,
     ask,
     audit,
+    audit_export,
     audit_forward,
     audit_witness,
     console,
@@ -31,6 +32,8 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
+audit.app.command("export")(audit_export.export)
+audit.app.command("package")(audit_export.package)
 audit.app.add_typer(audit_witness.app, name="witness")
 audit.app.add_typer(audit_forward.app, name="forward")
 app.add_typer(audit.app, name="audit")

@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     vault_url: str = Field(
         "", description="SQLAlchemy URL of the vault. Default: SQLite in DATA_DIR."
     )
+    audit_index_url: str = Field(
+        "", description="SQLAlchemy URL of the audit index. Default: SQLite in DATA_DIR."
+    )
     vault_keys_dir: Path | None = Field(
         None,
         description="Folder of the vault's versioned key-encryption keys. Default: derived keys.",
@@ -323,6 +326,11 @@ class Settings(BaseSettings):
     def effective_vault_url(self) -> str:
         """The SQLAlchemy URL of the vault."""
         return self.vault_url or f"sqlite:///{self.data_dir / 'vault.db'}"
+
+    @property
+    def effective_audit_index_url(self) -> str:
+        """The SQLAlchemy URL of the audit index, which can be made anew from the logs."""
+        return self.audit_index_url or f"sqlite:///{self.data_dir / 'audit-index.db'}"
 
     @property
     def audit_dir(self) -> Path:

@@ -23,24 +23,24 @@ from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.answer.ask import Answerer, AnswerLimits
 from ragplatform.answer.retrieve import Retriever
 from ragplatform.answer.unmask import Unmasker
-from ragplatform.audit import query
-from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
+from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.logs import TenantLogs
-from ragplatform.audit.record import Record
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings, read_secret
 from ragplatform.errors import (
     AuditError,
-    DeniedError,
     PlatformError,
 )
-from ragplatform.model import Principal, Purpose
+from ragplatform.exporting import AuditExporter
+from ragplatform.model import Principal
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Authenticator, Embedder, Generator, Index, TermWeigher
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.vault import Vault
 from ragplatform.redaction import Redactor
 from ragplatform.reporting import Reporter
+from ragplatform.reviewing import AuditReader, AuditReviewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class Store:
     weigher: TermWeigher
     index: Index
     audit: TenantLogs
+    audit_index: AuditIndex
 
     @property
     def index_note(self) -> str:
@@ -88,6 +89,7 @@ class Store:
         with contextlib.suppress(AuditError):
             self.record(Action.STOPPED)
         self.index.close()
+        self.audit_index.close()
         self.register.close()
         self.catalog.close()
         self.vault.close()
@@ -103,7 +105,7 @@ def open_store(settings: Settings, kind: str) -> Store:
     with contextlib.ExitStack() as undo:
         audit = openers.open_audit(settings, kind)
         undo.callback(audit.close)
-        policies = openers.open_policies(settings)
+        policies = openers.open_policies_in_force(settings)
         catalog = openers.open_catalog(settings)
         undo.callback(catalog.close)
         vault = openers.open_vault(settings)
@@ -122,6 +124,7 @@ def open_store(settings: Settings, kind: str) -> Store:
             weigher=Bm25Weigher(),
             index=openers.open_index(settings, embedder.dim),
             audit=audit,
+            audit_index=openers.open_audit_index(settings),
         )
         undo.pop_all()
 
@@ -150,6 +153,12 @@ class Flood:
             self._recorded[who] = time.monotonic()
             return self._waiting.pop(who)
 
+    def give_back(self, count: int, who: str = "") -> None:
+        """Count again what was taken and could not be recorded; the next one is due at once."""
+        with self._lock:
+            self._waiting[who] += count
+            self._recorded.pop(who, None)
+
 
 @dataclass(frozen=True, slots=True)
 class Platform:
@@ -164,6 +173,8 @@ class Platform:
     desk: AccessDesk
     explainer: AccessExplainer
     unmasker: Unmasker
+    reviewer: AuditReviewer
+    exporter: AuditExporter
     http: httpx2.AsyncClient
     strangers: Flood = field(default_factory=Flood)
     turned_away: Flood = field(default_factory=Flood)
@@ -193,7 +204,10 @@ class Platform:
         A flood makes one record a second, which counts those before it: callers without a key
         must not be able to fill the disk of the log.
         """
-        if attempts := self.strangers.take():
+        attempts = self.strangers.take()
+        if not attempts:
+            return
+        try:
             self.store.record(
                 Action.AUTHENTICATED_FAILED,
                 Outcome.DENIED,
@@ -201,13 +215,20 @@ class Platform:
                 request_id=request_id,
                 attempts=attempts,
             )
+        except AuditError:
+            self.strangers.give_back(attempts)
+            raise
 
     def record_turned_away(self, principal: Principal, request_id: str) -> None:
         """Record a request that found no turn to work. Raises ``AuditError``.
 
         Somebody's flood makes one record a second, which counts those before it.
         """
-        if requests := self.turned_away.take(f"{principal.tenant}/{principal.id}"):
+        who = f"{principal.tenant}/{principal.id}"
+        requests = self.turned_away.take(who)
+        if not requests:
+            return
+        try:
             self.store.record(
                 Action.TURNED_AWAY,
                 Outcome.DENIED,
@@ -216,49 +237,9 @@ class Platform:
                 request_id=request_id,
                 requests=requests,
             )
-
-    def may_review(self, principal: Principal) -> bool:
-        """Return whether policy lets the principal read its tenant's audit log."""
-        return self.policies.may(principal, "review_audit", Purpose.COMPLIANCE)
-
-    def review_audit(
-        self,
-        principal: Principal,
-        request_id: str,
-        *,
-        limit: int,
-        action: Action | None,
-        actor: str | None,
-        about: str | None,
-    ) -> list[Record]:
-        """Return the newest records of the principal's tenant, after recording the look.
-
-        ``about`` narrows to the records of one request. Raises ``DeniedError`` without the duty.
-        """
-        permitted = self.may_review(principal)
-        self.store.record(
-            Action.AUDIT_READ,
-            Outcome.SUCCESS if permitted else Outcome.DENIED,
-            actor=principal.id,
-            tenant=principal.tenant,
-            request_id=request_id,
-            **spoken_for(principal),
-        )
-        if not permitted:
-            raise DeniedError("reading the audit log is a duty of compliance reviewers")
-        found: list[Record] = []
-        for log in query.find_logs(self.settings.audit_dir, tenant=principal.tenant):
-            found += query.read(
-                log,
-                tenant=principal.tenant,
-                action=action,
-                actor=actor,
-                request_id=about,
-                limit=limit,
-                newest_first=True,
-            )
-        found.sort(key=lambda record: (record.time, record.index), reverse=True)
-        return found[:limit]
+        except AuditError:
+            self.turned_away.give_back(requests, who)
+            raise
 
     async def parts(self) -> dict[str, str]:
         """Return the state of each part that a question needs, ``ok`` or what is wrong."""
@@ -270,7 +251,12 @@ class Platform:
                 return error.code
             return "ok"
 
-        index, model = await asyncio.gather(anyio.to_thread.run_sync(probe), self.generator.ready())
+        index, model, _ = await asyncio.gather(
+            anyio.to_thread.run_sync(probe),
+            self.generator.ready(),
+            # While not ready no requests come, and so no events that would open a log anew.
+            anyio.to_thread.run_sync(self.store.audit.mend),
+        )
         audit = "ok" if self.store.audit.writable else "audit_unavailable"
         return {"index": index, "model": "ok" if model else "generator_unavailable", "audit": audit}
 
@@ -374,7 +360,24 @@ def assemble(
             audit=store.audit,
             now=openers.now,
         ),
+        reviewer=_reviewer(store),
+        exporter=AuditExporter(
+            policies=store.policies, audit=store.audit, folder=store.settings.audit_dir
+        ),
         http=http,
+    )
+
+
+def _reviewer(store: Store) -> AuditReviewer:
+    return AuditReviewer(
+        policies=store.policies,
+        audit=store.audit,
+        reader=AuditReader(
+            index=store.audit_index,
+            folder=store.settings.audit_dir,
+            subject_ref=store.vault.subject_ref,
+        ),
+        unsealed=partial(openers.unsealed, store.settings),
     )
 
 
@@ -391,7 +394,7 @@ def opened_desk(settings: Settings) -> Iterator[AccessDesk]:
         yield _desk(
             settings,
             register=register,
-            policies=openers.open_policies(settings),
+            policies=openers.open_policies_in_force(settings),
             audit=audit,
             authenticator=ApiKeyAuthenticator(settings.api_keys_file, clock=time.time),
             vault=vault,

@@ -5,6 +5,8 @@ point of the journal an image can be drawn: what was synced is there, and of the
 sector and name by name, as much as chance wants.
 """
 
+import errno
+import os
 import random
 import re
 import shutil
@@ -65,8 +67,38 @@ class _QuickFile:
         pass
 
 
+class PickyDisk(QuickDisk):
+    """A disk that refuses to write some paths until it is mended."""
+
+    def __init__(self, refused: str, number: int = errno.ENOSPC) -> None:
+        self.refused = refused
+        self.number = number
+
+    def open(self, path: Path) -> File:
+        self.refuse(path)
+        return _PickyFile(super().open(path), path, self)
+
+    def make_folder(self, path: Path) -> None:
+        self.refuse(path)
+        super().make_folder(path)
+
+    def refuse(self, path: Path) -> None:
+        if self.refused and self.refused in str(path):
+            raise OSError(self.number, os.strerror(self.number))
+
+
+class _PickyFile:
+    def __init__(self, file: File, path: Path, disk: PickyDisk) -> None:
+        self.truncate, self.sync, self.close = file.truncate, file.sync, file.close
+        self._file, self._path, self._disk = file, path, disk
+
+    def write(self, data: bytes, offset: int) -> None:
+        self._disk.refuse(self._path)
+        self._file.write(data, offset)
+
+
 class JournalDisk(QuickDisk):
-    """A real folder with a journal. ``root`` exists and is durable.
+    """A real folder with a journal. ``root``, with all that is in it now, is durable.
 
     ``deaf`` names the places in the code whose syncs do nothing, ``before`` is called with each
     operation's kind before it is done and may raise.
@@ -87,6 +119,17 @@ class JournalDisk(QuickDisk):
         self.inodes: dict[Path, int] = {root: 0}
         self.folders = {0}
         self.count = 1
+        for path in sorted(root.rglob("*")):
+            self._adopt(path)
+        self.base = self.journal
+        self.journal = []
+
+    def _adopt(self, path: Path) -> None:
+        number = self._created(path)
+        if path.is_dir():
+            self.folders.add(number)
+        else:
+            self.record(Op("write", number, 0, path.read_bytes()))
 
     def note(self, note: object) -> None:
         """Put into the journal what the writer's caller knew at this moment."""
@@ -142,6 +185,8 @@ class JournalDisk(QuickDisk):
         keep = chance.choice([0.0, 0.3, 0.7, 1.0])
         inodes = {number: _Inode() for number in range(self.count)}
         notes = []
+        for op in self.base:
+            _apply(inodes[op.inode], op, lambda: True)
         for op in self.journal[:at]:
             inode = inodes[op.inode]
             if op.kind == "note":

@@ -141,9 +141,11 @@ class AccessDesk:
         return self._register.unrelate(tenant, who, ref)
 
     def feeds(self, caller: Caller) -> list[Feed]:
-        """Return where the tenant's relations come from, how many, and how fresh."""
+        """Return where the tenant's relations come from, how many, and how fresh; on record."""
         self._require(caller, Act.MANAGE_ACCESS)
-        return self._register.feeds(caller.principal.tenant)
+        found = self._register.feeds(caller.principal.tenant)
+        self._record(caller, Action.FEEDS_READ, details={"feeds": len(found)})
+        return found
 
     def set_consent(
         self,
@@ -182,10 +184,14 @@ class AccessDesk:
         return entry
 
     def consents(self, caller: Caller, subject: str) -> list[ConsentEntry]:
-        """Return all that a subject has said, past and to come."""
+        """Return all that a subject has said, past and to come, after recording the look."""
         self._require(caller, Act.MANAGE_ACCESS)
         tenant = caller.principal.tenant
-        return self._register.consents(tenant, self._subject_ref(tenant, _identity(subject)))
+        ref = self._subject_ref(tenant, _identity(subject))
+        found = self._register.consents(tenant, ref)
+        details: dict[str, Json] = {"subject": ref, "entries": len(found)}
+        self._record(caller, Action.CONSENT_READ, details=details)
+        return found
 
     def break_glass(
         self, caller: Caller, *, subject: str, reason: str, minutes: int, proof: str
