@@ -16,7 +16,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from ragplatform import config, egress, openers
+from ragplatform import config, egress, forwarding, openers
 from ragplatform.__main__ import app
 from ragplatform.audit.events import Action
 from ragplatform.audit.query import find_logs, read
@@ -354,6 +354,20 @@ def test_records_are_sent_to_a_file_and_to_a_receiver(
     assert (code, {entry["behind"] for entry in lags}) == (0, {1})
     assert run("forward", "--once").exit_code == 2
     assert run("forward", "status", "--most", "0").exit_code == 1
+
+
+@pytest.mark.parametrize("name", sorted(forwarding.FORMATS))
+def test_every_format_is_one_line_for_each_record(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setenv("RAGPLATFORM_FORWARD_FILE", str(tmp_path / "tail"))
+    monkeypatch.setenv("RAGPLATFORM_FORWARD_FORMAT", name)
+
+    assert run("forward", "--once").exit_code == 0
+
+    sent = (tmp_path / "tail").read_text().splitlines()
+    assert len(sent) == sum(len(read(log)) for log in find_logs(settings.audit_dir)) == 9
+    assert all(line.startswith("CEF:" if name == "cef" else "{") for line in sent)
 
 
 def test_an_unknown_format_is_named(
