@@ -71,6 +71,20 @@ class GivenUp:
     size: int
 
 
+def _locked(
+    directory: Path, storage: Storage, after: GivenUp | None, undo: contextlib.ExitStack
+) -> WriterLock:
+    """Return the right to write the log: a new one, or that of the log that was given up."""
+    if after is not None:
+        _make_sure_it_is_there(directory)
+        after.lock.renew()
+        return after.lock
+    make_folders(directory, storage)
+    lock = WriterLock(directory / LOCK)
+    undo.callback(lock.release)
+    return lock
+
+
 class AuditLog:
     """An append-only log in one folder, written by one process, shared by its threads.
 
@@ -103,23 +117,15 @@ class AuditLog:
         ``signing_key`` is an Ed25519 seed and ``sealing_key`` a secret, 32 bytes each.
 
         Raises ``AuditLockedError`` when another process writes it, ``AuditError`` when the disk
-        refuses,
-        ``TamperedError`` when the log is not what was written, ``ConfigurationError`` for a key
-        or origin that is not this log's.
+        refuses, ``TamperedError`` when the log is not what was written, ``ConfigurationError`` for
+        a key or origin that is not this log's.
         """
         signer = Signer(origin, signing_key)
         sealer = Sealer(origin, sealing_key)
         storage = storage or Disk()
         with contextlib.ExitStack() as undo:
             try:
-                if after is None:
-                    make_folders(directory, storage)
-                    lock = WriterLock(directory / LOCK)
-                    undo.callback(lock.release)
-                else:
-                    _make_sure_it_is_there(directory)
-                    lock = after.lock
-                    lock.renew()
+                lock = _locked(directory, storage, after, undo)
                 claim(directory, signer, storage)
                 standing, tiles = recover(directory, signer, storage)
                 if after is not None and standing.tree.size < after.size:
