@@ -238,8 +238,7 @@ class Settings(BaseSettings):
     )
     forward_files_kept: int = Field(10, ge=1, description="How many renamed files are kept.")
     forward_format: str = Field(
-        "json",
-        description="How a record is written to both: json, cef, ecs, fhir-r4, fhir-r5 or ocsf.",
+        "json", description="How a record is written: json, ocsf, ecs, cef, fhir-r4 or fhir-r5."
     )
     forward_in_service: bool = Field(
         False, description="Whether the question service sends records on while it runs."
