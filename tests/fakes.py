@@ -15,6 +15,7 @@ import numpy as np
 from ragplatform import identities, openers, wiring
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.audit import query
+from ragplatform.audit.alarms import EgressAlarm
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.record import Record
 from ragplatform.catalog import SqlCatalog
@@ -144,6 +145,7 @@ def make_bench(
         rules=PrivacyRules.load(POLICIES / "privacy.toml"),
         vault=vault,
     )
+    audit = openers.open_audit(chosen, "api")
     store = wiring.Store(
         settings=chosen,
         policies=Policies.load(POLICIES),
@@ -154,7 +156,8 @@ def make_bench(
         embedder=HashEmbedder(),
         weigher=Bm25Weigher(),
         index=index or MemoryIndex(dim=DIM),
-        audit=openers.open_audit(chosen, "api"),
+        audit=audit,
+        alarm=EgressAlarm(audit.append, actor="system"),
     )
     people = _people(vault)
     platform = wiring.assemble(
