@@ -9,6 +9,7 @@ from ragplatform.commands import (
     access,
     ask,
     audit,
+    audit_vocabulary,
     console,
     doctor,
     keys,
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
+audit.app.command("vocabulary")(audit_vocabulary.vocabulary)
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
 app.add_typer(access.app, name="access")

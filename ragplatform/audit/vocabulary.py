@@ -2,7 +2,7 @@
 
 It is closed in fields too. ``record.encode`` refuses an event with a detail or a sealed part that
 is not listed here, so an act with it does not happen. To record something new, add it here first;
-``ragplatform audit vocabulary --markdown`` then writes docs/audit-events.md.
+``ragplatform audit vocabulary >docs/audit-events.md`` then writes the page of it.
 """
 
 from collections.abc import Mapping
