@@ -12,6 +12,7 @@ from ragplatform.commands import (
     audit_export,
     audit_forward,
     audit_index,
+    audit_vocabulary,
     audit_witness,
     console,
     doctor,
@@ -38,6 +39,7 @@ audit.app.command("export")(audit_export.export)
 audit.app.command("package")(audit_export.package)
 audit.app.add_typer(audit_witness.app, name="witness")
 audit.app.add_typer(audit_forward.app, name="forward")
+audit.app.command("vocabulary")(audit_vocabulary.vocabulary)
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
 app.add_typer(access.app, name="access")

@@ -32,7 +32,7 @@ from ragplatform.config import IndexBackend, Settings, read_secret
 from ragplatform.errors import (
     ConfigurationError,
 )
-from ragplatform.model import Json, Labels, Span
+from ragplatform.model import Json, Labels, ModelWeights, Span
 from ragplatform.model_manifest import load_manifest
 from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
@@ -104,6 +104,16 @@ def model_store(settings: Settings) -> ModelStore:
         models_dir=settings.models_dir,
         manifest=load_manifest(own if own.is_file() else None),
         converters={"gguf": convert_gguf},
+    )
+
+
+def model_weights(settings: Settings) -> ModelWeights:
+    """Return which weights the model server is set up to serve, by the pins of the manifest."""
+    store = model_store(settings)
+    return ModelWeights(
+        digest=store.digest(settings.vllm_weights or settings.vllm_model),
+        adapter=settings.vllm_adapter,
+        adapter_digest=store.digest(settings.vllm_adapter),
     )
 
 

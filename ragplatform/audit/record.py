@@ -53,6 +53,8 @@ class Record:
     """Keyed references of those whom the act was about, sorted."""
     trace: str = ""
     """The W3C trace id; that of the request where the caller gave none."""
+    format: int = FORMAT
+    """The format that its line is written in."""
 
 
 def canonical(value: Json) -> bytes:
@@ -136,6 +138,7 @@ def decode(line: bytes, *, origin: str) -> Record:
             policy=said["policy"],
             subjects=tuple(said["subjects"]),
             trace=said["trace"],
+            format=raw["format"],
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise TamperedError(f"a line of the audit log {origin!r} is not a record") from error
