@@ -8,7 +8,7 @@ from ragplatform import __version__, identities
 from ragplatform.commands import (
     access,
     ask,
-    audit,
+    audit_core,
     console,
     doctor,
     keys,
@@ -29,7 +29,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
-app.add_typer(audit.app, name="audit")
+app.add_typer(audit_core.app, name="audit")
 app.add_typer(policy.app, name="policy")
 app.add_typer(access.app, name="access")
 privacy.app.add_typer(patterns.app, name="patterns")

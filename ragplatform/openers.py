@@ -5,7 +5,7 @@ that needs none of them, such as ``audit verify``, starts at once.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
@@ -118,16 +118,31 @@ def unsealed(settings: Settings, record: Record) -> dict[str, str]:
     return unseal(record, derive(settings, _TENANT_SEAL, record.tenant))
 
 
+def log_signer(settings: Settings, origin: str) -> Signer:
+    """Return what signs for one log of this deployment."""
+    return Signer(origin, derive(settings, "audit-sign", origin))
+
+
 def verify_audit(
-    settings: Settings, folder: Path, held_checkpoint: str | None = None
+    settings: Settings,
+    folder: Path,
+    held_checkpoint: str | None = None,
+    *,
+    archive: Path | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> VerifyReport:
     """Verify one log of this deployment under the key derived from its master secret.
 
     The key beside a log says nothing against somebody who replaced log and key together; and only
     the folder's name tells that one log was put in another's place.
     """
-    key = Signer(folder.name, derive(settings, "audit-sign", folder.name)).public_key
-    return verify(folder, public_key=key, held_checkpoint=held_checkpoint)
+    return verify(
+        folder,
+        public_key=log_signer(settings, folder.name).public_key,
+        held_checkpoint=held_checkpoint,
+        archive=archive,
+        progress=progress,
+    )
 
 
 def open_policies(settings: Settings) -> Policies:

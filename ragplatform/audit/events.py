@@ -36,6 +36,7 @@ class Action(StrEnum):
     RELABELLED = "relabelled"
     ERASED = "erased"
     EGRESS_BLOCKED = "egress_blocked"
+    ARCHIVED = "archived"
     AUDIT_READ = "audit_read"
     UNSEALED = "unsealed"
     KEY_MADE = "key_made"

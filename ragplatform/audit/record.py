@@ -16,8 +16,9 @@ from ragplatform.model import Json
 
 FORMAT: Final = 1
 
-# An entry of a tlog-tiles bundle has a 16-bit length. Source: C2SP tlog-tiles, "Log entries".
-MAX_RECORD_BYTES: Final = 65_535
+# An entry of a tlog-tiles bundle has a 16-bit length, and the first record of a group is given the
+# digest of the commit line above it, 75 bytes. Source: C2SP tlog-tiles, "Log entries".
+MAX_RECORD_BYTES: Final = 65_535 - 75
 
 # Long enough for any id, digest or reason; too short for a passage to slip in unsealed.
 MAX_DETAIL_CHARS: Final = 256
