@@ -133,7 +133,7 @@ def subjects_of(record: Record) -> dict[str, How]:
         if record.format == 1 and isinstance(total, int) and total > len(named):
             pairs.append((UNNAMED, shown))
     how = shown if record.action in _SHOWING else _of_one(record)
-    pairs += [(subject, how) for subject in _texts(record.subjects)]
+    pairs += [(plain(subject), how) for subject in record.subjects]
     return _strongest(pairs)
 
 

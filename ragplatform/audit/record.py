@@ -20,8 +20,9 @@ from ragplatform.model import Json
 # policy, subjects and trace.
 FORMAT: Final = 2
 
-# An entry of a tlog-tiles bundle has a 16-bit length. Source: C2SP tlog-tiles, "Log entries".
-MAX_RECORD_BYTES: Final = 65_535
+# An entry of a tlog-tiles bundle has a 16-bit length, and the first record of a group is given the
+# digest of the commit line above it, 75 bytes. Source: C2SP tlog-tiles, "Log entries".
+MAX_RECORD_BYTES: Final = 65_535 - 75
 
 _PART_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 

@@ -43,10 +43,8 @@ def passages(record: Record) -> tuple[Named, ...]:
 
 
 def subjects(record: Record) -> tuple[str, ...]:
-    """Return the digests of the people a record is about, each once, in its order."""
-    own = [*_texts(record.details.get("subjects")), *_texts([record.details.get("subject")])]
-    shown = [subject for passage in passages(record) for subject in passage.subjects]
-    return tuple(dict.fromkeys(subject for subject in own + shown if subject))
+    """Return the digests of the people a record is about, each once, sorted."""
+    return record.subjects
 
 
 def documents(record: Record) -> tuple[str, ...]:
