@@ -13,6 +13,8 @@ _XML: Final = frozenset({".xml", ".cda", ".ccda", ".ccd", ".txt", ""})
 _SUFFIXES: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.FHIR: _JSON,
     Kind.CDA: _XML,
+    Kind.XBRL: _XML | {".xbrl"},
+    Kind.DICOM: frozenset({".dcm", ".dicom", ".dic", ".ima", ".img", ""}),
     Kind.ISO20022: _XML | {".camt", ".pacs", ".c53", ".c52", ".c54"},
     Kind.MT940: frozenset({".sta", ".mt940", ".940", ".942", ".swi", ".fin", ".dat", ".txt", ""}),
     Kind.X12: frozenset({".x12", ".edi", ".835", ".837", ".dat", ".txt", ""}),
@@ -94,7 +96,21 @@ def _is_iso20022(head: bytes, data: bytes) -> bool:
     return name == "Document" and bool(_ISO20022.search(tag))
 
 
+def _is_xbrl(head: bytes, data: bytes) -> bool:
+    del data
+    name, tag = _root(head)
+    return name == "xbrl" and b"http://www.xbrl.org/2003/instance" in tag
+
+
+def _is_dicom(head: bytes, data: bytes) -> bool:
+    del head
+    # The preamble of 128 bytes may hold anything (DICOM PS3.10, 7.1).
+    return data[128:132] == b"DICM"
+
+
 _LOOKS: Final = {
+    Kind.XBRL: _is_xbrl,
+    Kind.DICOM: _is_dicom,
     Kind.MT940: _is_mt940,
     Kind.ISO20022: _is_iso20022,
     Kind.X12: _is_x12,

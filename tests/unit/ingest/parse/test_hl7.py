@@ -6,8 +6,8 @@ import pytest
 
 from ingest.parse.document import ParsedDocument, SubjectId
 from ingest.parse.kind import Kind
+from ingest.parse.records import split
 from ingest.parse.route import parse
-from ingest.parse.split import split
 from ragplatform.errors import ParseError
 
 HEADER = r"MSH|^~\&|LAB|NORTH|EHR|NORTH|20240506070800+0200||ORU^R01|7|P|2.5.1"
