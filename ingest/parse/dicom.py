@@ -55,7 +55,7 @@ def parse_dicom(data: bytes, *, max_chars: int) -> ParsedDocument:
         # The library warns about each odd value, with the value.
         warnings.simplefilter("ignore")
         try:
-            dataset = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
+            dataset = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True)
             claims = _write(dataset, builder)
         except (ParseError, RecursionError, MemoryError):
             raise

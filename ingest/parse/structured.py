@@ -34,6 +34,8 @@ _MT940: Final = (
     re.compile(rb"^:(?:60[FM]|34F):", re.MULTILINE),
 )
 _ISO20022: Final = re.compile(rb"urn:iso:std:iso:20022:tech:xsd:(?:camt\.05[234]|pacs\.00[248])\.")
+# Old objects have no preamble but a first element of group 2 or 8, with or without its type.
+_BARE_DICOM: Final = re.compile(rb"[\x02\x08]\x00.\x00(?:[A-Z]{2}|.\x00\x00\x00)", re.DOTALL)
 _HL7: Final = re.compile(rb"(?:FHS|BHS|MSH)[^A-Za-z0-9\s]")
 _RESOURCE: Final = re.compile(rb'\s*\{[^{}\[\]]{0,4096}?"resourceType"\s*:\s*"[A-Z][A-Za-z]{2,40}"')
 _FHIR_KEYS: Final = re.compile(rb'\s*\{\s*"(?:fullUrl|resource|resourceType)"')
@@ -105,7 +107,7 @@ def _is_xbrl(head: bytes, data: bytes) -> bool:
 def _is_dicom(head: bytes, data: bytes) -> bool:
     del head
     # The preamble of 128 bytes may hold anything (DICOM PS3.10, 7.1).
-    return data[128:132] == b"DICM"
+    return data[128:132] == b"DICM" or bool(_BARE_DICOM.match(data[:8]))
 
 
 _LOOKS: Final = {
