@@ -25,7 +25,7 @@ from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.parse.document import ParsedDocument, Part
-from ingest.parse.records import split
+from ingest.parse.interchange import split
 from ingest.parse.route import parse
 from ingest.prepare import Target
 from ingest.report import Report

@@ -3,9 +3,9 @@
 from ingest.parse.document import ParsedDocument
 from ingest.parse.docx import parse_docx
 from ingest.parse.html import parse_html
+from ingest.parse.interchange import parse_record
 from ingest.parse.kind import Kind, kind_of
 from ingest.parse.pdf import parse_pdf
-from ingest.parse.records import parse_record
 from ingest.parse.structured import structured_kind
 from ingest.parse.table import parse_table
 from ingest.parse.text import parse_text

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from ingest.parse.document import ParsedDocument, SubjectId
-from ingest.parse.records import split
+from ingest.parse.interchange import split
 from ingest.parse.route import parse
 from ragplatform.errors import ParseError
 
