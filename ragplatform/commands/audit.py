@@ -1,7 +1,7 @@
 """Commands on the audit log."""
 
 import getpass
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +10,6 @@ import typer
 from ragplatform import openers, witnessing
 from ragplatform.audit import query
 from ragplatform.audit.events import Action, AuditEvent, Outcome
-from ragplatform.audit.record import Record, stamp
 from ragplatform.audit.verify import VerifyReport, held_checkpoints, missing, verify
 from ragplatform.audit.witness_notes import Note, parse_key
 from ragplatform.commands import console
@@ -21,6 +20,9 @@ app = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
 Folder = Annotated[
     Path | None,
     typer.Argument(help="One log, or a folder of logs. Default: those of this deployment."),
+]
+Archive = Annotated[
+    Path | None, typer.Option("--archive", help="Folder that segments were archived to.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -35,7 +37,12 @@ def _logs(folder: Path | None) -> list[Path]:
     return found
 
 
-def _verified(folder: Path | None, held: Mapping[str, str]) -> list[tuple[Path, VerifyReport]]:
+def _verified(
+    folder: Path | None,
+    held: Mapping[str, str],
+    archive: Path | None,
+    progress: Callable[[int], None],
+) -> list[tuple[Path, VerifyReport]]:
     """Verify with this deployment's keys; logs from elsewhere with the key beside each.
 
     Of a folder of logs, those that are known by a held checkpoint alone are reported too.
@@ -45,9 +52,17 @@ def _verified(folder: Path | None, held: Mapping[str, str]) -> list[tuple[Path, 
     for log, origin in logs.items():
         checkpoint = held.get(origin)
         if folder is None:
-            report = openers.verify_audit(console.settings(), log, checkpoint)
+            report = openers.verify_audit(
+                console.settings(), log, checkpoint, archive=archive, progress=progress
+            )
         else:
-            report = verify(log, public_key=None, held_checkpoint=checkpoint)
+            report = verify(
+                log,
+                public_key=None,
+                held_checkpoint=checkpoint,
+                archive=archive,
+                progress=progress,
+            )
         reports.append((log, report))
     if folder in logs:
         known = not held or held.keys() >= set(logs.values())
@@ -70,6 +85,11 @@ def _witnessed(where: str, key: str | None) -> Mapping[str, Sequence[Note]]:
         raise typer.Exit(console.EXIT_BAD) from error
 
 
+def _bytes_of(folder: Path | None) -> int:
+    logs = _logs(folder)
+    return sum(path.stat().st_size for log in logs for path in log.glob("segment-*"))
+
+
 def _origin(log: Path) -> str:
     try:
         return query.origin_of(log)
@@ -81,7 +101,9 @@ def _origin(log: Path) -> str:
 def _plain(log: Path, report: VerifyReport) -> str:
     verdict = console.mark(report.ok)
     if report.ok:
-        return f"{verdict} {log}: {report.records} records, root {report.root}"
+        unread = sum(count for _, count in report.archived)
+        left = f", {unread} of them archived and not read (give --archive)" if unread else ""
+        return f"{verdict} {log}: {report.records} records{left}, root {report.root}"
     at = "" if report.first_bad is None else f"first bad record {report.first_bad}: "
     return f"{verdict} {log}: {at}{report.problem} ({report.records} records good before it)"
 
@@ -100,6 +122,7 @@ def verify_logs(
     witness_key: Annotated[
         str | None, typer.Option(help="Its verifier key. Default: that of the URL in the settings.")
     ] = None,
+    archive: Archive = None,
     as_json: AsJson = False,
 ) -> None:
     """Check every record of every log. Exit code 0: good, 1: altered, 2: unreadable."""
@@ -109,10 +132,11 @@ def verify_logs(
         try:
             kept = held_checkpoints(held.read_text(encoding="utf-8")) if held else {}
             kept |= {origin: str(notes[0]) for origin, notes in history.items()}
-            reports = [
-                (log, witnessing.compared(log, report, history))
-                for log, report in _verified(folder, kept)
-            ]
+            with console.progress("verifying", _bytes_of(folder)) as advance:
+                reports = [
+                    (log, witnessing.compared(log, report, history))
+                    for log, report in _verified(folder, kept, archive, advance)
+                ]
         except (OSError, UnicodeDecodeError) as error:
             raise PlatformError(f"cannot be read: {error}") from error
     for log, report in reports:
@@ -127,76 +151,13 @@ def verify_logs(
                     "root": report.root,
                     "first_bad": report.first_bad,
                     "problem": report.problem,
+                    "archived": [list(run) for run in report.archived],
                 }
             )
         else:
             console.out.print(_plain(log, report))
     if not all(report.ok for _, report in reports):
         raise typer.Exit(console.EXIT_BAD)
-
-
-@app.command("events")
-def events(
-    folder: Folder = None,
-    request: Annotated[str | None, typer.Option(help="Only the records of one request.")] = None,
-    action: Annotated[Action | None, typer.Option(help="Only one kind of act.")] = None,
-    actor: Annotated[str | None, typer.Option(help="Only one person or job.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most records, newest first.")] = 20,
-    as_json: AsJson = False,
-) -> None:
-    """List the newest records, without their sealed parts."""
-    with console.exits():
-        found = [
-            record
-            for log in _logs(folder)
-            for record in query.read(
-                log,
-                action=action,
-                actor=actor,
-                request_id=request,
-                limit=limit,
-                newest_first=True,
-            )
-        ]
-    found.sort(key=lambda record: (record.time, record.index))
-    if as_json:
-        for record in found[-limit:]:
-            console.print_json(
-                {
-                    "origin": record.origin,
-                    "index": record.index,
-                    "time": stamp(record.time),
-                    "action": str(record.action),
-                    "outcome": str(record.outcome),
-                    "tenant": record.tenant,
-                    "actor": record.actor,
-                    "purpose": record.purpose,
-                    "request_id": record.request_id,
-                    "details": dict(record.details),
-                    "sealed": sorted(record.sealed.parts) if record.sealed else [],
-                }
-            )
-        return
-    rows = [
-        (
-            f"{record.origin}/{record.index}",
-            stamp(record.time)[11:23],
-            str(record.action),
-            str(record.outcome),
-            record.actor,
-            record.purpose or "",
-            f"{len(passages)} passages" if (passages := _passages(record)) else "",
-            ", ".join(sorted(record.sealed.parts)) if record.sealed else "",
-        )
-        for record in found[-limit:]
-    ]
-    columns = ("record", "time", "action", "outcome", "who", "purpose", "shown", "sealed")
-    console.table(columns, rows)
-
-
-def _passages(record: Record) -> list[object]:
-    passages = record.details.get("passages")
-    return list(passages) if isinstance(passages, list) else []
 
 
 @app.command("checkpoint")

@@ -1,5 +1,6 @@
 """Witnesses and forwarding from the command line, with a witness in a process of its own."""
 
+import hashlib
 import json
 import shutil
 import socket
@@ -15,7 +16,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from ragplatform import config, egress, openers
+from ragplatform import config, egress, forwarding, openers
 from ragplatform.__main__ import app
 from ragplatform.audit.events import Action
 from ragplatform.audit.query import find_logs, read
@@ -239,8 +240,9 @@ def test_what_the_witness_holds_can_be_kept_and_verified_with(
     run("witness", "push")
     tls = egress.tls_context(tmp_path / "ca" / "root.pem")
     every = httpx2.get(f"{served.url}/checkpoints", verify=tls, trust_env=False)
-    one = httpx2.get(f"{served.url}/checkpoint?origin=api.mercy", verify=tls, trust_env=False)
-    none = httpx2.get(f"{served.url}/checkpoint?origin=../logs", verify=tls, trust_env=False)
+    origin = hashlib.sha256(b"api.mercy").hexdigest()
+    one = httpx2.get(f"{served.url}/{origin}/checkpoint", verify=tls, trust_env=False)
+    none = httpx2.get(f"{served.url}/logs/checkpoint", verify=tls, trust_env=False)
     huge = httpx2.post(
         f"{served.url}/add-checkpoint", content=b"x" * 70_000, verify=tls, trust_env=False
     )
@@ -352,6 +354,20 @@ def test_records_are_sent_to_a_file_and_to_a_receiver(
     assert (code, {entry["behind"] for entry in lags}) == (0, {1})
     assert run("forward", "--once").exit_code == 2
     assert run("forward", "status", "--most", "0").exit_code == 1
+
+
+@pytest.mark.parametrize("name", sorted(forwarding.FORMATS))
+def test_every_format_is_one_line_for_each_record(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setenv("RAGPLATFORM_FORWARD_FILE", str(tmp_path / "tail"))
+    monkeypatch.setenv("RAGPLATFORM_FORWARD_FORMAT", name)
+
+    assert run("forward", "--once").exit_code == 0
+
+    sent = (tmp_path / "tail").read_text().splitlines()
+    assert len(sent) == sum(len(read(log)) for log in find_logs(settings.audit_dir)) == 9
+    assert all(line.startswith("CEF:" if name == "cef" else "{") for line in sent)
 
 
 def test_an_unknown_format_is_named(
