@@ -11,6 +11,7 @@ from ragplatform.commands import (
     audit,
     audit_export,
     audit_forward,
+    audit_index,
     audit_witness,
     console,
     doctor,
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
+audit_index.add_commands(audit.app)
 audit.app.command("export")(audit_export.export)
 audit.app.command("package")(audit_export.package)
 audit.app.add_typer(audit_witness.app, name="witness")

@@ -42,6 +42,7 @@ from ragplatform.ports import Detector, Embedder, Index
 from ragplatform.privacy.gate import Inspector, Privacy
 from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption, new_key_file
 from ragplatform.privacy.keys import Keys
+from ragplatform.privacy.pseudonyms import Pseudonyms
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.transform import Transformed
 from ragplatform.privacy.vault import Vault
@@ -222,6 +223,11 @@ def open_vault(settings: Settings) -> Vault:
     return Vault(settings.effective_vault_url, master=master, key_encryption=keks)
 
 
+def subject_ref(settings: Settings, tenant: str, raw_id: str) -> str:
+    """Return the keyed reference of a person, as records and the vault name it."""
+    return Pseudonyms(Keys(settings.master_key())).subject_ref(tenant, raw_id)
+
+
 def vault_key_versions(settings: Settings) -> Mapping[str, int]:
     """Return how many subjects' keys are wrapped under each key. Raises ``VaultError``."""
     vault = open_vault(settings)
@@ -266,7 +272,7 @@ def rotate_vault(settings: Settings, actor: str) -> Rotated:
     vault = open_vault(settings)
     try:
         with open_audit(settings, "cli") as audit:
-            before: dict[str, Json] = {**vault.key_versions()}
+            before: dict[str, Json] = {"subjects": vault.key_versions()}
             audit.append(
                 AuditEvent(
                     Action.KEYS_ROTATED, Outcome.SUCCESS, "", actor, "", None, details=before

@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 from ragplatform.audit import disclosures, query
 from ragplatform.audit.disclosures import Disclosures, UnderGlass
-from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
+from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.index_query import (
     AuditQuery,
@@ -31,8 +31,8 @@ from ragplatform.model import Json, Principal, Purpose
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import Action as Act
 
-# What one request takes into the index at most, before it is answered from what is there.
-_MOST_CAUGHT_UP: Final = 20_000
+# What one request of the service takes into the index at most: a second or two of work.
+MOST_CAUGHT_UP: Final = 20_000
 _REFERENCE: Final = re.compile(r"s_[a-z2-7]{24}")
 
 
@@ -66,12 +66,22 @@ class AuditReader:
     """Answers questions from the index, after it caught up with the logs of this host."""
 
     def __init__(
-        self, *, index: AuditIndex, folder: Path, subject_ref: Callable[[str, str], str]
+        self,
+        *,
+        index: AuditIndex,
+        logs: Callable[[Whose], Mapping[str, Path]],
+        subject_ref: Callable[[str, str], str],
+        most: int | None,
     ) -> None:
-        """``folder`` holds the logs; ``subject_ref`` keys a tenant's raw id of a person."""
+        """Ask of the ``logs`` that can hold a tenant's records, each by its origin.
+
+        ``subject_ref`` keys a tenant's raw id of a person. ``most`` bounds how many records one
+        question takes into the index before it is answered; None: all that there are.
+        """
         self._index = index
-        self._folder = folder
+        self._logs = logs
         self._subject_ref = subject_ref
+        self._most = most
 
     def reference(self, tenant: str, subject: str) -> str:
         """Return the keyed reference of a person, given that or the raw id."""
@@ -123,12 +133,13 @@ class AuditReader:
         return None if entry is None else evidence_of(entry, self._logs(tenant).get(origin))
 
     def _catch_up(self, tenant: Whose) -> bool:
-        logs = self._logs(tenant).values()
-        return self._index.catch_up(logs, most=_MOST_CAUGHT_UP).complete
+        return self._index.catch_up(self._logs(tenant).values(), most=self._most).complete
 
-    def _logs(self, tenant: Whose) -> dict[str, Path]:
-        of = None if isinstance(tenant, UnsafeAllTenants) else tenant
-        return {log.name: log for log in query.find_logs(self._folder, tenant=of)}
+
+def logs_in(folder: Path, tenant: Whose) -> dict[str, Path]:
+    """Return the logs in a folder that can hold records of the tenant, by the origin."""
+    of = None if isinstance(tenant, UnsafeAllTenants) else tenant
+    return {log.name: log for log in query.find_logs(folder, tenant=of)}
 
 
 class AuditReviewer:
@@ -266,15 +277,15 @@ class AuditReviewer:
         sealed: Mapping[str, str] | None = None,
     ) -> None:
         self._audit.append(
-            AuditEvent(
-                action=action,
-                outcome=outcome,
-                tenant=who.tenant,
-                actor=who.id,
+            event_of(
+                who,
+                action,
+                outcome,
                 request_id=request_id,
                 purpose=Purpose.COMPLIANCE.value,
-                details={"policy": self._policies.digest, **spoken_for(who), **details},
-                sealed=sealed or {},
+                policy=self._policies.digest,
+                details=details,
+                sealed=sealed,
             )
         )
 

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -23,7 +23,7 @@ from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.answer.ask import Answerer, AnswerLimits
 from ragplatform.answer.retrieve import Retriever
 from ragplatform.answer.unmask import Unmasker
-from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.events import Action, AuditEvent, Outcome, event_of
 from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
@@ -33,14 +33,14 @@ from ragplatform.errors import (
     PlatformError,
 )
 from ragplatform.exporting import AuditExporter
-from ragplatform.model import Principal
+from ragplatform.model import Json, Principal
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Authenticator, Embedder, Generator, Index, TermWeigher
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.vault import Vault
 from ragplatform.redaction import Redactor
 from ragplatform.reporting import Reporter
-from ragplatform.reviewing import AuditReader, AuditReviewer
+from ragplatform.reviewing import MOST_CAUGHT_UP, AuditReader, AuditReviewer, logs_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +74,26 @@ class Store:
         actor: str = "system",
         tenant: str = "",
         request_id: str = "",
-        **details: str | int,
+        trace: str = "",
+        details: Mapping[str, Json] | None = None,
+        sealed: Mapping[str, str] | None = None,
     ) -> None:
         """Append one event, of the deployment itself unless a tenant is named.
 
         Raises ``AuditError``.
         """
         self.audit.append(
-            AuditEvent(action, outcome, tenant, actor, request_id, None, details=details)
+            AuditEvent(
+                action=action,
+                outcome=outcome,
+                tenant=tenant,
+                actor=actor,
+                request_id=request_id,
+                details=details or {},
+                sealed=sealed or {},
+                policy=self.policies.digest,
+                trace=trace,
+            )
         )
 
     def close(self) -> None:
@@ -129,7 +141,12 @@ def open_store(settings: Settings, kind: str) -> Store:
         undo.pop_all()
 
     def blocked(host: str) -> None:
-        store.record(Action.EGRESS_BLOCKED, Outcome.DENIED, host=host[:200])
+        store.record(
+            Action.EGRESS_BLOCKED,
+            Outcome.DENIED,
+            details={"attempts": 1, "to": "name"},
+            sealed={"host": host[:200]},
+        )
 
     egress.seal(openers.allowed(settings), blocked)
     return store
@@ -191,15 +208,20 @@ class Platform:
 
     def record_start(self) -> None:
         """Record that the service starts, under which policies. Raises ``AuditError``."""
-        self.store.record(Action.STARTED, policy=self.policies.digest)
+        self.store.record(Action.STARTED)
 
-    def record_failure(self, request_id: str, error: str) -> None:
+    def record_failure(self, request_id: str, trace: str, error: str) -> None:
         """Record a request that ended in a bug of ours. Raises ``AuditError``."""
-        outcome = Outcome.FAILURE
-        self.store.record(Action.FAILED, outcome, request_id=request_id, error=error)
+        self.store.record(
+            Action.FAILED,
+            Outcome.FAILURE,
+            request_id=request_id,
+            trace=trace,
+            details={"code": error},
+        )
 
-    def record_unauthenticated(self, request_id: str) -> None:
-        """Record a caller who did not prove who it is. Raises ``AuditError``.
+    def record_unauthenticated(self, request_id: str, trace: str, reason: str) -> None:
+        """Record a caller who did not prove who it is, and why. Raises ``AuditError``.
 
         A flood makes one record a second, which counts those before it: callers without a key
         must not be able to fill the disk of the log.
@@ -213,13 +235,14 @@ class Platform:
                 Outcome.DENIED,
                 actor="unknown",
                 request_id=request_id,
-                attempts=attempts,
+                trace=trace,
+                details={"attempts": attempts, "reason": reason[:64]},
             )
         except AuditError:
             self.strangers.give_back(attempts)
             raise
 
-    def record_turned_away(self, principal: Principal, request_id: str) -> None:
+    def record_turned_away(self, principal: Principal, request_id: str, trace: str) -> None:
         """Record a request that found no turn to work. Raises ``AuditError``.
 
         Somebody's flood makes one record a second, which counts those before it.
@@ -229,13 +252,16 @@ class Platform:
         if not requests:
             return
         try:
-            self.store.record(
-                Action.TURNED_AWAY,
-                Outcome.DENIED,
-                actor=principal.id,
-                tenant=principal.tenant,
-                request_id=request_id,
-                requests=requests,
+            self.store.audit.append(
+                event_of(
+                    principal,
+                    Action.TURNED_AWAY,
+                    Outcome.DENIED,
+                    request_id=request_id,
+                    trace=trace,
+                    purpose=None,
+                    details={"requests": requests},
+                )
             )
         except AuditError:
             self.turned_away.give_back(requests, who)
@@ -374,8 +400,9 @@ def _reviewer(store: Store) -> AuditReviewer:
         audit=store.audit,
         reader=AuditReader(
             index=store.audit_index,
-            folder=store.settings.audit_dir,
+            logs=partial(logs_in, store.settings.audit_dir),
             subject_ref=store.vault.subject_ref,
+            most=MOST_CAUGHT_UP,
         ),
         unsealed=partial(openers.unsealed, store.settings),
     )

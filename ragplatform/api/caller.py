@@ -33,7 +33,7 @@ def _principal(
     except UnauthenticatedError as error:
         request_id = request.state.request_id
         _log.info("unauthenticated", request_id=request_id, reason=error.reason)
-        platform.record_unauthenticated(request_id)
+        platform.record_unauthenticated(request_id, request.state.trace, error.reason)
         raise
 
 

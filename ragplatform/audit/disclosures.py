@@ -14,6 +14,7 @@ from ragplatform.audit.index_query import (
     count_of,
     key_of,
     links_of,
+    of_tenant,
     openings_by,
     select_page,
 )
@@ -181,6 +182,6 @@ def _opened(connection: sa.Connection, query: AuditQuery) -> dict[str, str]:
         sa.select(OPENINGS.c.opening, SUBJECTS.c.subject)
         .select_from(OPENINGS.outerjoin(SUBJECTS, about))
         .where(OPENINGS.c.opening.in_(openings_by(query)))
-        .where(OPENINGS.c.how == How.OPENED)
+        .where(OPENINGS.c.how == How.OPENED, *of_tenant(query, OPENINGS))
     )
     return {opening: subject or "" for opening, subject in rows}

@@ -24,6 +24,8 @@ from ragplatform.tables import create_missing, insert, open_engine, transaction
 # Records that go in with one commit: enough that the commit costs little, few enough that others
 # who want to write wait for a fraction of a second.
 _BATCH: Final = 2_000
+# After so many at once the database looks anew at how its values lie.
+_MANY: Final = 10_000
 _LINKS: Final = tuple(table for table in METADATA.sorted_tables if table not in {LOGS, RECORDS})
 
 
@@ -90,6 +92,12 @@ class AuditIndex:
         for log in logs:
             left = None if most is None else max(0, most - total.records)
             total += self._follow(log, origin_of(log), left)
+        if total.records >= _MANY:
+            with transaction(self._engine, _PART) as connection:
+                # Without knowing how the values lie, both databases may read a table from end to
+                # end. PostgreSQL looks by itself, but a minute later.
+                for table in METADATA.sorted_tables:
+                    connection.exec_driver_sql(f"ANALYZE {table.name}")
         return total
 
     def rebuild(self, logs: Sequence[Path]) -> CaughtUp:

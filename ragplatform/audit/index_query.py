@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import Enum
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -164,7 +166,7 @@ def find_entry(index: AuditIndex, tenant: Whose, origin: str, position: int) -> 
     statement = sa.select(RECORDS).where(
         RECORDS.c.origin == plain(origin),
         RECORDS.c.position == position,
-        *_of_tenant(AuditQuery(tenant), RECORDS),
+        *of_tenant(AuditQuery(tenant), RECORDS),
     )
     with index.reading() as connection:
         row = connection.execute(statement).one_or_none()
@@ -200,7 +202,7 @@ def openings_by(query: AuditQuery) -> sa.Select[str]:
     return (
         sa.select(OPENINGS.c.opening)
         .select_from(RECORDS.join(OPENINGS, same))
-        .where(RECORDS.c.action == str(Action.BROKE_GLASS), made, *_of_tenant(query, RECORDS))
+        .where(RECORDS.c.action == str(Action.BROKE_GLASS), made, *of_tenant(query, RECORDS))
     )
 
 
@@ -214,13 +216,14 @@ def links_of(
 ) -> dict[tuple[str, int], dict[str, How]]:
     """Return, for each of the entries that has some, the things that it names in one table."""
     found: dict[tuple[str, int], dict[str, How]] = {}
-    if not entries:
-        return found
     thing = next(name for name, one in _THINGS.items() if one is table)
-    keys = sa.tuple_(table.c.origin, table.c.position).in_([key_of(one) for one in entries])
     columns = (table.c.origin, table.c.position, table.c[thing], table.c.how)
-    for origin, position, name, how in connection.execute(sa.select(*columns).where(keys)):
-        found.setdefault((origin, position), {})[name] = How(how)
+    # By log: SQLite looks no pair of columns up in a list of pairs, but reads the whole table.
+    for origin, of_log in groupby(sorted(map(key_of, entries)), key=itemgetter(0)):
+        positions = [position for _, position in of_log]
+        own = (table.c.origin == origin) & table.c.position.in_(positions)
+        for row in connection.execute(sa.select(*columns).where(own)):
+            found.setdefault((row[0], row[1]), {})[row[2]] = How(row[3])
     return found
 
 
@@ -265,10 +268,14 @@ def _statement(query: AuditQuery) -> tuple[sa.Select[Any], Sequence[sa.ColumnEle
         if (value := getattr(query, name)) is not None
     ]
     if query.glass_of is not None:
-        named = sa.select(OPENINGS.c.origin, OPENINGS.c.position).where(
-            OPENINGS.c.opening.in_(openings_by(query)), *_of_tenant(query, OPENINGS)
+        named = (
+            sa.select(OPENINGS.c.origin, OPENINGS.c.position)
+            .where(OPENINGS.c.opening.in_(openings_by(query)), *of_tenant(query, OPENINGS))
+            .distinct()
+            .subquery()
         )
-        conditions.append(sa.tuple_(RECORDS.c.origin, RECORDS.c.position).in_(named))
+        same = (named.c.origin == RECORDS.c.origin) & (named.c.position == RECORDS.c.position)
+        table = table.join(named, same)
     # The index of the table that narrows most gives its rows in order.
     leading = _THINGS[things[0]] if things else RECORDS
     conditions += _within(leading, query)
@@ -278,7 +285,7 @@ def _statement(query: AuditQuery) -> tuple[sa.Select[Any], Sequence[sa.ColumnEle
 
 def _within(table: sa.Table, query: AuditQuery) -> list[sa.ColumnElement[bool]]:
     """Return the conditions on tenant and time; whatever is joined to the table follows it."""
-    conditions = _of_tenant(query, table, RECORDS)
+    conditions = of_tenant(query, table, RECORDS)
     if query.since is not None:
         conditions.append(table.c["at"] >= _stored("since", query.since))
     if query.until is not None:
@@ -286,7 +293,8 @@ def _within(table: sa.Table, query: AuditQuery) -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
-def _of_tenant(query: AuditQuery, *tables: sa.Table) -> list[sa.ColumnElement[bool]]:
+def of_tenant(query: AuditQuery, *tables: sa.Table) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions that keep each of the tables to the query's tenant."""
     if isinstance(query.tenant, UnsafeAllTenants):
         return []
     return [table.c.tenant == plain(query.tenant) for table in tables]

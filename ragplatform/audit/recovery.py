@@ -215,6 +215,7 @@ def _mended_tiles(directory: Path, storage: Storage, found: Survey) -> TileWrite
         # From here on they are relied on without being looked at.
         tiles.secure()
     else:
+        tiles.mend_edge()
         tiles.write()
     return tiles
 

@@ -106,6 +106,19 @@ class TileWriter:
         for level, hashes in enumerate(self._edge.levels):
             self._keep(level, self._edge.size >> (8 * (level + 1)), hashes)
 
+    def mend_edge(self) -> None:
+        """Have those partial tiles at the right edge written anew that a crash may have torn.
+
+        They were being written for a rotation that did not come to be.
+        """
+        for level, hashes in enumerate(self._edge.levels):
+            full = self._directory / tile_path(level, self._edge.size >> (8 * (level + 1)))
+            folder = full.with_name(full.name + ".p")
+            names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+            for width in (int(name) * HASH_BYTES for name in names if name.isdecimal()):
+                if width <= len(hashes):
+                    self._waiting[folder / str(width // HASH_BYTES)] = hashes[:width]
+
     def _add(self, level: int, entry: bytes) -> None:
         levels = self._edge.levels
         if level == len(levels):

@@ -10,7 +10,6 @@ import typer
 from ragplatform import openers, witnessing
 from ragplatform.audit import query
 from ragplatform.audit.events import Action, AuditEvent, Outcome
-from ragplatform.audit.record import Record, stamp
 from ragplatform.audit.verify import VerifyReport, held_checkpoints, missing, verify
 from ragplatform.audit.witness_notes import Note, parse_key, parse_note
 from ragplatform.commands import console
@@ -146,70 +145,6 @@ def verify_logs(
             console.out.print(_plain(log, report))
     if not all(report.ok for _, report in reports):
         raise typer.Exit(console.EXIT_BAD)
-
-
-@app.command("events")
-def events(
-    folder: Folder = None,
-    request: Annotated[str | None, typer.Option(help="Only the records of one request.")] = None,
-    action: Annotated[Action | None, typer.Option(help="Only one kind of act.")] = None,
-    actor: Annotated[str | None, typer.Option(help="Only one person or job.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most records, newest first.")] = 20,
-    as_json: AsJson = False,
-) -> None:
-    """List the newest records, without their sealed parts."""
-    with console.exits():
-        found = [
-            record
-            for log in _logs(folder)
-            for record in query.read(
-                log,
-                action=action,
-                actor=actor,
-                request_id=request,
-                limit=limit,
-                newest_first=True,
-            )
-        ]
-    found.sort(key=lambda record: (record.time, record.index))
-    if as_json:
-        for record in found[-limit:]:
-            console.print_json(
-                {
-                    "origin": record.origin,
-                    "index": record.index,
-                    "time": stamp(record.time),
-                    "action": str(record.action),
-                    "outcome": str(record.outcome),
-                    "tenant": record.tenant,
-                    "actor": record.actor,
-                    "purpose": record.purpose,
-                    "request_id": record.request_id,
-                    "details": dict(record.details),
-                    "sealed": sorted(record.sealed.parts) if record.sealed else [],
-                }
-            )
-        return
-    rows = [
-        (
-            f"{record.origin}/{record.index}",
-            stamp(record.time)[11:23],
-            str(record.action),
-            str(record.outcome),
-            record.actor,
-            record.purpose or "",
-            f"{len(passages)} passages" if (passages := _passages(record)) else "",
-            ", ".join(sorted(record.sealed.parts)) if record.sealed else "",
-        )
-        for record in found[-limit:]
-    ]
-    columns = ("record", "time", "action", "outcome", "who", "purpose", "shown", "sealed")
-    console.table(columns, rows)
-
-
-def _passages(record: Record) -> list[object]:
-    passages = record.details.get("passages")
-    return list(passages) if isinstance(passages, list) else []
 
 
 @app.command("checkpoint")

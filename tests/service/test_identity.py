@@ -296,7 +296,7 @@ def test_a_user_of_the_chat_is_answered_and_the_record_names_the_client(chat, se
 
     assert "Maria Lopez" in response.json()["answer"]
     found = one.records(request_id=response.json()["request_id"])
-    assert {(record.actor, record.details["via"]) for record in found} == {("lee", "chat")}
+    assert {(record.actor, record.client) for record in found} == {("lee", "chat")}
 
 
 def test_without_its_users_statement_the_chat_is_nobody(chat, serve):

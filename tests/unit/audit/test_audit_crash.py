@@ -8,7 +8,6 @@ import hashlib
 import os
 import random
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -74,14 +73,6 @@ class Trouble:
         self.left -= 1
         if self.left < 0:
             raise self.error
-
-
-@pytest.fixture
-def memory() -> Iterator[Path]:
-    """Return a folder in memory where there is one: what is on the disk is simulated anyway."""
-    place = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=place if place.is_dir() else None) as folder:
-        yield Path(folder)
 
 
 def lasting(disk: JournalDisk) -> LastingLog:
