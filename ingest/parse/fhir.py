@@ -46,7 +46,7 @@ _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 Resource = Mapping[str, Any]
 
 
-def parse_fhir(data: bytes, *, kind: Kind, max_chars: int) -> ParsedDocument:
+def parse_fhir(data: bytes, *, max_chars: int) -> ParsedDocument:
     """Return each resource as a section of readable lines, its references resolved in the file.
 
     The patients are the claimed subjects. Raises ``ParseError`` (``malformed``, ``no_text``,
@@ -61,7 +61,7 @@ def parse_fhir(data: bytes, *, kind: Kind, max_chars: int) -> ParsedDocument:
     for _, resource in entries:
         writer.resource(resource)
     builder.claim(known.claims())
-    return builder.finish(kind.value)
+    return builder.finish(Kind.FHIR.value)
 
 
 def split_fhir(data: bytes) -> tuple[Part, ...]:

@@ -190,7 +190,7 @@ def _rows(segment: Segment, marks: Marks) -> tuple[str, list[tuple[str, str]]]:
     title, known = SEGMENTS.get(segment.name, (f"Segment {segment.name}", {}))
     rows = []
     for number, raw in enumerate(segment.fields[1:], start=1):
-        label, kind = known.get(number, (f"{segment.name}-{number}", ""))
+        label, kind = known.get(number, (f"field {number}", ""))
         if raw in {"", '""'} or not label:
             continue
         repeats = [formatted(one, kind, marks) for one in raw.split(marks.repetition)]

@@ -1,7 +1,7 @@
 """Commands on the audit log."""
 
 import getpass
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +21,9 @@ Folder = Annotated[
     Path | None,
     typer.Argument(help="One log, or a folder of logs. Default: those of this deployment."),
 ]
+Archive = Annotated[
+    Path | None, typer.Option("--archive", help="Folder that segments were archived to.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -34,7 +37,12 @@ def _logs(folder: Path | None) -> list[Path]:
     return found
 
 
-def _verified(folder: Path | None, held: Mapping[str, str]) -> list[tuple[Path, VerifyReport]]:
+def _verified(
+    folder: Path | None,
+    held: Mapping[str, str],
+    archive: Path | None,
+    progress: Callable[[int], None],
+) -> list[tuple[Path, VerifyReport]]:
     """Verify with this deployment's keys; logs from elsewhere with the key beside each.
 
     Of a folder of logs, those that are known by a held checkpoint alone are reported too.
@@ -44,9 +52,17 @@ def _verified(folder: Path | None, held: Mapping[str, str]) -> list[tuple[Path, 
     for log, origin in logs.items():
         checkpoint = held.get(origin)
         if folder is None:
-            report = openers.verify_audit(console.settings(), log, checkpoint)
+            report = openers.verify_audit(
+                console.settings(), log, checkpoint, archive=archive, progress=progress
+            )
         else:
-            report = verify(log, public_key=None, held_checkpoint=checkpoint)
+            report = verify(
+                log,
+                public_key=None,
+                held_checkpoint=checkpoint,
+                archive=archive,
+                progress=progress,
+            )
         reports.append((log, report))
     if folder in logs:
         known = not held or held.keys() >= set(logs.values())
@@ -81,6 +97,11 @@ def _kept(
         raise typer.Exit(console.EXIT_BAD) from error
 
 
+def _bytes_of(folder: Path | None) -> int:
+    logs = _logs(folder)
+    return sum(path.stat().st_size for log in logs for path in log.glob("segment-*"))
+
+
 def _origin(log: Path) -> str:
     try:
         return query.origin_of(log)
@@ -92,7 +113,9 @@ def _origin(log: Path) -> str:
 def _plain(log: Path, report: VerifyReport) -> str:
     verdict = console.mark(report.ok)
     if report.ok:
-        return f"{verdict} {log}: {report.records} records, root {report.root}"
+        unread = sum(count for _, count in report.archived)
+        left = f", {unread} of them archived and not read (give --archive)" if unread else ""
+        return f"{verdict} {log}: {report.records} records{left}, root {report.root}"
     at = "" if report.first_bad is None else f"first bad record {report.first_bad}: "
     return f"{verdict} {log}: {at}{report.problem} ({report.records} records good before it)"
 
@@ -110,10 +133,9 @@ def verify_logs(
     ] = None,
     witness_key: Annotated[
         str | None,
-        typer.Option(
-            help="Verifier key that must have cosigned. Default: the URL's, if set."
-        ),
+        typer.Option(help="Verifier key that must have cosigned. Default: the URL's, if set."),
     ] = None,
+    archive: Archive = None,
     as_json: AsJson = False,
 ) -> None:
     """Check every record of every log. Exit code 0: good, 1: altered, 2: unreadable."""
@@ -121,10 +143,11 @@ def verify_logs(
         try:
             history = _kept(folder, held, witness, witness_key)
             kept = {origin: str(notes[0]) for origin, notes in history.items()}
-            reports = [
-                (log, witnessing.compared(log, report, history))
-                for log, report in _verified(folder, kept)
-            ]
+            with console.progress("verifying", _bytes_of(folder)) as advance:
+                reports = [
+                    (log, witnessing.compared(log, report, history))
+                    for log, report in _verified(folder, kept, archive, advance)
+                ]
         except (OSError, UnicodeDecodeError) as error:
             raise PlatformError(f"cannot be read: {error}") from error
     for log, report in reports:
@@ -139,6 +162,7 @@ def verify_logs(
                     "root": report.root,
                     "first_bad": report.first_bad,
                     "problem": report.problem,
+                    "archived": [list(run) for run in report.archived],
                 }
             )
         else:

@@ -22,7 +22,9 @@ from ragplatform.audit.events import Action
 from ragplatform.audit.query import find_logs, read
 from ragplatform.audit.storage import Disk
 from ragplatform.audit.witness_book import found_witness
+from ragplatform.commands import doctor
 from ragplatform.config import Settings
+from ragplatform.errors import ConfigurationError
 from tests.fakes_audit import event
 from tests.fakes_tls import Authority, SyslogReceiver
 from tests.fakes_tsa import StampingAuthority
@@ -102,6 +104,22 @@ def test_an_unmounted_folder_fails_the_push_and_later_the_status(
     assert run("witness", "status").exit_code == 1
     recorded = read(settings.audit_dir / "cli", action=Action.WITNESS_LAGGING)
     assert {record.details["log"] for record in recorded} >= {"api", "api.mercy", "api.harbor"}
+
+
+def test_the_doctor_says_how_far_witnesses_are(
+    settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("witness", "push")
+    assert doctor._witnesses(config.load()).startswith("1 witnesses, none late")
+
+    forge(settings, 2)
+    run("witness", "push")
+    with pytest.raises(ConfigurationError, match="rolled back"):
+        doctor._witnesses(config.load())
+
+    monkeypatch.setenv("RAGPLATFORM_WITNESS_FOLDERS", "")
+    assert "none is set" in doctor._witnesses(config.load())
+    assert folder.exists()
 
 
 def forge(settings: Settings, records: int) -> None:
