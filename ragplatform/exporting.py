@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
+from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.export.formats import WRITERS, Format
 from ragplatform.audit.export.selection import Selection, entries, logs_of
 from ragplatform.audit.export.writing import Export
@@ -66,13 +66,13 @@ class AuditExporter:
         self, who: Principal, request_id: str, outcome: Outcome, details: Mapping[str, Json]
     ) -> None:
         self._audit.append(
-            AuditEvent(
-                action=Action.EXPORTED,
-                outcome=outcome,
-                tenant=who.tenant,
-                actor=who.id,
+            event_of(
+                who,
+                Action.EXPORTED,
+                outcome,
                 request_id=request_id,
                 purpose=Purpose.COMPLIANCE.value,
-                details={"policy": self._policies.digest, **spoken_for(who), **details},
+                policy=self._policies.digest,
+                details=details,
             )
         )

@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 from ragplatform.audit import disclosures, query
 from ragplatform.audit.disclosures import Disclosures, UnderGlass
-from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
+from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.index_query import (
     AuditQuery,
@@ -277,15 +277,15 @@ class AuditReviewer:
         sealed: Mapping[str, str] | None = None,
     ) -> None:
         self._audit.append(
-            AuditEvent(
-                action=action,
-                outcome=outcome,
-                tenant=who.tenant,
-                actor=who.id,
+            event_of(
+                who,
+                action,
+                outcome,
                 request_id=request_id,
                 purpose=Purpose.COMPLIANCE.value,
-                details={"policy": self._policies.digest, **spoken_for(who), **details},
-                sealed=sealed or {},
+                policy=self._policies.digest,
+                details=details,
+                sealed=sealed,
             )
         )
 

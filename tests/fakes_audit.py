@@ -9,8 +9,10 @@ from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.log import AuditLog
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.storage import File
+from ragplatform.audit.vocabulary import VOCABULARY
 from ragplatform.model import Receipt
 from tests.fakes_disk import QuickDisk
+from tests.sample_events import sample
 
 ORIGIN = "ragplatform/test"
 SIGNING_KEY = bytes(range(32))
@@ -26,6 +28,8 @@ def event(number: int = 0, *, action: Action = Action.ASKED, **changes: Any) -> 
         "purpose": "TREAT",
         "details": {"number": number},
     }
+    if action in VOCABULARY and action != Action.ASKED:
+        fields["details"] = sample(action)
     return AuditEvent(action, Outcome.SUCCESS, **(fields | changes))
 
 

@@ -19,6 +19,7 @@ from ragplatform.api.caller import Caller
 from ragplatform.api.fairness import ONE_TURN, Shares, Turns
 from ragplatform.api.limits import BodyLimit
 from ragplatform.api.sse import EventStream
+from ragplatform.api.trace import trace_id
 from ragplatform.audit.events import Action
 from ragplatform.config import Settings
 from ragplatform.errors import PlatformError
@@ -96,6 +97,7 @@ async def _at_the_edge(
     """Give each request an id, keep its responses out of caches, and answer for our own bugs."""
     # The id is ours: one chosen by the caller could point at another caller's records.
     request.state.request_id = uuid.uuid4().hex
+    request.state.trace = trace_id(request.headers.getlist("traceparent"))
     try:
         response = await call_next(request)
     except Exception as error:
@@ -116,7 +118,7 @@ def _unexpected(request: Request, error: Exception) -> JSONResponse:
     _log.error("unexpected_error", request_id=request_id, error=kind, place=place)
     platform: Platform = request.app.state.platform
     try:
-        platform.record_failure(request_id, kind)
+        platform.record_failure(request_id, request.state.trace, kind)
     except PlatformError as failed:
         return problems.respond(failed, request_id)
     return problems.respond(PlatformError(kind), request_id)
@@ -130,6 +132,7 @@ def _question(request: Request, who: Principal, body: schemas.AskBody, limit: in
         collections=None if body.collections is None else frozenset(body.collections),
         limit=limit,
         request_id=request.state.request_id,
+        trace=request.state.trace,
     )
 
 
@@ -167,6 +170,7 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
             collections=None if body.collections is None else frozenset(body.collections),
             limit=body.limit,
             request_id=request.state.request_id,
+            trace=request.state.trace,
         )
         retrieved = platform.retriever.retrieve(question, Action.SEARCHED)
         results = [schemas.Source.of(passage) for passage in retrieved.shown]
@@ -175,7 +179,8 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
     @app.get("/v1/sources/{chunk}", tags=["questions"], dependencies=[ONE_TURN])
     def source(request: Request, who: Caller, chunk: str, purpose: Purpose) -> schemas.Source:
         """Return one passage. 404 alike for what does not exist and what you may not read."""
-        shown = platform.retriever.source(who, purpose, chunk, request.state.request_id)
+        state = request.state
+        shown = platform.retriever.source(who, purpose, chunk, state.request_id, state.trace)
         return schemas.Source.of(shown)
 
 

@@ -36,7 +36,11 @@ class Outage:
         self.ending = False
 
     def event(self, tenant: str, origin: str, until: datetime) -> AuditEvent:
-        """Return the record of the gap, for the first place after it."""
+        """Return the record of the gap, for the first place after it.
+
+        Where its own sync fails it may stand there even so. The next one has the same ``since`` and
+        counts everything again: of several with one ``since``, the last holds.
+        """
         return AuditEvent(
             Action.RESUMED,
             Outcome.SUCCESS,

@@ -14,7 +14,7 @@ from rich.progress import Progress
 from ragplatform import openers
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.export.formats import WRITERS, Format
-from ragplatform.audit.export.selection import Entry, Selection, entries, logs_of
+from ragplatform.audit.export.selection import Entry, Selection, entries, logs_of, not_here
 from ragplatform.audit.export.writing import Export, private_file
 from ragplatform.audit.layout import tenant_of, tenant_origin
 from ragplatform.audit.logs import TenantLogs
@@ -61,6 +61,7 @@ def export(
                 done = made.done
                 ended: dict[str, Json] = {"records": done.records, "sha256": done.sha256}
                 tell(audit, selection, logs, act | ended, begins=False)
+    _warn(logs)
     if out is not None:
         console.out.print(f"{out}: {done.records:,} records, sha256 {done.sha256}", markup=False)
 
@@ -100,6 +101,7 @@ def package(
                 ended: dict[str, Json] = {"records": done.records, "sha256": digest}
                 tell(audit, selection, logs, act | ended, begins=False)
     console.out.print(f"{out}: {done.records:,} records, sha256 {digest}", markup=False)
+    _warn(logs)
     for lost in done.lost:
         console.err.print(f"no copy was kept of the policies {lost}", markup=False)
 
@@ -174,6 +176,12 @@ def _moment(option: str, text: str) -> datetime:
             f"{option}: wanted a time such as 2026-11-26T08:00, or one with its zone"
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _warn(logs: Sequence[Path]) -> None:
+    for log in logs:
+        if count := not_here(log):
+            console.err.print(f"{log.name}: its first {count:,} records are archived, not exported")
 
 
 def _shown(found: Iterable[Entry], logs: Sequence[Path], *, quiet: bool) -> Iterator[Entry]:

@@ -16,8 +16,8 @@ from typing import BinaryIO, Final
 
 from ragplatform.audit import query
 from ragplatform.audit.export import reading
-from ragplatform.audit.export.package_readme import readme
-from ragplatform.audit.export.selection import Entry, Selection, entries
+from ragplatform.audit.export.package_readme import Packaged, readme
+from ragplatform.audit.export.selection import Entry, Selection, entries, not_here
 from ragplatform.audit.layout import KEY
 from ragplatform.audit.merkle import leaf_hash, node_hash
 from ragplatform.audit.note import Checkpoint, Signer
@@ -33,16 +33,7 @@ _NO_TIME: Final = (1980, 1, 1, 0, 0, 0)
 
 # What witnesses gave back, beside the log: see the log's own documentation.
 _COSIGNED: Final = "checkpoint.cosigned"
-_TIMESTAMPS: Final = "checkpoint*.tsr"
-
-
-@dataclass(frozen=True, slots=True)
-class Packaged:
-    """What went into a package: records, policies by digest, and digests of which none is kept."""
-
-    records: int
-    policies: tuple[str, ...]
-    lost: tuple[str, ...]
+_TIMESTAMPS: Final = ("checkpoint.stamped", "checkpoint.tsr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +107,10 @@ class PackageMaker:
         for origin in sorted(keys):
             archive.put(f"keys/{origin}.pub", (self._signer(origin).verifier_key + "\n").encode())
         kept, lost = self._write_policies(archive, sorted(named))  # 4
-        done = Packaged(records, kept, lost)
+        absent = {log.name: count for log in logs if (count := not_here(log))}
+        done = Packaged(records, kept, lost, absent)
         archive.put(VERIFIER, Path(__file__).with_name(VERIFIER).read_bytes())
-        archive.put("README.md", readme(selection, signed_by, done.records, kept, lost).encode())
+        archive.put("README.md", readme(selection, signed_by, done).encode())
         manifest = _manifest(archive.digests, selection)
         archive.put(MANIFEST, self._signer(signed_by).sign_text(manifest).encode())  # 5
         return done
@@ -227,7 +219,7 @@ def _write_proofs(archive: _Archive, state: _State, found: Iterable[Entry]) -> N
 
 
 def _write_witnesses(archive: _Archive, log: Path) -> None:
-    for path in [log / _COSIGNED, *sorted(log.glob(_TIMESTAMPS))]:
+    for path in (log / name for name in (_COSIGNED, *_TIMESTAMPS)):
         if path.is_file():
             archive.put(f"logs/{log.name}/{path.name}", path.read_bytes())
 

@@ -1,32 +1,45 @@
 """The instructions that lie in an evidence package, for somebody who has nothing else of ours."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from ragplatform.audit.export.selection import Selection
 from ragplatform.audit.record import canonical, stamp
 
 
-def readme(
-    selection: Selection,
-    signed_by: str,
-    records: int,
-    kept: Sequence[str],
-    lost: Sequence[str],
-) -> str:
+@dataclass(frozen=True, slots=True)
+class Packaged:
+    """What went into a package, and what of it there was none.
+
+    ``policies`` and ``lost`` are digests of policies of which a copy is in it, or none was kept;
+    ``absent`` says of how many of a log's first records an archive holds the lines.
+    """
+
+    records: int
+    policies: tuple[str, ...]
+    lost: tuple[str, ...]
+    absent: Mapping[str, int]
+
+
+def readme(selection: Selection, signed_by: str, done: Packaged) -> str:
     """Return how to check the package offline, in Markdown."""
     asked = canonical(selection.said()).decode()
     whose = f"the tenant `{selection.tenant}`" if selection.tenant else "the whole deployment"
-    policies = "\n".join(f"- `policies/{digest}/`" for digest in kept) or "- none"
-    missing = "\n".join(f"- `{digest}`: no copy was kept" for digest in lost) or "- none"
+    absent = [f"- `{log}`: the first {count} records" for log, count in done.absent.items()]
     return _TEXT.format(
         whose=whose,
-        records=records,
+        records=done.records,
         moment=stamp(selection.until),
         asked=asked,
         signed_by=signed_by,
-        policies=policies,
-        missing=missing,
+        policies=_listed(f"- `policies/{digest}/`" for digest in done.policies),
+        missing=_listed(f"- `{digest}`: no copy was kept" for digest in done.lost),
+        absent=_listed(absent),
     )
+
+
+def _listed(lines: Iterable[str]) -> str:
+    return "\n".join(lines) or "- none"
 
 
 _TEXT = """\
@@ -68,8 +81,10 @@ and the formats below are public, so that you can write your own.
   from the leaf upwards, in base64 (RFC 9162, section 2.1.3).
 - `logs/ORIGIN/checkpoint`: the state that the proofs lead to: origin, number of records, root;
   signed (https://c2sp.org/tlog-checkpoint). Further signatures are those of witnesses.
-- `logs/ORIGIN/checkpoint.cosigned` and `*.tsr`, where there are any: what witnesses and
-  time-stamping authorities (RFC 3161) signed.
+- `logs/ORIGIN/checkpoint.cosigned`, where there is one: what witnesses signed.
+- `logs/ORIGIN/checkpoint.stamped` and `checkpoint.tsr`, where there are any: a state of the log,
+  and the time-stamp (RFC 3161) over that file:
+  `openssl ts -verify -data checkpoint.stamped -in checkpoint.tsr -CAfile AUTHORITY.pem`.
 - `keys/ORIGIN.pub`: the public keys. No secret key is here.
 - `policies/DIGEST/`: the policies that the records name, as they were in force. The digest is
   SHA-256 over each file, the schema first, then by name: name, zero byte, length, zero byte, text.
@@ -81,6 +96,10 @@ Policies here:
 Policies that records name and of which there is no copy:
 
 {missing}
+
+Records whose lines lie in an archive, and which were therefore not looked at:
+
+{absent}
 
 ## What this does not show
 

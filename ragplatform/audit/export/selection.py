@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ragplatform.audit import query
 from ragplatform.audit.events import Action
+from ragplatform.audit.layout import segments
 from ragplatform.audit.record import Record, decode, stamp
-from ragplatform.errors import NotFoundError
+from ragplatform.errors import NotFoundError, TamperedError
 from ragplatform.model import Json
 
 
@@ -71,15 +72,29 @@ def logs_of(parent: Path, selection: Selection) -> list[Path]:
     return found
 
 
+def not_here(log: Path) -> int:
+    """Return how many of a log's first records are not in its folder, because of an archive."""
+    found = segments(log)
+    return found[0][0] if found else 0
+
+
 def entries(logs: Sequence[Path], selection: Selection) -> Iterator[Entry]:
     """Yield the wanted records, log by log and in the order in which they were written.
 
-    Raises ``TamperedError`` at a line that is no record. Nothing is verified here.
+    Raises ``TamperedError`` at a line that is no record, and where a record is missing between two
+    others. Nothing else is verified here.
     """
     for log in logs:
         origin = query.origin_of(log)
+        expected = not_here(log)
         for line in query.lines(log):
             record = decode(line, origin=origin)
+            if record.index != expected:
+                raise TamperedError(
+                    f"record {expected} of {origin} is not where it belongs: run "
+                    "`ragplatform audit verify`"
+                )
+            expected += 1
             if record.time >= selection.until:
                 # The times of one log never go back.
                 break

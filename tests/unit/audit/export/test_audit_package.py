@@ -19,7 +19,7 @@ from ragplatform.audit.layout import segments
 from ragplatform.audit.note import Signer
 from ragplatform.errors import TamperedError
 from ragplatform.policy.rules import digest_of
-from tests.fakes_audit import event, key_of, open_logs
+from tests.fakes_audit import event, key_of, open_log, open_logs
 
 TEXTS = {"schema.cedarschema": "entity U;", "a.cedar": "permit(principal, action, resource);"}
 POLICY = digest_of(TEXTS)
@@ -234,3 +234,41 @@ def test_a_cosigned_checkpoint_is_what_the_proofs_lead_to(folder: Path, tmp_path
 
     assert (package / "logs/api.mercy/checkpoint").read_text("utf-8") == cosigned
     assert check(package) == 0
+
+
+@pytest.fixture
+def long_log(tmp_path: Path) -> Path:
+    """A log of several segments, whose first tile is full."""
+    with open_log(tmp_path / "audit" / "api.mercy", **ARCHIVED) as log:
+        for number in range(300):
+            log.append(event(number))
+    return tmp_path / "audit" / "api.mercy"
+
+
+ARCHIVED: dict[str, Any] = {
+    "origin": "api.mercy",
+    "signing_key": key_of("sign", "api.mercy"),
+    "segment_bytes": 4000,
+}
+
+
+def test_records_that_are_archived_are_named_and_the_others_are_proven(
+    long_log: Path, tmp_path: Path
+) -> None:
+    (first, gone), (second, _), *_ = segments(long_log)
+    gone.unlink()
+
+    package = make(long_log.parent, tmp_path / "out")
+
+    assert first == 0
+    assert f"`api.mercy`: the first {second} records" in (package / "README.md").read_text("utf-8")
+    assert len((package / "logs/api.mercy/events.ndjson").read_bytes().splitlines()) == 300 - second
+    assert check(package) == 0
+
+
+def test_a_segment_missing_in_the_middle_is_no_archive(long_log: Path, tmp_path: Path) -> None:
+    _, (_, gone), *_ = segments(long_log)
+    gone.unlink()
+
+    with pytest.raises(TamperedError):
+        make(long_log.parent, tmp_path / "out")
