@@ -209,7 +209,7 @@ def _mended_tiles(directory: Path, storage: Storage, found: Survey) -> TileWrite
     whole = found.edge.size == 0 and len(found.borders) > 1
     at = base = found.edge.size
     for border in [*found.borders, found.standing.tree.size]:
-        part = found.leaves[(at - base) * HASH_BYTES : (border - base) * HASH_BYTES]
+        part = bytes(found.leaves[(at - base) * HASH_BYTES : (border - base) * HASH_BYTES])
         tiles.extend(part[i : i + HASH_BYTES] for i in range(0, len(part), HASH_BYTES))
         at = border
         if border in found.borders:

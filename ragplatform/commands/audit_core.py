@@ -13,9 +13,11 @@ from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.layout import tenant_of
 from ragplatform.audit.static_tree import static_files
 from ragplatform.audit.storage import Disk
-from ragplatform.commands import console
-from ragplatform.commands.audit import Archive, app
+from ragplatform.commands import audit, console
+from ragplatform.commands.audit import Archive
 from ragplatform.errors import PlatformError
+
+app = audit.app
 
 Origin = Annotated[str, typer.Argument(help="The log's origin, such as api.mercy, or its folder.")]
 Into = Annotated[
