@@ -1,12 +1,15 @@
 """Evidence of who asked what and was shown what: an append-only Merkle log in plain files.
 
 Write with ``logs.TenantLogs``, read with ``query.read``, open sealed parts with ``record.unseal``,
-check with ``verify.verify``. Each process has a folder for acts of the deployment itself, named
-after its kind (``api``, ``api-2``), and one for each tenant (``api.mercy``). Each holds a log::
+check with ``verify.verify``, prove with ``prove``, move old segments with ``archive``. Each process
+has a folder for acts of the deployment itself, named after its kind (``api``, ``api-2``), and one
+for each tenant (``api.mercy``). Each holds a log::
 
     key.pub                         the public key, as a signed-note verifier key
     checkpoint                      the newest checkpoint that was set aside: open, rotation, close
     segment-000000000000.jsonl      records and commits; the number is the first record's index
+    tile/0/000                      hashes of the tree, derived from the segments (C2SP tlog-tiles)
+    archived-000000000000.note      a signed statement that this segment was moved elsewhere
     torn-*.bin                      what a crash left unfinished, kept aside when the log reopened
     lock                            held by the one writer; names its process
     checkpoint.cosigned             the newest checkpoint with the signatures of witnesses
@@ -21,5 +24,6 @@ of the commit line above it, so that every byte of the file hangs on the last si
 Without a witness outside the host nobody can see that the newest groups were cut off together: hold
 ``AuditLog.checkpoint()`` elsewhere and give it to ``verify``.
 
-Source: RFC 9162 (hashing); C2SP signed-note and tlog-checkpoint (signatures, checkpoints).
+Source: RFC 9162 (hashing); C2SP signed-note and tlog-checkpoint (signatures, checkpoints),
+tlog-tiles (hashes), tlog-proof (proofs).
 """

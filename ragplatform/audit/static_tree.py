@@ -3,6 +3,7 @@
 Source: C2SP tlog-tiles (https://c2sp.org/tlog-tiles).
 """
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def _bundles(directory: Path, archive: Path | None, size: int) -> Iterator[tuple
     lines = lines_from(directory, archive)
     for number in range((size + WIDTH - 1) // WIDTH):
         width = width_at(0, number, size)
-        bundle = [line for line, _ in zip(lines, range(width), strict=False)]
+        bundle = list(itertools.islice(lines, width))
         if len(bundle) < width or b'"index":%d,' % (number * WIDTH) not in bundle[0]:
             raise TamperedError(
                 f"{directory} lacks records from {number * WIDTH} on; if they were archived, give "

@@ -35,7 +35,7 @@ def sha256(*parts: bytes) -> bytes:
 
 def unbase64(text: str) -> bytes:
     """Return the bytes, or none unless they are spelled in the one right way."""
-    fits = re.fullmatch("([A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2}([A-Za-z0-9+/]{2}|.=)", text)
+    fits = re.fullmatch("([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}[A-Za-z0-9+/=]=)?", text)
     raw = base64.b64decode(text) if fits else b""
     return raw if base64.b64encode(raw).decode() == text else b""
 
@@ -116,6 +116,10 @@ class Log:
                 raise BadError(f"missing, but {what} is over {size} records", len(self.leaves))
             if self.root(0, size) != root:
                 raise BadError(f"the log was rewritten: {what} is over other records")
+        self.check_tiles()
+
+    def check_tiles(self) -> None:
+        """Compare the tiles with the leaves."""
         for (level, number, width), path in sorted(self.tiles.items()):
             content, span = path.read_bytes(), 256**level
             for at in range(max(width, (len(content) + 31) // 32)):

@@ -1,5 +1,6 @@
 """Commands that prove records, archive segments, and hand out a log and the means to check it."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +14,12 @@ from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.layout import tenant_of
 from ragplatform.audit.static_tree import static_files
 from ragplatform.audit.storage import Disk
-from ragplatform.commands import console
+from ragplatform.audit.verify import held_checkpoints
+from ragplatform.commands import audit, console
 from ragplatform.commands.audit import Archive
 from ragplatform.errors import PlatformError
+
+app = audit.app
 
 Origin = Annotated[str, typer.Argument(help="The log's origin, such as api.mercy, or its folder.")]
 Into = Annotated[
@@ -44,7 +48,7 @@ def _log(origin: str) -> Path:
 
 def _hand_out(text: str, out: Path | None) -> None:
     if out is None:
-        console.out.print(text, markup=False, end="")
+        sys.stdout.write(text)
         return
     try:
         out.write_text(text, encoding="utf-8")
@@ -74,7 +78,9 @@ def prove(
         if index is not None:
             text = proofs.record_proof(log, index, archive=folder)
         else:
-            text = proofs.growth_proof(log, _read(held))
+            kept = held_checkpoints(_read(held)).get(query.origin_of(log), "")
+            console.require(bool(kept), f"{held}: no checkpoint of this log is among those held")
+            text = proofs.growth_proof(log, kept)
         _hand_out(text, out)
 
 
