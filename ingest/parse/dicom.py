@@ -147,7 +147,7 @@ def _time(text: str) -> str:
 
 
 def _plain(value: Any) -> str:
-    return " ".join(str(value).split()) if value not in {None, ""} else ""
+    return "" if value is None else " ".join(str(value).split())
 
 
 def _content(item: Dataset, builder: TextBuilder, level: int) -> None:

@@ -189,7 +189,8 @@ class _Known:
 def _identifiers(rows: Any) -> Iterator[SubjectId]:
     """Yield identifiers, medical record numbers first, those without a known type last."""
     found = []
-    for row in rows:
+    # Some resources have one identifier, others a list of them.
+    for row in [rows] if isinstance(rows, dict) else rows:
         codes = [str(one.get("code")) for one in (row.get("type") or {}).get("coding") or ()]
         kind = next((_ID_KINDS[code] for code in codes if code in _ID_KINDS), "id")
         if value := str(row.get("value") or "").strip()[:400]:

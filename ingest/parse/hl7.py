@@ -287,6 +287,6 @@ def _ids(segment: Segment, marks: Marks) -> tuple[SubjectId, ...]:
                 found.append(SubjectId(_KINDS.get(parts[4].upper(), "id"), parts[0], system))
         if found:
             break
-    if number := marks.plain(segment.get(19).split(marks.component)[0]).strip('"'):
-        found.append(SubjectId("ssn", number))
+    if security := marks.plain(segment.get(19).split(marks.component)[0]).strip('"'):
+        found.append(SubjectId("ssn", security))
     return tuple(sorted(found, key=lambda one: _ORDER.index(one.kind)))

@@ -1,7 +1,7 @@
 """Records in a healthcare or financial format: read as text, and cut by whom they are about."""
 
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from ingest.parse.cda import parse_cda
 from ingest.parse.dicom import parse_dicom
@@ -14,6 +14,9 @@ from ingest.parse.mt940 import parse_mt940, split_mt940
 from ingest.parse.structured import structured_kind
 from ingest.parse.x12 import parse_x12, split_x12
 from ingest.parse.xbrl import parse_xbrl
+from ragplatform.errors import ParseError
+
+_T = TypeVar("_T")
 
 
 class _Reader(Protocol):
@@ -46,7 +49,7 @@ def parse_record(data: bytes, *, kind: Kind, max_chars: int) -> ParsedDocument:
 
     Raises ``ParseError`` with one of ``document.REASONS``.
     """
-    return _READERS[kind](data, max_chars=max_chars)
+    return _sound(lambda: _READERS[kind](data, max_chars=max_chars))
 
 
 def split(data: bytes, name: str) -> tuple[Part, ...]:
@@ -57,9 +60,20 @@ def split(data: bytes, name: str) -> tuple[Part, ...]:
     kind = structured_kind(data, name)
     cut = _SPLITTERS.get(kind) if kind is not None else None
     parts: dict[str, Part] = {}
-    for part in cut(data) if cut else ():
+    for part in _sound(lambda: cut(data)) if cut else ():
         key = " ".join(clean(part.key).split())[:_MAX_KEY] or "part"
         while key in parts:
             key += "'"
         parts[key] = Part(key, part.ranges)
     return tuple(parts.values()) if len(parts) > 1 else ()
+
+
+def _sound(read: Callable[[], _T]) -> _T:
+    """Return what the reader makes of a file, which may have any shape at any place.
+
+    Raises ``ParseError`` (``malformed``) where a field has another shape than its format's.
+    """
+    try:
+        return read()
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ParseError("malformed", "a field is not of its form") from error

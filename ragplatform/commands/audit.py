@@ -11,7 +11,7 @@ from ragplatform import openers, witnessing
 from ragplatform.audit import query
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.verify import VerifyReport, held_checkpoints, missing, verify
-from ragplatform.audit.witness_notes import Note, parse_key
+from ragplatform.audit.witness_notes import Note, parse_key, parse_note
 from ragplatform.commands import console
 from ragplatform.errors import PlatformError, TamperedError
 
@@ -73,14 +73,26 @@ def _verified(
     return reports + [(parent / origin, missing(origin)) for origin in gone]
 
 
-def _witnessed(where: str, key: str | None) -> Mapping[str, Sequence[Note]]:
-    """Return what a witness holds. What it holds and did not write is as bad as an altered log."""
+def _kept(
+    folder: Path | None, held: Path | None, witness: str | None, key: str | None
+) -> Mapping[str, Sequence[Note]]:
+    """Return the checkpoints of each log that are kept in a file or by a witness, largest first.
+
+    What a witness holds and did not sign is as bad as an altered log: exit code 1.
+    """
+    console.require(not (held and witness), "give --from-checkpoint or --witness, not both")
     settings = console.settings()
-    trusted = parse_key(key) if key else witnessing.cosigner_at(settings, where)
+    trusted = parse_key(key) if key else None
     try:
-        return witnessing.held_elsewhere(settings, where, trusted)
+        if witness:
+            trusted = trusted or witnessing.cosigner_at(settings, witness)
+            origins = [_origin(log) for log in _logs(folder)]
+            return witnessing.held_elsewhere(settings, witness, trusted, origins)
+        text = held.read_text(encoding="utf-8") if held else ""
+        notes = [parse_note(note) for note in held_checkpoints(text).values()] if held else []
+        return witnessing.trusted(str(held), notes, trusted)
     except TamperedError as error:
-        console.err.print(f"{console.mark(False)} {where}: ", end="")
+        console.err.print(f"{console.mark(False)} {witness or held}: ", end="")
         console.err.print(str(error), markup=False)
         raise typer.Exit(console.EXIT_BAD) from error
 
@@ -120,18 +132,17 @@ def verify_logs(
         typer.Option(help="Folder or URL of a witness; what it holds finds roll-back and forks."),
     ] = None,
     witness_key: Annotated[
-        str | None, typer.Option(help="Its verifier key. Default: that of the URL in the settings.")
+        str | None,
+        typer.Option(help="Verifier key that must have cosigned. Default: the URL's, if set."),
     ] = None,
     archive: Archive = None,
     as_json: AsJson = False,
 ) -> None:
     """Check every record of every log. Exit code 0: good, 1: altered, 2: unreadable."""
     with console.exits():
-        console.require(not (held and witness), "give --from-checkpoint or --witness, not both")
-        history = _witnessed(witness, witness_key) if witness else {}
         try:
-            kept = held_checkpoints(held.read_text(encoding="utf-8")) if held else {}
-            kept |= {origin: str(notes[0]) for origin, notes in history.items()}
+            history = _kept(folder, held, witness, witness_key)
+            kept = {origin: str(notes[0]) for origin, notes in history.items()}
             with console.progress("verifying", _bytes_of(folder)) as advance:
                 reports = [
                     (log, witnessing.compared(log, report, history))

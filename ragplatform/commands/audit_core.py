@@ -14,7 +14,7 @@ from ragplatform.audit.layout import tenant_of
 from ragplatform.audit.static_tree import static_files
 from ragplatform.audit.storage import Disk
 from ragplatform.commands import console
-from ragplatform.commands.audit import Archive, app
+from ragplatform.commands.audit import Archive
 from ragplatform.errors import PlatformError
 
 Origin = Annotated[str, typer.Argument(help="The log's origin, such as api.mercy, or its folder.")]
@@ -23,6 +23,14 @@ Into = Annotated[
 ]
 
 _VERIFIER = Path(query.__file__).with_name("verify_audit.py")
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add these commands to those on the audit log."""
+    app.command("prove")(prove)
+    app.command("archive")(archive_log)
+    app.command("tiles")(tiles)
+    app.command("verifier")(verifier)
 
 
 def _log(origin: str) -> Path:
@@ -44,7 +52,6 @@ def _hand_out(text: str, out: Path | None) -> None:
         raise PlatformError(f"{out} cannot be written: {error}") from error
 
 
-@app.command("prove")
 def prove(
     origin: Origin,
     index: Annotated[int | None, typer.Argument(min=0, help="The record's index.")] = None,
@@ -78,7 +85,6 @@ def _read(path: Path | None) -> str:
         raise PlatformError(f"{path} cannot be read: {error}") from error
 
 
-@app.command("archive")
 def archive_log(
     origin: Annotated[str, typer.Argument(help="The origin of a log of this deployment.")],
     to: Annotated[Path, typer.Option("--to", help="Folder to move segments to.")],
@@ -133,7 +139,6 @@ def archive_log(
     console.out.print(f"{len(done)} segments moved to {to / origin}")
 
 
-@app.command("tiles")
 def tiles(
     origin: Origin,
     out: Annotated[Path, typer.Argument(help="Folder to write, new or empty.")],
@@ -153,7 +158,6 @@ def tiles(
     console.out.print(f"{out}: written")
 
 
-@app.command("verifier")
 def verifier(out: Into = None) -> None:
     """Print the second verifier: one file, which needs nothing of this platform."""
     with console.exits():
