@@ -53,15 +53,20 @@ class Ward:
     token: str = ""
     over: str = ""
     open: str = ""
+    sealed: int = 0
 
     def call(self, who: str, method: str, path: str, body: object = None) -> Any:
         headers = {"Authorization": f"Bearer {who}"} if who else {}
         return self.client.request(method, path, json=body, headers=headers)
 
     def state(self) -> dict[str, list[tuple[object, ...]]]:
-        """Return every row of every database, and the index."""
+        """Return every row of every database, and the index.
+
+        Rows of the index over the audit log are left out: they only say again what the log says.
+        """
         rows: dict[str, list[tuple[object, ...]]] = {}
-        for path in sorted(self.bench.settings.data_dir.glob("*.db")):
+        databases = set(self.bench.settings.data_dir.glob("*.db"))
+        for path in sorted(databases - {self.bench.settings.data_dir / "audit-index.db"}):
             with closing(sqlite3.connect(path)) as database:
                 names = database.execute("select name from sqlite_master where type = 'table'")
                 for (name,) in names.fetchall():
@@ -97,6 +102,7 @@ def post(
     def do(ward: Ward) -> Any:
         filled = {key: ward.token if value == "TOKEN" else value for key, value in body.items()}
         place = (path or route).replace("OVER", ward.over).replace("OPEN", ward.open)
+        place = place.replace("SEALED", str(ward.sealed))
         return ward.call(who, "POST", place, filled)
 
     return Act(f"POST {route}", do, status, name)
@@ -110,6 +116,7 @@ CONSENT = {"purpose": "HOPERAT", "subject": "mrn:1", "about": "TREAT", "consent"
 CHUNK = "00000000-0000-4000-8000-000000000000"
 BILLED = "00000000-0000-4000-8000-000000000001"
 SOURCE = "/v1/sources/{chunk}"
+_AUDIT = "/v1/audit"
 
 ACTS = [
     post("/v1/ask", "doctor", QUESTION),
@@ -129,6 +136,15 @@ ACTS = [
     post("/v1/policies:explain", "doctor", {"purpose": "TREAT", "document": "doc-0"}),
     get("/v1/audit/events", "compliance"),
     get("/v1/audit/events", "doctor", status=403),
+    get(f"{_AUDIT}/passages/{{passage}}/disclosures", "compliance",
+        f"{_AUDIT}/passages/{CHUNK}/disclosures"),
+    get(f"{_AUDIT}/subjects/{{subject}}/disclosures", "compliance",
+        f"{_AUDIT}/subjects/mrn:1/disclosures"),
+    get(f"{_AUDIT}/people/{{person}}/break-glass", "compliance",
+        f"{_AUDIT}/people/dr2/break-glass"),
+    get(f"{_AUDIT}/export", "compliance", f"{_AUDIT}/export?format=ndjson"),
+    post(f"{_AUDIT}/records/{{origin}}/{{index}}:unseal", "second-reviewer", {"reason": REASON},
+         path=f"{_AUDIT}/records/api.mercy/SEALED:unseal"),
     post("/v1/relations", "administrator", {"purpose": "HOPERAT", "relations": [RELATION]}, 204),
     post("/v1/relations", "doctor", {"purpose": "TREAT", "relations": [RELATION]}, 403),
     post("/v1/relations:remove", "administrator", {"purpose": "HOPERAT", **RELATION}),
@@ -187,6 +203,7 @@ def furnish(ward: Ward, clock: list[datetime]) -> None:
     ward.over = ward.call("stranger", "POST", "/v1/breakglass", GLASS).json()["id"]
     clock[0] += timedelta(minutes=30)
     ward.open = ward.call("stranger", "POST", "/v1/breakglass", GLASS).json()["id"]
+    ward.sealed = ward.bench.records(action=Action.BROKE_GLASS)[0].index
     shown = ward.call("billing", "GET", f"/v1/sources/{BILLED}?purpose=HPAYMT").json()["text"]
     ward.token = next(word.strip(",.") for word in shown.split() if word.startswith("[US_SSN:"))
 
@@ -208,6 +225,9 @@ def said_before_its_record(ward: Ward, response: Any) -> list[str]:
                         for name, (_, data) in zip(names, blocks, strict=True)
                         if name == "delta")  # fmt: skip
         return wrong + [f"the whole answer: {whole}" for _ in [0] if MORE in whole]
+    if "ndjson" in response.headers["content-type"]:
+        # An export is on record before its first line; without the record of its end it breaks off.
+        return [] if ward.bench.records(action=Action.EXPORTED) and not text else [text[:80]]
     if (response.status_code, response.json()["code"]) != (503, "audit_unavailable"):
         return [f"{response.status_code} {text[:80]}"]
     return [secret for secret in SECRETS if secret in text]
