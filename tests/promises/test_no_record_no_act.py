@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner
 
 from ingest import ledger
 from ragplatform import identities, openers
+from ragplatform.__main__ import app
 from ragplatform.api.app import create_app
 from ragplatform.audit import log as audit_log
 from ragplatform.audit.events import Action
@@ -329,6 +331,35 @@ def test_a_command_that_cannot_be_recorded_changes_no_file(host: Host, command: 
         assert host.files() != before
     for log in find_logs(host.settings.audit_dir):
         assert verify(log, public_key=None).ok
+
+
+LOOKS = [
+    ["audit", "unseal", "cli.mercy", "1", "--reason", "A complaint of the patient."],
+    ["audit", "events", "--json"],
+    ["audit", "export", "ndjson"],
+    ["audit", "who-saw", CHUNK, "--tenant", "mercy"],
+    ["audit", "about-subject", "mrn:1", "--tenant", "mercy"],
+    ["audit", "under-glass", "u:anna", "--tenant", "mercy"],
+]
+
+
+@pytest.mark.parametrize("command", LOOKS, ids=lambda words: words[1])
+def test_a_look_at_the_log_that_cannot_be_recorded_shows_nothing(
+    host: Host, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAGPLATFORM_DATA_DIR", str(host.settings.data_dir))
+    monkeypatch.setenv("RAGPLATFORM_SECRETS_DIR", str(host.settings.secrets_dir))
+    monkeypatch.setenv("RAGPLATFORM_VAULT_KEYS_DIR", str(host.settings.vault_keys_dir))
+    with openers.open_audit(host.settings, "cli") as audit:
+        audit.append(event(sealed={"question": TEXT}))
+    host.disk.room = 0
+
+    refused = CliRunner().invoke(app, command)
+    assert refused.exit_code not in {0, 1}, refused.output
+    assert refused.stdout == ""
+
+    host.disk.room = float("inf")
+    assert CliRunner().invoke(app, command).exit_code == 0
 
 
 # In ingest
