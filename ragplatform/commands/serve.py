@@ -1,6 +1,8 @@
 """Runs the query service."""
 
 import gc
+import signal
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -27,6 +29,7 @@ def serve(
     # in which nobody's question goes on.
     gc.collect()
     gc.freeze()
+    _outlive_the_server()
     publisher.start()
     for forwarder in forwarders:
         forwarder.start()
@@ -37,6 +40,19 @@ def serve(
         publisher.close()
         for forwarder in forwarders:
             forwarder.close()
+
+
+def _outlive_the_server() -> None:
+    """Keep the first SIGTERM from ending the process with the server: a last round follows.
+
+    Uvicorn ends as the signal wants, then puts back the handler that it found and raises the signal
+    again. The next one ends the process, whatever it is at.
+    """
+
+    def once(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+
+    signal.signal(signal.SIGTERM, once)
 
 
 def _run(app: FastAPI, host: str, port: int) -> None:
