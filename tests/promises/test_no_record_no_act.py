@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner
 
 from ingest import ledger
 from ragplatform import identities, openers
+from ragplatform.__main__ import app
 from ragplatform.api.app import create_app
 from ragplatform.audit import log as audit_log
 from ragplatform.audit.events import Action
@@ -53,15 +55,20 @@ class Ward:
     token: str = ""
     over: str = ""
     open: str = ""
+    sealed: int = 0
 
     def call(self, who: str, method: str, path: str, body: object = None) -> Any:
         headers = {"Authorization": f"Bearer {who}"} if who else {}
         return self.client.request(method, path, json=body, headers=headers)
 
     def state(self) -> dict[str, list[tuple[object, ...]]]:
-        """Return every row of every database, and the index."""
+        """Return every row of every database, and the index.
+
+        Rows of the index over the audit log are left out: they only say again what the log says.
+        """
         rows: dict[str, list[tuple[object, ...]]] = {}
-        for path in sorted(self.bench.settings.data_dir.glob("*.db")):
+        databases = set(self.bench.settings.data_dir.glob("*.db"))
+        for path in sorted(databases - {self.bench.settings.data_dir / "audit-index.db"}):
             with closing(sqlite3.connect(path)) as database:
                 names = database.execute("select name from sqlite_master where type = 'table'")
                 for (name,) in names.fetchall():
@@ -97,6 +104,7 @@ def post(
     def do(ward: Ward) -> Any:
         filled = {key: ward.token if value == "TOKEN" else value for key, value in body.items()}
         place = (path or route).replace("OVER", ward.over).replace("OPEN", ward.open)
+        place = place.replace("SEALED", str(ward.sealed))
         return ward.call(who, "POST", place, filled)
 
     return Act(f"POST {route}", do, status, name)
@@ -110,6 +118,7 @@ CONSENT = {"purpose": "HOPERAT", "subject": "mrn:1", "about": "TREAT", "consent"
 CHUNK = "00000000-0000-4000-8000-000000000000"
 BILLED = "00000000-0000-4000-8000-000000000001"
 SOURCE = "/v1/sources/{chunk}"
+_AUDIT = "/v1/audit"
 
 ACTS = [
     post("/v1/ask", "doctor", QUESTION),
@@ -129,6 +138,15 @@ ACTS = [
     post("/v1/policies:explain", "doctor", {"purpose": "TREAT", "document": "doc-0"}),
     get("/v1/audit/events", "compliance"),
     get("/v1/audit/events", "doctor", status=403),
+    get(f"{_AUDIT}/passages/{{passage}}/disclosures", "compliance",
+        f"{_AUDIT}/passages/{CHUNK}/disclosures"),
+    get(f"{_AUDIT}/subjects/{{subject}}/disclosures", "compliance",
+        f"{_AUDIT}/subjects/mrn:1/disclosures"),
+    get(f"{_AUDIT}/people/{{person}}/break-glass", "compliance",
+        f"{_AUDIT}/people/dr2/break-glass"),
+    get(f"{_AUDIT}/export", "compliance", f"{_AUDIT}/export?format=ndjson"),
+    post(f"{_AUDIT}/records/{{origin}}/{{index}}:unseal", "second-reviewer", {"reason": REASON},
+         path=f"{_AUDIT}/records/api.mercy/SEALED:unseal"),
     post("/v1/relations", "administrator", {"purpose": "HOPERAT", "relations": [RELATION]}, 204),
     post("/v1/relations", "doctor", {"purpose": "TREAT", "relations": [RELATION]}, 403),
     post("/v1/relations:remove", "administrator", {"purpose": "HOPERAT", **RELATION}),
@@ -187,6 +205,7 @@ def furnish(ward: Ward, clock: list[datetime]) -> None:
     ward.over = ward.call("stranger", "POST", "/v1/breakglass", GLASS).json()["id"]
     clock[0] += timedelta(minutes=30)
     ward.open = ward.call("stranger", "POST", "/v1/breakglass", GLASS).json()["id"]
+    ward.sealed = ward.bench.records(action=Action.BROKE_GLASS)[0].index
     shown = ward.call("billing", "GET", f"/v1/sources/{BILLED}?purpose=HPAYMT").json()["text"]
     ward.token = next(word.strip(",.") for word in shown.split() if word.startswith("[US_SSN:"))
 
@@ -208,6 +227,9 @@ def said_before_its_record(ward: Ward, response: Any) -> list[str]:
                         for name, (_, data) in zip(names, blocks, strict=True)
                         if name == "delta")  # fmt: skip
         return wrong + [f"the whole answer: {whole}" for _ in [0] if MORE in whole]
+    if "ndjson" in response.headers["content-type"]:
+        # An export is on record before its first line; without the record of its end it breaks off.
+        return [] if ward.bench.records(action=Action.EXPORTED) and not text else [text[:80]]
     if (response.status_code, response.json()["code"]) != (503, "audit_unavailable"):
         return [f"{response.status_code} {text[:80]}"]
     return [secret for secret in SECRETS if secret in text]
@@ -309,6 +331,35 @@ def test_a_command_that_cannot_be_recorded_changes_no_file(host: Host, command: 
         assert host.files() != before
     for log in find_logs(host.settings.audit_dir):
         assert verify(log, public_key=None).ok
+
+
+LOOKS = [
+    ["audit", "unseal", "cli.mercy", "1", "--reason", "A complaint of the patient."],
+    ["audit", "events", "--json"],
+    ["audit", "export", "ndjson"],
+    ["audit", "who-saw", CHUNK, "--tenant", "mercy"],
+    ["audit", "about-subject", "mrn:1", "--tenant", "mercy"],
+    ["audit", "under-glass", "u:anna", "--tenant", "mercy"],
+]
+
+
+@pytest.mark.parametrize("command", LOOKS, ids=lambda words: words[1])
+def test_a_look_at_the_log_that_cannot_be_recorded_shows_nothing(
+    host: Host, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAGPLATFORM_DATA_DIR", str(host.settings.data_dir))
+    monkeypatch.setenv("RAGPLATFORM_SECRETS_DIR", str(host.settings.secrets_dir))
+    monkeypatch.setenv("RAGPLATFORM_VAULT_KEYS_DIR", str(host.settings.vault_keys_dir))
+    with openers.open_audit(host.settings, "cli") as audit:
+        audit.append(event(sealed={"question": TEXT}))
+    host.disk.room = 0
+
+    refused = CliRunner().invoke(app, command)
+    assert refused.exit_code not in {0, 1}, refused.output
+    assert refused.stdout == ""
+
+    host.disk.room = float("inf")
+    assert CliRunner().invoke(app, command).exit_code == 0
 
 
 # In ingest

@@ -16,15 +16,17 @@ from pathlib import Path
 
 import pytest
 
+from ragplatform.audit.archive import archive
 from ragplatform.audit.events import Action
 from ragplatform.audit.lasting import LastingLog
-from ragplatform.audit.layout import CHECKPOINT
+from ragplatform.audit.layout import CHECKPOINT, segment_name
 from ragplatform.audit.log import AuditLog, GivenUp, utc_now
+from ragplatform.audit.note import Signer
 from ragplatform.audit.query import read
 from ragplatform.audit.tiles import WIDTH, tile_path
 from ragplatform.audit.verify import verify
 from ragplatform.errors import AuditError, PlatformError
-from tests.fakes_audit import ORIGIN, event, open_log
+from tests.fakes_audit import ORIGIN, SIGNING_KEY, event, open_log
 from tests.fakes_disk import JournalDisk, KilledError
 
 SEGMENT_BYTES = 2_500
@@ -47,6 +49,13 @@ class Closed:
     """``close`` returned, with so many records in the log."""
 
     size: int
+
+
+@dataclass(frozen=True)
+class Moved:
+    """``archive`` returned: the segment that begins with this record lies elsewhere alone."""
+
+    first: int
 
 
 @dataclass(frozen=True)
@@ -144,8 +153,9 @@ def found(image: Path, notes: list[object]) -> Found:
     size = size_aside(directory)
     try:
         open_log(directory, segment_bytes=SEGMENT_BYTES).close()
-        records = {record.index: record for record in read(directory)}
-        report = verify(directory, public_key=None)
+        elsewhere = image / "archive"
+        records = {record.index: record for record in read(directory, archive=elsewhere)}
+        report = verify(directory, public_key=None, archive=elsewhere)
     except PlatformError as error:
         return Found(f"does not open: {error}")
     for note in notes:
@@ -153,6 +163,8 @@ def found(image: Path, notes: list[object]) -> Found:
             note.index not in records or records[note.index].leaf != note.leaf
         ):
             return Found(f"record {note.index} was acknowledged and is lost")
+        if isinstance(note, Moved) and (directory / segment_name(note.first)).exists():
+            return Found("a segment that was archived is still there")
         if isinstance(note, Closed) and size < note.size:
             return Found("the checkpoint that was set aside at closing is lost")
     told = {
@@ -258,6 +270,44 @@ def test_nor_does_one_while_a_tile_fills(memory: Path, peace: Path, part: int) -
     assert full
 
 
+def archived(root: Path, seed: int, deaf: frozenset[str] = frozenset()) -> JournalDisk:
+    """A disk on which a log was archived, with two tries cut short at random moments."""
+    live = root / "live"
+    live.mkdir(parents=True)
+    trouble, chance = Trouble(), random.Random(seed)
+    disk = JournalDisk(live, deaf=deaf, before=trouble)
+    run(disk, range(20), stubborn=False)
+    signer = Signer(ORIGIN, SIGNING_KEY)
+    for limit in (40, 80, 1000):
+        error: BaseException = chance.choice([KilledError(), OSError(5, "Input/output error")])
+        trouble.set("", chance.randrange(limit), error)
+        with suppress(KilledError, OSError):
+            moved = archive(
+                live / "logs" / "api",
+                live / "archive",
+                keep=2,
+                signer=signer,
+                storage=disk,
+                record=lambda one: f"cli/{one.first}",
+            )
+            for one in moved:
+                disk.note(Moved(one.first))
+    return disk
+
+
+@pytest.mark.timeout(60 + IMAGES // 20)
+def test_nor_does_one_while_segments_are_archived(memory: Path) -> None:
+    broken, moved = [], 0
+    for seed in range(SEED, SEED + IMAGES // PER_DRAMA // 10):
+        disk = archived(memory / str(seed), seed)
+        moved += len([*(disk.root / "logs" / "api").glob("archived-*")])
+        broken += [one.broken for one in images(disk, memory, seed, PER_DRAMA) if one.broken]
+        shutil.rmtree(memory / str(seed))
+
+    assert broken == []
+    assert moved
+
+
 NEEDED = (
     "_commit syncs segment",
     "_segment syncs api",
@@ -272,6 +322,14 @@ NEEDED = (
 )
 
 
+ARCHIVING = (
+    "archive syncs api",
+    "archive syncs archive",
+    "archive syncs live",
+    "put syncs archived",
+    "put syncs segment",
+)
+
 # These keep the tiles, not the records: see test_audit_tiles.py.
 TILE_SYNCS = ("secure syncs folder of tiles", "secure syncs tile")
 
@@ -283,12 +341,26 @@ def test_the_list_of_syncs_is_complete(memory: Path) -> None:
 
     assert sites == {*NEEDED, *TILE_SYNCS}
 
+    for seed in range(6):
+        sites |= archived(memory / f"archived-{seed}", seed).sites
+    assert sites == {*NEEDED, *TILE_SYNCS, *ARCHIVING}
+
 
 @pytest.mark.parametrize("site", NEEDED)
 def test_without_any_one_of_its_syncs_the_log_breaks_its_promise(memory: Path, site: str) -> None:
     for seed in range(80):
         place = memory / str(seed)
         disk = drama(place, seed, frozenset({site}))
+        if any(one.broken for one in images(disk, place, seed, PER_DRAMA)):
+            return
+    pytest.fail(f"nothing was lost without this sync: {site}")
+
+
+@pytest.mark.parametrize("site", ARCHIVING)
+def test_without_any_one_of_its_syncs_archiving_breaks_its_promise(memory: Path, site: str) -> None:
+    for seed in range(80):
+        place = memory / str(seed)
+        disk = archived(place, seed, frozenset({site}))
         if any(one.broken for one in images(disk, place, seed, PER_DRAMA)):
             return
     pytest.fail(f"nothing was lost without this sync: {site}")
