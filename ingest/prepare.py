@@ -13,7 +13,8 @@ from typing import Final, Protocol
 
 from ingest import titles
 from ingest.chunk import Piece, chunk
-from ingest.parse.document import ParsedDocument
+from ingest.claims import MIXED_SUBJECTS, labelled, mapping
+from ingest.parse.document import Claims, ParsedDocument
 from ingest.report import Report
 from ingest.sources import SourceFile
 from ragplatform.errors import QuarantinedError
@@ -25,9 +26,6 @@ from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.transform import Transformed
 
 _NAMESPACE: Final = uuid.UUID("6f0c7f1e-1a52-4f0e-8a0b-6a1f3b0a2c11")
-
-# Policies let no relation open a document about several people; see policies/base.cedar.
-MIXED_SUBJECTS: Final = "mixed-subjects"
 
 
 class Parser(Protocol):
@@ -115,10 +113,13 @@ class Preparer:
         validate_labels(labels)
         where = f"{labels.tenant}/{labels.collection}"
         key = hmac.new(self._name_key, f"{where}/{source.name}".encode(), hashlib.sha256)
-        subjects = frozenset(
-            self._privacy.subject_ref(labels.tenant, raw) for raw in source.labels.subjects
+        subjects = self._subjects(source)
+        version = "\0".join(
+            (
+                *(sha256, self._pipeline, access_class(labels)),
+                *(*sorted(subjects), *mapping(source.labels)),
+            )
         )
-        version = "\0".join((sha256, self._pipeline, access_class(labels), *sorted(subjects)))
         return Work(
             source=source,
             data=data,
@@ -135,6 +136,8 @@ class Preparer:
 
         Raises ``QuarantinedError`` for what is no regular file: reading a pipe may never end.
         """
+        if source.content is not None:
+            return source.content, hashlib.sha256(source.content).hexdigest()
         with _open_regular(source.path) as file:
             data = file.read(self._largest_file + 1)
             if len(data) <= self._largest_file:
@@ -154,6 +157,20 @@ class Preparer:
             retain_until=given.retain_until,
         )
 
+    def _subjects(self, source: SourceFile) -> frozenset[str]:
+        tenant = self._target.principal.tenant
+        return frozenset(self._privacy.subject_ref(tenant, raw) for raw in source.labels.subjects)
+
+    def _claimed(self, work: Work, claims: Claims) -> Work:
+        """Return the work with the labels that its document's own fields add to the given ones."""
+        given = labelled(work.source.labels, claims)
+        if given == work.source.labels:
+            return work
+        source = replace(work.source, labels=given)
+        labels = self._given_labels(source)
+        validate_labels(labels)
+        return replace(work, source=source, labels=labels, subjects=self._subjects(source))
+
     def prepare(self, work: Work, report: Report) -> Ready:
         """Parse, find personal data, decide, transform and chunk.
 
@@ -165,6 +182,7 @@ class Preparer:
         with report.stage("parse"):
             parsed = self._parser.parse(work.data, work.source.path.name)
         report.characters += len(parsed.text)
+        work = self._claimed(work, parsed.claims)
         name = work.source.path.name
         with report.stage("detect"):
             texts = [parsed.text, name, titles.spoken(name)]

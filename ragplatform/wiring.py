@@ -26,22 +26,23 @@ from ragplatform.answer.unmask import Unmasker
 from ragplatform.audit import query
 from ragplatform.audit.alarms import EgressAlarm
 from ragplatform.audit.events import Action, AuditEvent, Outcome, event_of
+from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.logs import TenantLogs
-from ragplatform.audit.record import Record
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings, read_secret
 from ragplatform.errors import (
     AuditError,
-    DeniedError,
     PlatformError,
 )
-from ragplatform.model import Json, Principal, Purpose
+from ragplatform.exporting import AuditExporter
+from ragplatform.model import Json, Principal
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Authenticator, Embedder, Generator, Index, TermWeigher
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.vault import Vault
 from ragplatform.redaction import Redactor
 from ragplatform.reporting import Reporter
+from ragplatform.reviewing import MOST_CAUGHT_UP, AuditReader, AuditReviewer, logs_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Store:
     index: Index
     audit: TenantLogs
     alarm: EgressAlarm
+    audit_index: AuditIndex
 
     @property
     def index_note(self) -> str:
@@ -117,6 +119,7 @@ class Store:
         with contextlib.suppress(AuditError):
             self.record(Action.STOPPED, details={"version": __version__})
         self.index.close()
+        self.audit_index.close()
         self.register.close()
         self.catalog.close()
         self.vault.close()
@@ -132,7 +135,7 @@ def open_store(settings: Settings, kind: str) -> Store:
     with contextlib.ExitStack() as undo:
         audit = openers.open_audit(settings, kind)
         undo.callback(audit.close)
-        policies = openers.open_policies(settings)
+        policies = openers.open_policies_in_force(settings)
         catalog = openers.open_catalog(settings)
         undo.callback(catalog.close)
         vault = openers.open_vault(settings)
@@ -152,6 +155,7 @@ def open_store(settings: Settings, kind: str) -> Store:
             index=openers.open_index(settings, embedder.dim),
             audit=audit,
             alarm=EgressAlarm(audit.append, actor="system"),
+            audit_index=openers.open_audit_index(settings),
         )
         undo.pop_all()
     egress.seal(openers.allowed(settings), store.alarm.tell)
@@ -199,6 +203,12 @@ class Flood:
             self._recorded[who] = time.monotonic()
             return self._waiting.pop(who)
 
+    def give_back(self, count: int, who: str = "") -> None:
+        """Count again what was taken and could not be recorded; the next one is due at once."""
+        with self._lock:
+            self._waiting[who] += count
+            self._recorded.pop(who, None)
+
 
 @dataclass(frozen=True, slots=True)
 class Platform:
@@ -213,6 +223,8 @@ class Platform:
     desk: AccessDesk
     explainer: AccessExplainer
     unmasker: Unmasker
+    reviewer: AuditReviewer
+    exporter: AuditExporter
     http: httpx2.AsyncClient
     strangers: Flood = field(default_factory=Flood)
     turned_away: Flood = field(default_factory=Flood)
@@ -248,7 +260,10 @@ class Platform:
         A flood makes one record a second, which counts those before it: callers without a key
         must not be able to fill the disk of the log.
         """
-        if attempts := self.strangers.take():
+        attempts = self.strangers.take()
+        if not attempts:
+            return
+        try:
             self.store.record(
                 Action.AUTHENTICATED_FAILED,
                 Outcome.DENIED,
@@ -257,6 +272,9 @@ class Platform:
                 trace=trace,
                 details={"attempts": attempts, "reason": reason[:64]},
             )
+        except AuditError:
+            self.strangers.give_back(attempts)
+            raise
 
     def record_authenticated(self, principal: Principal, request_id: str, trace: str) -> None:
         """Record that a credential was accepted, once an hour for each. Raises ``AuditError``.
@@ -285,7 +303,11 @@ class Platform:
 
         Somebody's flood makes one record a second, which counts those before it.
         """
-        if requests := self.turned_away.take(f"{principal.tenant}/{principal.id}"):
+        who = f"{principal.tenant}/{principal.id}"
+        requests = self.turned_away.take(who)
+        if not requests:
+            return
+        try:
             self.store.audit.append(
                 event_of(
                     principal,
@@ -297,53 +319,9 @@ class Platform:
                     details={"requests": requests},
                 )
             )
-
-    def may_review(self, principal: Principal) -> bool:
-        """Return whether policy lets the principal read its tenant's audit log."""
-        return self.policies.may(principal, "review_audit", Purpose.COMPLIANCE)
-
-    def review_audit(
-        self,
-        principal: Principal,
-        request_id: str,
-        *,
-        trace: str = "",
-        limit: int,
-        action: Action | None,
-        actor: str | None,
-        about: str | None,
-    ) -> list[Record]:
-        """Return the newest records of the principal's tenant, after recording the look.
-
-        ``about`` narrows to the records of one request. Raises ``DeniedError`` without the duty.
-        """
-        permitted = self.may_review(principal)
-        self.store.audit.append(
-            event_of(
-                principal,
-                Action.AUDIT_READ,
-                Outcome.SUCCESS if permitted else Outcome.DENIED,
-                request_id=request_id,
-                trace=trace,
-                purpose=Purpose.COMPLIANCE.value,
-                policy=self.policies.digest,
-            )
-        )
-        if not permitted:
-            raise DeniedError("reading the audit log is a duty of compliance reviewers")
-        found: list[Record] = []
-        for log in query.find_logs(self.settings.audit_dir, tenant=principal.tenant):
-            found += query.read(
-                log,
-                tenant=principal.tenant,
-                action=action,
-                actor=actor,
-                request_id=about,
-                limit=limit,
-                newest_first=True,
-            )
-        found.sort(key=lambda record: (record.time, record.index), reverse=True)
-        return found[:limit]
+        except AuditError:
+            self.turned_away.give_back(requests, who)
+            raise
 
     async def parts(self) -> dict[str, str]:
         """Return the state of each part that a question needs, ``ok`` or what is wrong."""
@@ -355,7 +333,12 @@ class Platform:
                 return error.code
             return "ok"
 
-        index, model = await asyncio.gather(anyio.to_thread.run_sync(probe), self.generator.ready())
+        index, model, _ = await asyncio.gather(
+            anyio.to_thread.run_sync(probe),
+            self.generator.ready(),
+            # While not ready no requests come, and so no events that would open a log anew.
+            anyio.to_thread.run_sync(self.store.audit.mend),
+        )
         audit = "ok" if self.store.audit.writable else "audit_unavailable"
         return {"index": index, "model": "ok" if model else "generator_unavailable", "audit": audit}
 
@@ -460,7 +443,25 @@ def assemble(
             audit=store.audit,
             now=openers.now,
         ),
+        reviewer=_reviewer(store),
+        exporter=AuditExporter(
+            policies=store.policies, audit=store.audit, folder=store.settings.audit_dir
+        ),
         http=http,
+    )
+
+
+def _reviewer(store: Store) -> AuditReviewer:
+    return AuditReviewer(
+        policies=store.policies,
+        audit=store.audit,
+        reader=AuditReader(
+            index=store.audit_index,
+            logs=partial(logs_in, store.settings.audit_dir),
+            subject_ref=store.vault.subject_ref,
+            most=MOST_CAUGHT_UP,
+        ),
+        unsealed=partial(openers.unsealed, store.settings),
     )
 
 
@@ -477,7 +478,7 @@ def opened_desk(settings: Settings) -> Iterator[AccessDesk]:
         yield _desk(
             settings,
             register=register,
-            policies=openers.open_policies(settings),
+            policies=openers.open_policies_in_force(settings),
             audit=audit,
             authenticator=ApiKeyAuthenticator(settings.api_keys_file, clock=time.time),
             vault=vault,

@@ -60,6 +60,16 @@ def key_of(use: str, name: str) -> bytes:
     return hashlib.sha256(f"{use}/{name}".encode()).digest()
 
 
+class Pauses:
+    """A clock for pauses that stands until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 class GateDisk(QuickDisk):
     """A disk whose syncs wait while the gate is shut, so that a test decides what is grouped."""
 

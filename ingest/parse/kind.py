@@ -22,6 +22,14 @@ class Kind(StrEnum):
     TEXT = "text/plain"
     CSV = "text/csv"
     TSV = "text/tab-separated-values"
+    FHIR = "application/fhir+json"
+    HL7 = "application/hl7-v2"
+    CDA = "application/cda+xml"
+    DICOM = "application/dicom"
+    X12 = "application/edi-x12"
+    MT940 = "application/swift-mt940"
+    ISO20022 = "application/iso20022+xml"
+    XBRL = "application/xbrl+xml"
 
 
 _SUFFIXES: Final[Mapping[str, Kind]] = {

@@ -18,12 +18,12 @@ from typing import Final
 
 from ingest.parse import wire
 from ingest.parse.confine import Isolation
-from ingest.parse.document import ParsedDocument
+from ingest.parse.document import ParsedDocument, Part
 from ragplatform.errors import ParseError, UnavailableError
 
 PARSER: Final = "ingest.parse.route:parse"
 # Changes whenever the same bytes could give another text; the libraries' versions are added.
-_PARSERS: Final = "1"
+_PARSERS: Final = "2"
 _LIBRARIES: Final = ("pypdfium2", "python-docx", "lxml", "selectolax", "charset-normalizer")
 _ROOT: Final = Path(__file__).resolve().parents[2]
 # The stem runs isolated (-I): no environment, no user site, no current folder on its path.
@@ -93,10 +93,27 @@ class Sandbox:
             raise ParseError("empty", "the file holds nothing")
         if len(data) > self._limits.max_bytes:
             raise ParseError("too_large", f"{len(data)} bytes, allowed {self._limits.max_bytes}")
+        document = wire.decode(self._ask(data, name, "parse"))
+        if len(document.text) > self._limits.max_chars:
+            raise ParseError(
+                "resource_limit", f"the text exceeds {self._limits.max_chars} characters"
+            )
+        return document
+
+    def split(self, data: bytes, name: str) -> tuple[Part, ...]:
+        """Return each subject's share of a file about several; empty for one that stays whole.
+
+        Raises as ``parse`` does.
+        """
+        if not data or len(data) > self._limits.max_bytes:
+            return ()
+        return wire.decode_parts(self._ask(data, name, "split"), len(data))
+
+    def _ask(self, data: bytes, name: str, task: str) -> bytes:
         with self._turn:
             stem = self._running()
             try:
-                return stem.parse(data, Path(name).suffix[:16], self._limits)
+                return stem.ask(data, Path(name).suffix[:16], self._limits, task)
             except _StemLostError as error:
                 self._drop()
                 raise ParseError(error.reason, "the parser's process was stopped") from error
@@ -176,10 +193,11 @@ class _Stem:
             raise UnavailableError("the parser's process ended before it was ready")
         return Isolation(**json.loads(greeting))
 
-    def parse(self, data: bytes, suffix: str, limits: Limits) -> ParsedDocument:
-        """Hand one document over and return what its child made of it."""
+    def ask(self, data: bytes, suffix: str, limits: Limits, task: str) -> bytes:
+        """Hand one document over and return its child's answer."""
         deadline = time.monotonic() + limits.timeout_s + _GRACE_S
         order = {
+            "task": task,
             "name": f"document{suffix}",
             "timeout_s": limits.timeout_s,
             "memory_bytes": limits.memory_bytes,
@@ -194,10 +212,7 @@ class _Stem:
             # JSON writes a character in at most 6 bytes; a page or heading needs some more.
             answer = pipes.exchange(data, deadline, limits.max_chars * 6 + _BLOCK)
         self._check_end(deadline)
-        document = wire.decode(answer)
-        if len(document.text) > limits.max_chars:
-            raise ParseError("resource_limit", f"the text exceeds {limits.max_chars} characters")
-        return document
+        return answer
 
     def _check_end(self, deadline: float) -> None:
         """Raise the ``ParseError`` that fits how the child ended, unless it ended well."""

@@ -18,7 +18,8 @@ from typing import Final, TypeAlias
 
 from ingest.parse import confine
 from ingest.parse.document import ParsedDocument
-from ingest.parse.wire import encode_document, encode_failure
+from ingest.parse.split import split
+from ingest.parse.wire import encode_document, encode_failure, encode_parts
 from ragplatform.errors import QuarantinedError
 
 Parse: TypeAlias = Callable[[bytes, str, int], ParsedDocument]
@@ -90,7 +91,8 @@ def _child(stem: int, order: dict[str, object], source: int, sink: int, parse: P
         )
         confine.forbid_system_calls()
         confine.add_tripwire()
-        answer = _answer(parse, source, name, int(str(order["max_chars"])))
+        wanted = parse if order["task"] == "parse" else None
+        answer = _answer(wanted, source, name, int(str(order["max_chars"])))
         _write_all(sink, answer)
         code = 0
     finally:
@@ -98,8 +100,11 @@ def _child(stem: int, order: dict[str, object], source: int, sink: int, parse: P
         os._exit(code)
 
 
-def _answer(parse: Parse, source: int, name: str, max_chars: int) -> bytes:
+def _answer(parse: Parse | None, source: int, name: str, max_chars: int) -> bytes:
+    """Return the parsed document, or without a parser how the file is to be cut."""
     try:
+        if parse is None:
+            return encode_parts(split(_read_all(source), name))
         return encode_document(parse(_read_all(source), name, max_chars))
     except QuarantinedError as error:
         return encode_failure(error.reason, str(error))

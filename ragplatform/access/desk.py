@@ -4,6 +4,7 @@ Each act follows the same order. 1. Policy decides. 2. The act is recorded, dura
 record nothing happens. 3. The register is changed, and the next question is answered by it.
 """
 
+import hashlib
 import json
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -101,17 +102,13 @@ class AccessDesk:
     def relate(self, caller: Caller, relations: Sequence[RawRelation]) -> None:
         """Add relations by hand, of others. Raises ``DeniedError``, ``InvalidRequestError``.
 
-        Nobody relates themselves: with another key or token they may be a reader.
+        Nobody relates themselves, here or in a feed: with another key or token they may be a
+        reader.
         """
         self._require(caller, Act.MANAGE_ACCESS)
-        made = self._relations(caller, relations)
-        if caller.principal.id.strip() in {one.principal for one in made}:
-            refused: dict[str, Json] = {"act": Act.MANAGE_ACCESS.value, "reason": "own relation"}
-            self._record(caller, Action.DENIED, Outcome.DENIED, refused)
-            raise DeniedError(
-                "nobody relates themselves to anybody: it takes another administrator"
-            )
-        self._record_relations(caller, BY_HAND, "added", made)
+        now = self._now()
+        made = self._relations(caller, relations, now)
+        self._record_relations(caller, BY_HAND, "added", made, now)
         self._register.relate(caller.principal.tenant, made)
 
     def replace_feed(
@@ -123,14 +120,16 @@ class AccessDesk:
     ) -> None:
         """Put these relations in place of all that the feed said before.
 
-        Older than ``max_age_s``, the feed counts for nothing until it is replaced again. Raises
-        ``DeniedError``, ``InvalidRequestError``.
+        Older than ``max_age_s``, the feed counts for nothing until it is replaced again. The record
+        holds their digest, so that a file that is brought forward later can be told from another.
+        Raises ``DeniedError`` also when the caller is among the related, ``InvalidRequestError``.
         """
         self._require(caller, Act.MANAGE_ACCESS)
         if not feed.isidentifier() or len(feed) > LONGEST_FEED:
             raise InvalidRequestError("feed: wanted a name of letters, digits and '_'")
-        made = self._relations(caller, relations)
-        self._record_relations(caller, feed, "replaced", made)
+        now = self._now()
+        made = self._relations(caller, relations, now)
+        self._record_relations(caller, feed, "replaced", made, now)
         self._register.replace_feed(caller.principal.tenant, feed, made, max_age_s)
 
     def unrelate(self, caller: Caller, principal: str, subject: str) -> int:
@@ -146,9 +145,11 @@ class AccessDesk:
         return self._register.unrelate(tenant, who, ref)
 
     def feeds(self, caller: Caller) -> list[Feed]:
-        """Return where the tenant's relations come from, how many, and how fresh."""
+        """Return where the tenant's relations come from, how many, and how fresh; on record."""
         self._require(caller, Act.MANAGE_ACCESS)
-        return self._register.feeds(caller.principal.tenant)
+        found = self._register.feeds(caller.principal.tenant)
+        self._record(caller, Action.FEEDS_READ, details={"feeds": len(found)})
+        return found
 
     def set_consent(
         self,
@@ -186,10 +187,13 @@ class AccessDesk:
         return entry
 
     def consents(self, caller: Caller, subject: str) -> list[ConsentEntry]:
-        """Return all that a subject has said, past and to come."""
+        """Return all that a subject has said, past and to come, after recording the look."""
         self._require(caller, Act.MANAGE_ACCESS)
         tenant = caller.principal.tenant
-        return self._register.consents(tenant, self._subject_ref(tenant, _identity(subject)))
+        ref = self._subject_ref(tenant, _identity(subject))
+        found = self._register.consents(tenant, ref)
+        self._record(caller, Action.CONSENT_READ, details={"entries": len(found)}, subjects=[ref])
+        return found
 
     def break_glass(
         self, caller: Caller, *, subject: str, reason: str, minutes: int, proof: str
@@ -240,13 +244,26 @@ class AccessDesk:
         return DeniedError(f"{MOST_OPENINGS} are open already: end one first")
 
     def end_glass(self, caller: Caller, opening: str) -> None:
-        """End one's own opening before its time. Raises ``NotFoundError`` for any other."""
+        """End an opening before its time: one's own, or as a reviewer anybody's.
+
+        Raises ``NotFoundError`` for any other, be there one or not.
+        """
         found = self._register.opening(caller.principal.tenant, opening)
-        if found is None or found.principal != caller.principal.id:
-            raise NotFoundError("no such opening of yours")
-        about = [found.subject]
-        self._record(caller, Action.GLASS_ENDED, details={"opening": found.id}, subjects=about)
+        if found is None or not self._may_end(caller, found):
+            raise self._no_such(caller, Action.GLASS_ENDED, "no such opening of yours")
+        details: dict[str, Json] = {"opening": found.id, "of": found.principal}
+        self._record(caller, Action.GLASS_ENDED, details=details, subjects=[found.subject])
         self._register.end_glass(found.id)
+
+    def _may_end(self, caller: Caller, opening: Opening) -> bool:
+        if opening.principal == caller.principal.id:
+            return True
+        duty = Act.REVIEW_ACCESS
+        return self._policies.decide_duty(caller.principal, duty, caller.purpose).allowed
+
+    def _no_such(self, caller: Caller, act: Action, message: str) -> NotFoundError:
+        self._record(caller, act, Outcome.DENIED, {"reason": "no such opening"})
+        return NotFoundError(message)
 
     def own_openings(self, caller: Caller) -> list[Opening]:
         """Return the caller's own openings that are in force."""
@@ -276,7 +293,7 @@ class AccessDesk:
         self._require(caller, Act.REVIEW_ACCESS)
         found = self._register.opening(caller.principal.tenant, opening)
         if found is None:
-            raise NotFoundError("no such opening")
+            raise self._no_such(caller, Action.REVIEWED, "no such opening")
         details: dict[str, Json] = {"opening": found.id, "verdict": verdict.value}
         about = [found.subject]
         if found.principal == caller.principal.id:
@@ -320,8 +337,10 @@ class AccessDesk:
         text = unseal_text(key, sealed, opening.tenant, opening.id, what="reason")
         return {name: str(value) for name, value in json.loads(text).items()}
 
-    def _relations(self, caller: Caller, relations: Sequence[RawRelation]) -> list[Relation]:
-        now, tenant = self._now(), caller.principal.tenant
+    def _relations(
+        self, caller: Caller, relations: Sequence[RawRelation], now: datetime
+    ) -> list[Relation]:
+        tenant = caller.principal.tenant
         made = []
         for number, one in enumerate(relations, 1):
             try:
@@ -339,8 +358,15 @@ class AccessDesk:
         return made
 
     def _record_relations(
-        self, caller: Caller, feed: str, act: str, made: Sequence[Relation]
+        self, caller: Caller, feed: str, act: str, made: Sequence[Relation], now: datetime
     ) -> None:
+        if caller.principal.id.strip() in {one.principal for one in made}:
+            refused: dict[str, Json] = {"act": Act.MANAGE_ACCESS.value, "reason": "own relation"}
+            self._record(caller, Action.DENIED, Outcome.DENIED, refused)
+            raise DeniedError(
+                "nobody relates themselves to anybody: it takes another administrator, and for a "
+                "feed a key that is no person's"
+            )
         # A feed is another system's word for a whole hospital: that system knows whom it named.
         named = made if feed == BY_HAND else []
         # Somebody's own word is recorded whole, or an abuse could hide behind the first few.
@@ -350,6 +376,7 @@ class AccessDesk:
                 "act": act,
                 "feed": feed,
                 "relations": len(made),
+                "sha256": _digest(made, now),
                 "named": [{"principal": one.principal, "subject": one.subject} for one in some],
             }
             about = [one.subject for one in some]
@@ -386,6 +413,22 @@ class AccessDesk:
                 sealed=sealed,
             )
         )
+
+
+def _digest(made: Sequence[Relation], moment: datetime) -> str:
+    """Return the SHA-256 over the relations, in whatever order and at whatever moment they came."""
+    lines = sorted(
+        json.dumps(
+            [
+                one.principal,
+                one.subject,
+                "" if one.starts == moment else one.starts.isoformat(),
+                "" if one.ends is None else one.ends.isoformat(),
+            ]
+        )
+        for one in made
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _identity(text: str) -> str:

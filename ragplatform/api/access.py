@@ -353,7 +353,7 @@ def _add_glass_routes(app: FastAPI, platform: Platform) -> None:
 
     @app.post("/v1/breakglass/{opening}:end", status_code=204, tags=["break glass"])
     def end_glass(request: Request, who: Caller, opening: str, purpose: Purpose) -> None:
-        """End an opening of yours before its time."""
+        """End an opening before its time: one of yours, or as a reviewer anybody's."""
         platform.desk.end_glass(_caller(request, who, purpose), opening)
 
     @app.get("/v1/breakglass/reviews", tags=["break glass"])

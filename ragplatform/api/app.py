@@ -1,28 +1,26 @@
 """The FastAPI application: who asks, what they ask, and nothing decided here."""
 
-import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
-from typing import Annotated
+from typing import Literal
 
 import structlog
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from ragplatform import __version__
 from ragplatform.answer.events import Final, Sources
 from ragplatform.answer.retrieve import Request as Question
-from ragplatform.api import access, pii, problems, schemas
+from ragplatform.api import access, audit, audit_export, pii, problems, schemas
 from ragplatform.api.caller import Caller
 from ragplatform.api.fairness import ONE_TURN, Shares, Turns
 from ragplatform.api.limits import BodyLimit
 from ragplatform.api.sse import EventStream
 from ragplatform.api.trace import trace_id
 from ragplatform.audit.events import Action
-from ragplatform.audit.record import canonical, stamp
 from ragplatform.config import Settings
 from ragplatform.errors import PlatformError
 from ragplatform.model import AnswerMode, Principal, Purpose
@@ -74,6 +72,8 @@ def create_app(platform: Platform) -> FastAPI:
     _add_question_routes(app, platform)
     access.add_routes(app, platform)
     pii.add_routes(app, platform)
+    audit.add_routes(app, platform)
+    audit_export.add_routes(app, platform)
     _add_account_routes(app, platform)
     _add_health_routes(app, platform)
     return app
@@ -198,44 +198,7 @@ def _add_account_routes(app: FastAPI, platform: Platform) -> None:
             # Whom one is related to is the same for every purpose.
             related_subjects=len(platform.store.register.standing(who, Purpose.HOPERAT).related),
             purposes=sorted(platform.policies.purposes(who)),
-            reviewer=platform.may_review(who),
-        )
-
-    @app.get("/v1/audit/events", tags=["audit"])
-    def audit_events(
-        request: Request,
-        who: Caller,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        action: Action | None = None,
-        actor: Annotated[str | None, Query(max_length=128)] = None,
-        request_id: Annotated[str | None, Query(max_length=64)] = None,
-    ) -> schemas.AuditOut:
-        """Return the newest audit records of your tenant, for reviewers. The look is recorded."""
-        records = platform.review_audit(
-            who,
-            request.state.request_id,
-            trace=request.state.trace,
-            limit=limit,
-            action=action,
-            actor=actor,
-            about=request_id,
-        )
-        return schemas.AuditOut(
-            records=[
-                schemas.AuditRecordOut(
-                    origin=record.origin,
-                    index=record.index,
-                    time=stamp(record.time),
-                    action=str(record.action),
-                    outcome=str(record.outcome),
-                    actor=record.actor,
-                    purpose=record.purpose,
-                    request_id=record.request_id,
-                    details=json.loads(canonical(record.details)),
-                    sealed=sorted(record.sealed.parts) if record.sealed else [],
-                )
-                for record in records
-            ]
+            reviewer=platform.reviewer.may_review(who),
         )
 
 
@@ -247,9 +210,14 @@ def _add_health_routes(app: FastAPI, platform: Platform) -> None:
 
     @app.get("/readyz", tags=["health"], responses={503: {"model": schemas.Health}})
     async def readyz(response: Response) -> schemas.Health:
-        """Say whether questions can be answered: the model gives a token, the log takes records."""
+        """Say whether questions can be answered: the model gives a token, the log takes records.
+
+        `degraded`, with 200, while some tenants' own logs take none: the others are served.
+        """
         parts = await platform.parts()
-        ready = all(state == "ok" for state in parts.values())
-        if not ready:
+        dark = platform.store.audit.dark
+        if any(state != "ok" for state in parts.values()):
             response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-        return schemas.Health(status="ok" if ready else "unavailable", parts=parts)
+            return schemas.Health(status="unavailable", parts=parts, dark_tenant_logs=dark)
+        status: Literal["ok", "degraded"] = "degraded" if dark else "ok"
+        return schemas.Health(status=status, parts=parts, dark_tenant_logs=dark)

@@ -13,6 +13,7 @@ class Action(StrEnum):
     STARTED = "started"
     STOPPED = "stopped"
     RECOVERED = "recovered"
+    RESUMED = "resumed"
     POLICY_CHANGED = "policy_changed"
     AUTHENTICATED = "authenticated"
     AUTHENTICATED_FAILED = "authenticated_failed"
@@ -39,12 +40,15 @@ class Action(StrEnum):
     ERASED = "erased"
     EGRESS_BLOCKED = "egress_blocked"
     AUDIT_READ = "audit_read"
+    EXPORTED = "exported"
     UNSEALED = "unsealed"
     KEY_MADE = "key_made"
     KEYS_ROTATED = "keys_rotated"
     RELATIONS_CHANGED = "relations_changed"
     CONSENT_CHANGED = "consent_changed"
+    CONSENT_READ = "consent_read"
     FEED_DARK = "feed_dark"
+    FEEDS_READ = "feeds_read"
     BROKE_GLASS = "broke_glass"
     GLASS_ENDED = "glass_ended"
     QUEUE_READ = "queue_read"
@@ -55,6 +59,9 @@ class Action(StrEnum):
     API_KEY_ROTATED = "api_key_rotated"
     API_KEY_REVOKED = "api_key_revoked"
     USER_LISTED = "user_listed"
+    WITNESS_LAGGING = "witness_lagging"
+    WITNESS_CAUGHT_UP = "witness_caught_up"
+    WITNESS_CONFLICT = "witness_conflict"
 
 
 class Outcome(StrEnum):

@@ -51,7 +51,13 @@ class Signer:
     def sign(self, checkpoint: Checkpoint) -> str:
         """Return the checkpoint as a signed note."""
         root = base64.b64encode(checkpoint.root).decode()
-        text = f"{self.origin}\n{checkpoint.size}\n{root}\n"
+        return self.sign_text(f"{self.origin}\n{checkpoint.size}\n{root}\n")
+
+    def sign_text(self, text: str) -> str:
+        """Return any text of whole lines as a signed note.
+
+        Its first line must be none that an origin could be, or it might pass for a checkpoint.
+        """
         signature = base64.b64encode(self._key_id + self._key.sign(text.encode())).decode()
         return f"{text}\n— {self.origin} {signature}\n"
 

@@ -138,6 +138,13 @@ _TAKEN_IN: Final = (
 # What was asked and what was said, of which each record holds what is new.
 _TEXT_OF_BOTH: Final = ("question", "answer")
 _OPENING: Final = _id("opening", "The opening.")
+_WITNESS: Final = (
+    _id("witness", "The witness: its folder or address."),
+    _id("log", "The log."),
+    _count("held", "Records in the state that the witness holds."),
+    _count("records", "Records that the log has."),
+    _count("behind_s", "For how many seconds the witness has lagged."),
+)
 
 VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
     {
@@ -160,6 +167,18 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _digest("sha256", "Its digest."),
                 _count("unacknowledged_records", "Records in it; none was ever acknowledged."),
             ),
+        ),
+        Action.RESUMED: Entry(
+            "The log takes records again, after a time in which it took none. An alarm.",
+            (
+                _moment("since", "When the first record failed."),
+                _moment("until", "When it was open again."),
+                _code("reason", "What failed first, such as ENOSPC."),
+                _count("refused", "Acts that could not be recorded, and so did not happen."),
+                _counts("refused_by_action", "The same by action."),
+                _count("failed_tries", "Times it was opened anew in vain."),
+            ),
+            since=2,
         ),
         Action.POLICY_CHANGED: Entry(
             "A process runs under other policies than when it last started.",
@@ -318,7 +337,32 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             ),
             ("hosts",),
         ),
-        Action.AUDIT_READ: Entry("A reviewer read the log, or was denied it; recorded before."),
+        Action.AUDIT_READ: Entry(
+            "A reviewer read the log, or was denied it; recorded before.",
+            (
+                _code("asked", "What for: events, who_saw, about_subject, under_glass."),
+                Detail("by", Kind.CODE, "The conditions that narrowed it.", many=True),
+                _count("rows", "How many rows were found."),
+                _id("passage", "The passage it was about.", required=False),
+                _id("subject", "Keyed reference of whom it was about.", required=False),
+                _id("person", "Whose broken glasses it was about.", required=False),
+            ),
+        ),
+        Action.EXPORTED: Entry(
+            "Records leave as a file, or that was denied; once before, and once when all are out.",
+            (
+                _code("format", "The format, or package."),
+                _code("stage", "begun or done."),
+                _moment("since", "From when on.", required=False),
+                _moment("until", "Until when."),
+                _id("from_origin", "Of one log alone.", required=False),
+                _id("request", "Of one request alone.", required=False),
+                Detail("actions", Kind.CODE, "Of these actions alone.", required=False, many=True),
+                _count("records", "How many.", required=False),
+                _digest("sha256", "Digest of what left.", required=False),
+            ),
+            since=2,
+        ),
         Action.UNSEALED: Entry(
             "The sealed parts of a record were opened; recorded before.",
             (
@@ -340,6 +384,7 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _code("act", "added, replaced or removed."),
                 _id("feed", "Where the relations come from.", required=False),
                 _count("relations", "How many.", required=False),
+                _digest("sha256", "Digest of all of them, in any order.", required=False),
                 _parts(
                     "named",
                     "Each one; none of a whole feed. Long lists take several records.",
@@ -357,6 +402,16 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _moment("ends", "Until when.", required=False),
             ),
         ),
+        Action.CONSENT_READ: Entry(
+            "Somebody read what a subject has said.",
+            (_count("entries", "How many entries."),),
+            since=2,
+        ),
+        Action.FEEDS_READ: Entry(
+            "Somebody read where relations come from.",
+            (_count("feeds", "How many feeds."),),
+            since=2,
+        ),
         Action.FEED_DARK: Entry(
             "An access feed is too old to be believed. An alarm.",
             (_SCOPE, _id("feed", "The feed.")),
@@ -366,13 +421,24 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             (_OPENING, _moment("ends", "When it ends by itself.")),
             ("reason",),
         ),
-        Action.GLASS_ENDED: Entry("Somebody ended their own opening before its time.", (_OPENING,)),
+        Action.GLASS_ENDED: Entry(
+            "An opening was ended before its time, by who opened it or by a reviewer.",
+            (
+                _id("opening", "The opening; absent where there was none.", required=False),
+                _id("of", "Who opened it.", required=False),
+                _code("reason", "Why it was denied.", required=False),
+            ),
+        ),
         Action.QUEUE_READ: Entry(
             "A reviewer read the openings by broken glass.", (_count("openings", "How many."),)
         ),
         Action.REVIEWED: Entry(
             "A reviewer gave a verdict on an opening, or was denied it.",
-            (_OPENING, _code("verdict", "The verdict.")),
+            (
+                _id("opening", "The opening; absent where there was none.", required=False),
+                _code("verdict", "The verdict.", required=False),
+                _code("reason", "Why it was denied.", required=False),
+            ),
             ("note",),
         ),
         Action.REVEALED: Entry(
@@ -420,6 +486,19 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
         Action.USER_LISTED: Entry(
             "A person was listed for whom a registered client may ask.",
             (_id("principal", "Who."), _id("client", "The client.")),
+        ),
+        Action.WITNESS_LAGGING: Entry(
+            "A witness has not taken a log's newest state for too long. An alarm.",
+            _WITNESS,
+            since=2,
+        ),
+        Action.WITNESS_CAUGHT_UP: Entry(
+            "A witness that lagged has taken a log's newest state.", _WITNESS, since=2
+        ),
+        Action.WITNESS_CONFLICT: Entry(
+            "A witness holds a state that the log has not grown from. An alarm.",
+            _WITNESS,
+            since=2,
         ),
     }
 )

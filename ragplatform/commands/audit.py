@@ -1,17 +1,17 @@
 """Commands on the audit log."""
 
 import getpass
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ragplatform import openers
+from ragplatform import openers, witnessing
 from ragplatform.audit import query
 from ragplatform.audit.events import Action, AuditEvent, Outcome
-from ragplatform.audit.record import Record, stamp
 from ragplatform.audit.verify import VerifyReport, held_checkpoints, missing, verify
+from ragplatform.audit.witness_notes import Note, parse_key
 from ragplatform.commands import console
 from ragplatform.errors import PlatformError, TamperedError
 
@@ -57,6 +57,18 @@ def _verified(folder: Path | None, held: Mapping[str, str]) -> list[tuple[Path, 
     return reports + [(parent / origin, missing(origin)) for origin in gone]
 
 
+def _witnessed(where: str, key: str | None) -> Mapping[str, Sequence[Note]]:
+    """Return what a witness holds. What it holds and did not write is as bad as an altered log."""
+    settings = console.settings()
+    trusted = parse_key(key) if key else witnessing.cosigner_at(settings, where)
+    try:
+        return witnessing.held_elsewhere(settings, where, trusted)
+    except TamperedError as error:
+        console.err.print(f"{console.mark(False)} {where}: ", end="")
+        console.err.print(str(error), markup=False)
+        raise typer.Exit(console.EXIT_BAD) from error
+
+
 def _origin(log: Path) -> str:
     try:
         return query.origin_of(log)
@@ -80,13 +92,26 @@ def verify_logs(
         Path | None,
         typer.Option("--from-checkpoint", help="Checkpoints kept elsewhere; finds roll-back."),
     ] = None,
+    witness: Annotated[
+        str | None,
+        typer.Option(help="Folder or URL of a witness; what it holds finds roll-back and forks."),
+    ] = None,
+    witness_key: Annotated[
+        str | None, typer.Option(help="Its verifier key. Default: that of the URL in the settings.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check every record of every log. Exit code 0: good, 1: altered, 2: unreadable."""
     with console.exits():
+        console.require(not (held and witness), "give --from-checkpoint or --witness, not both")
+        history = _witnessed(witness, witness_key) if witness else {}
         try:
             kept = held_checkpoints(held.read_text(encoding="utf-8")) if held else {}
-            reports = _verified(folder, kept)
+            kept |= {origin: str(notes[0]) for origin, notes in history.items()}
+            reports = [
+                (log, witnessing.compared(log, report, history))
+                for log, report in _verified(folder, kept)
+            ]
         except (OSError, UnicodeDecodeError) as error:
             raise PlatformError(f"cannot be read: {error}") from error
     for log, report in reports:
@@ -107,70 +132,6 @@ def verify_logs(
             console.out.print(_plain(log, report))
     if not all(report.ok for _, report in reports):
         raise typer.Exit(console.EXIT_BAD)
-
-
-@app.command("events")
-def events(
-    folder: Folder = None,
-    request: Annotated[str | None, typer.Option(help="Only the records of one request.")] = None,
-    action: Annotated[Action | None, typer.Option(help="Only one kind of act.")] = None,
-    actor: Annotated[str | None, typer.Option(help="Only one person or job.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most records, newest first.")] = 20,
-    as_json: AsJson = False,
-) -> None:
-    """List the newest records, without their sealed parts."""
-    with console.exits():
-        found = [
-            record
-            for log in _logs(folder)
-            for record in query.read(
-                log,
-                action=action,
-                actor=actor,
-                request_id=request,
-                limit=limit,
-                newest_first=True,
-            )
-        ]
-    found.sort(key=lambda record: (record.time, record.index))
-    if as_json:
-        for record in found[-limit:]:
-            console.print_json(
-                {
-                    "origin": record.origin,
-                    "index": record.index,
-                    "time": stamp(record.time),
-                    "action": str(record.action),
-                    "outcome": str(record.outcome),
-                    "tenant": record.tenant,
-                    "actor": record.actor,
-                    "purpose": record.purpose,
-                    "request_id": record.request_id,
-                    "details": dict(record.details),
-                    "sealed": sorted(record.sealed.parts) if record.sealed else [],
-                }
-            )
-        return
-    rows = [
-        (
-            f"{record.origin}/{record.index}",
-            stamp(record.time)[11:23],
-            str(record.action),
-            str(record.outcome),
-            record.actor,
-            record.purpose or "",
-            f"{len(passages)} passages" if (passages := _passages(record)) else "",
-            ", ".join(sorted(record.sealed.parts)) if record.sealed else "",
-        )
-        for record in found[-limit:]
-    ]
-    columns = ("record", "time", "action", "outcome", "who", "purpose", "shown", "sealed")
-    console.table(columns, rows)
-
-
-def _passages(record: Record) -> list[object]:
-    passages = record.details.get("passages")
-    return list(passages) if isinstance(passages, list) else []
 
 
 @app.command("checkpoint")

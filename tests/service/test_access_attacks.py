@@ -4,7 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ragplatform.access.desk import Caller, RawRelation
 from ragplatform.audit.events import Action
+from ragplatform.errors import DeniedError
+from ragplatform.model import Purpose
 
 STOPPED = "Apixaban was stopped for Maria Lopez because of a gastric bleed."
 LABELS = {"collection": "clinical", "department": "cardiology"}
@@ -125,6 +128,30 @@ def test_nobody_relates_themselves_whatever_other_roles_they_have(ward, client):
     found = explain(client, "admin-as-reader", purpose="TREAT", labels=LABELS, subject="mrn:1")
     assert not found.json()["related"]
     assert ward.records(action=Action.DENIED)[-1].details["reason"] == "own relation"
+
+
+def test_a_feed_that_names_who_imports_it_is_refused_whole(ward):
+    desk = ward.platform.desk
+    caller = Caller(ward.people["administrator"], Purpose.HOPERAT, "import")
+    relations = [RawRelation("dr9", "mrn:2"), RawRelation(caller.principal.id, "mrn:1")]
+
+    with pytest.raises(DeniedError, match="no person's"):
+        desk.replace_feed(caller, "ward", relations, None)
+
+    assert desk.feeds(caller) == []
+    assert ward.records(action=Action.DENIED)[-1].details["reason"] == "own relation"
+
+
+def test_the_record_of_a_feed_tells_it_from_another_of_its_size(ward):
+    caller = Caller(ward.people["administrator"], Purpose.HOPERAT, "import")
+    first, second = RawRelation("dr9", "mrn:2"), RawRelation("dr9", "mrn:3")
+    other = RawRelation("dr9", "mrn:4")
+
+    for feed in ([first, second], [second, first], [first, other]):
+        ward.platform.desk.replace_feed(caller, "ward", feed, None)
+
+    found = [one.details["sha256"] for one in ward.records(action=Action.RELATIONS_CHANGED)]
+    assert found[0] == found[1] != found[2]
 
 
 def test_a_relation_is_removed_however_its_ends_are_written(client):

@@ -326,6 +326,27 @@ def test_ones_own_can_be_ended_early_and_nobody_elses(client, ward):
     assert records(ward, Action.GLASS_ENDED)
 
 
+def test_a_reviewer_ends_what_another_opened(client, ward):
+    opening = break_glass(client).json()["id"]
+
+    ended = client.post(
+        f"/v1/breakglass/{opening}:end?purpose=COMPLIANCE", headers=as_("compliance")
+    )
+
+    assert ended.status_code == 204
+    assert sees(client, "stranger", "ETREAT") == set()
+    [record] = records(ward, Action.GLASS_ENDED)
+    assert record.details["of"] == ward.people["stranger"].id
+
+
+def test_reaching_for_an_opening_that_is_not_there_is_on_record(client, ward):
+    client.post("/v1/breakglass/none:end?purpose=ETREAT", headers=as_("doctor"))
+    sign_off(client, "none")
+
+    outcomes = [records(ward, one)[0].outcome for one in (Action.GLASS_ENDED, Action.REVIEWED)]
+    assert outcomes == ["denied", "denied"]
+
+
 def sign_off(client, opening, person="compliance", **body):
     sent = {"verdict": "ok", **body}
     return client.post(f"/v1/breakglass/{opening}:review", json=sent, headers=as_(person))
