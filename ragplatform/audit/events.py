@@ -38,6 +38,7 @@ class Action(StrEnum):
     QUARANTINED = "quarantined"
     RELABELLED = "relabelled"
     ERASED = "erased"
+    SEALS_DESTROYED = "seals_destroyed"
     EGRESS_BLOCKED = "egress_blocked"
     AUDIT_READ = "audit_read"
     EXPORTED = "exported"
