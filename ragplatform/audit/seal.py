@@ -8,6 +8,7 @@ gave the keys of all tenants; under version 2 each tenant has a sealing key of i
 version 3 the key of each record hangs on a seed of its own as well, which can be destroyed.
 """
 
+import hmac
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class Sealer:
         self._sealing_key = sealing_key
         self._seeds = seeds
         self._wrappers: dict[bytes, AESGCM] = {}
+        self._keys: dict[bytes, bytes] = {}
 
     def seal(self, parts: Mapping[str, str], *, tenant: str, index: int) -> Sealed:
         """Return the parts encrypted for the record ``index``, and for no other place."""
@@ -96,13 +98,18 @@ class Sealer:
         if version == RECORD_KEY:
             if self._seeds is None:
                 raise ConfigurationError("the seeds of this log's sealed parts are not at hand")
-            secret = self._sealing_key + self._seeds.seed(index)
-            return AESGCM(HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(secret))
+            return AESGCM(hmac.digest(self._derived(info), self._seeds.seed(index), "sha256"))
         cipher = self._wrappers.get(info)
         if cipher is None:
-            key = HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(self._sealing_key)
-            cipher = self._wrappers[info] = AESGCM(key)
+            cipher = self._wrappers[info] = AESGCM(self._derived(info))
         return cipher
+
+    def _derived(self, info: bytes) -> bytes:
+        key = self._keys.get(info)
+        if key is None:
+            key = HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(self._sealing_key)
+            self._keys[info] = key
+        return key
 
     def _place(self, label: str, index: int, name: str) -> bytes:
         # Bound to origin, index and name, a ciphertext cannot be passed off as another one's.
