@@ -31,8 +31,6 @@ MASTER_KEY_BYTES: Final = 32
 # Values seen in copied example files. A key like these protects nothing.
 _PLACEHOLDER = re.compile(r"change.?me|example|secret|password|placeholder|todo|xxx+", re.I)
 
-_CREDENTIALS: Final = re.compile(r"//[^/@\s\"]*@")
-
 _LISTS: Final = (
     "allowed_networks",
     "oidc_algorithms",
@@ -40,6 +38,7 @@ _LISTS: Final = (
     "witness_folders",
     "witness_urls",
 )
+_CREDENTIALS: Final = re.compile(r"//[^/@\s\"]*@")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -248,8 +247,7 @@ class Settings(BaseSettings):
     )
     forward_files_kept: int = Field(10, ge=1, description="How many renamed files are kept.")
     forward_format: str = Field(
-        "json",
-        description="How a record is written to both: json, cef, ecs, fhir-r4, fhir-r5 or ocsf.",
+        "json", description="How a record is written: json, ocsf, ecs, cef, fhir-r4 or fhir-r5."
     )
     forward_in_service: bool = Field(
         False, description="Whether the question service sends records on while it runs."

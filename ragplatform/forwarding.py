@@ -8,27 +8,22 @@ from pathlib import Path
 from typing import Final
 
 from ragplatform import egress, openers
-from ragplatform.audit.export import formats as export
-from ragplatform.audit.export.formats import Writer
-from ragplatform.audit.forward import Format, Forwarder, Target, as_json
+from ragplatform.audit.export.formats import Format as Name
+from ragplatform.audit.forward import Format, Forwarder, Target, as_json, as_line
 from ragplatform.audit.forward_file import FileTarget
 from ragplatform.audit.forward_syslog import SyslogFormat, SyslogTarget
 from ragplatform.audit.storage import Disk
 from ragplatform.config import Settings
 from ragplatform.errors import ConfigurationError
 
+# Without CSV: a row says nothing without its heading.
+_OTHERS: Final = (Name.OCSF, Name.ECS, Name.CEF, Name.FHIR_R4, Name.FHIR_R5)
 
-def _line(writer: Writer) -> Format:
-    # The target ends the line itself.
-    return lambda record: writer.text(record).rstrip("\n")
-
-
-# A spreadsheet is no stream, and "ndjson" is what "json" says.
-_LINES: Final = frozenset(export.Format) - {export.Format.CSV, export.Format.NDJSON}
 FORMATS: Final[Mapping[str, Format]] = {
     "json": as_json,
-    **{str(form): _line(export.WRITERS[form]) for form in sorted(_LINES)},
+    **{str(name): as_line(name) for name in _OTHERS},
 }
+"""How a record may be written, by the name that the settings give."""
 
 _MIB: Final = 1024 * 1024
 # All waiting for a collector: to connect, to take a batch, to say that it was read.

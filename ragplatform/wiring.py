@@ -59,8 +59,8 @@ class Store:
     weigher: TermWeigher
     index: Index
     audit: TenantLogs
-    alarm: EgressAlarm
     audit_index: AuditIndex
+    alarm: EgressAlarm
 
     @property
     def index_note(self) -> str:
@@ -154,8 +154,8 @@ def open_store(settings: Settings, kind: str) -> Store:
             weigher=Bm25Weigher(),
             index=openers.open_index(settings, embedder.dim),
             audit=audit,
-            alarm=EgressAlarm(audit.append, actor="system"),
             audit_index=openers.open_audit_index(settings),
+            alarm=EgressAlarm(audit.append, actor="system"),
         )
         undo.pop_all()
     egress.seal(openers.allowed(settings), store.alarm.tell)

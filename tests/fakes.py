@@ -164,8 +164,8 @@ def make_bench(
         weigher=Bm25Weigher(),
         index=index or MemoryIndex(dim=DIM),
         audit=audit,
-        alarm=EgressAlarm(audit.append, actor="system"),
         audit_index=openers.open_audit_index(chosen),
+        alarm=EgressAlarm(audit.append, actor="system"),
     )
     people = _people(vault)
     platform = wiring.assemble(

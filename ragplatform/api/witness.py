@@ -1,14 +1,16 @@
 """The server of a cosigning witness. It runs on another host than the logs that it watches.
 
     POST /add-checkpoint            the protocol's one call
-    GET  /checkpoint?origin=NAME    the newest checkpoint of a log that was cosigned
+    GET  /HASH/checkpoint           the newest checkpoint of a log that was cosigned
     GET  /checkpoints               those of all logs, for `audit verify --from-checkpoint`
     GET  /livez
 
-Source: C2SP tlog-witness (https://c2sp.org/tlog-witness). It leaves open how what was cosigned is
-read; the second and third are ours.
+``HASH`` is the SHA-256 of the log's origin, in lower-case hexadecimal.
+
+Source: C2SP tlog-witness, version 1.1.0 (https://c2sp.org/tlog-witness). The last two are ours.
 """
 
+import hashlib
 from http import HTTPStatus
 
 import structlog
@@ -39,8 +41,12 @@ def create_witness_app(witness: CosigningWitness) -> Starlette:
         return await run_in_threadpool(_added, witness, body)
 
     async def checkpoint(request: Request) -> Response:
-        origin = request.query_params.get("origin", "")
-        return await run_in_threadpool(_newest, witness, [origin])
+        wanted = request.path_params["hash"]
+        origins = await run_in_threadpool(witness.held.origins)
+        found = [o for o in origins if hashlib.sha256(o.encode()).hexdigest() == wanted]
+        if not found:
+            return _text("no checkpoint of this log was cosigned\n", HTTPStatus.NOT_FOUND)
+        return await run_in_threadpool(_newest, witness, found)
 
     async def checkpoints(_: Request) -> Response:
         origins = await run_in_threadpool(witness.held.origins)
@@ -52,7 +58,7 @@ def create_witness_app(witness: CosigningWitness) -> Starlette:
     return Starlette(
         routes=[
             Route("/add-checkpoint", add_checkpoint, methods=["POST"]),
-            Route("/checkpoint", checkpoint),
+            Route("/{hash}/checkpoint", checkpoint),
             Route("/checkpoints", checkpoints),
             Route("/livez", livez),
         ]
@@ -94,8 +100,6 @@ def _newest(witness: CosigningWitness, origins: list[str]) -> Response:
     except (PlatformError, OSError) as error:
         _log.error("witness_unable", error=str(error))
         return _text("what was cosigned cannot be read\n", HTTPStatus.SERVICE_UNAVAILABLE)
-    if origins and not notes:
-        return _text("no checkpoint of this log was cosigned\n", HTTPStatus.NOT_FOUND)
     return _text("\n\n".join(map(str, notes)))
 
 

@@ -40,6 +40,7 @@ class Action(StrEnum):
     ERASED = "erased"
     SEALS_DESTROYED = "seals_destroyed"
     EGRESS_BLOCKED = "egress_blocked"
+    ARCHIVED = "archived"
     AUDIT_READ = "audit_read"
     EXPORTED = "exported"
     UNSEALED = "unsealed"

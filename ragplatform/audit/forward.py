@@ -8,7 +8,9 @@ Nothing here is in the way of the writer: the log's files are read like anybody 
 
 import itertools
 import json
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +18,10 @@ from typing import Final, Protocol
 
 import structlog
 
+from ragplatform.audit.export import formats
 from ragplatform.audit.layout import COMMIT_START, segments
 from ragplatform.audit.query import find_logs, newest_checkpoint, origin_of
-from ragplatform.audit.record import Record, canonical, decode, stamp
+from ragplatform.audit.record import Record, decode
 from ragplatform.audit.recovery import make_folders
 from ragplatform.audit.storage import Storage, WriterLock, put
 from ragplatform.audit.witness import durable_note
@@ -32,6 +35,7 @@ BATCH: Final = 256
 
 _POLL_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
+_LAST_ROUND_S: Final = 5.0
 
 Format = Callable[[Record], str]
 """Returns one line of text, without line feed, for a record."""
@@ -54,28 +58,14 @@ class Target(Protocol):
         """Release what it holds open."""
 
 
-def as_json(record: Record) -> str:
-    """Return a record as one line of JSON: what its line in the log says, without sealed parts.
+def as_line(format_: formats.Format) -> Format:
+    """Return how a record is written as one line in one of the formats of exports."""
+    text = formats.WRITERS[format_].text
+    return lambda record: text(record).rstrip("\n")
 
-    ``sealed`` holds the names of those parts. ``origin`` and ``index`` name the record, ``leaf`` is
-    its hash in the log, so that a copy can be proved to be the log's.
-    """
-    return canonical(
-        {
-            "origin": record.origin,
-            "index": record.index,
-            "leaf": record.leaf.hex(),
-            "time": stamp(record.time),
-            "action": str(record.action),
-            "outcome": str(record.outcome),
-            "tenant": record.tenant,
-            "actor": record.actor,
-            "purpose": record.purpose,
-            "request": record.request_id,
-            "details": dict(record.details),
-            "sealed": sorted(record.sealed.parts) if record.sealed else [],
-        }
-    ).decode()
+
+as_json: Final = as_line(formats.Format.NDJSON)
+"""Writes a record as a line of JSON: all that it holds, of sealed parts the names alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +137,7 @@ class Forwarder:
         self._batch = batch
         self._readers: dict[str, _Reader] = {}
         self._stop = threading.Event()
+        self._end = math.inf
         self._thread: threading.Thread | None = None
 
     def run_once(self) -> int:
@@ -168,7 +159,7 @@ class Forwarder:
                     cursor = cursor.after(batch[-1])
                     cursor.write(self._cursor, self._storage)
                     sent += len(batch)
-                    if self._stop.is_set():
+                    if time.monotonic() > self._end:
                         return sent
             return sent
         finally:
@@ -178,22 +169,28 @@ class Forwarder:
         """Go on sending until ``close``, with a longer pause after each failure."""
         pause = _POLL_S
         while not self._stop.is_set():
-            try:
-                self.run_once()
-                pause = _POLL_S
-            except AuditLockedError:
-                # Another process does it; it may end.
-                pause = _POLL_S
-            except (PlatformError, OSError) as error:
-                pause = min(pause * 2, _LONGEST_PAUSE_S)
-                _log.warning(
-                    "forward_failed",
-                    target=self.target.name,
-                    error=type(error).__name__,
-                    reason=str(error),
-                    again_in_s=pause,
-                )
+            pause = _POLL_S if self._sent() else min(pause * 2, _LONGEST_PAUSE_S)
             self._stop.wait(pause)
+        # What was recorded since the last round, as a rule that the service stopped.
+        if pause == _POLL_S:
+            self._sent()
+
+    def _sent(self) -> bool:
+        """Send what is there; return whether it went."""
+        try:
+            self.run_once()
+        except AuditLockedError:
+            # Another process does it; it may end.
+            return True
+        except (PlatformError, OSError) as error:
+            _log.warning(
+                "forward_failed",
+                target=self.target.name,
+                error=type(error).__name__,
+                reason=str(error),
+            )
+            return False
+        return True
 
     def start(self) -> None:
         """Go on sending in a thread, until ``close``."""
@@ -201,7 +198,8 @@ class Forwarder:
         self._thread.start()
 
     def stop(self) -> None:
-        """Make ``run`` return after the batch that is under way."""
+        """Make ``run`` return soon: after what is left, if that takes no more than seconds."""
+        self._end = time.monotonic() + _LAST_ROUND_S
         self._stop.set()
 
     def close(self) -> None:
@@ -246,9 +244,11 @@ class _Reader:
         Raises ``TamperedError`` when the log is shorter than what was sent, ``ForwardError`` when
         records are not there to be sent.
         """
-        # Only what is durable: a record that a power cut undoes would share its index with the
-        # one that takes its place.
-        size = durable_note(log).size
+        size = parse_note(newest_checkpoint(log)).size
+        if since < size:
+            # Only what is durable: a record that a power cut undoes would share its index with
+            # the one that takes its place.
+            size = durable_note(log).size
         if since > size:
             raise TamperedError(
                 f"the log {log.name} has {size} records, but {since} were sent on: its end was cut "

@@ -166,6 +166,7 @@ class HttpWitness:
             if size > note.size:
                 raise WitnessConflictError(rolled_back(note, size))
             if size == old:
+                # Version 1.0.0 of the protocol; since then it is 422.
                 raise WitnessConflictError(_rewritten(note, old))
             old = size
         if reply.status == HTTPStatus.UNPROCESSABLE_ENTITY:

@@ -3,7 +3,7 @@
 It runs on another host than the log's writer and needs no secret of the platform: its own key, and
 the public keys of the logs that it knows.
 
-Source: C2SP tlog-witness (https://c2sp.org/tlog-witness), "add-checkpoint".
+Source: C2SP tlog-witness, version 1.1.0 (https://c2sp.org/tlog-witness), "add-checkpoint".
 """
 
 import base64
@@ -155,11 +155,8 @@ class CosigningWitness:
     def _require_extension(
         self, old: int, old_root: bytes, note: Note, proof: tuple[bytes, ...]
     ) -> None:
-        if old == note.size and old_root != note.root:
-            # Two states of one size, both signed by the log: proof that it was forked.
-            self._conflicts.add(note)
-            raise RefusalError(HTTPStatus.CONFLICT, "another root of that size was cosigned", old)
         if not extends(old, old_root, note.size, note.root, proof):
+            # Of two states of one size, both signed by the log, one alone can be true.
             self._conflicts.add(note)
             raise RefusalError(
                 HTTPStatus.UNPROCESSABLE_ENTITY, "the proof does not show that the log was extended"

@@ -33,7 +33,7 @@ _NO_TIME: Final = (1980, 1, 1, 0, 0, 0)
 
 # What witnesses gave back, beside the log: see the log's own documentation.
 _COSIGNED: Final = "checkpoint.cosigned"
-_TIMESTAMPS: Final = "checkpoint*.tsr"
+_TIMESTAMPS: Final = ("checkpoint.stamped", "checkpoint.tsr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ def _write_proofs(archive: _Archive, state: _State, found: Iterable[Entry]) -> N
 
 
 def _write_witnesses(archive: _Archive, log: Path) -> None:
-    for path in [log / _COSIGNED, *sorted(log.glob(_TIMESTAMPS))]:
+    for path in (log / name for name in (_COSIGNED, *_TIMESTAMPS)):
         if path.is_file():
             archive.put(f"logs/{log.name}/{path.name}", path.read_bytes())
 

@@ -81,8 +81,10 @@ and the formats below are public, so that you can write your own.
   from the leaf upwards, in base64 (RFC 9162, section 2.1.3).
 - `logs/ORIGIN/checkpoint`: the state that the proofs lead to: origin, number of records, root;
   signed (https://c2sp.org/tlog-checkpoint). Further signatures are those of witnesses.
-- `logs/ORIGIN/checkpoint.cosigned` and `*.tsr`, where there are any: what witnesses and
-  time-stamping authorities (RFC 3161) signed.
+- `logs/ORIGIN/checkpoint.cosigned`, where there is one: what witnesses signed.
+- `logs/ORIGIN/checkpoint.stamped` and `checkpoint.tsr`, where there are any: a state of the log,
+  and the time-stamp (RFC 3161) over that file:
+  `openssl ts -verify -data checkpoint.stamped -in checkpoint.tsr -CAfile AUTHORITY.pem`.
 - `keys/ORIGIN.pub`: the public keys. No secret key is here.
 - `policies/DIGEST/`: the policies that the records name, as they were in force. The digest is
   SHA-256 over each file, the schema first, then by name: name, zero byte, length, zero byte, text.

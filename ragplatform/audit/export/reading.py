@@ -43,10 +43,8 @@ def passages(record: Record) -> tuple[Named, ...]:
 
 
 def subjects(record: Record) -> tuple[str, ...]:
-    """Return the digests of the people a record is about, each once, in its order."""
-    own = [*_texts(record.details.get("subjects")), *_texts([record.details.get("subject")])]
-    shown = [subject for passage in passages(record) for subject in passage.subjects]
-    return tuple(dict.fromkeys(subject for subject in own + shown if subject))
+    """Return the digests of the people a record is about, each once, sorted."""
+    return record.subjects
 
 
 def documents(record: Record) -> tuple[str, ...]:
@@ -68,17 +66,17 @@ def policies(record: Record) -> tuple[str, ...]:
 
 def client(record: Record) -> str:
     """Return through whom the actor acted; empty for nobody."""
-    return text(record, "via")
+    return record.client
 
 
 def policy(record: Record) -> str:
     """Return the digest of the policies in force; empty where none decided."""
-    return text(record, "policy")
+    return record.policy
 
 
 def trace(record: Record) -> str:
     """Return the W3C trace id, 32 hexadecimal digits; empty where there is none of that form."""
-    return record.request_id if _TRACE.fullmatch(record.request_id) else ""
+    return record.trace if _TRACE.fullmatch(record.trace) else ""
 
 
 def text(record: Record, name: str) -> str:
@@ -109,8 +107,13 @@ def flat(record: Record) -> dict[str, Json]:
         "outcome": str(record.outcome),
         "tenant": record.tenant,
         "actor": record.actor,
+        "client": record.client,
+        "proof": record.proof,
         "purpose": record.purpose,
+        "policy": record.policy,
         "request_id": record.request_id,
+        "trace": record.trace,
+        "subjects": list(record.subjects),
         "details": plain(record.details),
         "sealed": sealed_parts(record),
     }

@@ -1,13 +1,19 @@
 """Forwarding: every record arrives, in order, whatever is killed, and says which one it is."""
 
+import contextlib
 import json
+import math
+import os
 import re
+import signal
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -225,19 +231,25 @@ def test_rotation_keeps_every_line_and_no_more_files_than_asked(tmp_path: Path) 
     assert lines(tmp_path / "few") == [6, 7, 8]
 
 
-KILLED = """
-import os, sys, random, threading
+# Imports once, then forks a sender for each line that it is sent.
+SENDERS = """
+import os, sys
 from pathlib import Path
 from ragplatform.audit.forward import Forwarder, as_json
 from ragplatform.audit.forward_file import FileTarget
 from tests.fakes_disk import QuickDisk
 folder = Path(sys.argv[1])
-print("up", flush=True)
-sys.stdin.readline()
-target = FileTarget(folder / "tail", line=as_json, largest=90_000, kept=99)
-Forwarder(folder / "audit", target=target, cursor=folder / "forward" / "c.json",
-          storage=QuickDisk(), batch=3).run_once()
-print("done", flush=True)
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        target = FileTarget(folder / "tail", line=as_json, largest=90_000, kept=99)
+        cursor = folder / "forward" / "c.json"
+        Forwarder(folder / "audit", target=target, cursor=cursor, storage=QuickDisk(),
+                  batch=3).run_once()
+        os._exit(0)
+    print(child, flush=True)
+    os.waitpid(child, 0)
+    print("over", flush=True)
 """
 
 
@@ -247,36 +259,36 @@ def test_no_line_is_missing_or_double_after_fifty_kills(tmp_path: Path) -> None:
     path = tmp_path / "tail"
     reached: list[int] = []
 
-    for killed in range(50):
-        kill_after(tmp_path, path, count(path) + 1 + killed % 37)
-        reached.append(count(path))
-    assert reached == sorted(reached)
-    assert 0 < reached[-1] < 6_000, "the process had ended before it was killed"
-    subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path)], input="go\n", text=True, check=True, cwd=ROOT
-    )
+    with senders(tmp_path) as send:
+        for killed in range(50):
+            send(count(path) + 1 + killed % 37)
+            reached.append(count(path))
+        assert reached == sorted(reached)
+        assert 0 < reached[-1] < 6_000, "the process had ended before it was killed"
+        send(math.inf)
 
     assert lines(path) == list(range(6_000))
 
 
-def kill_after(tmp_path: Path, path: Path, wanted: int) -> None:
-    """Run the forwarder until the file has so many lines or it is done, then kill -9 it."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(tmp_path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-        text=True,
-    )
-    with process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.stdin.write("go\n")
-        process.stdin.flush()
-        while process.poll() is None and count(path) < wanted:
-            pass
-        process.kill()
+@contextlib.contextmanager
+def senders(tmp_path: Path) -> Iterator[Callable[[float], None]]:
+    """Give what runs a forwarder until the file has so many lines, and then kills -9 it."""
+    command = [sys.executable, "-c", SENDERS, str(tmp_path)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
+
+        def send(wanted: float) -> None:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            child = int(process.stdout.readline())
+            while count(tmp_path / "tail") < wanted < math.inf:
+                time.sleep(0.0005)
+            if wanted < math.inf:
+                os.kill(child, signal.SIGKILL)
+            assert process.stdout.readline() == "over\n"
+
+        yield send
+        process.stdin.close()
 
 
 def count(path: Path) -> int:

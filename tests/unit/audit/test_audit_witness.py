@@ -9,6 +9,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ragplatform.audit.note import Checkpoint, Signer
 from ragplatform.audit.query import newest_checkpoint
@@ -278,7 +280,7 @@ def test_a_second_root_of_one_size_is_refused_and_kept_as_proof(
     host.client().hand_over(log, durable_note(log), 0)
     forge(log, 3)
 
-    assert refusal(host, request(log, 3)) == (HTTPStatus.CONFLICT, 3)
+    assert refusal(host, request(log, 3)) == (HTTPStatus.UNPROCESSABLE_ENTITY, None)
     assert len(list((host.folder / "conflicts").rglob("checkpoint-*"))) == 1
 
 
@@ -413,3 +415,27 @@ def forgets(disk: JournalDisk, at: int, seed: int, into: Path) -> bool:
     finally:
         shutil.rmtree(into)
     return (0 if newest is None else newest.size) < max(signed, default=0)  # type: ignore[type-var,operator]
+
+
+# Whatever is sent.
+
+
+def test_no_request_makes_a_witness_do_anything_but_refuse(host: WitnessHost) -> None:
+    @given(st.binary(max_size=400))
+    @settings(max_examples=300, deadline=None, database=None)
+    def send(body: bytes) -> None:
+        for sent in (body, b"old 0\n\n" + body):
+            with pytest.raises(RefusalError):
+                host.witness.add_checkpoint(sent)
+
+    send()
+    assert host.witness.held.origins() == []
+
+
+@given(st.text(alphabet="a1 \n—+/=é\x00", max_size=200))
+def test_what_is_read_as_a_checkpoint_is_written_the_same(text: str) -> None:
+    try:
+        note = parse_note(text)
+    except TamperedError:
+        return
+    assert str(note) == text
