@@ -116,7 +116,7 @@ class Eraser:
             for start in range(0, len(indexes), _MOST_NAMED):
                 some = indexes[start : start + _MOST_NAMED]
                 details: dict[str, Json] = {"origin": origin, "records": some}
-                self._record(details, [subject], action=Action.SEALS_DESTROYED)
+                self._record(details, [subject], action=Action.SEAL_DESTROYED)
             self._seals.destroy(origin, indexes)
 
     def _require_permission(self, entry: DocumentEntry, labels: Labels) -> None:

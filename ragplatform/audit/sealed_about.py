@@ -53,6 +53,6 @@ class SealedTexts:
     def destroy(self, origin: str, indexes: list[int]) -> int:
         """Make what these records seal unreadable for good; return how many still were readable.
 
-        Who calls this must have recorded ``Action.SEALS_DESTROYED`` first.
+        Who calls this must have recorded ``Action.SEAL_DESTROYED`` first.
         """
         return self._seeds(origin).destroy(indexes)

@@ -328,7 +328,7 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 Detail("reason", Kind.NOTE, "Why it was denied.", required=False),
             ),
         ),
-        Action.SEALS_DESTROYED: Entry(
+        Action.SEAL_DESTROYED: Entry(
             "The questions and answers sealed in these records become unreadable; recorded before.",
             (
                 _id("origin", "The log that they stand in."),

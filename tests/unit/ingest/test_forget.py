@@ -125,6 +125,6 @@ def test_what_was_asked_about_an_erased_person_becomes_unreadable_and_nothing_el
     assert opened == [{"question": other}]
     with pytest.raises(ForgottenError):
         openers.unsealed(one.settings, asked[0])
-    [told] = one.records(action=Action.SEALS_DESTROYED)
+    [told] = one.records(action=Action.SEAL_DESTROYED)
     assert told.details == {"origin": "api.mercy", "records": [asked[0].index]}
     assert openers.verify_audit(one.settings, one.settings.audit_dir / "api.mercy").ok
