@@ -10,6 +10,7 @@ from ingest.ledger import Ledger
 from ragplatform.access.register import Register
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
+from ragplatform.audit.sealed_about import SealedTexts
 from ragplatform.catalog import DocumentEntry, SqlCatalog
 from ragplatform.errors import DeniedError, InvalidRequestError
 from ragplatform.model import Json, Labels, Principal, Purpose
@@ -19,7 +20,7 @@ from ragplatform.ports import Index
 from ragplatform.privacy.gate import Privacy
 
 # What one record can name. A register of more people than this is named by its document.
-_MOST_SUBJECTS: Final = 1000
+_MOST_NAMED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Eraser:
         ledger: Ledger,
         register: Register,
         audit: TenantLogs,
+        seals: SealedTexts,
         today: Callable[[], date],
     ) -> None:
         """``today`` gives the day by which a time of keeping is over, in the deployment's zone."""
@@ -62,6 +64,7 @@ class Eraser:
         self._ledger = ledger
         self._register = register
         self._audit = audit
+        self._seals = seals
         self._today = today
         # One id for all records of this erasure.
         self._run = uuid.uuid4().hex
@@ -103,7 +106,18 @@ class Eraser:
             self._record({"documents": len(entries)}, [subject])
             self._register.forget(self._principal.tenant, subject)
             values += self._privacy.forget(self._principal.tenant, subject)
+            self._destroy_seals(subject)
         return Erased(len(entries), chunks, values)
+
+    def _destroy_seals(self, subject: str) -> None:
+        """Make what was asked and answered about the subject unreadable, on record."""
+        # Last, when no request can be about the subject any more.
+        for origin, indexes in self._seals.about(self._principal.tenant, subject).items():
+            for start in range(0, len(indexes), _MOST_NAMED):
+                some = indexes[start : start + _MOST_NAMED]
+                details: dict[str, Json] = {"origin": origin, "records": some}
+                self._record(details, [subject], action=Action.SEAL_DESTROYED)
+            self._seals.destroy(origin, indexes)
 
     def _require_permission(self, entry: DocumentEntry, labels: Labels) -> None:
         """Raise ``DeniedError``, on record, for what policy or the law keeps from being erased."""
@@ -124,16 +138,17 @@ class Eraser:
         details: dict[str, Json],
         subjects: Collection[str],
         outcome: Outcome = Outcome.SUCCESS,
+        action: Action = Action.ERASED,
     ) -> None:
         self._audit.append(
             event_of(
                 self._principal,
-                Action.ERASED,
+                action,
                 outcome,
                 request_id=self._run,
                 purpose=str(self._purpose),
                 policy=self._policies.digest,
-                subjects=sorted(subjects)[:_MOST_SUBJECTS],
+                subjects=sorted(subjects)[:_MOST_NAMED],
                 details=details,
             )
         )

@@ -139,6 +139,7 @@ def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
                 ledger=book,
                 register=store.register,
                 audit=store.audit,
+                seals=openers.open_sealed_texts(settings),
                 today=_today,
             )
     finally:

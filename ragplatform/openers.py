@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,8 @@ from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.note import Signer
 from ragplatform.audit.record import Record, unseal
 from ragplatform.audit.seal import DEPLOYMENT_KEY
+from ragplatform.audit.sealed_about import SealedTexts
+from ragplatform.audit.seeds import SealSeeds
 from ragplatform.audit.storage import Storage
 from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
@@ -139,7 +142,18 @@ def open_audit(
         sealing_key=lambda tenant: keys.derive(_TENANT_SEAL, tenant),
         storage=storage,
         pause_clock=pause_clock,
+        seeds=partial(_seeds, settings),
     )
+
+
+def open_sealed_texts(settings: Settings) -> SealedTexts:
+    """Return what finds and destroys the sealed questions and answers about a subject."""
+    return SealedTexts(settings.audit_dir, partial(_seeds, settings))
+
+
+def _seeds(settings: Settings, origin: str) -> SealSeeds:
+    # Beside the logs and not among them: whoever is given a log as evidence gets no seeds.
+    return SealSeeds(settings.data_dir / "seals" / f"{origin}.json")
 
 
 def open_audit_index(settings: Settings) -> AuditIndex:
@@ -152,13 +166,15 @@ def unsealed(settings: Settings, record: Record) -> dict[str, str]:
     """Return the sealed parts of a record in clear, by name; none if it has none.
 
     Who calls this must have recorded ``Action.UNSEALED`` with the reason first. Raises
-    ``TamperedError`` when a bit differs from what was sealed, or the key does.
+    ``TamperedError`` when a bit differs from what was sealed, or the key does, ``ForgottenError``
+    when they were destroyed.
     """
     if record.sealed is None:
         return {}
     if record.sealed.version == DEPLOYMENT_KEY:
         return unseal(record, derive(settings, "audit-seal"))
-    return unseal(record, derive(settings, _TENANT_SEAL, record.tenant))
+    key = derive(settings, _TENANT_SEAL, record.tenant)
+    return unseal(record, key, _seeds(settings, record.origin))
 
 
 def package_maker(settings: Settings) -> PackageMaker:

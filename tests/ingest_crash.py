@@ -33,6 +33,8 @@ from ragplatform.access.register import Register
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
 from ragplatform.audit.logs import TenantLogs
+from ragplatform.audit.sealed_about import SealedTexts
+from ragplatform.audit.seeds import SealSeeds
 from ragplatform.audit.storage import Disk
 from ragplatform.catalog import SqlCatalog
 from ragplatform.errors import DetectorError, ParseError
@@ -276,6 +278,7 @@ def erase(data: Path, fuse: Fuse) -> None:
             ledger=parts.ledger,
             register=parts.register,
             audit=parts.audit,
+            seals=SealedTexts(data / "audit", lambda origin: SealSeeds(data / f"{origin}.json")),
             today=lambda: date(2026, 11, 26),
         ).subject("mrn:1", dry_run=False)
 

@@ -5,7 +5,7 @@ Each type refuses by form alone, and no message repeats the value that was refus
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -51,6 +51,13 @@ class Detail:
     required: bool = True
     many: bool = False
     parts: tuple["Detail", ...] = ()
+    known: Mapping[str, "Detail"] = field(init=False, repr=False, compare=False)
+    needed: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Looked up for each passage of each record.
+        object.__setattr__(self, "known", by_name(self.parts))
+        object.__setattr__(self, "needed", tuple(one.name for one in self.parts if one.required))
 
     @property
     def type_name(self) -> str:
@@ -109,7 +116,7 @@ def _check_one(detail: Detail, value: Json) -> None:
     if kind is Kind.PART:
         if not isinstance(value, Mapping):
             raise TypeError(f"the detail {detail.name!r} holds something that is no object")
-        check(value, by_name(detail.parts), [one.name for one in detail.parts if one.required])
+        check(value, detail.known, detail.needed)
     elif kind is Kind.COUNTS:
         if not isinstance(value, Mapping) or not all(
             isinstance(code, str) and _CODE.fullmatch(code) and _is_count(count)

@@ -38,6 +38,7 @@ class Action(StrEnum):
     QUARANTINED = "quarantined"
     RELABELLED = "relabelled"
     ERASED = "erased"
+    SEAL_DESTROYED = "seal_destroyed"
     EGRESS_BLOCKED = "egress_blocked"
     ARCHIVED = "archived"
     AUDIT_READ = "audit_read"

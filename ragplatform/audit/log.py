@@ -26,6 +26,7 @@ from ragplatform.audit.note import Checkpoint, Signer
 from ragplatform.audit.record import encode, stamp
 from ragplatform.audit.recovery import Standing, claim, last_time, make_folders, recover, unrecorded
 from ragplatform.audit.seal import Sealer
+from ragplatform.audit.seeds import SealSeeds
 from ragplatform.audit.storage import Disk, File, Storage, WriterLock, put
 from ragplatform.audit.tile_writer import TileWriter
 from ragplatform.errors import AuditError, TamperedError
@@ -104,6 +105,7 @@ class AuditLog:
         storage: Storage | None = None,
         segment_bytes: int = SEGMENT_BYTES,
         after: GivenUp | None = None,
+        seeds: SealSeeds | None = None,
     ) -> Self:
         """Open the log in the folder for writing, creating it if there is none.
 
@@ -114,14 +116,15 @@ class AuditLog:
         tiles are lacking or do not fit, and compare it with its last signature.
         4. Cut off what a crash left unfinished, keep it aside, and record that.
 
-        ``signing_key`` is an Ed25519 seed and ``sealing_key`` a secret, 32 bytes each.
+        ``signing_key`` is an Ed25519 seed and ``sealing_key`` a secret, 32 bytes each. With
+        ``seeds`` what single records seal can be destroyed.
 
         Raises ``AuditLockedError`` when another process writes it, ``AuditError`` when the disk
         refuses, ``TamperedError`` when the log is not what was written, ``ConfigurationError`` for
         a key or origin that is not this log's.
         """
         signer = Signer(origin, signing_key)
-        sealer = Sealer(origin, sealing_key)
+        sealer = Sealer(origin, sealing_key, seeds)
         storage = storage or Disk()
         with contextlib.ExitStack() as undo:
             try:

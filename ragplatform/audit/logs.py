@@ -17,6 +17,7 @@ from ragplatform.audit.events import AuditEvent
 from ragplatform.audit.lasting import LastingLog
 from ragplatform.audit.layout import KEY, process_name, tenant_of, tenant_origin
 from ragplatform.audit.log import AuditLog, GivenUp, utc_now
+from ragplatform.audit.seeds import SealSeeds
 from ragplatform.audit.storage import Storage
 from ragplatform.errors import AuditError, AuditLockedError
 from ragplatform.model import Receipt
@@ -45,6 +46,7 @@ class TenantLogs:
         clock: Callable[[], datetime] = utc_now,
         storage: Storage | None = None,
         pause_clock: Callable[[], float] = time.monotonic,
+        seeds: Callable[[str], SealSeeds] | None = None,
     ) -> Self:
         """Open the logs of this process in the folder: as ``kind``, or as ``kind-2`` and so on.
 
@@ -56,7 +58,8 @@ class TenantLogs:
 
         ``signing_key`` gives the Ed25519 seed of an origin, ``sealing_key`` the secret of a tenant,
         "" being the deployment; 32 bytes each. ``pause_clock`` measures, in seconds, the pauses
-        after which a log whose disk failed is tried again.
+        after which a log whose disk failed is tried again. ``seeds`` gives those of an origin's
+        sealed parts, by which single ones can be destroyed.
 
         Raises ``AuditLockedError`` when all names are held, ``AuditError``, ``TamperedError`` or
         ``ConfigurationError`` when the deployment's log does not open.
@@ -71,6 +74,7 @@ class TenantLogs:
                 clock=clock,
                 storage=storage,
                 after=after,
+                seeds=None if seeds is None else seeds(origin),
             )
 
         own = _first_free(open_one, kind)  # 1

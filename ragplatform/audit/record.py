@@ -11,9 +11,10 @@ from typing import Any, Final
 from ragplatform.audit.details import LONGEST_DETAIL
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.merkle import leaf_hash
-from ragplatform.audit.seal import DEPLOYMENT_KEY, TENANT_KEY, Sealed, Sealer
+from ragplatform.audit.seal import DEPLOYMENT_KEY, RECORD_KEY, TENANT_KEY, Sealed, Sealer
+from ragplatform.audit.seeds import SealSeeds
 from ragplatform.audit.vocabulary import require_known
-from ragplatform.errors import AuditError, TamperedError
+from ragplatform.errors import AuditError, ForgottenError, TamperedError
 from ragplatform.model import Json
 
 # Format 2 says in fields of their own what format 1 said in details or not at all: client, proof,
@@ -103,6 +104,8 @@ def encode(event: AuditEvent, *, index: int, time: str, sealer: Sealer) -> bytes
         )
     except (ValueError, TypeError) as error:
         raise AuditError(f"a {event.action!s} event cannot be recorded: {error}") from error
+    except (OSError, TamperedError, ForgottenError) as error:
+        raise AuditError(f"a {event.action!s} event cannot be sealed: {error}") from error
     if len(line) > MAX_RECORD_BYTES:
         raise AuditError(
             f"a {event.action!s} event takes {len(line)} bytes, at most {MAX_RECORD_BYTES} can be "
@@ -145,18 +148,20 @@ def decode(line: bytes, *, origin: str) -> Record:
         raise TamperedError(f"a line of the audit log {origin!r} is not a record") from error
 
 
-def unseal(record: Record, sealing_key: bytes) -> dict[str, str]:
+def unseal(record: Record, sealing_key: bytes, seeds: SealSeeds | None = None) -> dict[str, str]:
     """Return the sealed parts of a record in clear, by name; none if it has none.
 
     ``sealing_key`` is that of the record's tenant or, where ``record.sealed.version`` is
     ``DEPLOYMENT_KEY``, that of the deployment.
+    ``seeds`` are those of the record's log, needed where it is ``RECORD_KEY``.
     Who calls this must have asked policy, and recorded ``Action.UNSEALED`` with the reason, first.
 
-    Raises ``TamperedError`` when a bit differs from what was sealed, or the key does.
+    Raises ``TamperedError`` when a bit differs from what was sealed, or the key does, and
+    ``ForgottenError`` when its seed was destroyed.
     """
     if record.sealed is None:
         return {}
-    sealer = Sealer(record.origin, sealing_key)
+    sealer = Sealer(record.origin, sealing_key, seeds)
     return sealer.open(record.sealed, tenant=record.tenant, index=record.index)
 
 
@@ -196,7 +201,7 @@ def _parse_sealed(raw: dict[str, Json]) -> Sealed:
         raise TypeError("sealed parts are an object")
     # Records from before there were versions name none.
     version = raw.get("version", DEPLOYMENT_KEY)
-    if version not in {DEPLOYMENT_KEY, TENANT_KEY}:
+    if version not in {DEPLOYMENT_KEY, TENANT_KEY, RECORD_KEY}:
         raise ValueError("sealed in a way that this program does not know")
     return Sealed(
         version=int(str(version)),

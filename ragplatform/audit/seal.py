@@ -4,9 +4,11 @@ Each record has its own random data key, wrapped under a key of its tenant. Hash
 over ciphertext, so a key can be destroyed without breaking the tree.
 
 Records say under which version they were sealed. Under version 1 one sealing key of the deployment
-gave the keys of all tenants; under version 2 each tenant has a sealing key of its own.
+gave the keys of all tenants; under version 2 each tenant has a sealing key of its own; under
+version 3 the key of each record hangs on a seed of its own as well, which can be destroyed.
 """
 
+import hmac
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from ragplatform.audit.seeds import SealSeeds
 from ragplatform.errors import ConfigurationError, TamperedError
 
 # 96 bits, drawn at random. A data key seals a handful of fields; a tenant's key wraps one data key
@@ -25,13 +28,15 @@ _NONCE_BYTES: Final = 12
 
 DEPLOYMENT_KEY: Final = 1
 TENANT_KEY: Final = 2
+RECORD_KEY: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """The encrypted parts of one record: the wrapped data key, and the ciphertext by name.
 
-    ``version`` says whose sealing key opens them: ``DEPLOYMENT_KEY`` or ``TENANT_KEY``.
+    ``version`` says whose sealing key opens them: ``DEPLOYMENT_KEY``, ``TENANT_KEY`` or, with
+    the record's own seed, ``RECORD_KEY``.
     """
 
     key: bytes
@@ -42,20 +47,26 @@ class Sealed:
 class Sealer:
     """Seals and opens the parts of one origin's records under one sealing key."""
 
-    def __init__(self, origin: str, sealing_key: bytes) -> None:
+    def __init__(self, origin: str, sealing_key: bytes, seeds: SealSeeds | None = None) -> None:
+        """With ``seeds`` each record gets a key that can be destroyed."""
         if len(sealing_key) != 32:
             raise ConfigurationError(f"the audit sealing key has {len(sealing_key)} bytes, not 32")
         self._origin = origin
         self._sealing_key = sealing_key
+        self._seeds = seeds
         self._wrappers: dict[bytes, AESGCM] = {}
+        self._keys: dict[bytes, bytes] = {}
 
     def seal(self, parts: Mapping[str, str], *, tenant: str, index: int) -> Sealed:
         """Return the parts encrypted for the record ``index``, and for no other place."""
         data_key = AESGCM.generate_key(256)
         cipher = AESGCM(data_key)
-        label = _label(TENANT_KEY)
+        version = TENANT_KEY if self._seeds is None else RECORD_KEY
+        label = _label(version)
+        wrapper = self._wrapper(version, tenant, index)
         return Sealed(
-            key=_encrypt(self._wrapper(label, tenant), data_key, self._place(label, index, "")),
+            version=version,
+            key=_encrypt(wrapper, data_key, self._place(label, index, "")),
             parts={
                 name: _encrypt(cipher, text.encode(), self._place(label, index, name))
                 for name, text in parts.items()
@@ -65,11 +76,12 @@ class Sealer:
     def open(self, sealed: Sealed, *, tenant: str, index: int) -> dict[str, str]:
         """Return the parts in clear.
 
-        Raises ``TamperedError`` when a bit differs from what was sealed, or the key does.
+        Raises ``TamperedError`` when a bit differs from what was sealed, or the key does, and
+        ``ForgottenError`` when the record's seed was destroyed.
         """
         label = _label(sealed.version)
         try:
-            wrapper = self._wrapper(label, tenant)
+            wrapper = self._wrapper(sealed.version, tenant, index)
             cipher = AESGCM(_decrypt(wrapper, sealed.key, self._place(label, index, "")))
             return {
                 name: _decrypt(cipher, box, self._place(label, index, name)).decode()
@@ -81,13 +93,23 @@ class Sealer:
                 "were altered or moved, or the sealing key is another one"
             ) from error
 
-    def _wrapper(self, label: str, tenant: str) -> AESGCM:
-        info = f"{label}/{tenant}".encode()
+    def _wrapper(self, version: int, tenant: str, index: int) -> AESGCM:
+        info = f"{_label(version)}/{tenant}".encode()
+        if version == RECORD_KEY:
+            if self._seeds is None:
+                raise ConfigurationError("the seeds of this log's sealed parts are not at hand")
+            return AESGCM(hmac.digest(self._derived(info), self._seeds.seed(index), "sha256"))
         cipher = self._wrappers.get(info)
         if cipher is None:
-            key = HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(self._sealing_key)
-            cipher = self._wrappers[info] = AESGCM(key)
+            cipher = self._wrappers[info] = AESGCM(self._derived(info))
         return cipher
+
+    def _derived(self, info: bytes) -> bytes:
+        key = self._keys.get(info)
+        if key is None:
+            key = HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(self._sealing_key)
+            self._keys[info] = key
+        return key
 
     def _place(self, label: str, index: int, name: str) -> bytes:
         # Bound to origin, index and name, a ciphertext cannot be passed off as another one's.

@@ -328,6 +328,14 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 Detail("reason", Kind.NOTE, "Why it was denied.", required=False),
             ),
         ),
+        Action.SEAL_DESTROYED: Entry(
+            "The questions and answers sealed in these records become unreadable; recorded before.",
+            (
+                _id("origin", "The log that they stand in."),
+                Detail("records", Kind.COUNT, "Their indexes.", many=True),
+            ),
+            since=2,
+        ),
         Action.EGRESS_BLOCKED: Entry(
             "A connection out of the allowed networks was refused. An alarm.",
             (

@@ -12,6 +12,7 @@ from ragplatform.__main__ import app
 from ragplatform.audit.events import Action
 from ragplatform.audit.query import find_logs, read
 from ragplatform.audit.record import unseal
+from ragplatform.audit.seeds import SealSeeds
 from ragplatform.errors import TamperedError
 from tests.fakes_audit import event
 
@@ -153,8 +154,9 @@ def test_no_key_that_a_tenant_may_be_given_opens_old_records_or_another_tenant_s
     [other] = read(settings.audit_dir / "api.harbor")
     for use in ("audit-seal", "audit-seal-tenant"):
         for record in (theirs, other):
+            seeds = SealSeeds(settings.data_dir / "seals" / f"{record.origin}.json")
             with pytest.raises(TamperedError):
-                unseal(record, openers.derive(settings, use, "mercy"))
+                unseal(record, openers.derive(settings, use, "mercy"), seeds)
 
 
 @pytest.mark.parametrize("origin", ["api.nobody", "../audit/api", ".", "/", "keys"])

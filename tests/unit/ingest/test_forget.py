@@ -7,8 +7,10 @@ import pytest
 
 from ingest.forget import Eraser
 from ingest.ledger import Ledger
+from ragplatform import openers
+from ragplatform.answer.retrieve import Request
 from ragplatform.audit.events import Action, Outcome
-from ragplatform.errors import DeniedError
+from ragplatform.errors import DeniedError, ForgottenError
 from ragplatform.model import Principal, Purpose, Sensitivity
 from tests.fakes import Bench
 from tests.state import entry_of
@@ -40,6 +42,7 @@ def eraser(one: Bench, made: list[Ledger], today: date) -> Eraser:
         ledger=made[-1],
         register=store.register,
         audit=store.audit,
+        seals=openers.open_sealed_texts(one.settings),
         today=lambda: today,
     )
 
@@ -100,3 +103,28 @@ def test_the_day_after_it_may_be_erased(bench: Callable[..., Bench], ledger: lis
 
     assert gone.documents == 1
     assert one.index.count() == 0
+
+
+def test_what_was_asked_about_an_erased_person_becomes_unreadable_and_nothing_else_does(
+    bench: Callable[..., Bench], ledger: list[Ledger]
+) -> None:
+    one = bench()
+    stored(one)
+    one.put(
+        "Visiting hours end at eight.", department="administration", sensitivity=Sensitivity.PUBLIC
+    )
+    about, other = "Why was apixaban stopped for Maria Lopez?", "When do visiting hours end?"
+    for person, question in (("doctor", about), ("stranger", other)):
+        request = Request(one.people[person], Purpose.TREAT, question, limit=1)
+        one.platform.retriever.retrieve(request, Action.ASKED)
+
+    eraser(one, ledger, LAST_DAY).subject("mrn:1", dry_run=False)
+
+    asked = one.records(action=Action.ASKED)
+    opened = [openers.unsealed(one.settings, record) for record in asked[1:]]
+    assert opened == [{"question": other}]
+    with pytest.raises(ForgottenError):
+        openers.unsealed(one.settings, asked[0])
+    [told] = one.records(action=Action.SEAL_DESTROYED)
+    assert told.details == {"origin": "api.mercy", "records": [asked[0].index]}
+    assert openers.verify_audit(one.settings, one.settings.audit_dir / "api.mercy").ok

@@ -1,0 +1,58 @@
+"""The questions and answers that are sealed about one subject, and destroying them."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from ragplatform.audit.query import find_logs, lines, origin_of
+from ragplatform.audit.record import decode
+from ragplatform.audit.seal import RECORD_KEY
+from ragplatform.audit.seeds import SealSeeds
+
+# Reasons and notes stay: they are what staff answer for, and not the subject's data.
+_PARTS: Final = frozenset({"question", "answer"})
+_REQUEST: Final = re.compile(rb'"request":"([^"\\]*)"')
+
+
+class SealedTexts:
+    """The sealed questions and answers of all logs. ``seeds`` gives those of an origin."""
+
+    def __init__(self, folder: Path, seeds: Callable[[str], SealSeeds]) -> None:
+        self._folder = folder
+        self._seeds = seeds
+
+    def about(self, tenant: str, subject: str) -> Mapping[str, list[int]]:
+        """Return, by origin, the records that seal a text of a request that was about the subject.
+
+        A request was about everybody whom one of its records names. Records whose segments were
+        moved to an archive, and those sealed before each had a key of its own, are not among them.
+        """
+        named = f'"{subject}"'.encode()
+        logs = find_logs(self._folder, tenant=tenant)
+        requests = {
+            match[1]
+            for log in logs
+            for line in lines(log)
+            if named in line and (match := _REQUEST.search(line)) and match[1]
+        }
+        found: dict[str, list[int]] = {}
+        for log in logs:
+            origin = origin_of(log)
+            for line in lines(log):
+                match = _REQUEST.search(line)
+                if b'"sealed":{' not in line or match is None or match[1] not in requests:
+                    continue
+                record = decode(line, origin=origin)
+                sealed = record.sealed
+                mine = record.tenant == tenant and sealed is not None
+                if mine and sealed and sealed.version == RECORD_KEY and set(sealed.parts) <= _PARTS:
+                    found.setdefault(origin, []).append(record.index)
+        return found
+
+    def destroy(self, origin: str, indexes: list[int]) -> int:
+        """Make what these records seal unreadable for good; return how many still were readable.
+
+        Who calls this must have recorded ``Action.SEAL_DESTROYED`` first.
+        """
+        return self._seeds(origin).destroy(indexes)
