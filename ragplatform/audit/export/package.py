@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from ragplatform.audit import query
-from ragplatform.audit.export import reading
 from ragplatform.audit.export.package_readme import Packaged, readme
 from ragplatform.audit.export.selection import Entry, Selection, entries, not_here
 from ragplatform.audit.layout import KEY
@@ -197,7 +196,7 @@ def _write_records(
         for entry in _chain(first, rest):
             write(entry.line + b"\n")
             count += 1
-            if digest := reading.policy(entry.record):
+            if digest := entry.record.policy:
                 policies.add(digest)
     return count, policies
 

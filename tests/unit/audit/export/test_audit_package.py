@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with open_logs(made) as logs:
         for number in range(23):
             policy = GONE if number == 7 else POLICY
-            logs.append(event(number, details={"policy": policy}, sealed={"question": "who?"}))
+            logs.append(event(number, policy=policy, sealed={"question": "who?"}))
             logs.append(event(number, tenant="harbor"))
     return made
 
