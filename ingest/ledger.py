@@ -19,7 +19,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from ingest.holder import is_alive, this_process
 from ragplatform.errors import ForgottenError, HeldError, UnavailableError
-from ragplatform.tables import create_missing, insert, open_engine
+from ragplatform.migrations import bring_up
+from ragplatform.tables import insert, open_engine
 
 LEASE_S: Final = 900.0
 
@@ -135,7 +136,7 @@ class Ledger:
         self._holder = this_process()
         self._engine = open_engine(url, begin_immediate=True)
         with self._transaction() as connection:
-            create_missing(connection, _METADATA)
+            bring_up(connection, "ledger")
 
     def start_run(self, run: str, *, tenant: str, collection: str) -> None:
         """Note that a run begins. Raises ``UnavailableError`` when its id is taken."""

@@ -55,6 +55,7 @@ def job(
     limits = Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)
     store = wiring.open_store(settings, "ingest")
     try:
+        store.record_start()
         with (
             Sandbox(limits=limits) as sandbox,
             ledger(settings) as book,
@@ -126,6 +127,7 @@ def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
     )
     store = wiring.open_store(settings, "ingest")
     try:
+        store.record_start()
         with ledger(settings) as book:
             yield Eraser(
                 principal=principal,

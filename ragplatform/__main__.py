@@ -9,11 +9,14 @@ from ragplatform.commands import (
     access,
     ask,
     audit,
+    audit_core,
     audit_export,
     audit_forward,
     audit_index,
+    audit_vocabulary,
     audit_witness,
     console,
+    db,
     doctor,
     keys,
     models,
@@ -33,11 +36,13 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
+audit_core.add_commands(audit.app)
 audit_index.add_commands(audit.app)
 audit.app.command("export")(audit_export.export)
 audit.app.command("package")(audit_export.package)
 audit.app.add_typer(audit_witness.app, name="witness")
 audit.app.add_typer(audit_forward.app, name="forward")
+audit.app.command("vocabulary")(audit_vocabulary.vocabulary)
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
 app.add_typer(access.app, name="access")
@@ -45,6 +50,7 @@ privacy.app.add_typer(patterns.app, name="patterns")
 privacy.app.command("report")(privacy_report.report)
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(vault.app, name="vault")
+app.add_typer(db.app, name="db")
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 

@@ -16,8 +16,9 @@ import sqlalchemy as sa
 
 from ragplatform.errors import InvalidRequestError, TamperedError
 from ragplatform.labels import canonical_labels, labels_of
+from ragplatform.migrations import bring_up
 from ragplatform.model import Labels, Mode
-from ragplatform.tables import create_missing, insert, open_engine, transaction
+from ragplatform.tables import insert, open_engine, transaction
 
 _METADATA: Final = sa.MetaData()
 # About 1 kB each.
@@ -89,7 +90,7 @@ class SqlCatalog:
         # Every question reads here: a read must not queue behind a writer for the lock.
         self._engine = open_engine(url, begin_immediate=False)
         with self._transaction() as connection:
-            create_missing(connection, _METADATA)
+            bring_up(connection, "catalog")
 
     def register(self, labels: Labels, access_class: str) -> None:
         """Make the class known before any chunk carries it. Registering again does nothing.

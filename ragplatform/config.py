@@ -5,6 +5,8 @@ Settings come from the environment (``RAGPLATFORM_<NAME>``) and from one TOML fi
 They are read once, validated whole, and never imported by the core.
 """
 
+import hashlib
+import json
 import os
 import re
 from enum import StrEnum
@@ -36,6 +38,7 @@ _LISTS: Final = (
     "witness_folders",
     "witness_urls",
 )
+_CREDENTIALS: Final = re.compile(r"//[^/@\s\"]*@")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -115,6 +118,12 @@ class Settings(BaseSettings):
 
     vllm_url: str = Field("http://127.0.0.1:8000/v1", description="OpenAI base URL of vLLM.")
     vllm_model: str = Field("smollm2-135m-instruct", description="Model name that vLLM serves.")
+    vllm_weights: str = Field(
+        "", description="Manifest name of the weights it serves. Default: VLLM_MODEL."
+    )
+    vllm_adapter: str = Field(
+        "", description="Manifest name of the adapter on them. Default: none."
+    )
     vllm_api_key_file: Path | None = Field(None, description="File holding vLLM's API key.")
     vllm_timeout_s: float = Field(120.0, gt=0, description="Longest wait for one answer, seconds.")
 
@@ -338,6 +347,16 @@ class Settings(BaseSettings):
     def audit_dir(self) -> Path:
         """The folder that holds one audit log for each origin."""
         return self.data_dir / "audit"
+
+    @property
+    def digest(self) -> str:
+        """A digest over all settings, by which records tell configurations apart.
+
+        What stands before the "@" of a database's address is left out: it may be a password that
+        somebody could guess by the digest.
+        """
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(_CREDENTIALS.sub("//", text).encode()).hexdigest()
 
     def master_key(self) -> bytes:
         """Return the 32-byte master secret.

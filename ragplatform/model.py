@@ -307,6 +307,15 @@ class Citation:
     quote: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ModelWeights:
+    """What stands behind a model's name: digests over pinned files, "" where nothing is pinned."""
+
+    digest: str = ""
+    adapter: str = ""
+    adapter_digest: str = ""
+
+
 class AnswerMode(StrEnum):
     """How the answer was made."""
 

@@ -32,7 +32,7 @@ from ragplatform.config import IndexBackend, Settings, read_secret
 from ragplatform.errors import (
     ConfigurationError,
 )
-from ragplatform.model import Json, Labels, Span
+from ragplatform.model import Json, Labels, ModelWeights, Span
 from ragplatform.model_manifest import load_manifest
 from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
@@ -107,6 +107,16 @@ def model_store(settings: Settings) -> ModelStore:
     )
 
 
+def model_weights(settings: Settings) -> ModelWeights:
+    """Return which weights the model server is set up to serve, by the pins of the manifest."""
+    store = model_store(settings)
+    return ModelWeights(
+        digest=store.digest(settings.vllm_weights or settings.vllm_model),
+        adapter=settings.vllm_adapter,
+        adapter_digest=store.digest(settings.vllm_adapter),
+    )
+
+
 def open_audit(
     settings: Settings,
     kind: str,
@@ -153,23 +163,37 @@ def unsealed(settings: Settings, record: Record) -> dict[str, str]:
 
 def package_maker(settings: Settings) -> PackageMaker:
     """Return what makes evidence packages of this deployment."""
-    keys = Keys(settings.master_key())
     return PackageMaker(
-        signer=lambda origin: Signer(origin, keys.derive("audit-sign", origin)),
+        signer=lambda origin: log_signer(settings, origin),
         policies=kept_policies(settings).texts,
     )
 
 
+def log_signer(settings: Settings, origin: str) -> Signer:
+    """Return what signs for one log of this deployment."""
+    return Signer(origin, derive(settings, "audit-sign", origin))
+
+
 def verify_audit(
-    settings: Settings, folder: Path, held_checkpoint: str | None = None
+    settings: Settings,
+    folder: Path,
+    held_checkpoint: str | None = None,
+    *,
+    archive: Path | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> VerifyReport:
     """Verify one log of this deployment under the key derived from its master secret.
 
     The key beside a log says nothing against somebody who replaced log and key together; and only
     the folder's name tells that one log was put in another's place.
     """
-    key = Signer(folder.name, derive(settings, "audit-sign", folder.name)).public_key
-    return verify(folder, public_key=key, held_checkpoint=held_checkpoint)
+    return verify(
+        folder,
+        public_key=log_signer(settings, folder.name).public_key,
+        held_checkpoint=held_checkpoint,
+        archive=archive,
+        progress=progress,
+    )
 
 
 def open_policies(settings: Settings) -> Policies:

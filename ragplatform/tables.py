@@ -11,12 +11,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
 from ragplatform.errors import UnavailableError
 
-# Any number will do, as long as nobody else locks it: the first bytes of SHA-256("ragplatform").
-_LOCK: Final = 0x31AC5C52
 _BUSY_S: Final = 30.0
 _WAL_PAUSE_S: Final = 0.02
 
@@ -53,46 +50,6 @@ def transaction(engine: sa.Engine, part: str) -> Iterator[sa.Connection]:
         # What the database says in its message may quote the row.
         name = type(error.orig).__name__
         raise UnavailableError(f"{part} did not answer: {name}") from error
-
-
-def create_missing(connection: sa.Connection, metadata: sa.MetaData) -> None:
-    """Create the tables, columns and indexes that are missing, one process at a time.
-
-    A column added to a table that exists is empty in its rows, or holds its ``server_default``.
-
-    PostgreSQL's ``IF NOT EXISTS`` looks before it locks: two processes that start together both
-    create, and one of them fails. Its ``CREATE INDEX IF NOT EXISTS`` locks the table even where
-    the index is there, against others that write to it: so a table that is there is left alone, for
-    it was made together with its indexes.
-    """
-    lite = connection.dialect.name == "sqlite"
-    if not lite:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-    elif not _in_transaction(connection):
-        # The driver begins before it writes a row, but not before it changes a table.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    inspector = sa.inspect(connection)
-    there = set(inspector.get_table_names())
-    for table in metadata.sorted_tables:
-        if table.name in there:
-            _add_columns(connection, table, {c["name"] for c in inspector.get_columns(table.name)})
-            if not lite:
-                continue
-        connection.execute(CreateTable(table, if_not_exists=True))
-        for index in sorted(table.indexes, key=lambda index: str(index.name)):
-            connection.execute(CreateIndex(index, if_not_exists=True))
-
-
-def _add_columns(connection: sa.Connection, table: sa.Table, there: set[str]) -> None:
-    for column in table.columns:
-        if column.name not in there:
-            written = CreateColumn(column).compile(dialect=connection.dialect)
-            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {written}")
-
-
-def _in_transaction(connection: sa.Connection) -> bool:
-    driver: Any = connection.connection.dbapi_connection  # a sqlite3.Connection
-    return bool(driver.in_transaction)
 
 
 def insert(dialect: sa.Dialect, table: sa.Table) -> Any:

@@ -13,7 +13,7 @@ from functools import partial
 import anyio.to_thread
 import httpx2
 
-from ragplatform import egress, identities, openers
+from ragplatform import __version__, egress, identities, openers
 from ragplatform.access.desk import AccessDesk
 from ragplatform.access.explain import AccessExplainer
 from ragplatform.access.register import Register
@@ -23,6 +23,8 @@ from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.answer.ask import Answerer, AnswerLimits
 from ragplatform.answer.retrieve import Retriever
 from ragplatform.answer.unmask import Unmasker
+from ragplatform.audit import query
+from ragplatform.audit.alarms import EgressAlarm
 from ragplatform.audit.events import Action, AuditEvent, Outcome, event_of
 from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.logs import TenantLogs
@@ -58,6 +60,7 @@ class Store:
     index: Index
     audit: TenantLogs
     audit_index: AuditIndex
+    alarm: EgressAlarm
 
     @property
     def index_note(self) -> str:
@@ -96,10 +99,25 @@ class Store:
             )
         )
 
+    def record_start(self) -> None:
+        """Record that the process starts, and whether its policies are others than last time.
+
+        Raises ``AuditError``.
+        """
+        log = self.settings.audit_dir / self.audit.process
+        last = query.read(log, action=Action.STARTED, newest_first=True, limit=1)
+        before, after = last[0].policy if last else "", self.policies.digest
+        details = {"version": __version__, "config": self.settings.digest}
+        self.record(Action.STARTED, details=details)
+        if before != after:
+            changed = {"before": before or None, "after": after}
+            self.record(Action.POLICY_CHANGED, details=changed)
+
     def close(self) -> None:
         """Record the stop and release every part."""
+        self.alarm.close()
         with contextlib.suppress(AuditError):
-            self.record(Action.STOPPED)
+            self.record(Action.STOPPED, details={"version": __version__})
         self.index.close()
         self.audit_index.close()
         self.register.close()
@@ -137,19 +155,34 @@ def open_store(settings: Settings, kind: str) -> Store:
             index=openers.open_index(settings, embedder.dim),
             audit=audit,
             audit_index=openers.open_audit_index(settings),
+            alarm=EgressAlarm(audit.append, actor="system"),
         )
         undo.pop_all()
-
-    def blocked(host: str) -> None:
-        store.record(
-            Action.EGRESS_BLOCKED,
-            Outcome.DENIED,
-            details={"attempts": 1, "to": "name"},
-            sealed={"host": host[:200]},
-        )
-
-    egress.seal(openers.allowed(settings), blocked)
+    egress.seal(openers.allowed(settings), store.alarm.tell)
     return store
+
+
+class Sightings:
+    """Remembers which credentials were recorded within the last while."""
+
+    def __init__(self, every_s: float = 3600.0, most: int = 10_000) -> None:
+        self._every_s = every_s
+        self._most = most
+        self._lock = threading.Lock()
+        self._seen: dict[str, float] = {}
+
+    def fresh(self, who: str) -> bool:
+        """Return whether somebody was not noted within the while."""
+        with self._lock:
+            return time.monotonic() - self._seen.get(who, -math.inf) >= self._every_s
+
+    def note(self, who: str) -> None:
+        """Note somebody. Beyond the most, whoever was noted first is recorded again sooner."""
+        with self._lock:
+            self._seen.pop(who, None)
+            self._seen[who] = time.monotonic()
+            while len(self._seen) > self._most:
+                del self._seen[next(iter(self._seen))]
 
 
 class Flood:
@@ -195,6 +228,7 @@ class Platform:
     http: httpx2.AsyncClient
     strangers: Flood = field(default_factory=Flood)
     turned_away: Flood = field(default_factory=Flood)
+    seen: Sightings = field(default_factory=Sightings)
 
     @property
     def settings(self) -> Settings:
@@ -208,7 +242,7 @@ class Platform:
 
     def record_start(self) -> None:
         """Record that the service starts, under which policies. Raises ``AuditError``."""
-        self.store.record(Action.STARTED)
+        self.store.record_start()
 
     def record_failure(self, request_id: str, trace: str, error: str) -> None:
         """Record a request that ended in a bug of ours. Raises ``AuditError``."""
@@ -241,6 +275,28 @@ class Platform:
         except AuditError:
             self.strangers.give_back(attempts)
             raise
+
+    def record_authenticated(self, principal: Principal, request_id: str, trace: str) -> None:
+        """Record that a credential was accepted, once an hour for each. Raises ``AuditError``.
+
+        Every record of an act names the credential; this one says since when it is in use here,
+        and with which roles.
+        """
+        who = "\0".join((principal.tenant, principal.id, principal.via, principal.proof))
+        if not self.seen.fresh(who):
+            return
+        self.store.audit.append(
+            event_of(
+                principal,
+                Action.AUTHENTICATED,
+                request_id=request_id,
+                trace=trace,
+                purpose=None,
+                policy=self.policies.digest,
+                details={"roles": sorted(principal.roles)},
+            )
+        )
+        self.seen.note(who)
 
     def record_turned_away(self, principal: Principal, request_id: str, trace: str) -> None:
         """Record a request that found no turn to work. Raises ``AuditError``.
@@ -354,6 +410,7 @@ def assemble(
             prompt_characters=store.settings.prompt_characters,
         ),
         salt_key=openers.derive(store.settings, "cache-salt"),
+        weights=openers.model_weights(store.settings),
     )
     redactor = Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit)
     return Platform(

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
@@ -133,25 +133,36 @@ def open_own_witness(folder: Path) -> CosigningWitness:
 
 
 def held_elsewhere(
-    settings: Settings, where: str, key: VerifierKey | None
+    settings: Settings, where: str, key: VerifierKey | None, origins: Iterable[str]
 ) -> dict[str, list[Note]]:
     """Return the checkpoints that a witness holds, by origin, the largest first.
 
     ``where`` is a folder, with all that were ever handed to it, or the URL of a witness, with the
-    newest of each log. With a key only what that witness cosigned is taken.
+    newest of each log. ``origins`` are those that a witness of others is asked for: it cannot be
+    asked for all. With a key only what that witness cosigned is taken.
 
     Raises ``WitnessError`` when the witness cannot be read, ``TamperedError`` when what it holds
     is damaged, or not cosigned.
     """
+    if "://" in where:
+        return trusted(where, _from_url(settings, where, origins), key)
+    return trusted(where, _from_folder(Path(where)), key)
+
+
+def trusted(where: str, notes: Iterable[Note], key: VerifierKey | None) -> dict[str, list[Note]]:
+    """Return checkpoints by origin, the largest first; all cosigned, if there is a key.
+
+    Raises ``TamperedError`` at one that is not.
+    """
     found: dict[str, list[Note]] = defaultdict(list)
-    for note in _from_url(settings, where) if "://" in where else _from_folder(Path(where)):
+    for note in notes:
         if key is not None and key.cosigned_at(note) is None:
             raise TamperedError(
                 f"the checkpoint of {note.origin} over {note.size} records that {where} holds is "
                 f"not cosigned by {key.name}"
             )
         found[note.origin].append(note)
-    return {origin: sorted(notes, key=lambda note: -note.size) for origin, notes in found.items()}
+    return {origin: sorted(held, key=lambda note: -note.size) for origin, held in found.items()}
 
 
 def compared(
@@ -203,7 +214,12 @@ def check_tokens(settings: Settings, log: Path) -> list[Stamp]:
     """
     chain = _chain(settings)
     kept = list(kept_tokens(log, Disk()).tokens(log_key(log).name))
-    forked = history_problem(log, [note for note, _ in kept])
+    if not kept:
+        return []
+    notes = [note for note, _ in kept]
+    forked = openers.verify_audit(settings, log, str(notes[0])).problem or history_problem(
+        log, notes
+    )
     found: list[Stamp] = []
     for note, token in kept:
         try:
@@ -241,19 +257,18 @@ def _from_folder(folder: Path) -> list[Note]:
     return [note for origin in held.origins() for note in held.held(origin)]
 
 
-def _from_url(settings: Settings, url: str) -> list[Note]:
+def _from_url(settings: Settings, url: str, origins: Iterable[str]) -> list[Note]:
     exchange = Exchange(settings, url)
     every = exchange.get(f"{url.rstrip('/')}/checkpoints")
     if every.status == HTTPStatus.OK:
         # Two empty lines stand between notes; within a note there is one.
         parts = (part.strip("\n") for part in _text(url, every).split("\n\n\n"))
         return [parse_note(part + "\n") for part in parts if part]
-    # A witness of others is asked for each log that is here; it cannot name one that is gone.
-    # Source: C2SP tlog-witness 1.1.0, monitoring.
+    # A witness of others cannot name a log that is gone. Source: C2SP tlog-witness 1.1.0.
     found = []
-    for key in verifier_keys(settings):
-        origin = hashlib.sha256(key.name.encode()).hexdigest()
-        reply = exchange.get(f"{url.rstrip('/')}/{origin}/checkpoint")
+    for origin in origins:
+        digest = hashlib.sha256(origin.encode()).hexdigest()
+        reply = exchange.get(f"{url.rstrip('/')}/{digest}/checkpoint")
         if reply.status == HTTPStatus.OK:
             found.append(parse_note(_text(url, reply)))
         elif reply.status != HTTPStatus.NOT_FOUND:

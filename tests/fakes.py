@@ -16,6 +16,7 @@ import numpy as np
 from ragplatform import identities, openers, wiring
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.audit import query
+from ragplatform.audit.alarms import EgressAlarm
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.record import Record
 from ragplatform.audit.storage import Storage
@@ -151,6 +152,7 @@ def make_bench(
         rules=PrivacyRules.load(POLICIES / "privacy.toml"),
         vault=vault,
     )
+    audit = openers.open_audit(chosen, "api", storage=disk, pause_clock=pause_clock)
     store = wiring.Store(
         settings=chosen,
         policies=Policies.load(POLICIES),
@@ -161,8 +163,9 @@ def make_bench(
         embedder=HashEmbedder(),
         weigher=Bm25Weigher(),
         index=index or MemoryIndex(dim=DIM),
-        audit=openers.open_audit(chosen, "api", storage=disk, pause_clock=pause_clock),
+        audit=audit,
         audit_index=openers.open_audit_index(chosen),
+        alarm=EgressAlarm(audit.append, actor="system"),
     )
     people = _people(vault)
     platform = wiring.assemble(

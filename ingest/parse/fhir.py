@@ -46,7 +46,7 @@ _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 Resource = Mapping[str, Any]
 
 
-def parse_fhir(data: bytes, *, kind: Kind, max_chars: int) -> ParsedDocument:
+def parse_fhir(data: bytes, *, max_chars: int) -> ParsedDocument:
     """Return each resource as a section of readable lines, its references resolved in the file.
 
     The patients are the claimed subjects. Raises ``ParseError`` (``malformed``, ``no_text``,
@@ -61,7 +61,7 @@ def parse_fhir(data: bytes, *, kind: Kind, max_chars: int) -> ParsedDocument:
     for _, resource in entries:
         writer.resource(resource)
     builder.claim(known.claims())
-    return builder.finish(kind.value)
+    return builder.finish(Kind.FHIR.value)
 
 
 def split_fhir(data: bytes) -> tuple[Part, ...]:
@@ -189,7 +189,8 @@ class _Known:
 def _identifiers(rows: Any) -> Iterator[SubjectId]:
     """Yield identifiers, medical record numbers first, those without a known type last."""
     found = []
-    for row in rows:
+    # Some resources have one identifier, others a list of them.
+    for row in [rows] if isinstance(rows, dict) else rows:
         codes = [str(one.get("code")) for one in (row.get("type") or {}).get("coding") or ()]
         kind = next((_ID_KINDS[code] for code in codes if code in _ID_KINDS), "id")
         if value := str(row.get("value") or "").strip()[:400]:

@@ -15,6 +15,7 @@ from ingest.parse.embedded import add_embedded, decode_base64, visible_text
 Resolve = Callable[[str], Mapping[str, Any] | None]
 
 _SKIPPED: Final = frozenset({"resourceType", "id", "meta", "implicitRules", "text", "contained"})
+_DERIVED: Final = frozenset({"generated", "empty"})
 # Deep enough for a dosage inside an order inside a plan; deeper is nobody's record.
 _MAX_DEPTH: Final = 24
 _TYPES: Final = (
@@ -101,7 +102,7 @@ class Writer:
 
     def _narrative(self, text: Any) -> None:
         # A generated narrative repeats the fields; any other may say more than they do.
-        if isinstance(text, dict) and text.get("status") not in {"generated", "empty"}:
+        if isinstance(text, dict) and str(text.get("status")) not in _DERIVED:
             self._builder.add(visible_text(str(text.get("div") or "")))
 
     def _field(self, key: str, value: Any) -> None:
@@ -335,12 +336,13 @@ def _named(label: str, value: Any) -> str:
         return ""
     use = value.get("use")
     if isinstance(value.get("value"), str) and value.keys() <= _VALUE_KEYS:
-        if value.get("system") in _CONTACTS:
-            kind = str(value["system"]).capitalize()
-            return f"{kind} ({use})" if isinstance(use, str) else kind
+        system = str(value.get("system") or "")
+        if system in _CONTACTS:
+            way = system.capitalize()
+            return f"{way} ({use})" if isinstance(use, str) else way
         kind = value.get("type")
         text = Writer._codeable(_NOBODY, kind, 0) if isinstance(kind, dict) else ""
-        text = text or _known_system(str(value.get("system") or ""))
+        text = text or _known_system(system)
         return text.split(" (")[0] if text else label
     if value.keys() & {"family", "given"} and isinstance(use, str) and use != "official":
         return f"{label} ({use})"

@@ -190,7 +190,7 @@ def _rows(segment: Segment, marks: Marks) -> tuple[str, list[tuple[str, str]]]:
     title, known = SEGMENTS.get(segment.name, (f"Segment {segment.name}", {}))
     rows = []
     for number, raw in enumerate(segment.fields[1:], start=1):
-        label, kind = known.get(number, (f"{segment.name}-{number}", ""))
+        label, kind = known.get(number, (f"field {number}", ""))
         if raw in {"", '""'} or not label:
             continue
         repeats = [formatted(one, kind, marks) for one in raw.split(marks.repetition)]
@@ -287,6 +287,6 @@ def _ids(segment: Segment, marks: Marks) -> tuple[SubjectId, ...]:
                 found.append(SubjectId(_KINDS.get(parts[4].upper(), "id"), parts[0], system))
         if found:
             break
-    if number := marks.plain(segment.get(19).split(marks.component)[0]).strip('"'):
-        found.append(SubjectId("ssn", number))
+    if security := marks.plain(segment.get(19).split(marks.component)[0]).strip('"'):
+        found.append(SubjectId("ssn", security))
     return tuple(sorted(found, key=lambda one: _ORDER.index(one.kind)))

@@ -1,7 +1,7 @@
 """Which field of which HL7 v2 segment is called what, and of which type it is.
 
 Source: HL7 v2.5.1, chapters 2 to 12. A label of "" leaves a field out: counters and protocol. What
-is not in the tables is written under its number, so that nothing of a message is lost.
+is not in the tables is written under its number, so that nothing that people say is lost.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ _MSH: Final = _fields("""
     7 Sent TS
     8
     9
-    10 Message control id -
+    10
     11
     12
     13
@@ -72,7 +72,7 @@ _PID: Final = _fields("""
     17 Religion CWE
     18 Account number CX
     19 SSN CX
-    20 Driver's licence number -
+    20 Driver's license number DLN
     21 Mother's MRN CX
     22 Ethnic group CWE
     23 Place of birth -

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ingest.parse.codes import coded
+from ingest.parse.codes import coded, system_name
 from ragplatform.errors import ParseError
 
 
@@ -65,7 +65,23 @@ def formatted(raw: str, kind: str, marks: Marks) -> str:
         return " ".join(shape(raw, marks).split())
     if kind in {"TX", "FT", "ST", "NM"}:
         return marks.plain(raw)
-    return " ".join(" ".join(_parts(raw, marks)).split())
+    return " ".join(_untyped(raw, marks).split())
+
+
+def _untyped(raw: str, marks: Marks) -> str:
+    """Return a field of unknown type: a code or a time where it looks like one, else its parts."""
+    parts = _parts(raw, marks)
+    if len(parts) >= 3 and (system_name(parts[2]) or _TABLE.fullmatch(parts[2])):
+        return _code(raw, marks)
+    said = (part for part in parts if part and part not in _SCHEMES and not _OID.fullmatch(part))
+    return " ".join(moment(part) if _STAMP.fullmatch(part) else part for part in said)
+
+
+# Who gave an identifier out, for machines: to a reader, and to a search for names, it is noise.
+_OID: Final = re.compile(r"[0-2](?:\.\d+){3,}")
+_SCHEMES: Final = frozenset({"ISO", "UUID", "DNS", "GUID", "HCD"})
+_TABLE: Final = re.compile(r"HL7\d{4,5}|L|99[A-Z0-9]{3,6}")
+_STAMP: Final = re.compile(r"(?:19|20)\d{6}(?:\d{4,6})?(?:\.\d+)?(?:[+-]\d{4})?")
 
 
 def moment(raw: str) -> str:
@@ -126,7 +142,13 @@ def _telephone(raw: str, marks: Marks) -> str:
 
 def _identifier(raw: str, marks: Marks) -> str:
     parts = [*_parts(raw, marks), *[""] * 5]
-    notes = ", ".join(filter(None, (parts[4], parts[3])))
+    authority = (
+        marks.plain(raw.split(marks.component)[3].split(marks.subcomponent, maxsplit=1)[0])
+        if (parts[3])
+        else ""
+    )
+    authority = "" if _OID.fullmatch(authority) else authority
+    notes = ", ".join(filter(None, (parts[4], authority)))
     return f"{parts[0]} ({notes})" if notes and parts[0] else parts[0]
 
 
@@ -152,6 +174,12 @@ def _name_first(raw: str, marks: Marks) -> str:
     return _parts(raw, marks)[0]
 
 
+def _license(raw: str, marks: Marks) -> str:
+    number, place, ends, *_ = [*_parts(raw, marks), "", ""]
+    notes = ", ".join(filter(None, (place, ends and f"until {moment(ends)}")))
+    return f"{number} ({notes})" if notes else number
+
+
 def _reference(raw: str, marks: Marks) -> str:
     return _parts(raw, marks)[0]
 
@@ -167,6 +195,7 @@ _SHAPES: Final[Mapping[str, Callable[[str, Marks], str]]] = {
     "XAD": _address,
     "XTN": _telephone,
     "CX": _identifier,
+    "DLN": _license,
     "EI": _name_first,
     "CWE": _code,
     "CE": _code,

@@ -24,7 +24,14 @@ from ragplatform.errors import ParseError, UnavailableError
 PARSER: Final = "ingest.parse.route:parse"
 # Changes whenever the same bytes could give another text; the libraries' versions are added.
 _PARSERS: Final = "2"
-_LIBRARIES: Final = ("pypdfium2", "python-docx", "lxml", "selectolax", "charset-normalizer")
+_LIBRARIES: Final = (
+    "pypdfium2",
+    "python-docx",
+    "lxml",
+    "selectolax",
+    "charset-normalizer",
+    "pydicom",
+)
 _ROOT: Final = Path(__file__).resolve().parents[2]
 # The stem runs isolated (-I): no environment, no user site, no current folder on its path.
 _LAUNCH: Final = (

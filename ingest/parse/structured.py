@@ -13,6 +13,8 @@ _XML: Final = frozenset({".xml", ".cda", ".ccda", ".ccd", ".txt", ""})
 _SUFFIXES: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.FHIR: _JSON,
     Kind.CDA: _XML,
+    Kind.XBRL: _XML | {".xbrl"},
+    Kind.DICOM: frozenset({".dcm", ".dicom", ".dic", ".ima", ".img", ""}),
     Kind.ISO20022: _XML | {".camt", ".pacs", ".c53", ".c52", ".c54"},
     Kind.MT940: frozenset({".sta", ".mt940", ".940", ".942", ".swi", ".fin", ".dat", ".txt", ""}),
     Kind.X12: frozenset({".x12", ".edi", ".835", ".837", ".dat", ".txt", ""}),
@@ -32,6 +34,8 @@ _MT940: Final = (
     re.compile(rb"^:(?:60[FM]|34F):", re.MULTILINE),
 )
 _ISO20022: Final = re.compile(rb"urn:iso:std:iso:20022:tech:xsd:(?:camt\.05[234]|pacs\.00[248])\.")
+# Old objects have no preamble but a first element of group 2 or 8, with or without its type.
+_BARE_DICOM: Final = re.compile(rb"[\x02\x08]\x00.\x00(?:[A-Z]{2}|.\x00\x00\x00)", re.DOTALL)
 _HL7: Final = re.compile(rb"(?:FHS|BHS|MSH)[^A-Za-z0-9\s]")
 _RESOURCE: Final = re.compile(rb'\s*\{[^{}\[\]]{0,4096}?"resourceType"\s*:\s*"[A-Z][A-Za-z]{2,40}"')
 _FHIR_KEYS: Final = re.compile(rb'\s*\{\s*"(?:fullUrl|resource|resourceType)"')
@@ -94,7 +98,21 @@ def _is_iso20022(head: bytes, data: bytes) -> bool:
     return name == "Document" and bool(_ISO20022.search(tag))
 
 
+def _is_xbrl(head: bytes, data: bytes) -> bool:
+    del data
+    name, tag = _root(head)
+    return name == "xbrl" and b"http://www.xbrl.org/2003/instance" in tag
+
+
+def _is_dicom(head: bytes, data: bytes) -> bool:
+    del head
+    # The preamble of 128 bytes may hold anything (DICOM PS3.10, 7.1).
+    return data[128:132] == b"DICM" or bool(_BARE_DICOM.match(data[:8]))
+
+
 _LOOKS: Final = {
+    Kind.XBRL: _is_xbrl,
+    Kind.DICOM: _is_dicom,
     Kind.MT940: _is_mt940,
     Kind.ISO20022: _is_iso20022,
     Kind.X12: _is_x12,

@@ -108,7 +108,8 @@ def _claims(body: Any) -> Claims:
     for row in body["subjects"][:_MAX_ITEMS]:
         if not row:
             raise ValueError("a subject without an identifier")
-        people.append(tuple(SubjectId(*_words(one)) for one in row))
+        ids = [_words(one) for one in row]
+        people.append(tuple(SubjectId(kind, value, system) for kind, value, system in ids))
     date, author, kind = _words([body["date"], body["author"], body["type"]])
     markings = frozenset(_words(body["markings"]))
     if not markings <= MARKINGS or not _DAY.fullmatch(date):

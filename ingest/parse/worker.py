@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from ingest.parse import confine
 from ingest.parse.document import ParsedDocument
-from ingest.parse.split import split
+from ingest.parse.interchange import split
 from ingest.parse.wire import encode_document, encode_failure, encode_parts
 from ragplatform.errors import QuarantinedError
 

@@ -18,7 +18,6 @@ from ragplatform.access.tables import (
     CONSENTS,
     FEEDS,
     FOREVER,
-    METADATA,
     OPENINGS,
     RELATIONS,
     UNMASKED,
@@ -27,9 +26,10 @@ from ragplatform.access.tables import (
     stamp,
 )
 from ragplatform.errors import UnavailableError
+from ragplatform.migrations import bring_up
 from ragplatform.model import Consent, Principal, Purpose, Standing
 from ragplatform.ports import Directory
-from ragplatform.tables import create_missing, insert, open_engine, transaction
+from ragplatform.tables import insert, open_engine, transaction
 
 # SQLite's default limit on bound variables is 32,766, and a relation has six.
 _BATCH: Final = 1000
@@ -115,7 +115,7 @@ class Register:
         # Every question reads here: a read must not queue behind a writer for the lock.
         self._engine = open_engine(url, begin_immediate=False)
         with self._transaction() as connection:
-            create_missing(connection, METADATA)
+            bring_up(connection, "register")
 
     def standing(self, principal: Principal, purpose: Purpose) -> Standing:
         """Return how the principal stands to the people of its tenant now, for this purpose."""

@@ -39,6 +39,7 @@ class Action(StrEnum):
     RELABELLED = "relabelled"
     ERASED = "erased"
     EGRESS_BLOCKED = "egress_blocked"
+    ARCHIVED = "archived"
     AUDIT_READ = "audit_read"
     EXPORTED = "exported"
     UNSEALED = "unsealed"

@@ -244,9 +244,11 @@ class _Reader:
         Raises ``TamperedError`` when the log is shorter than what was sent, ``ForwardError`` when
         records are not there to be sent.
         """
-        # Only what is durable: a record that a power cut undoes would share its index with the
-        # one that takes its place.
-        size = durable_note(log).size
+        size = parse_note(newest_checkpoint(log)).size
+        if since < size:
+            # Only what is durable: a record that a power cut undoes would share its index with
+            # the one that takes its place.
+            size = durable_note(log).size
         if since > size:
             raise TamperedError(
                 f"the log {log.name} has {size} records, but {since} were sent on: its end was cut "

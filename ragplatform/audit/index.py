@@ -19,7 +19,8 @@ from ragplatform.audit.layout import segments
 from ragplatform.audit.merkle import leaf_hash
 from ragplatform.audit.query import Group, groups, line_at, origin_of
 from ragplatform.errors import TamperedError
-from ragplatform.tables import create_missing, insert, open_engine, transaction
+from ragplatform.migrations import bring_up
+from ragplatform.tables import insert, open_engine, transaction
 
 # Records that go in with one commit: enough that the commit costs little, few enough that others
 # who want to write wait for a fraction of a second.
@@ -122,7 +123,7 @@ class AuditIndex:
         with self._opening:
             if not self._opened:
                 with transaction(self._engine, _PART) as connection:
-                    create_missing(connection, METADATA)
+                    bring_up(connection, "audit_index")
                 self._opened = True
 
     def _follow(self, log: Path, origin: str, most: int | None) -> CaughtUp:

@@ -54,6 +54,8 @@ class How(StrEnum):
 DISCLOSED: Final = frozenset({How.REVEALED, How.SHOWN})
 
 _RANK: Final = {how: place for place, how in enumerate(How)}
+# What these name was in the passages that they show, or was withheld with them.
+_SHOWING: Final = frozenset({Action.RETRIEVED, Action.SOURCE_VIEWED})
 _OPENING: Final = {
     Action.BROKE_GLASS: How.OPENED,
     Action.GLASS_ENDED: How.ENDED,
@@ -119,7 +121,8 @@ def documents_of(record: Record) -> dict[str, How]:
 def subjects_of(record: Record) -> dict[str, How]:
     """Return the keyed references of the people a record is about, and what became of each.
 
-    ``UNNAMED`` is among them where it is about more people than it names.
+    ``UNNAMED`` is among them where it is about more people than it names, as records of format 1
+    can be; later ones name everybody, with further records where one is too short.
     """
     shown = _outcome(record, How.SHOWN)
     pairs: list[tuple[str, How]] = []
@@ -127,13 +130,10 @@ def subjects_of(record: Record) -> dict[str, How]:
         named = list(_texts(one.get("subjects")))
         pairs += [(subject, shown) for subject in named]
         total = one.get("subjects_total")
-        if isinstance(total, int) and total > len(named):
+        if record.format == 1 and isinstance(total, int) and total > len(named):
             pairs.append((UNNAMED, shown))
-    single = _of_one(record)
-    pairs.append((_text(record.details.get("subject")), single))
-    pairs += [(subject, single) for subject in _texts(record.details.get("subjects"))]
-    for one in _objects(record.details.get("named")):
-        pairs.append((_text(one.get("subject")), How.CONCERNED))
+    how = shown if record.action in _SHOWING else _of_one(record)
+    pairs += [(plain(subject), how) for subject in record.subjects]
     return _strongest(pairs)
 
 
@@ -155,11 +155,11 @@ def _record_row(record: Record) -> Row:
         "action": str(record.action),
         "outcome": str(record.outcome),
         "actor": plain(record.actor),
-        "via": _text(record.details.get("via")),
+        "via": plain(record.client),
         "purpose": plain(record.purpose or ""),
         "request": plain(record.request_id),
-        "trace": _text(record.details.get("trace")),
-        "policy": _text(record.details.get("policy")),
+        "trace": plain(record.trace),
+        "policy": plain(record.policy),
         "leaf": record.leaf,
     }
 

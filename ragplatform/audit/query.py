@@ -87,18 +87,22 @@ def read(
     tenant: str | None = None,
     limit: int | None = None,
     newest_first: bool = False,
+    archive: Path | None = None,
 ) -> list[Record]:
     """Return the durable records that fit every condition, oldest first unless asked otherwise.
 
     ``since`` is the lowest index wanted. With ``newest_first`` and ``limit`` the files are read
-    from their end, and no further than needed. Nothing is verified here; ``verify`` does that.
+    from their end, and no further than needed. Records that were archived are read from the folder
+    ``archive`` where it is given, and are left out where not. Nothing is verified here; ``verify``
+    does that.
 
     Raises ``NotFoundError`` when the folder holds no log, ``TamperedError`` for a line that is no
     record.
     """
     origin = origin_of(directory)
     wanted = _Wanted(since, actor, request_id, action, tenant)
-    lines = _backward(directory, since) if newest_first else _forward(directory, since)
+    paths = _relevant(directory, archive, since)
+    lines = _backward(paths) if newest_first else _forward(paths)
     needles = wanted.needles()
     records = (
         decode(line, origin=origin) for line in lines if all(needle in line for needle in needles)
@@ -203,9 +207,39 @@ def find_logs(parent: Path, *, tenant: str | None = None) -> list[Path]:
     return [log for log in logs if tenant is None or tenant_of(log.name) in {"", tenant}]
 
 
-def _relevant(directory: Path, since: int) -> list[Path]:
+def line_of(directory: Path, index: int, archive: Path | None = None) -> bytes:
+    """Return the line of one durable record, without line feed: what its leaf hash is over.
+
+    Raises ``NotFoundError`` when the log has no such record, or it was archived elsewhere.
+    """
+    origin_of(directory)
+    known = [start for start, _ in _segments(directory, archive) if start <= index]
+    if known and index >= 0:
+        lines = _forward(_relevant(directory, archive, index))
+        line = next(itertools.islice(lines, index - known[-1], None), b"")
+        if b'"index":%d,' % index in line:
+            return line
+    raise NotFoundError(
+        f"{directory} holds no record {index}; if it was archived, give the folder with --archive"
+    )
+
+
+def lines_from(directory: Path, archive: Path | None = None) -> Iterator[bytes]:
+    """Yield the lines of all durable records, oldest first."""
+    return _forward(_relevant(directory, archive, 0))
+
+
+def _segments(directory: Path, archive: Path | None) -> list[tuple[int, Path]]:
+    """Return the segments of a log in order, with those that lie in the archive alone."""
+    found = dict(segments(directory))
+    if archive is not None and (archive / directory.name).is_dir():
+        found = dict(segments(archive / directory.name)) | found
+    return sorted(found.items())
+
+
+def _relevant(directory: Path, archive: Path | None, since: int) -> list[Path]:
     """Return the segments that can hold a record of index ``since`` or above, in order."""
-    found = segments(directory)
+    found = _segments(directory, archive)
     return [
         path
         for position, (_, path) in enumerate(found)
@@ -213,9 +247,9 @@ def _relevant(directory: Path, since: int) -> list[Path]:
     ]
 
 
-def _forward(directory: Path, since: int) -> Iterator[bytes]:
+def _forward(paths: list[Path]) -> Iterator[bytes]:
     # Lines behind the last commit may be half written or lost by the next crash: not yet records.
-    for path in _relevant(directory, since):
+    for path in paths:
         group: list[bytes] = []
         with path.open("rb") as file:
             for line in file:
@@ -228,8 +262,8 @@ def _forward(directory: Path, since: int) -> Iterator[bytes]:
                     group = []
 
 
-def _backward(directory: Path, since: int) -> Iterator[bytes]:
-    for path in reversed(_relevant(directory, since)):
+def _backward(paths: list[Path]) -> Iterator[bytes]:
+    for path in reversed(paths):
         committed = False
         for line in lines_from_end(path):
             if line.startswith(COMMIT_START):

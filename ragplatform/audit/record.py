@@ -20,8 +20,9 @@ from ragplatform.model import Json
 # policy, subjects and trace.
 FORMAT: Final = 2
 
-# An entry of a tlog-tiles bundle has a 16-bit length. Source: C2SP tlog-tiles, "Log entries".
-MAX_RECORD_BYTES: Final = 65_535
+# An entry of a tlog-tiles bundle has a 16-bit length, and the first record of a group is given the
+# digest of the commit line above it, 75 bytes. Source: C2SP tlog-tiles, "Log entries".
+MAX_RECORD_BYTES: Final = 65_535 - 75
 
 _PART_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
@@ -53,6 +54,8 @@ class Record:
     """Keyed references of those whom the act was about, sorted."""
     trace: str = ""
     """The W3C trace id; that of the request where the caller gave none."""
+    format: int = FORMAT
+    """The format that its line is written in."""
 
 
 def canonical(value: Json) -> bytes:
@@ -136,6 +139,7 @@ def decode(line: bytes, *, origin: str) -> Record:
             policy=said["policy"],
             subjects=tuple(said["subjects"]),
             trace=said["trace"],
+            format=raw["format"],
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise TamperedError(f"a line of the audit log {origin!r} is not a record") from error

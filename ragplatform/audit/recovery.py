@@ -19,9 +19,10 @@ from ragplatform.audit.layout import (
 from ragplatform.audit.merkle import Tree, leaf_hash
 from ragplatform.audit.note import Checkpoint, Signer
 from ragplatform.audit.record import decode, stamp
+from ragplatform.audit.statement import Statement, read_statements
 from ragplatform.audit.storage import Storage, put
 from ragplatform.audit.tile_writer import Edge, TileWriter
-from ragplatform.audit.tiles import HASH_BYTES, WIDTH, tile_path
+from ragplatform.audit.tiles import HASH_BYTES, WIDTH, TreeReader, tile_path
 from ragplatform.errors import ConfigurationError, TamperedError
 from ragplatform.model import Json
 
@@ -36,6 +37,8 @@ class Standing:
     last_record: bytes | None = None
     leaves: list[bytes] = field(default_factory=list)
     """The leaf hashes of the last group."""
+    unread: bool = False
+    """Whether the commit line above stands in a segment that was archived."""
     chained: bool = True
     """Whether that group begins with the digest of the commit line above it."""
     segment: Path | None = None
@@ -177,7 +180,7 @@ def survey(directory: Path, signer: Signer) -> Survey:
 
 
 def _survey_from(start: _Start, directory: Path, signer: Signer, aside: Checkpoint) -> Survey:
-    hashed = _hash_from(start, directory, aside)
+    hashed = _hash_from(start, directory, signer, aside)
     now, tail = hashed.now, hashed.tail
     if now.commit is not None and not _agrees(now, signer):
         now, tail = _without_last_group(hashed.previous, now, tail, signer)
@@ -253,13 +256,18 @@ def _checkpoint_aside(directory: Path, signer: Signer) -> Checkpoint:
     return signer.open(note)
 
 
-def _hash_from(start: _Start, directory: Path, aside: Checkpoint) -> _Hashed:
-    """Hash all groups that follow a state of the log."""
+def _hash_from(start: _Start, directory: Path, signer: Signer, aside: Checkpoint) -> _Hashed:
+    """Hash all groups that follow a state of the log. Of archived ones the tiles tell the hashes,
+    and the next signed root vouches for them.
+    """
     done = _Hashed(start.standing, start.standing)
     first_size = start.standing.tree.size
+    archived = read_statements(directory, signer)
     for first, path in segments(directory):
         if first < first_size:
             continue
+        while first > done.now.tree.size and done.now.tree.size in archived:
+            _pass_over(archived[done.now.tree.size], done, directory, aside)
         if first != done.now.tree.size or done.tail:
             raise TamperedError(
                 f"{path.name} of the audit log {directory} does not follow the segment before it"
@@ -268,6 +276,16 @@ def _hash_from(start: _Start, directory: Path, aside: Checkpoint) -> _Hashed:
             done.borders.append(first)
         _hash_segment(path, done, directory, aside)
     return done
+
+
+def _pass_over(said: Statement, done: _Hashed, directory: Path, aside: Checkpoint) -> None:
+    hashes = TreeReader(directory).hashes(0, said.first, said.count)
+    leaves = [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
+    tree = _grown(done.now.tree, leaves, directory, aside)
+    if done.now.tree.size:
+        done.borders.append(done.now.tree.size)
+    done.leaves += hashes
+    done.previous, done.now = done.now, Standing(tree, unread=True)
 
 
 def _hash_segment(path: Path, done: _Hashed, directory: Path, aside: Checkpoint) -> None:
@@ -281,7 +299,7 @@ def _hash_segment(path: Path, done: _Hashed, directory: Path, aside: Checkpoint)
         if not line.endswith(b"\n") or not line.startswith(COMMIT_START):
             record = line[:-1]
             if not leaves:
-                chained = record.startswith(head(done.now.commit))
+                chained = done.now.unread or record.startswith(head(done.now.commit))
             leaves.append(leaf_hash(record))
             continue
         if not done.now.chained:
@@ -291,7 +309,7 @@ def _hash_segment(path: Path, done: _Hashed, directory: Path, aside: Checkpoint)
             )
         tree = _grown(done.now.tree, leaves, directory, aside)
         done.previous = done.now
-        done.now = Standing(tree, line[:-1], record, leaves, chained, path, start, offset)
+        done.now = Standing(tree, line[:-1], record, leaves, False, chained, path, start, offset)
         done.leaves += b"".join(leaves)
         leaves, start = [], offset
     with path.open("rb") as file:

@@ -64,9 +64,11 @@ class TileWriter:
         self._directory = directory
         self._storage = storage
         self._edge = edge
-        # By path, what is still to be written; and what was written and may not be durable.
+        # By path, what is still to be written; and what may not be durable: with its content where
+        # an earlier writer wrote it, since after a sync of its own that failed the kernel shows
+        # what it will never write.
         self._waiting: dict[Path, bytes] = {}
-        self._loose: dict[Path, None] = {}
+        self._loose: dict[Path, bytes | None] = {}
         self._folders: set[Path] = set()
         self._grown: dict[int, Path] = {}
 
@@ -91,9 +93,11 @@ class TileWriter:
         """
         self.take_edge()
         self._write_waiting()
-        for path in self._loose:
+        for path, doubtful in self._loose.items():
             file = self._storage.open(path)
             try:
+                if doubtful is not None:
+                    file.write(doubtful, 0)
                 file.sync()
             finally:
                 file.close()
@@ -154,7 +158,8 @@ class TileWriter:
 
     def _write_waiting(self) -> None:
         for path, hashes in list(self._waiting.items()):
-            if not _holds(path, hashes):
+            held = _holds(path, hashes)
+            if not held:
                 self._make_folders(path.parent)
                 draft = path.with_name(path.name + ".tmp")
                 file = self._storage.open(draft)
@@ -165,7 +170,10 @@ class TileWriter:
                     file.close()
                 self._storage.rename(draft, path)
             del self._waiting[path]
-            self._loose[path] = None
+            if not held:
+                self._loose[path] = None
+            else:
+                self._loose.setdefault(path, hashes)
 
     def _make_folders(self, folder: Path) -> None:
         if folder not in self._folders and folder != self._directory:

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from ragplatform.audit.layout import COMMIT_START, leaves_of, lines_from_end, note_of, segments
+from ragplatform.audit.layout import COMMIT_START, lines_from_end, segments
 from ragplatform.audit.merkle import node_hash, perfect_root
 from ragplatform.errors import TamperedError
 
@@ -80,12 +80,18 @@ class TreeReader:
         self._directory = directory
         self._tiles: dict[tuple[int, int], bytes] = {}
 
-    def leaves(self, first: int, count: int) -> bytes:
-        """Return the leaf hashes of so many records, one after the other.
+    def hashes(self, level: int, first: int, count: int) -> bytes:
+        """Return consecutive hashes of a level of tiles; of level 0, the records' leaf hashes.
 
-        Raises ``TamperedError`` when neither tiles nor segments hold them.
+        They may span tiles. Raises ``TamperedError`` when neither tiles nor segments hold them.
         """
-        return self._entries(0, first, count)
+        found = []
+        while count > 0:
+            number, offset = divmod(first, WIDTH)
+            taken = min(count, WIDTH - offset)
+            found.append(self._within(level, number, offset, taken))
+            first, count = first + taken, count - taken
+        return b"".join(found)
 
     def root(self, start: int, end: int) -> bytes:
         """Return the root over the leaves from ``start`` to before ``end``, at least one.
@@ -102,17 +108,7 @@ class TreeReader:
     def _node(self, height: int, start: int) -> bytes:
         """Return the root of the perfect subtree of a height whose first leaf is ``start``."""
         level, rest = divmod(height, _HEIGHT)
-        return perfect_root(self._entries(level, start >> (_HEIGHT * level), 1 << rest))
-
-    def _entries(self, level: int, first: int, count: int) -> bytes:
-        """Return hashes of a level; they may span tiles."""
-        found = []
-        while count > 0:
-            number, offset = divmod(first, WIDTH)
-            taken = min(count, WIDTH - offset)
-            found.append(self._within(level, number, offset, taken))
-            first, count = first + taken, count - taken
-        return b"".join(found)
+        return perfect_root(self.hashes(level, start >> (_HEIGHT * level), 1 << rest))
 
     def _within(self, level: int, number: int, offset: int, count: int) -> bytes:
         end = (offset + count) * HASH_BYTES
@@ -124,38 +120,44 @@ class TreeReader:
             return tile[offset * HASH_BYTES : end]
         first = number * WIDTH + offset
         if level == 0:
-            tile = _leaves_in_segments(self._directory, number * WIDTH, offset + count)
-            self._tiles[0, number] = tile
+            tile = self._tiles[0, number] = _leaves_in_segments(self._directory, number * WIDTH)
+            if len(tile) < end:
+                raise TamperedError(
+                    f"the hashes of the records {first} to {first + count - 1} of the audit log "
+                    f"{self._directory} are not there: its segments were archived or removed, and "
+                    "its tiles with them"
+                )
             return tile[offset * HASH_BYTES : end]
-        below = [self._entries(level - 1, at * WIDTH, WIDTH) for at in range(first, first + count)]
+        below = [self.hashes(level - 1, at * WIDTH, WIDTH) for at in range(first, first + count)]
         return b"".join(map(perfect_root, below))
 
 
-def _leaves_in_segments(directory: Path, first: int, count: int) -> bytes:
-    """Return leaf hashes as the commit lines list them.
+def _leaves_in_segments(directory: Path, first: int) -> bytes:
+    """Return the leaf hashes from ``first`` on that fall into its tile, as commit lines list them.
 
-    Raises ``TamperedError`` unless segments hold them.
+    Read from the end, since what has no tile yet stands there.
     """
-    end = first + count
     found: list[bytes] = []
-    begins = 0
     for start, path in reversed(segments(directory)):
-        if start >= end:
+        if start >= first + WIDTH:
             continue
         for line in lines_from_end(path):
             if not line.startswith(COMMIT_START):
                 continue
-            leaves = leaves_of(line)
-            begins = int(note_of(line).split("\n", 2)[1]) - len(leaves)
-            if begins < end:
-                found.extend(reversed(leaves[: end - begins]))
+            begins, leaves = _parsed(line)
+            if begins < first + WIDTH:
+                found.append(leaves[: (first + WIDTH - begins) * HASH_BYTES])
             if begins <= first:
-                break
-        if found and begins <= first:
-            break
-    if len(found) < count:
-        raise TamperedError(
-            f"the hashes of the records {first} to {end - 1} of the audit log {directory} are not "
-            "there: its segments were archived or removed, and its tiles with them"
-        )
-    return b"".join(reversed(found[:count]))
+                return b"".join(reversed(found))[(first - begins) * HASH_BYTES :]
+    return b""
+
+
+def _parsed(line: bytes) -> tuple[int, bytes]:
+    """Return the index of a group's first record and its leaf hashes, from its commit line."""
+    try:
+        size = int(line.split(b"\\n", 2)[1])
+        listed = line[line.rindex(b'"leaves":["') + 11 : -3]
+        leaves = bytes.fromhex(listed.replace(b'","', b"").decode())
+    except (ValueError, IndexError) as error:
+        raise TamperedError("a commit line of the audit log is damaged") from error
+    return size - len(leaves) // HASH_BYTES, leaves

@@ -2,7 +2,7 @@
 
 It is closed in fields too. ``record.encode`` refuses an event with a detail or a sealed part that
 is not listed here, so an act with it does not happen. To record something new, add it here first;
-``ragplatform audit vocabulary --markdown`` then writes docs/audit-events.md.
+``ragplatform audit vocabulary >docs/audit-events.md`` then writes the page of it.
 """
 
 from collections.abc import Mapping
@@ -151,13 +151,13 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
         Action.STARTED: Entry(
             "A process began to serve or to work.",
             (
-                _code("version", "Version of the program.", required=False),
-                _digest("config", "Digest of the settings, without secrets.", required=False),
+                _code("version", "Version of the program."),
+                _digest("config", "Digest of the settings, without secrets."),
             ),
         ),
         Action.STOPPED: Entry(
             "A process ended in order.",
-            (_code("version", "Version of the program.", required=False),),
+            (_code("version", "Version of the program."),),
         ),
         Action.RECOVERED: Entry(
             "Opening the log cut off an end that a crash left unfinished, and kept it aside.",
@@ -332,9 +332,10 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             "A connection out of the allowed networks was refused. An alarm.",
             (
                 _count("attempts", "Attempts since the record before."),
-                _code("to", "name, or the address."),
+                _count("hosts", "To how many different hosts."),
+                _ids("addresses", "Those of the first 20 that are addresses."),
             ),
-            ("host",),
+            ("hosts",),
         ),
         Action.AUDIT_READ: Entry(
             "A reviewer read the log, or was denied it; recorded before.",

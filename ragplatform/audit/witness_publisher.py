@@ -188,9 +188,16 @@ class Publisher:
         """Offer one log's newest checkpoint to one witness, and write down what came of it."""
         before = _read(log, witness.name)
         try:
-            note = durable_note(log)
-            after = self._handed_over(log, witness, note, before)
-            newest = note.size
+            note = parse_note(newest_checkpoint(log))
+            if note.size and (before.problem or (before.size, before.root) != _state(note)):
+                # Synced only when there is something to hand over, and not in every round.
+                note = durable_note(log)
+                self._hand_over(log, witness, note, before)
+            size, root = _state(note)
+            after = replace(
+                before, size=size, root=root, current_at=self._now(), problem="", conflict=False
+            )
+            newest = size
         except (PlatformError, OSError) as error:
             conflict = isinstance(error, WitnessConflictError) or before.conflict
             after = replace(before, problem=str(error), conflict=conflict)
@@ -199,20 +206,10 @@ class Publisher:
         self._write(log, before, lag.standing)
         return lag
 
-    def _handed_over(self, log: Path, witness: Witness, note: Note, before: Standing) -> Standing:
-        root = note.root.hex()
-        if note.size and (before.problem or (before.size, before.root) != (note.size, root)):
-            signatures = witness.hand_over(log, note, before.size)
-            if signatures:
-                self._keep_cosigned(log, note.with_signatures(tuple(signatures)))
-        return replace(
-            before,
-            size=note.size,
-            root=root,
-            current_at=self._now(),
-            problem="",
-            conflict=False,
-        )
+    def _hand_over(self, log: Path, witness: Witness, note: Note, before: Standing) -> None:
+        signatures = witness.hand_over(log, note, before.size)
+        if signatures:
+            self._keep_cosigned(log, note.with_signatures(tuple(signatures)))
 
     def _lag(self, log: Path, witness: Witness, standing: Standing, newest: int) -> Lag:
         behind_s = 0.0
@@ -301,6 +298,10 @@ def _read(log: Path, witness: str) -> Standing:
     except (FileNotFoundError, ValueError, TypeError):
         # A damaged file only makes us ask the witness what it holds.
         return Standing(witness)
+
+
+def _state(note: Note) -> tuple[int, str]:
+    return note.size, note.root.hex()
 
 
 def _newest_size(log: Path) -> int:

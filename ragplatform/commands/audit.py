@@ -1,7 +1,7 @@
 """Commands on the audit log."""
 
 import getpass
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from ragplatform import openers, witnessing
 from ragplatform.audit import query
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.verify import VerifyReport, held_checkpoints, missing, verify
-from ragplatform.audit.witness_notes import Note, parse_key
+from ragplatform.audit.witness_notes import Note, parse_key, parse_note
 from ragplatform.commands import console
 from ragplatform.errors import PlatformError, TamperedError
 
@@ -20,6 +20,9 @@ app = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
 Folder = Annotated[
     Path | None,
     typer.Argument(help="One log, or a folder of logs. Default: those of this deployment."),
+]
+Archive = Annotated[
+    Path | None, typer.Option("--archive", help="Folder that segments were archived to.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -34,7 +37,12 @@ def _logs(folder: Path | None) -> list[Path]:
     return found
 
 
-def _verified(folder: Path | None, held: Mapping[str, str]) -> list[tuple[Path, VerifyReport]]:
+def _verified(
+    folder: Path | None,
+    held: Mapping[str, str],
+    archive: Path | None,
+    progress: Callable[[int], None],
+) -> list[tuple[Path, VerifyReport]]:
     """Verify with this deployment's keys; logs from elsewhere with the key beside each.
 
     Of a folder of logs, those that are known by a held checkpoint alone are reported too.
@@ -44,9 +52,17 @@ def _verified(folder: Path | None, held: Mapping[str, str]) -> list[tuple[Path, 
     for log, origin in logs.items():
         checkpoint = held.get(origin)
         if folder is None:
-            report = openers.verify_audit(console.settings(), log, checkpoint)
+            report = openers.verify_audit(
+                console.settings(), log, checkpoint, archive=archive, progress=progress
+            )
         else:
-            report = verify(log, public_key=None, held_checkpoint=checkpoint)
+            report = verify(
+                log,
+                public_key=None,
+                held_checkpoint=checkpoint,
+                archive=archive,
+                progress=progress,
+            )
         reports.append((log, report))
     if folder in logs:
         known = not held or held.keys() >= set(logs.values())
@@ -57,16 +73,33 @@ def _verified(folder: Path | None, held: Mapping[str, str]) -> list[tuple[Path, 
     return reports + [(parent / origin, missing(origin)) for origin in gone]
 
 
-def _witnessed(where: str, key: str | None) -> Mapping[str, Sequence[Note]]:
-    """Return what a witness holds. What it holds and did not write is as bad as an altered log."""
+def _kept(
+    folder: Path | None, held: Path | None, witness: str | None, key: str | None
+) -> Mapping[str, Sequence[Note]]:
+    """Return the checkpoints of each log that are kept in a file or by a witness, largest first.
+
+    What a witness holds and did not sign is as bad as an altered log: exit code 1.
+    """
+    console.require(not (held and witness), "give --from-checkpoint or --witness, not both")
     settings = console.settings()
-    trusted = parse_key(key) if key else witnessing.cosigner_at(settings, where)
+    trusted = parse_key(key) if key else None
     try:
-        return witnessing.held_elsewhere(settings, where, trusted)
+        if witness:
+            trusted = trusted or witnessing.cosigner_at(settings, witness)
+            origins = [_origin(log) for log in _logs(folder)]
+            return witnessing.held_elsewhere(settings, witness, trusted, origins)
+        text = held.read_text(encoding="utf-8") if held else ""
+        notes = [parse_note(note) for note in held_checkpoints(text).values()] if held else []
+        return witnessing.trusted(str(held), notes, trusted)
     except TamperedError as error:
-        console.err.print(f"{console.mark(False)} {where}: ", end="")
+        console.err.print(f"{console.mark(False)} {witness or held}: ", end="")
         console.err.print(str(error), markup=False)
         raise typer.Exit(console.EXIT_BAD) from error
+
+
+def _bytes_of(folder: Path | None) -> int:
+    logs = _logs(folder)
+    return sum(path.stat().st_size for log in logs for path in log.glob("segment-*"))
 
 
 def _origin(log: Path) -> str:
@@ -80,7 +113,9 @@ def _origin(log: Path) -> str:
 def _plain(log: Path, report: VerifyReport) -> str:
     verdict = console.mark(report.ok)
     if report.ok:
-        return f"{verdict} {log}: {report.records} records, root {report.root}"
+        unread = sum(count for _, count in report.archived)
+        left = f", {unread} of them archived and not read (give --archive)" if unread else ""
+        return f"{verdict} {log}: {report.records} records{left}, root {report.root}"
     at = "" if report.first_bad is None else f"first bad record {report.first_bad}: "
     return f"{verdict} {log}: {at}{report.problem} ({report.records} records good before it)"
 
@@ -97,21 +132,22 @@ def verify_logs(
         typer.Option(help="Folder or URL of a witness; what it holds finds roll-back and forks."),
     ] = None,
     witness_key: Annotated[
-        str | None, typer.Option(help="Its verifier key. Default: that of the URL in the settings.")
+        str | None,
+        typer.Option(help="Verifier key that must have cosigned. Default: the URL's, if set."),
     ] = None,
+    archive: Archive = None,
     as_json: AsJson = False,
 ) -> None:
     """Check every record of every log. Exit code 0: good, 1: altered, 2: unreadable."""
     with console.exits():
-        console.require(not (held and witness), "give --from-checkpoint or --witness, not both")
-        history = _witnessed(witness, witness_key) if witness else {}
         try:
-            kept = held_checkpoints(held.read_text(encoding="utf-8")) if held else {}
-            kept |= {origin: str(notes[0]) for origin, notes in history.items()}
-            reports = [
-                (log, witnessing.compared(log, report, history))
-                for log, report in _verified(folder, kept)
-            ]
+            history = _kept(folder, held, witness, witness_key)
+            kept = {origin: str(notes[0]) for origin, notes in history.items()}
+            with console.progress("verifying", _bytes_of(folder)) as advance:
+                reports = [
+                    (log, witnessing.compared(log, report, history))
+                    for log, report in _verified(folder, kept, archive, advance)
+                ]
         except (OSError, UnicodeDecodeError) as error:
             raise PlatformError(f"cannot be read: {error}") from error
     for log, report in reports:
@@ -126,6 +162,7 @@ def verify_logs(
                     "root": report.root,
                     "first_bad": report.first_bad,
                     "problem": report.problem,
+                    "archived": [list(run) for run in report.archived],
                 }
             )
         else:

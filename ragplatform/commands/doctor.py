@@ -25,7 +25,8 @@ class Finding:
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Check settings, keys, identity provider, policies, models, audit log, model server, seal.
+    """Check settings, keys, identity provider, policies, models, audit log and its witnesses,
+    forwarding, model server, seal.
 
     The seal is tested by trying to get out. Exit code 1: something must be mended.
     """

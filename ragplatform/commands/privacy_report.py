@@ -58,6 +58,7 @@ def report(
             console.require(bool(reason.strip()), "--samples needs --reason: why you look")
         store = wiring.open_store(console.settings(), "cli")
         try:
+            store.record_start()
             found = wiring.open_reporter(store).report(tenant, collection)
             console.require(bool(found), f"tenant {tenant} has no such collection with documents")
             _record(store, tenant, found)

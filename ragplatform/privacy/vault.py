@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from ragplatform.errors import TamperedError, UnavailableError, VaultError
+from ragplatform.migrations import bring_up
 from ragplatform.ports import KeyEncryption, WrappedKey
 from ragplatform.privacy.clues import Clue, fits, stored
 from ragplatform.privacy.key_encryption import MasterKeyEncryption
@@ -25,13 +26,12 @@ from ragplatform.privacy.sealing import check_value, seal_text, unseal_text
 from ragplatform.privacy.vault_tables import (
     CHECK,
     CLUES,
-    METADATA,
     SUBJECTS,
     VALUES,
     of_subject,
     with_keys,
 )
-from ragplatform.tables import create_missing, insert, open_engine
+from ragplatform.tables import insert, open_engine
 
 # SQLite's default limit on bound variables is 32,766, PostgreSQL's 65,535; smaller plans faster.
 _BATCH: Final = 500
@@ -69,7 +69,7 @@ class Vault:
         with ExitStack() as undo:
             undo.callback(self.close)
             with self._transaction() as connection:
-                create_missing(connection, METADATA)
+                bring_up(connection, "vault")
                 self._check_keys(connection)
             undo.pop_all()
 

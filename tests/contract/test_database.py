@@ -153,6 +153,7 @@ def test_an_older_catalog_s_documents_were_not_counted_and_new_ones_are(url: str
     older.put_document(ENTRY)
     older.close()
     changed(url, "ALTER TABLE documents DROP COLUMN treated")
+    changed(url, "DROP TABLE catalog_version")
 
     with ThreadPoolExecutor(4) as pool:
         opened = [pool.submit(SqlCatalog, url, access_class=access_class) for _ in range(4)]
@@ -168,6 +169,7 @@ def test_an_older_catalog_s_documents_were_not_counted_and_new_ones_are(url: str
 def test_an_older_vault_s_keys_are_opened_under_the_master_key(url: str, vault: Vault) -> None:
     tokens = vault.store("mercy", *person(1))
     changed(url, "ALTER TABLE vault_subjects DROP COLUMN kek")
+    changed(url, "DROP TABLE vault_version")
     later = Vault(url, master=MASTER)
 
     assert len(later.reveal("mercy", tokens)) == len(tokens)

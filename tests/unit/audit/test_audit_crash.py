@@ -21,6 +21,7 @@ from ragplatform.audit.lasting import LastingLog
 from ragplatform.audit.layout import CHECKPOINT
 from ragplatform.audit.log import AuditLog, GivenUp, utc_now
 from ragplatform.audit.query import read
+from ragplatform.audit.tiles import WIDTH, tile_path
 from ragplatform.audit.verify import verify
 from ragplatform.errors import AuditError, PlatformError
 from tests.fakes_audit import ORIGIN, event, open_log
@@ -195,10 +196,17 @@ def cut_again(image: Path, chance: random.Random, into: Path) -> Path:
     return into
 
 
-def drama(root: Path, seed: int, deaf: frozenset[str] = frozenset()) -> JournalDisk:
-    """A disk on which writers lived and died; ``deaf`` names the syncs that do nothing."""
+def drama(
+    root: Path, seed: int, deaf: frozenset[str] = frozenset(), before: Path | None = None
+) -> JournalDisk:
+    """A disk on which writers lived and died; ``deaf`` names the syncs that do nothing.
+
+    ``before`` holds what was written, and durable, in times of peace.
+    """
     live = root / "live"
     live.mkdir(parents=True)
+    if before is not None:
+        shutil.copytree(before, live / "logs" / "api")
     trouble = Trouble()
     disk = JournalDisk(live, deaf=deaf, before=trouble)
     lives(disk, trouble, random.Random(seed))
@@ -224,6 +232,30 @@ def test_a_power_cut_at_any_moment_loses_nothing_acknowledged(memory: Path, part
     assert drawn >= IMAGES // PARTS
     # Otherwise this would be about power cuts that leave nothing half written.
     assert torn > drawn // 20
+
+
+@pytest.fixture(scope="module")
+def peace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log that is some records short of filling its first tile of hashes."""
+    directory = tmp_path_factory.mktemp("peace") / "log"
+    with open_log(directory) as log:
+        for number in range(WIDTH - 9):
+            log.append(event(number))
+    return directory
+
+
+@pytest.mark.timeout(60 + IMAGES // 20)
+@pytest.mark.parametrize("part", range(2))
+def test_nor_does_one_while_a_tile_fills(memory: Path, peace: Path, part: int) -> None:
+    broken, full = [], 0
+    for seed in range(SEED + part, SEED + part + IMAGES // PER_DRAMA // 5, 2):
+        disk = drama(memory / str(seed), seed, before=peace)
+        full += (disk.root / "logs" / "api" / tile_path(0, 0)).exists()
+        broken += [one.broken for one in images(disk, memory, seed, PER_DRAMA) if one.broken]
+        shutil.rmtree(memory / str(seed))
+
+    assert broken == []
+    assert full
 
 
 NEEDED = (

@@ -22,7 +22,9 @@ from ragplatform.audit.events import Action
 from ragplatform.audit.query import find_logs, read
 from ragplatform.audit.storage import Disk
 from ragplatform.audit.witness_book import found_witness
+from ragplatform.commands import doctor
 from ragplatform.config import Settings
+from ragplatform.errors import ConfigurationError
 from tests.fakes_audit import event
 from tests.fakes_tls import Authority, SyslogReceiver
 from tests.fakes_tsa import StampingAuthority
@@ -102,6 +104,22 @@ def test_an_unmounted_folder_fails_the_push_and_later_the_status(
     assert run("witness", "status").exit_code == 1
     recorded = read(settings.audit_dir / "cli", action=Action.WITNESS_LAGGING)
     assert {record.details["log"] for record in recorded} >= {"api", "api.mercy", "api.harbor"}
+
+
+def test_the_doctor_says_how_far_witnesses_are(
+    settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("witness", "push")
+    assert doctor._witnesses(config.load()).startswith("1 witnesses, none late")
+
+    forge(settings, 2)
+    run("witness", "push")
+    with pytest.raises(ConfigurationError, match="rolled back"):
+        doctor._witnesses(config.load())
+
+    monkeypatch.setenv("RAGPLATFORM_WITNESS_FOLDERS", "")
+    assert "none is set" in doctor._witnesses(config.load())
+    assert folder.exists()
 
 
 def forge(settings: Settings, records: int) -> None:
@@ -248,8 +266,12 @@ def test_what_the_witness_holds_can_be_kept_and_verified_with(
     )
     kept = tmp_path / "kept"
     kept.write_bytes(every.content)
+    held = ("verify", "--from-checkpoint", str(kept))
+    other = str(found_witness(tmp_path / "other", "witness.test/w1", storage=Disk()))
 
-    assert run("verify", "--from-checkpoint", str(kept)).exit_code == 0
+    assert run(*held).exit_code == 0
+    assert run(*held, "--witness-key", served.key).exit_code == 0
+    assert run(*held, "--witness-key", other).exit_code == 1
     forge(settings, 2)
     assert run("verify", "--from-checkpoint", str(kept)).exit_code == 1
     assert one.text.startswith("api.mercy\n3\n")
@@ -315,9 +337,25 @@ def test_time_stamps_are_kept_and_verified(
     code, stamps = found("witness", "verify")
     assert (code, len(stamps), {stamp["size"] for stamp in stamps}) == (0, 6, {3, 4})
     assert len(list((folder / "api").rglob("*.tsr"))) == 2
+    kept = tmp_path / "kept"
+    shutil.copytree(settings.audit_dir / "api" / "witness", kept)
+    assert forged_stamps(settings, kept) == 1
     [token, _] = (settings.audit_dir / "api" / "witness").rglob("*.tsr")
     token.write_bytes(token.read_bytes()[:-1])
     assert found("witness", "verify")[0] == 1
+
+
+def forged_stamps(settings: Settings, kept: Path) -> int:
+    """Return how the check ends when a log was rewritten beneath its time-stamps."""
+    aside = settings.audit_dir.with_name("aside")
+    shutil.copytree(settings.audit_dir, aside)
+    forge(settings, 9)
+    shutil.copytree(kept, settings.audit_dir / "api" / "witness")
+    code, stamps = found("witness", "verify")
+    assert all("rewritten" in str(stamp["problem"]) for stamp in stamps)
+    shutil.rmtree(settings.audit_dir)
+    shutil.move(aside, settings.audit_dir)
+    return code
 
 
 def test_a_witness_for_the_network_wants_tls(tmp_path: Path) -> None:

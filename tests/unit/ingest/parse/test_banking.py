@@ -5,8 +5,8 @@ from random import Random
 import pytest
 
 from ingest.parse.document import ParsedDocument, SubjectId
+from ingest.parse.interchange import split
 from ingest.parse.route import parse
-from ingest.parse.split import split
 from ragplatform.errors import ParseError
 
 MT940 = """{1:F01BANKDEFFXXXX0000000000}{2:I940BANKDEFFXXXXN}{4:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ingest.parse.document import ParsedDocument, SubjectId
+from ingest.parse.interchange import split
 from ingest.parse.route import parse
-from ingest.parse.split import split
 from ragplatform.errors import ParseError
 
 ANNA: dict[str, Any] = {

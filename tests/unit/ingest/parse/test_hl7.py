@@ -5,9 +5,9 @@ from random import Random
 import pytest
 
 from ingest.parse.document import ParsedDocument, SubjectId
+from ingest.parse.interchange import split
 from ingest.parse.kind import Kind
 from ingest.parse.route import parse
-from ingest.parse.split import split
 from ragplatform.errors import ParseError
 
 HEADER = r"MSH|^~\&|LAB|NORTH|EHR|NORTH|20240506070800+0200||ORU^R01|7|P|2.5.1"
@@ -28,7 +28,7 @@ def test_a_message_reads_like_a_chart_whatever_its_line_ends(end: str) -> None:
     document = read(HEADER, ANNA, "OBR|1|||58410-2^CBC^LN", RESULT, end=end)
 
     for line in (
-        "MRN: M-1 (MR, NORTH 1.2.3 ISO)",
+        "MRN: M-1 (MR, NORTH)",
         "SSN: 999-21-9714",
         "Patient name: Ms. Anna B Äberg",
         "Date of birth: 1961-04-02",
@@ -56,6 +56,13 @@ def test_a_patient_without_any_number_is_still_somebody() -> None:
     claims = read(HEADER, ANNA, RESULT, HEADER, "PID|1||||Ivanov^Boris").claims
 
     assert len(claims.subjects) == 2
+
+
+def test_a_segment_that_has_no_table_is_written_by_number() -> None:
+    odd = "ZZZ|1|22^Inpatient^HL70004|20240506070800||x^1.2.3.4^ISO"
+
+    line = "Segment ZZZ: field 1: 1; field 2: Inpatient; field 3: 2024-05-06 07:08; field 5: x"
+    assert line in read(HEADER, ANNA, odd).text.split("\n")
 
 
 def test_a_report_in_many_lines_is_named_once_and_escapes_are_resolved() -> None:

@@ -1,0 +1,1 @@
+"""Revisions of the audit index's tables, oldest first."""

@@ -1,0 +1,1 @@
+"""Revisions of the register's tables, oldest first."""
