@@ -266,6 +266,17 @@ def test_records_that_are_archived_are_named_and_the_others_are_proven(
     assert check(package) == 0
 
 
+def test_an_archive_gives_the_records_that_were_moved_there(long_log: Path, tmp_path: Path) -> None:
+    (_, gone), *_ = segments(long_log)
+    (tmp_path / "archive" / "api.mercy").mkdir(parents=True)
+    shutil.move(gone, tmp_path / "archive" / "api.mercy")
+
+    package = make(long_log.parent, tmp_path / "out", archive=tmp_path / "archive")
+
+    assert len((package / "logs/api.mercy/events.ndjson").read_bytes().splitlines()) == 300
+    assert check(package) == 0
+
+
 def test_a_segment_missing_in_the_middle_is_no_archive(long_log: Path, tmp_path: Path) -> None:
     _, (_, gone), *_ = segments(long_log)
     gone.unlink()
