@@ -110,15 +110,6 @@ def read(
     return list(itertools.islice(filter(wanted.keeps, records), limit))
 
 
-def lines(directory: Path) -> Iterator[bytes]:
-    """Yield the lines of the durable records in order, none held longer than its group.
-
-    Raises ``NotFoundError`` when the folder holds no log.
-    """
-    origin_of(directory)
-    return (line.data for group in groups(directory) for line in group.lines)
-
-
 def origin_of(directory: Path) -> str:
     """Return the origin of the log in a folder.
 
@@ -227,6 +218,11 @@ def line_of(directory: Path, index: int, archive: Path | None = None) -> bytes:
 def lines_from(directory: Path, archive: Path | None = None) -> Iterator[bytes]:
     """Yield the lines of all durable records, oldest first."""
     return _forward(_relevant(directory, archive, 0))
+
+
+def first_index(directory: Path, archive: Path | None = None) -> int:
+    """Return the index of the first record whose line is here; those before were archived."""
+    return next((start for start, _ in _segments(directory, archive)), 0)
 
 
 def _segments(directory: Path, archive: Path | None) -> list[tuple[int, Path]]:

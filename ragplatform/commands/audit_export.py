@@ -4,6 +4,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -14,12 +15,13 @@ from rich.progress import Progress
 from ragplatform import openers
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.export.formats import WRITERS, Format
-from ragplatform.audit.export.selection import Entry, Selection, entries, logs_of, not_here
+from ragplatform.audit.export.selection import Entry, Selection, entries, logs_of
 from ragplatform.audit.export.writing import Export, private_file
 from ragplatform.audit.layout import tenant_of, tenant_origin
 from ragplatform.audit.logs import TenantLogs
-from ragplatform.audit.query import newest_checkpoint
+from ragplatform.audit.query import first_index, newest_checkpoint
 from ragplatform.commands import console
+from ragplatform.commands.audit import Archive
 from ragplatform.errors import ConfigurationError, UnavailableError
 from ragplatform.model import Json
 
@@ -40,6 +42,7 @@ def export(
     until: Until = None,
     action: Actions = None,
     request: Request = None,
+    archive: Archive = None,
 ) -> None:
     """Write records in the format of a SIEM, a hospital or a spreadsheet.
 
@@ -48,7 +51,9 @@ def export(
     """
     with console.exits():
         settings = console.settings()
-        selection = selected(tenant, origin, since, until, action, request)
+        selection = replace(
+            selected(tenant, origin, since, until, action, request), archive=archive
+        )
         logs = logs_of(settings.audit_dir, selection)
         act: dict[str, Json] = {"format": str(form), **selection.said()}
         with openers.open_audit(settings, "cli") as audit:
@@ -61,7 +66,7 @@ def export(
                 done = made.done
                 ended: dict[str, Json] = {"records": done.records, "sha256": done.sha256}
                 tell(audit, selection, logs, act | ended, begins=False)
-    _warn(logs)
+    _warn(logs, archive)
     if out is not None:
         console.out.print(f"{out}: {done.records:,} records, sha256 {done.sha256}", markup=False)
 
@@ -74,6 +79,7 @@ def package(
     until: Until = None,
     action: Actions = None,
     request: Request = None,
+    archive: Archive = None,
 ) -> None:
     """Make a zip that an auditor checks offline: records, proofs, checkpoints, policies, keys.
 
@@ -81,7 +87,9 @@ def package(
     """
     with console.exits():
         settings = console.settings()
-        selection = selected(tenant, origin, since, until, action, request)
+        selection = replace(
+            selected(tenant, origin, since, until, action, request), archive=archive
+        )
         logs = logs_of(settings.audit_dir, selection)
         act: dict[str, Json] = {"format": "package", **selection.said()}
         with openers.open_audit(settings, "cli") as audit:
@@ -101,7 +109,7 @@ def package(
                 ended: dict[str, Json] = {"records": done.records, "sha256": digest}
                 tell(audit, selection, logs, act | ended, begins=False)
     console.out.print(f"{out}: {done.records:,} records, sha256 {digest}", markup=False)
-    _warn(logs)
+    _warn(logs, archive)
     for lost in done.lost:
         console.err.print(f"no copy was kept of the policies {lost}", markup=False)
 
@@ -178,10 +186,13 @@ def _moment(option: str, text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _warn(logs: Sequence[Path]) -> None:
+def _warn(logs: Sequence[Path], archive: Path | None) -> None:
     for log in logs:
-        if count := not_here(log):
-            console.err.print(f"{log.name}: its first {count:,} records are archived, not exported")
+        if count := first_index(log, archive):
+            console.err.print(
+                f"{log.name}: its first {count:,} records are archived and were not looked at "
+                "(give --archive)"
+            )
 
 
 def _shown(found: Iterable[Entry], logs: Sequence[Path], *, quiet: bool) -> Iterator[Entry]:

@@ -68,7 +68,7 @@ def _extension(record: Record) -> dict[str, str]:
     labels = {
         "cs1": ("tenant", record.tenant),
         "cs2": ("purpose", record.purpose or ""),
-        "cs3": ("policyDigest", reading.policy(record)),
+        "cs3": ("policyDigest", record.policy),
         "cs4": ("requestId", record.request_id),
         "cs5": ("leafHash", record.leaf.hex()),
         "cs6": ("details", canonical(reading.plain(record.details)).decode()),
@@ -80,7 +80,7 @@ def _extension(record: Record) -> dict[str, str]:
         "outcome": str(record.outcome),
         "reason": reading.reason(record),
         "suid": record.actor,
-        "requestClientApplication": reading.client(record),
+        "requestClientApplication": record.client,
         "deviceExternalId": record.origin,
         "externalId": str(record.index),
         "fileId": " ".join(reading.documents(record)),

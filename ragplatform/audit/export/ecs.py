@@ -87,7 +87,7 @@ def event(record: Record) -> dict[str, Json]:
         found["http"] = {"request": {"id": record.request_id}}
     if trace := reading.trace(record):
         found["trace"] = {"id": trace}
-    if policy := reading.policy(record):
+    if policy := record.policy:
         found["rule"] = {"ruleset": "policies", "version": policy}
     if model := reading.text(record, "model"):
         found["gen_ai"] = {"request": {"model": model}}
@@ -124,9 +124,10 @@ def _own(record: Record) -> dict[str, Json]:
         "leaf": record.leaf.hex(),
         "outcome": str(record.outcome),
         "passages": [passage.chunk for passage in reading.passages(record)],
+        "proof": record.proof,
         "policies": list(reading.policies(record)),
         "purpose": record.purpose,
         "sealed": list(reading.sealed_parts(record)),
-        "subjects": list(reading.subjects(record)),
-        "via": reading.client(record),
+        "subjects": list(record.subjects),
+        "client": record.client,
     }

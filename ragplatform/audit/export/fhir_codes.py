@@ -161,7 +161,7 @@ def profile_of(record: Record) -> str:
     """
     if record.outcome is not Outcome.SUCCESS or not reading.passages(record):
         return ""
-    one_patient = is_health(record) and len(reading.subjects(record)) == 1
+    one_patient = is_health(record) and len(record.subjects) == 1
     if record.action is Action.SOURCE_VIEWED:
         if len(reading.passages(record)) > 1:
             return ""
@@ -192,5 +192,5 @@ def person(record: Record, subject: str) -> dict[str, Json]:
 
 def policy_uri(record: Record) -> list[Json]:
     """Return the policies in force as a list of one URI, or of none."""
-    digest = reading.policy(record)
-    return [f"urn:ragplatform:policy:{digest}"] if re.fullmatch("[0-9a-f]+", digest) else []
+    found = re.fullmatch("[0-9a-f]+", record.policy)
+    return [f"urn:ragplatform:policy:{record.policy}"] if found else []

@@ -53,9 +53,8 @@ def event(record: Record) -> dict[str, Json]:
 
 
 def _agents(record: Record) -> list[Json]:
-    via = reading.client(record)
     unknown: dict[str, Json] = {"display": "not recorded"}
-    client = codes.identified("client", via) if via else unknown
+    client = codes.identified("client", record.client) if record.client else unknown
     user: dict[str, Json] = {
         "type": codes.USER.concept(),
         "who": codes.identified("actor", record.actor),
@@ -86,7 +85,7 @@ def _entities(record: Record) -> list[Json]:
             "type": codes.PERSON.coding(),
             "role": role.coding(),
         }
-        for subject in reading.subjects(record)
+        for subject in record.subjects
     ]
     found += [
         {
@@ -108,6 +107,8 @@ def _evidence(record: Record) -> dict[str, Json]:
     details = {
         "leaf": record.leaf.hex(),
         "tenant": record.tenant,
+        "proof": record.proof,
+        "trace": record.trace,
         "details": canonical(reading.plain(record.details)).decode(),
         "sealed": " ".join(reading.sealed_parts(record)),
     }

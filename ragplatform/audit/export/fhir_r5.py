@@ -54,7 +54,7 @@ def event(record: Record) -> dict[str, Json]:
     }
     if purpose := codes.purpose_of(record):
         found["authorization"] = [purpose.concept()]
-    people = reading.subjects(record)
+    people = record.subjects
     if codes.is_health(record) and len(people) == 1:
         found["patient"] = codes.person(record, people[0])
     return found
@@ -77,8 +77,8 @@ def _agents(record: Record) -> list[Json]:
     if purpose := codes.purpose_of(record):
         user["authorization"] = [purpose.concept()]
     found: list[Json] = [user]
-    if via := reading.client(record):
-        found.append(_machine(codes.CLIENT, codes.identified("client", via)))
+    if record.client:
+        found.append(_machine(codes.CLIENT, codes.identified("client", record.client)))
     return [*found, _machine(codes.SERVER, codes.identified("origin", record.origin))]
 
 
@@ -90,7 +90,7 @@ def _entities(record: Record) -> list[Json]:
     role = codes.PATIENT if codes.is_health(record) else codes.CUSTOMER
     found: list[Json] = [
         {"what": codes.person(record, subject), "role": role.concept()}
-        for subject in reading.subjects(record)
+        for subject in record.subjects
     ]
     found += [
         {
@@ -111,6 +111,8 @@ def _evidence(record: Record) -> dict[str, Json]:
     details = {
         "leaf": record.leaf.hex(),
         "tenant": record.tenant,
+        "proof": record.proof,
+        "trace": record.trace,
         "details": canonical(reading.plain(record.details)).decode(),
         "sealed": " ".join(reading.sealed_parts(record)),
     }

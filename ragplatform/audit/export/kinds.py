@@ -83,7 +83,7 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
         Verb.CREATE: "key_made api_key_made",
         Verb.READ: "queue_read consent_read feeds_read",
         Verb.UPDATE: (
-            "policy_loaded policy_changed keys_rotated api_key_rotated relations_changed "
+            "policy_changed keys_rotated api_key_rotated relations_changed "
             "consent_changed reviewed user_listed"
         ),
         Verb.DELETE: "api_key_revoked",

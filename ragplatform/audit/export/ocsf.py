@@ -131,7 +131,10 @@ def _unmapped(record: Record) -> dict[str, Json]:
         # Some classes have no place for who did it.
         "actor": record.actor,
         "details": _without_floats(record.details),
+        "policy": record.policy,
+        "proof": record.proof,
         "purpose": record.purpose,
+        "subjects": list(record.subjects),
         "sealed": list(reading.sealed_parts(record)),
     }
 
@@ -192,8 +195,8 @@ def _user(record: Record) -> dict[str, Json]:
 
 def _actor(record: Record) -> dict[str, Json]:
     actor: dict[str, Json] = {"user": _user(record)}
-    if via := reading.client(record):
-        actor["app_uid"] = via
+    if record.client:
+        actor["app_uid"] = record.client
     return actor
 
 
@@ -212,7 +215,9 @@ def _of_question(record: Record) -> dict[str, Json]:
     if trace := reading.trace(record):
         found["trace"] = {"uid": trace}
     if model := reading.text(record, "model"):
-        found["ai_model"] = {"ai_provider": "self-hosted", "name": model}
+        digest = reading.text(record, "model_digest")
+        pinned: dict[str, Json] = {"version": digest} if digest else {}
+        found["ai_model"] = {"ai_provider": "self-hosted", "name": model, **pinned}
     return {name: value for name, value in found.items() if value}
 
 

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from ragplatform.audit import query
-from ragplatform.audit.export import reading
 from ragplatform.audit.export.package_readme import Packaged, readme
-from ragplatform.audit.export.selection import Entry, Selection, entries, not_here
+from ragplatform.audit.export.selection import Entry, Selection, entries
 from ragplatform.audit.layout import KEY
 from ragplatform.audit.merkle import leaf_hash, node_hash
 from ragplatform.audit.note import Checkpoint, Signer
@@ -27,6 +26,8 @@ from ragplatform.errors import TamperedError
 
 MANIFEST: Final = "MANIFEST"
 VERIFIER: Final = "verify_package.py"
+# The one for whole logs, in case the auditor is shown one.
+_LOG_VERIFIER: Final = "verify_audit.py"
 
 # The earliest that a zip can say; when a package was made stands in its manifest, signed.
 _NO_TIME: Final = (1980, 1, 1, 0, 0, 0)
@@ -107,9 +108,11 @@ class PackageMaker:
         for origin in sorted(keys):
             archive.put(f"keys/{origin}.pub", (self._signer(origin).verifier_key + "\n").encode())
         kept, lost = self._write_policies(archive, sorted(named))  # 4
-        absent = {log.name: count for log in logs if (count := not_here(log))}
+        firsts = {log.name: query.first_index(log, selection.archive) for log in logs}
+        absent = {name: first for name, first in firsts.items() if first}
         done = Packaged(records, kept, lost, absent)
         archive.put(VERIFIER, Path(__file__).with_name(VERIFIER).read_bytes())
+        archive.put(_LOG_VERIFIER, Path(query.__file__).with_name(_LOG_VERIFIER).read_bytes())
         archive.put("README.md", readme(selection, signed_by, done).encode())
         manifest = _manifest(archive.digests, selection)
         archive.put(MANIFEST, self._signer(signed_by).sign_text(manifest).encode())  # 5
@@ -197,7 +200,7 @@ def _write_records(
         for entry in _chain(first, rest):
             write(entry.line + b"\n")
             count += 1
-            if digest := reading.policy(entry.record):
+            if digest := entry.record.policy:
                 policies.add(digest)
     return count, policies
 

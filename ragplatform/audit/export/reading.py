@@ -1,7 +1,7 @@
 """What an export takes out of a record's details: the one place that knows their keys."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -16,11 +16,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """One passage that a record names, and the digests of the people it is about."""
+    """One passage that a record names."""
 
     chunk: str
     document: str
-    subjects: tuple[str, ...]
 
 
 def uid(record: Record) -> str:
@@ -39,12 +38,9 @@ def passages(record: Record) -> tuple[Named, ...]:
     listed = record.details.get("passages")
     rows = listed if isinstance(listed, list) else []
     found = [_named(row) for row in rows if isinstance(row, dict)]
-    return tuple(found) or tuple(_alone(record.details))
-
-
-def subjects(record: Record) -> tuple[str, ...]:
-    """Return the digests of the people a record is about, each once, sorted."""
-    return record.subjects
+    if not found and isinstance(record.details.get("chunk"), str):
+        found = [_named(record.details)]
+    return tuple(found)
 
 
 def documents(record: Record) -> tuple[str, ...]:
@@ -62,16 +58,6 @@ def policies(record: Record) -> tuple[str, ...]:
         if isinstance(row, dict):
             found += _texts(row.get("policies"))
     return tuple(dict.fromkeys(found))
-
-
-def client(record: Record) -> str:
-    """Return through whom the actor acted; empty for nobody."""
-    return record.client
-
-
-def policy(record: Record) -> str:
-    """Return the digest of the policies in force; empty where none decided."""
-    return record.policy
 
 
 def trace(record: Record) -> str:
@@ -110,9 +96,9 @@ def flat(record: Record) -> dict[str, Json]:
         "client": record.client,
         "proof": record.proof,
         "purpose": record.purpose,
-        "policy": record.policy,
         "request_id": record.request_id,
         "trace": record.trace,
+        "policy": record.policy,
         "subjects": list(record.subjects),
         "details": plain(record.details),
         "sealed": sealed_parts(record),
@@ -133,15 +119,7 @@ def _named(row: Mapping[str, Json]) -> Named:
     return Named(
         chunk if isinstance(chunk, str) else "",
         document if isinstance(document, str) else "",
-        tuple(_texts(row.get("subjects"))),
     )
-
-
-def _alone(details: Mapping[str, Json]) -> Iterator[Named]:
-    """Yield the one passage of a record that is about no more than one."""
-    if isinstance(details.get("chunk"), str):
-        # Its subjects are the record's own.
-        yield _named({**details, "subjects": []})
 
 
 def _texts(value: Json) -> list[str]:

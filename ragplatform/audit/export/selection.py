@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ragplatform.audit import query
 from ragplatform.audit.events import Action
-from ragplatform.audit.layout import segments
 from ragplatform.audit.record import Record, decode, stamp
 from ragplatform.errors import NotFoundError, TamperedError
 from ragplatform.model import Json
@@ -37,6 +36,8 @@ class Selection:
     request_id: str | None = None
     actions: frozenset[Action] = frozenset()
     """Only these; all when empty."""
+    archive: Path | None = None
+    """Where to look for the segments that are no longer in the logs' own folders."""
 
     def keeps(self, record: Record) -> bool:
         """Return whether the record is wanted."""
@@ -72,12 +73,6 @@ def logs_of(parent: Path, selection: Selection) -> list[Path]:
     return found
 
 
-def not_here(log: Path) -> int:
-    """Return how many of a log's first records are not in its folder, because of an archive."""
-    found = segments(log)
-    return found[0][0] if found else 0
-
-
 def entries(logs: Sequence[Path], selection: Selection) -> Iterator[Entry]:
     """Yield the wanted records, log by log and in the order in which they were written.
 
@@ -86,8 +81,8 @@ def entries(logs: Sequence[Path], selection: Selection) -> Iterator[Entry]:
     """
     for log in logs:
         origin = query.origin_of(log)
-        expected = not_here(log)
-        for line in query.lines(log):
+        expected = query.first_index(log, selection.archive)
+        for line in query.lines_from(log, selection.archive):
             record = decode(line, origin=origin)
             if record.index != expected:
                 raise TamperedError(

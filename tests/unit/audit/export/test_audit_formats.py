@@ -17,8 +17,10 @@ from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.export import cef, ecs, fhir_codes, fhir_r4, fhir_r5, ocsf, plain
 from ragplatform.audit.export.formats import WRITERS, Format
 from ragplatform.audit.export.kinds import kind_of
+from ragplatform.audit.query import read
 from ragplatform.audit.record import Record, canonical
-from tests.sample_records import HOSTILE, records
+from tests import fakes_audit
+from tests.sample_records import HOSTILE, PASSAGES, SUBJECTS, records
 
 SCHEMAS = Path(__file__).parent / "schemas"
 
@@ -121,14 +123,10 @@ def test_no_profile_is_claimed_that_a_record_does_not_fulfil(every: list[Record]
 
 
 def one_patient(folder: Path) -> Record:
-    from tests import sample_records as samples
-    from tests.fakes_audit import event, open_log
-
-    passage = samples.PASSAGES[0] | {"subjects": ["s-9f31"]}  # type: ignore[operator]
-    with open_log(folder, origin="api.mercy") as log:
-        log.append(event(action=Action.RETRIEVED, details={"passages": [passage]}))
-    from ragplatform.audit.query import read
-
+    [subject, *_] = SUBJECTS
+    with fakes_audit.open_log(folder, origin="api.mercy") as log:
+        shown = {"passages": PASSAGES}
+        log.append(fakes_audit.event(action=Action.RETRIEVED, subjects=[subject], details=shown))
     return read(folder)[0]
 
 

@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with open_logs(made) as logs:
         for number in range(23):
             policy = GONE if number == 7 else POLICY
-            logs.append(event(number, details={"policy": policy}, sealed={"question": "who?"}))
+            logs.append(event(number, policy=policy, sealed={"question": "who?"}))
             logs.append(event(number, tenant="harbor"))
     return made
 
@@ -263,6 +263,17 @@ def test_records_that_are_archived_are_named_and_the_others_are_proven(
     assert first == 0
     assert f"`api.mercy`: the first {second} records" in (package / "README.md").read_text("utf-8")
     assert len((package / "logs/api.mercy/events.ndjson").read_bytes().splitlines()) == 300 - second
+    assert check(package) == 0
+
+
+def test_an_archive_gives_the_records_that_were_moved_there(long_log: Path, tmp_path: Path) -> None:
+    (_, gone), *_ = segments(long_log)
+    (tmp_path / "archive" / "api.mercy").mkdir(parents=True)
+    shutil.move(gone, tmp_path / "archive" / "api.mercy")
+
+    package = make(long_log.parent, tmp_path / "out", archive=tmp_path / "archive")
+
+    assert len((package / "logs/api.mercy/events.ndjson").read_bytes().splitlines()) == 300
     assert check(package) == 0
 
 
