@@ -363,6 +363,17 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             ),
             since=2,
         ),
+        Action.ARCHIVED: Entry(
+            "A segment of a log is moved elsewhere; recorded before it goes.",
+            (
+                _id("origin", "The log."),
+                _count("first", "Index of the segment's first record."),
+                _count("count", "How many records."),
+                _digest("sha256", "Digest of the segment."),
+                _id("to", "Name of the folder it goes to."),
+            ),
+            since=2,
+        ),
         Action.UNSEALED: Entry(
             "The sealed parts of a record were opened; recorded before.",
             (
