@@ -17,7 +17,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -78,18 +78,18 @@ class Ward:
         glass: dict[str, Any] = {}
         if self.dice.random() < 0.002:
             opening = f"{self.dice.getrandbits(128):032x}"
-            details = {"opening": opening, "subject": subject(shown[0])}
-            yield event(Action.BROKE_GLASS, reader, request, details)
+            details = {"opening": opening, "ends": "2026-01-01T00:15:00+00:00"}
+            about = [subject(shown[0])]
+            yield event(Action.BROKE_GLASS, reader, request, details, about)
             glass = {"glass": [opening]}
-        yield event(Action.ASKED, reader, request, glass)
-        yield event(
-            Action.RETRIEVED,
-            reader,
-            request,
-            {"passages": [named(one) for one in shown], "revealed": {"PERSON": 2}, **glass},
-        )
+        scope = {"scope": "cd" * 32}
+        yield event(Action.ASKED, reader, request, scope | glass)
+        passages = {"passages": [named(one) for one in shown], "revealed": {"PERSON": 2}}
+        about = sorted({subject(one) for one in shown})
+        yield event(Action.RETRIEVED, reader, request, scope | passages | glass, about)
         cited = {"cited": [chunk(one) for one in shown[:2]], "mode": "extractive"}
-        yield event(Action.ANSWERED, reader, request, cited)
+        rest: dict[str, Any] = {"dropped": {}, "redactions": {}}
+        yield event(Action.ANSWERED, reader, request, scope | cited | rest, about)
 
 
 def chunk(number: int) -> str:
@@ -115,7 +115,13 @@ def named(number: int) -> dict[str, Any]:
     }
 
 
-def event(action: Action, actor: str, request: str, details: dict[str, Any]) -> AuditEvent:
+def event(
+    action: Action,
+    actor: str,
+    request: str,
+    details: dict[str, Any],
+    subjects: Sequence[str] = (),
+) -> AuditEvent:
     """Return an event of the tenant."""
     return AuditEvent(
         action,
@@ -124,7 +130,9 @@ def event(action: Action, actor: str, request: str, details: dict[str, Any]) -> 
         actor,
         request,
         "TREAT",
-        details={"policy": "ab" * 32, "scope": "cd" * 32, **details},
+        details=details,
+        policy="ab" * 32,
+        subjects=subjects,
     )
 
 

@@ -14,6 +14,7 @@ from ragplatform.audit import disclosures, query
 from ragplatform.audit.disclosures import Disclosures, UnderGlass
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.index import AuditIndex
+from ragplatform.audit.index_links import UNNAMED
 from ragplatform.audit.index_query import (
     AuditQuery,
     Entry,
@@ -84,9 +85,14 @@ class AuditReader:
         self._most = most
 
     def reference(self, tenant: str, subject: str) -> str:
-        """Return the keyed reference of a person, given that or the raw id."""
+        """Return the keyed reference of a person, given that or the raw id.
+
+        ``UNNAMED`` stays as it is: it asks for records that count more people than they name.
+        """
         given = subject.strip()
-        return given if _REFERENCE.fullmatch(given) else self._subject_ref(tenant, given)
+        if given == UNNAMED or _REFERENCE.fullmatch(given):
+            return given
+        return self._subject_ref(tenant, given)
 
     def events(self, asked: AuditQuery, *, limit: int, cursor: str | None) -> Listing[Listed]:
         """Return the records that fit, each read from its log."""

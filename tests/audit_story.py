@@ -9,7 +9,7 @@ from tests.fakes_audit import open_logs
 
 BEGAN = datetime(2026, 3, 1, 8, tzinfo=UTC)
 ANNA, BEN, CARA = (f"s_{letter * 24}" for letter in "abc")
-POLICY = "ab" * 32
+POLICY, SCOPE = "ab" * 32, "ef" * 32
 
 
 def passage(chunk: str, *subjects: str, total: int | None = None) -> dict[str, Any]:
@@ -25,14 +25,32 @@ def passage(chunk: str, *subjects: str, total: int | None = None) -> dict[str, A
     }
 
 
+# What the vocabulary asks of each, beside what a test is about.
+REQUIRED: dict[Action, dict[str, Any]] = {
+    Action.ASKED: {"scope": SCOPE},
+    Action.RETRIEVED: {"scope": SCOPE, "revealed": {}},
+    Action.SOURCE_VIEWED: {"scope": SCOPE},
+    Action.ANSWERED: {
+        "scope": SCOPE, "mode": "extractive", "cited": [], "dropped": {}, "redactions": {},
+    },
+    Action.DISAGREED: {"scope": SCOPE, "policies": [], "errors": []},
+    Action.REVEALED: {"scope": SCOPE},
+    Action.BROKE_GLASS: {"ends": "2026-03-01T09:00:00+00:00"},
+    Action.CONSENT_CHANGED: {
+        "for": "HRESCH", "consent": "refused", "starts": "2026-03-01T08:00:00+00:00",
+    },
+}  # fmt: skip
+
+
 def act(action: Action, actor: str = "dr", **changes: Any) -> AuditEvent:
     """Return an event of mercy, by a doctor who treats, unless told otherwise."""
-    details = {"policy": POLICY, **changes.pop("details", {})}
+    details = {**REQUIRED.get(action, {}), **changes.pop("details", {})}
     fields: dict[str, Any] = {
         "outcome": Outcome.SUCCESS,
         "tenant": "mercy",
         "request_id": "r",
         "purpose": "TREAT",
+        "policy": POLICY,
         **changes,
     }
     return AuditEvent(action=action, actor=actor, details=details, **fields)
@@ -40,30 +58,33 @@ def act(action: Action, actor: str = "dr", **changes: Any) -> AuditEvent:
 
 def retrieved(actor: str, *passages: dict[str, Any], **changes: Any) -> AuditEvent:
     """Return that passages were shown to somebody."""
-    details = {"passages": list(passages), "revealed": {}, **changes.pop("details", {})}
-    return act(Action.RETRIEVED, actor, details=details, **changes)
+    details = {"passages": list(passages), **changes.pop("details", {})}
+    subjects = sorted({subject for one in passages for subject in one["subjects"]})
+    return act(Action.RETRIEVED, actor, details=details, subjects=subjects, **changes)
 
 
 STORY = (
     # 0: p1 and p2 to the doctor. 1: p1 to a researcher, by a client.
     retrieved("dr", passage("p1", ANNA), passage("p2", BEN), request_id="r1"),
-    retrieved("res", passage("p1", ANNA), purpose="HRESCH", details={"via": "webui"}),
+    retrieved("res", passage("p1", ANNA), purpose="HRESCH", client="webui"),
     # 2: an answer cites p1. 3: policy's second look drops p2. 4: a source is denied.
-    act(Action.ANSWERED, request_id="r1", details={"cited": ["p1"], "mode": "extractive"}),
-    act(Action.DISAGREED, outcome=Outcome.DENIED, details={"chunk": "p2", "document": "doc-p2"}),
+    act(Action.ANSWERED, request_id="r1", details={"cited": ["p1"]}),
+    act(Action.DISAGREED, outcome=Outcome.DENIED, details={"chunk": "p2", "document": "doc-p2"},
+        subjects=[BEN]),
     act(Action.SOURCE_VIEWED, "dr2", outcome=Outcome.DENIED, details={"chunk": "p1"}),
     # 5: dr2 breaks the glass for Cara. 6: and sees p3. 7: and p2, of another. 8: and a value.
     act(Action.BROKE_GLASS, "dr2", purpose="ETREAT",
-        details={"opening": "o1", "subject": CARA, "ends": "2026-03-01T09:00:00+00:00"}),
+        details={"opening": "o1"}, subjects=[CARA]),
     retrieved("dr2", passage("p3", CARA), purpose="ETREAT", details={"glass": ["o1"]}),
     retrieved("dr2", passage("p2", BEN), purpose="ETREAT", details={"glass": ["o1"]}),
     act(Action.REVEALED, "dr2", purpose="ETREAT",
-        details={"chunk": "p3", "document": "doc-p3", "entity": "US_SSN", "glass": ["o1"]}),
+        details={"chunk": "p3", "document": "doc-p3", "entity": "US_SSN", "glass": ["o1"]},
+        subjects=[CARA]),
     # 9: it ends. 10: somebody else reviews it. 11: consent. 12: a register of many people.
     act(Action.GLASS_ENDED, "dr2", purpose="ETREAT", details={"opening": "o1"}),
     act(Action.REVIEWED, "audit", purpose="COMPLIANCE",
         details={"opening": "o1", "verdict": "ok"}),
-    act(Action.CONSENT_CHANGED, "admin", purpose="HOPERAT", details={"subject": ANNA}),
+    act(Action.CONSENT_CHANGED, "admin", purpose="HOPERAT", subjects=[ANNA]),
     retrieved("dr", passage("p4", BEN, total=9)),
 )  # fmt: skip
 

@@ -15,10 +15,9 @@ import sqlalchemy as sa
 
 from ragplatform.audit.index_links import Rows, plain, rows_of
 from ragplatform.audit.index_tables import LOGS, METADATA, RECORDS
-from ragplatform.audit.layout import segments
 from ragplatform.audit.merkle import leaf_hash
-from ragplatform.audit.query import Group, groups, line_at, origin_of
-from ragplatform.errors import TamperedError
+from ragplatform.audit.query import Group, groups, line_at, origin_of, segments_with
+from ragplatform.errors import TamperedError, UnavailableError
 from ragplatform.migrations import bring_up
 from ragplatform.tables import insert, open_engine, transaction
 
@@ -80,19 +79,24 @@ class AuditIndex:
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             yield connection
 
-    def catch_up(self, logs: Iterable[Path], *, most: int | None = None) -> CaughtUp:
+    def catch_up(
+        self, logs: Iterable[Path], *, most: int | None = None, archive: Path | None = None
+    ) -> CaughtUp:
         """Take in what the logs hold and the index does not, at most about so many records.
 
         May be called by several at once, and cut off at any moment: what is in the index and how
         far it follows the log change together. Nothing is verified; ``index_check`` does that.
 
+        Records that were archived before they were taken in are read from the folder ``archive``.
+
         Raises ``TamperedError`` where a log is not the one that the index follows, or holds a line
-        that is no record, and ``NotFoundError`` for a folder without a log.
+        that is no record, ``NotFoundError`` for a folder without a log, and ``UnavailableError``
+        where records were archived and there is no folder to read them from.
         """
         total = CaughtUp(0, complete=True)
         for log in logs:
             left = None if most is None else max(0, most - total.records)
-            total += self._follow(log, origin_of(log), left)
+            total += self._follow(log, origin_of(log), left, archive)
         if total.records >= _MANY:
             with transaction(self._engine, _PART) as connection:
                 # Without knowing how the values lie, both databases may read a table from end to
@@ -101,15 +105,21 @@ class AuditIndex:
                     connection.exec_driver_sql(f"ANALYZE {table.name}")
         return total
 
-    def rebuild(self, logs: Sequence[Path]) -> CaughtUp:
-        """Drop what the index holds of these logs, and take it in anew."""
+    def rebuild(self, logs: Sequence[Path], *, archive: Path | None = None) -> CaughtUp:
+        """Drop what the index holds of these logs, and take it in anew; raises as ``catch_up``.
+
+        Nothing is dropped where some of it was archived and could not be taken in again.
+        """
+        for log in logs:
+            if (found := segments_with(log, archive)) and found[0][0] > 0:
+                raise _not_here(origin_of(log), 0, found[0][0])
         self._open()
         for log in logs:
             origin = plain(origin_of(log))
             with transaction(self._engine, _PART) as connection:
                 for table in (*_LINKS, RECORDS, LOGS):
                     connection.execute(sa.delete(table).where(table.c.origin == origin))
-        return self.catch_up(logs)
+        return self.catch_up(logs, archive=archive)
 
     def cursor(self, connection: sa.Connection, origin: str, *, lock: bool = False) -> Cursor:
         """Return how far the index follows the log of this origin."""
@@ -126,22 +136,24 @@ class AuditIndex:
                     bring_up(connection, "audit_index")
                 self._opened = True
 
-    def _follow(self, log: Path, origin: str, most: int | None) -> CaughtUp:
+    def _follow(self, log: Path, origin: str, most: int | None, archive: Path | None) -> CaughtUp:
         with self.reading() as connection:
             cursor = self.cursor(connection, origin)
         _require_same_log(log, origin, cursor)
         done = 0
-        while _has_more(log, cursor):
+        while _has_more(log, archive, cursor):
             step = _BATCH if most is None else min(_BATCH, most - done)
             if step <= 0:
                 return CaughtUp(done, complete=False)
-            taken, cursor = self._take_in(log, origin, step)
+            taken, cursor = self._take_in(log, origin, step, archive)
             if taken == 0:
                 break
             done += taken
         return CaughtUp(done, complete=True)
 
-    def _take_in(self, log: Path, origin: str, step: int) -> tuple[int, Cursor]:
+    def _take_in(
+        self, log: Path, origin: str, step: int, archive: Path | None
+    ) -> tuple[int, Cursor]:
         """Take in the next groups; return how many records they had, and how far it is now."""
         with transaction(self._engine, _PART) as connection:
             # A row to lock: two that begin with an empty index would both find none.
@@ -150,7 +162,7 @@ class AuditIndex:
                 insert(connection.dialect, LOGS).values(start).on_conflict_do_nothing()
             )
             cursor = self.cursor(connection, origin, lock=True)
-            taken, after = _next_rows(log, origin, cursor, step)
+            taken, after = _next_rows(log, origin, cursor, step, archive)
             if taken:
                 _write(connection, taken)
                 own = LOGS.c.origin == plain(origin)
@@ -158,17 +170,22 @@ class AuditIndex:
         return len(taken), after
 
 
-def _next_rows(log: Path, origin: str, cursor: Cursor, step: int) -> tuple[list[Rows], Cursor]:
+def _next_rows(
+    log: Path, origin: str, cursor: Cursor, step: int, archive: Path | None
+) -> tuple[list[Rows], Cursor]:
     """Return the rows of whole groups behind the cursor, of ``step`` records or a few more."""
     rows: list[Rows] = []
-    for group in groups(log, segment=cursor.segment, place=cursor.next_place):
+    place = {"segment": cursor.segment, "place": cursor.next_place}
+    for group in groups(log, archive=archive, **place):
         for line in group.lines:
             rows.append(rows_of(line, origin=origin))
             found, wanted = rows[-1].record["position"], cursor.records + len(rows) - 1
-            if found != wanted:
+            if found > wanted:
+                raise _not_here(origin, wanted, found)
+            if found < wanted:
                 raise TamperedError(
-                    f"the audit log {origin} goes on with record {found} where {wanted} belongs: "
-                    "were segments archived or removed, catch up before; else run `audit verify`"
+                    f"the audit log {origin} holds record {found} where {wanted} belongs: run "
+                    "`audit verify`"
                 )
         after = _cursor_after(cursor.records + len(rows), group)
         if len(rows) >= step:
@@ -188,9 +205,16 @@ def _write(connection: sa.Connection, taken: Sequence[Rows]) -> None:
             connection.execute(sa.insert(table), links)
 
 
-def _has_more(log: Path, cursor: Cursor) -> bool:
+def _not_here(origin: str, wanted: int, found: int) -> UnavailableError:
+    return UnavailableError(
+        f"records {wanted} to {found - 1} of the audit log {origin} are not here: give the folder "
+        "that they were archived to, `audit index catch-up --archive FOLDER`"
+    )
+
+
+def _has_more(log: Path, archive: Path | None, cursor: Cursor) -> bool:
     """Return whether bytes stand behind the cursor; they need not be a whole group yet."""
-    for first, path in segments(log):
+    for first, path in segments_with(log, archive):
         if first == cursor.segment and path.stat().st_size > cursor.next_place:
             return True
         if first > cursor.segment:

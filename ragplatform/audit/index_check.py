@@ -29,15 +29,19 @@ class IndexReport:
     origin: str
     ok: bool
     records: int
-    """How many records were compared and found equal, from the first."""
+    """How many records were compared and found equal."""
     behind: int
     """How many records of the log the index does not hold yet."""
     problem: str = ""
     """The first difference, in plain words; empty without one."""
+    archived: int = 0
+    """How many records were not compared, for they were archived and are not here."""
 
 
-def check_index(index: AuditIndex, log: Path, verified: VerifyReport) -> IndexReport:
-    """Compare the index with a log that was verified just now.
+def check_index(
+    index: AuditIndex, log: Path, verified: VerifyReport, *, archive: Path | None = None
+) -> IndexReport:
+    """Compare the index with a log that was verified just now, with the same ``archive``.
 
     1. The log is good. 2. Every record that the index is said to hold is read again, and its rows
     made anew are those of the index. 3. What was read has the root that was verified. 4. The index
@@ -50,23 +54,30 @@ def check_index(index: AuditIndex, log: Path, verified: VerifyReport) -> IndexRe
         held = index.cursor(connection, origin).records
         stored = _Stored(connection, origin)
         tree = Tree()
-        for wanted in itertools.islice(_from_log(log, origin), verified.records):
-            if tree.size < held and (difference := stored.difference(tree.size, wanted)):  # 2
-                return IndexReport(origin, False, tree.size, 0, difference)
+        equal = 0
+        for wanted in itertools.islice(_from_log(log, origin, archive), verified.records):
+            position = wanted.record["position"]
+            if position < held:
+                if difference := stored.difference(position, wanted):  # 2
+                    return IndexReport(origin, False, equal, 0, difference)
+                equal += 1
             tree.append(wanted.record["leaf"])
         problem = ""
-        if base64.b64encode(tree.root()).decode() != verified.root:  # 3
+        whole = base64.b64encode(tree.root()).decode() == verified.root
+        if not whole and not verified.archived:  # 3
             problem = "the log changed while it was read: run the check again"
-        elif held > tree.size:
-            problem = f"the index says that it holds {held} records, the log has {tree.size}"
+        elif held > verified.records:
+            problem = f"the index says that it holds {held} records, the log has {verified.records}"
         elif (stray := stored.beyond(held)) is not None:  # 4
             problem = f"the index holds record {stray}, which it should not"
-    equal = min(held, tree.size)
-    return IndexReport(origin, not problem, equal, tree.size - equal, problem)
+    behind = max(0, verified.records - held)
+    return IndexReport(
+        origin, not problem, equal, behind, problem, archived=verified.records - tree.size
+    )
 
 
-def _from_log(log: Path, origin: str) -> Iterator[Rows]:
-    for group in groups(log):
+def _from_log(log: Path, origin: str, archive: Path | None) -> Iterator[Rows]:
+    for group in groups(log, archive=archive):
         for line in group.lines:
             yield rows_of(line, origin=origin)
 

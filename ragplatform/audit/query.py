@@ -128,14 +128,17 @@ def origin_of(directory: Path) -> str:
     return name
 
 
-def groups(directory: Path, *, segment: int = 0, place: int = 0) -> Iterator[Group]:
+def groups(
+    directory: Path, *, segment: int = 0, place: int = 0, archive: Path | None = None
+) -> Iterator[Group]:
     """Yield the durable groups of a log from a group's first byte on, oldest first.
 
-    Segments before ``segment`` are left out. What is still being written, or was by a writer that
+    Segments before ``segment`` are left out, and those that were archived where no folder
+    ``archive`` is given to read them from. What is still being written, or was by a writer that
     was killed, is no group. Nothing is verified here. The folder is not followed while it grows: a
     segment that is begun meanwhile is for the next call.
     """
-    for first, path in segments(directory):
+    for first, path in segments_with(directory, archive):
         if first < segment:
             continue
         lines: list[Line] = []
@@ -204,7 +207,7 @@ def line_of(directory: Path, index: int, archive: Path | None = None) -> bytes:
     Raises ``NotFoundError`` when the log has no such record, or it was archived elsewhere.
     """
     origin_of(directory)
-    known = [start for start, _ in _segments(directory, archive) if start <= index]
+    known = [start for start, _ in segments_with(directory, archive) if start <= index]
     if known and index >= 0:
         lines = _forward(_relevant(directory, archive, index))
         line = next(itertools.islice(lines, index - known[-1], None), b"")
@@ -222,10 +225,10 @@ def lines_from(directory: Path, archive: Path | None = None) -> Iterator[bytes]:
 
 def first_index(directory: Path, archive: Path | None = None) -> int:
     """Return the index of the first record whose line is here; those before were archived."""
-    return next((start for start, _ in _segments(directory, archive)), 0)
+    return next((start for start, _ in segments_with(directory, archive)), 0)
 
 
-def _segments(directory: Path, archive: Path | None) -> list[tuple[int, Path]]:
+def segments_with(directory: Path, archive: Path | None) -> list[tuple[int, Path]]:
     """Return the segments of a log in order, with those that lie in the archive alone."""
     found = dict(segments(directory))
     if archive is not None and (archive / directory.name).is_dir():
@@ -235,7 +238,7 @@ def _segments(directory: Path, archive: Path | None) -> list[tuple[int, Path]]:
 
 def _relevant(directory: Path, archive: Path | None, since: int) -> list[Path]:
     """Return the segments that can hold a record of index ``since`` or above, in order."""
-    found = _segments(directory, archive)
+    found = segments_with(directory, archive)
     return [
         path
         for position, (_, path) in enumerate(found)

@@ -38,6 +38,18 @@ def upgrade() -> None:
         sa.Column("ends", sa.BigInteger, nullable=False),
         if_not_exists=True,
     )
+    _glass()
+    for name, table, second in (
+        ("access_relations_by_feed", "access_relations", "feed"),
+        ("access_consents_by_purpose", "access_consents", "purpose"),
+        ("access_consents_by_subject", "access_consents", "subject"),
+        ("access_openings_by_principal", "access_openings", "principal"),
+        ("access_openings_by_verdict", "access_openings", "verdict"),
+    ):
+        op.create_index(name, table, ["tenant", second], if_not_exists=True)
+
+
+def _glass() -> None:
     op.create_table(
         "access_openings",
         sa.Column("id", sa.String(32), primary_key=True),
@@ -70,11 +82,3 @@ def upgrade() -> None:
         sa.Column("ends", sa.BigInteger, nullable=False),
         if_not_exists=True,
     )
-    for name, table, second in (
-        ("access_relations_by_feed", "access_relations", "feed"),
-        ("access_consents_by_purpose", "access_consents", "purpose"),
-        ("access_consents_by_subject", "access_consents", "subject"),
-        ("access_openings_by_principal", "access_openings", "principal"),
-        ("access_openings_by_verdict", "access_openings", "verdict"),
-    ):
-        op.create_index(name, table, ["tenant", second], if_not_exists=True)

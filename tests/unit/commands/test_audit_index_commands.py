@@ -28,7 +28,7 @@ def settings(monkeypatch, tmp_path):
         log.append(retrieved("dr", passage("p1", anna)))
         log.append(retrieved("=cmd", passage("p1", anna), purpose="HRESCH"))
         log.append(act(Action.ASKED, tenant="harbor", actor="rm"))
-        log.append(act(Action.BROKE_GLASS, "dr2", details={"opening": "o1", "subject": anna}))
+        log.append(act(Action.BROKE_GLASS, "dr2", details={"opening": "o1"}, subjects=[anna]))
         log.append(retrieved("dr2", passage("p2", anna), details={"glass": ["o1"]}))
     return made
 
