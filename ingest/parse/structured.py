@@ -1,5 +1,6 @@
 """Which healthcare or financial format a file is in, by its content, whatever its suffix says."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -56,8 +57,16 @@ def _is_fhir(head: bytes, data: bytes) -> bool:
         return False
     if _RESOURCE.match(head):
         return True
-    # The type may come last: it is looked for only where the rest looks like a resource.
-    return bool(_FHIR_KEYS.match(head) and b'"resourceType"' in data)
+    if b'"resourceType"' not in data:
+        return False
+    if _FHIR_KEYS.match(head):
+        return True
+    # Keys have no order, and the type may come last: only reading the first value can tell.
+    try:
+        first, _ = json.JSONDecoder().raw_decode(data.decode("utf-8-sig", "replace").lstrip())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(first, dict) and isinstance(first.get("resourceType"), str)
 
 
 def _is_hl7(head: bytes, data: bytes) -> bool:

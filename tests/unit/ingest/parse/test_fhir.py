@@ -8,6 +8,7 @@ import pytest
 
 from ingest.parse.document import ParsedDocument, SubjectId
 from ingest.parse.interchange import split
+from ingest.parse.kind import Kind
 from ingest.parse.route import parse
 from ragplatform.errors import ParseError
 
@@ -125,6 +126,12 @@ def test_a_bundle_in_a_bundle_is_never_taken_for_one_persons() -> None:
 
     assert split(data, "a.json") == ()
     assert len(read(data).claims.subjects) == 2
+
+
+def test_a_resource_is_known_wherever_its_type_stands() -> None:
+    last = {"meta": {"source": "x"}, "code": {"text": "A note"}, "resourceType": "Basic"}
+
+    assert read(json.dumps(last).encode()).media_type == Kind.FHIR.value
 
 
 def test_a_note_inside_a_resource_is_read() -> None:
