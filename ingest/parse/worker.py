@@ -16,9 +16,10 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Final, TypeAlias
 
-from ingest.parse import confine
+from ingest.parse import confine, ocr
 from ingest.parse.document import ParsedDocument
-from ingest.parse.wire import encode_document, encode_failure
+from ingest.parse.unpack import Allowance, unpack
+from ingest.parse.wire import encode_document, encode_failure, encode_opened
 from ragplatform.errors import QuarantinedError
 
 Parse: TypeAlias = Callable[[bytes, str, int], ParsedDocument]
@@ -48,6 +49,7 @@ def main(control_fd: int, parent: int, parser: str) -> None:
 
 def _load(parser: str) -> Parse:
     module, _, name = parser.partition(":")
+    ocr.preload()
     parse: Parse = getattr(importlib.import_module(module), name)
     return parse
 
@@ -90,7 +92,12 @@ def _child(stem: int, order: dict[str, object], source: int, sink: int, parse: P
         )
         confine.forbid_system_calls()
         confine.add_tripwire()
-        answer = _answer(parse, source, name, int(str(order["max_chars"])))
+        if "members" in order:
+            allowance = Allowance(int(str(order["members"])), int(str(order["total"])))
+            answer = _guarded(lambda: encode_opened(unpack(_read_all(source), name, allowance)))
+        else:
+            most = int(str(order["max_chars"]))
+            answer = _guarded(lambda: encode_document(parse(_read_all(source), name, most)))
         _write_all(sink, answer)
         code = 0
     finally:
@@ -98,9 +105,9 @@ def _child(stem: int, order: dict[str, object], source: int, sink: int, parse: P
         os._exit(code)
 
 
-def _answer(parse: Parse, source: int, name: str, max_chars: int) -> bytes:
+def _guarded(act: Callable[[], bytes]) -> bytes:
     try:
-        return encode_document(parse(_read_all(source), name, max_chars))
+        return act()
     except QuarantinedError as error:
         return encode_failure(error.reason, str(error))
     except MemoryError:
