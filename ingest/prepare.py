@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from ingest import titles
 from ingest.chunk import Piece, chunk
 from ingest.parse.document import ParsedDocument
+from ingest.parse.unpack import Allowance, Opened
 from ingest.report import Report
 from ingest.sources import SourceFile
 from ragplatform.errors import QuarantinedError
@@ -39,6 +40,9 @@ class Parser(Protocol):
 
     def parse(self, data: bytes, name: str) -> ParsedDocument:
         """Return the document. Raises ``QuarantinedError`` with a reason."""
+
+    def unpack(self, data: bytes, name: str, allowance: Allowance) -> Opened:
+        """Return the documents that lie in it. Raises ``QuarantinedError`` with a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,10 @@ class Preparer:
 
         Raises ``QuarantinedError`` for what is no regular file: reading a pipe may never end.
         """
+        if source.refused:
+            raise QuarantinedError(source.refused, "what it lies in keeps this out of reach")
+        if source.content is not None:
+            return source.content, hashlib.sha256(source.content).hexdigest()
         with _open_regular(source.path) as file:
             data = file.read(self._largest_file + 1)
             if len(data) <= self._largest_file:

@@ -31,11 +31,22 @@ class GivenLabels:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file of a run. ``name`` is its path below the given folder: it may hold personal data."""
+    """One file of a run. ``name`` is its path below the given folder: it may hold personal data.
+
+    A document that lies inside another has its ``content`` here, or the reason why it was
+    ``refused``; its ``path`` is then a name alone.
+    """
 
     path: Path
     name: str = field(repr=False)
     labels: GivenLabels
+    content: bytes | None = field(default=None, repr=False)
+    refused: str = ""
+
+    def inside(self, path: str, content: bytes, refused: str) -> "SourceFile":
+        """Return the document at ``path`` inside this one: it is labelled as what it came in."""
+        name = f"{self.name}/{path}"
+        return SourceFile(self.path / path, name, self.labels, content, refused)
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,7 @@ def may_hold_members(data: bytes, name: str) -> bool:
 
 def _by_content(data: bytes) -> Kind | None:
     """Return the kind that the first bytes prove, None where only the suffix can tell."""
-    if data.startswith(_ZIP):
+    if data.startswith((_ZIP, b"PK\x05\x06")):
         return _packed_kind(data)
     if data.startswith(_OLE):
         return _ole_kind(data)
@@ -277,7 +277,9 @@ def _as_text(data: bytes, claimed: Kind | None, suffix: str) -> Kind:
     if claimed is None:
         raise ParseError("unsupported_type", f"no parser for {_shown(suffix)} files")
     if claimed in _PACKED and data.startswith(_ZIP):
-        raise ParseError("malformed", f"the archive of this {suffix} is damaged or holds no document")
+        raise ParseError("malformed", f"the archive of this {suffix} is damaged or of another kind")
+    if claimed in {Kind.XLS, Kind.MSG} and data.startswith(_OLE):
+        raise ParseError("malformed", f"the streams of this {suffix} are damaged")
     if claimed not in _PLAIN:
         if data.startswith(_BINARY):
             raise ParseError("type_mismatch", f"named {suffix}, but its content is something else")

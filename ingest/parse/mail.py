@@ -23,7 +23,7 @@ _MAX_HEADER: Final = 4_000
 _MAX_PARTS: Final = 5_000
 _HEADER: Final = re.compile(rb"\A\s*(?:>?From [^\n]*\n)?[!-9;-~]{1,100}[ \t]*:")
 _ENCRYPTED: Final = frozenset({"multipart/encrypted", "application/pgp-encrypted"})
-_FROM: Final = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n)|(?<=\n))From [^\n]{3,400}\d\d:\d\d[^\n]*\n")
+_FROM: Final = re.compile(rb"(?:\A|(?<=\n))From [^\n]{3,400}\d\d:\d\d[^\n]*\n")
 
 
 def parse_mail(data: bytes, *, max_chars: int) -> ParsedDocument:
@@ -51,6 +51,8 @@ def parse_mail(data: bytes, *, max_chars: int) -> ParsedDocument:
 def mail_members(data: bytes, message: Message | None = None) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each attachment; a forwarded mail ends in ``.eml``."""
     message = message or read_message(data)
+    if _is_encrypted(message):
+        return
     shown = set(map(id, _bodies(message)))
     for count, part in enumerate(_leaves(message), start=1):
         if id(part) in shown or _is_decoration(part):
@@ -146,7 +148,7 @@ def _leaves(message: Message) -> Iterator[Message]:
         inner = part.get_payload()
         if part.get_content_type() != "message/rfc822" and isinstance(inner, list):
             waiting.extend(item for item in reversed(inner) if isinstance(item, Message))
-        else:
+        elif part.get_content_maintype() != "multipart":
             yield part
 
 
@@ -161,9 +163,9 @@ def _bodies(message: Message) -> Iterator[Message]:
             waiting.extend(_preferred(inner))
         elif kind != "message/rfc822" and isinstance(inner, list):
             waiting.extend(item for item in reversed(inner) if isinstance(item, Message))
-        elif kind in {"text/plain", "text/html"} and not _is_attached(part):
-            yield part
-        elif kind.startswith("message/") and kind != "message/rfc822":
+        elif (kind in {"text/plain", "text/html"} and not _is_attached(part)) or (
+            kind.startswith("message/") and kind != "message/rfc822"
+        ):
             yield part
 
 
@@ -224,8 +226,7 @@ def _file_name(part: Message, number: int) -> str:
         name = ""
     name = " ".join(clean(_decoded(name)).split()).replace("/", "_").replace("\\", "_")
     if not name.strip("."):
-        guessed = _TYPES.guess_extension(part.get_content_type()) or ".bin"
+        text = part.get_content_maintype() == "text"
+        guessed = _TYPES.guess_extension(part.get_content_type()) or (".txt" if text else ".bin")
         name = f"part-{number}{guessed}"
     return name[-200:]
-
-

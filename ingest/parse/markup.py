@@ -36,7 +36,7 @@ def parse_xml(data: bytes, *, max_chars: int) -> ParsedDocument:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
         if "depth" in str(error).lower() or "huge" in str(error).lower():
-            raise ParseError("resource_limit", "the XML is nested too deeply or too large") from None
+            raise ParseError("resource_limit", "the XML is nested too deeply or too big") from None
         raise ParseError("malformed", f"the XML is damaged at line {error.lineno}") from None
     except ValueError as error:
         raise ParseError("malformed", "the XML names an encoding that it is not in") from error

@@ -130,9 +130,8 @@ class _Storage:
             and tuple(entry[:depth]) == self.path
             and entry[depth].lower().startswith(prefix.lower())
         }
-        found = [
-            name for name in sorted(names) if self._ole.get_type(list(name)) == olefile.STGTY_STORAGE
-        ]
+        folder = olefile.STGTY_STORAGE
+        found = [name for name in sorted(names) if self._ole.get_type(list(name)) == folder]
         return [_Storage(self._ole, name) for name in found[:_MAX_ATTACHMENTS]]
 
     def _fixed(self) -> dict[int, bytes]:

@@ -7,6 +7,7 @@ fetched, and all work is done in one thread: the sandbox permits neither.
 import importlib
 import importlib.util
 import io
+import os
 import signal
 import warnings
 from pathlib import Path
@@ -19,6 +20,9 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 from ingest.parse.document import ParsedDocument, TextBuilder, clean
 from ingest.parse.kind import Kind
 from ragplatform.errors import ParseError
+
+USED_BY: Final = "ingest.parse.route"
+"""The module of the parsers that read pictures; a process for others does without."""
 
 _PACKAGE: Final = "rapidocr"
 _PARTS: Final = ("det", "cls", "rec")
@@ -40,8 +44,12 @@ def is_installed() -> bool:
 def preload() -> None:
     """Load the package's libraries, where it is installed: behind the walls they cannot be."""
     if is_installed():
+        before = dict(os.environ)
         for module in ("cv2", "onnxruntime", _PACKAGE):
             importlib.import_module(module)
+        # OpenCV adds to the library path, which no parser should inherit.
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def has_time() -> bool:
@@ -94,9 +102,7 @@ def parse_image(data: bytes, *, kind: Kind, max_chars: int) -> ParsedDocument:
     return builder.finish(kind.value)
 
 
-def _read_frames(
-    image: Image.Image, kind: Kind, reader: PageReader, builder: TextBuilder
-) -> None:
+def _read_frames(image: Image.Image, kind: Kind, reader: PageReader, builder: TextBuilder) -> None:
     if kind is not Kind.TIFF:
         builder.add(reader.read(_upright(image)))
         return
@@ -152,4 +158,3 @@ def _lines(found: list[tuple[NDArray[np.float32], str]]) -> str:
     return "\n".join(
         " ".join(text for _, _, _, text in sorted(row, key=lambda piece: piece[2])) for row in rows
     )
-

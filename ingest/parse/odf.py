@@ -137,8 +137,7 @@ class _Writer:
                 if cell.tag != f"{_TABLE}table-cell":
                     continue
                 parts = [
-                    _inline(part, self, depth + 1)
-                    for part in cell.iter(f"{_TEXT}p", f"{_TEXT}h")
+                    _inline(part, self, depth + 1) for part in cell.iter(f"{_TEXT}p", f"{_TEXT}h")
                 ]
                 repeat = cell.get(f"{_TABLE}number-columns-repeated") or "1"
                 times = int(repeat) if repeat.isdigit() and len(repeat) < 5 else 1
@@ -179,9 +178,5 @@ def _pieces(paragraph: etree._Element, writer: _Writer, depth: int) -> Iterator[
         ):
             writer.blocks(item, depth + 1)
         else:
-            waiting += [
-                part
-                for child in reversed(item)
-                for part in (child.tail or "", child)
-            ]
+            waiting += [part for child in reversed(item) for part in (child.tail or "", child)]
             waiting.append(item.text or "")

@@ -1,9 +1,13 @@
 """The one way from bytes to text: find out what they are, then give them to that parser."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
 from ingest.parse.document import ParsedDocument
 from ingest.parse.docx import parse_docx
 from ingest.parse.html import parse_html
-from ingest.parse.kind import Kind, kind_of
+from ingest.parse.kind import ARCHIVES, Kind, kind_of
 from ingest.parse.mail import parse_mail
 from ingest.parse.markup import parse_xml
 from ingest.parse.msg import parse_msg
@@ -19,41 +23,36 @@ from ingest.parse.text import parse_text
 from ragplatform.errors import ParseError
 
 
+_PARSERS: Final[Mapping[Kind, Callable[..., ParsedDocument]]] = {
+    Kind.PDF: parse_pdf,
+    Kind.DOCX: parse_docx,
+    Kind.HTML: parse_html,
+    Kind.PPTX: parse_slides,
+    Kind.RTF: parse_rtf,
+    Kind.XML: parse_xml,
+    Kind.EML: parse_mail,
+    Kind.MSG: parse_msg,
+    **{kind: partial(parse_table, kind=kind) for kind in (Kind.CSV, Kind.TSV)},
+    **{kind: partial(parse_text, kind=kind) for kind in (Kind.TEXT, Kind.MARKDOWN)},
+    **{
+        kind: partial(parse_sheet, kind=kind) for kind in (Kind.XLSX, Kind.XLSB, Kind.XLS, Kind.ODS)
+    },
+    **{kind: partial(parse_odf, kind=kind) for kind in (Kind.ODT, Kind.ODP)},
+    **{kind: partial(parse_json, kind=kind) for kind in (Kind.JSON, Kind.NDJSON)},
+    **{
+        kind: partial(parse_image, kind=kind)
+        for kind in (Kind.PNG, Kind.JPEG, Kind.TIFF, Kind.WEBP)
+    },
+}
+
+
 def parse(data: bytes, name: str, max_chars: int) -> ParsedDocument:
     """Return the document's text and structure. Runs in the caller's process: see ``Sandbox``.
 
     Raises ``ParseError`` with one of ``document.REASONS``.
     """
     kind = kind_of(data, name)
-    match kind:
-        case Kind.PDF:
-            return parse_pdf(data, max_chars=max_chars)
-        case Kind.DOCX:
-            return parse_docx(data, max_chars=max_chars)
-        case Kind.HTML:
-            return parse_html(data, max_chars=max_chars)
-        case Kind.CSV | Kind.TSV:
-            return parse_table(data, kind=kind, max_chars=max_chars)
-        case Kind.TEXT | Kind.MARKDOWN:
-            return parse_text(data, kind=kind, max_chars=max_chars)
-        case Kind.XLSX | Kind.XLSB | Kind.XLS | Kind.ODS:
-            return parse_sheet(data, kind=kind, max_chars=max_chars)
-        case Kind.PPTX:
-            return parse_slides(data, max_chars=max_chars)
-        case Kind.ODT | Kind.ODP:
-            return parse_odf(data, kind=kind, max_chars=max_chars)
-        case Kind.RTF:
-            return parse_rtf(data, max_chars=max_chars)
-        case Kind.JSON | Kind.NDJSON:
-            return parse_json(data, kind=kind, max_chars=max_chars)
-        case Kind.XML:
-            return parse_xml(data, max_chars=max_chars)
-        case Kind.EML:
-            return parse_mail(data, max_chars=max_chars)
-        case Kind.MSG:
-            return parse_msg(data, max_chars=max_chars)
-        case Kind.PNG | Kind.JPEG | Kind.TIFF | Kind.WEBP:
-            return parse_image(data, kind=kind, max_chars=max_chars)
-        case Kind.ZIP | Kind.TAR | Kind.GZIP | Kind.BZIP2 | Kind.XZ | Kind.MBOX:
-            # Whoever ingests opens archives first and parses what lies in them.
-            raise ParseError("unsupported_type", "an archive is read through its members only")
+    if kind in ARCHIVES:
+        # Whoever ingests opens archives first and parses what lies in them.
+        raise ParseError("unsupported_type", "an archive is read through its members only")
+    return _PARSERS[kind](data, max_chars=max_chars)

@@ -167,10 +167,9 @@ class _Reader:
             self._font = number
             if not state.in_fonts:
                 state.code_page = self._fonts.get(number, self._page)
-        elif word == "fcharset" and state.in_fonts and number is not None:
+        elif word == "fcharset" and state.in_fonts and number in _CHARSETS and number:
             # The default of a font (1) and symbols (2) say nothing about letters.
-            if number in _CHARSETS and number:
-                self._fonts[self._font] = _CHARSETS[number]
+            self._fonts[self._font] = _CHARSETS[number]
 
     def _end(self, word: str) -> None:
         if word in {"cell", "nestcell"}:

@@ -173,7 +173,7 @@ def _write_notes(data: bytes, builder: TextBuilder) -> None:
             name = entry.filename.lower()
             if not name.endswith(".xml"):
                 continue
-            if name.startswith("xl/comments") or name.startswith("xl/comments/"):
+            if name.startswith("xl/comments"):
                 root = parse_part(archive.read(entry), "spreadsheet")
                 for comment in root.iter(f"{_X}comment"):
                     text = _text(comment, f"{_X}t")

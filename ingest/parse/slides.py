@@ -19,7 +19,10 @@ _R: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/relationship
 _MC: Final = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 # The strict form of Open XML (ISO 29500-1) has namespaces of its own; all else here is the same.
 _STRICT: Final = (
-    (b"http://purl.oclc.org/ooxml/drawingml/", b"http://schemas.openxmlformats.org/drawingml/2006/"),
+    (
+        b"http://purl.oclc.org/ooxml/drawingml/",
+        b"http://schemas.openxmlformats.org/drawingml/2006/",
+    ),
     (
         b"http://purl.oclc.org/ooxml/presentationml/",
         b"http://schemas.openxmlformats.org/presentationml/2006/",
@@ -141,7 +144,7 @@ def _lines(root: etree._Element) -> Iterator[tuple[str, bool]]:
         if element.tag == f"{_A}tr":
             if row := _row(element):
                 yield row, False
-        elif element.tag == f"{_A}p" or (element.tag == f"{_P}text"):
+        elif element.tag in {f"{_A}p", f"{_P}text"}:
             for line in _paragraph(element).split("\n"):
                 if folded := " ".join(line.split()):
                     yield folded, titled
@@ -160,7 +163,5 @@ def _row(row: etree._Element) -> str:
 def _paragraph(paragraph: etree._Element) -> str:
     if paragraph.tag == f"{_P}text":
         return clean(paragraph.text or "")
-    parts = []
-    for part in paragraph.iter(f"{_A}t", f"{_A}br"):
-        parts.append("\n" if part.tag == f"{_A}br" else part.text or "")
-    return clean("".join(parts))
+    pieces = paragraph.iter(f"{_A}t", f"{_A}br")
+    return clean("".join("\n" if p.tag == f"{_A}br" else p.text or "" for p in pieces))

@@ -11,7 +11,7 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePath, PurePosixPath
 from typing import IO, Final
@@ -186,14 +186,12 @@ def _taped(data: bytes, allowance: Allowance) -> Iterator[Member]:
 def _squeezed(kind: Kind, data: bytes, name: str, allowance: Allowance) -> Iterable[Member]:
     """Return the members of a compressed tar, or the one file that is compressed."""
     ceiling = min(allowance.total, max(_RATIO_FLOOR, len(data) * _MAX_RATIO))
-    opened: IO[bytes]
-    if kind is Kind.GZIP:
-        opened = gzip.open(io.BytesIO(data))
-    elif kind is Kind.BZIP2:
-        opened = bz2.open(io.BytesIO(data))
-    else:
-        opened = lzma.open(io.BytesIO(data))
-    with opened:
+    openers: dict[Kind, Callable[[IO[bytes]], IO[bytes]]] = {
+        Kind.GZIP: lambda packed: gzip.GzipFile(fileobj=packed),
+        Kind.BZIP2: bz2.BZ2File,
+        Kind.XZ: lzma.LZMAFile,
+    }
+    with openers[kind](io.BytesIO(data)) as opened:
         body = _read(opened, ceiling)
     if body[257:262] == b"ustar":
         return _taped(body, allowance)

@@ -49,7 +49,8 @@ def main(control_fd: int, parent: int, parser: str) -> None:
 
 def _load(parser: str) -> Parse:
     module, _, name = parser.partition(":")
-    ocr.preload()
+    if module == ocr.USED_BY:
+        ocr.preload()
     parse: Parse = getattr(importlib.import_module(module), name)
     return parse
 
