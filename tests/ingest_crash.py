@@ -24,6 +24,7 @@ from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.parse.document import ParsedDocument
+from ingest.parse.unpack import Allowance, Opened, unpack
 from ingest.prepare import Target
 from ingest.report import Report
 from ragplatform.access.register import Register
@@ -105,6 +106,9 @@ class PlainParser:
         if b"\0" in data:
             raise ParseError("type_mismatch", f"{Path(name).suffix} holds a program")
         return ParsedDocument(text=data.decode(), media_type="text/plain")
+
+    def unpack(self, data: bytes, name: str, allowance: Allowance) -> Opened:
+        return unpack(data, name, allowance)
 
 
 class StumblingDetector(RegexDetector):

@@ -59,7 +59,7 @@ def mail_members(data: bytes, message: Message | None = None) -> Iterator[tuple[
             continue
         if part.get_content_type() == "message/rfc822":
             inner = part.get_payload()
-            if isinstance(inner, list) and inner:
+            if isinstance(inner, list) and inner and isinstance(inner[0], Message):
                 yield f"message-{count}.eml", inner[0].as_bytes(policy=policy.compat32)
         elif body := _content(part):
             yield _file_name(part, count), body
@@ -160,7 +160,7 @@ def _bodies(message: Message) -> Iterator[Message]:
         kind = part.get_content_type()
         inner = part.get_payload()
         if kind == "multipart/alternative" and isinstance(inner, list):
-            waiting.extend(_preferred(inner))
+            waiting.extend(_preferred([item for item in inner if isinstance(item, Message)]))
         elif kind != "message/rfc822" and isinstance(inner, list):
             waiting.extend(item for item in reversed(inner) if isinstance(item, Message))
         elif (kind in {"text/plain", "text/html"} and not _is_attached(part)) or (

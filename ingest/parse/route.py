@@ -22,7 +22,6 @@ from ingest.parse.table import parse_table
 from ingest.parse.text import parse_text
 from ragplatform.errors import ParseError
 
-
 _PARSERS: Final[Mapping[Kind, Callable[..., ParsedDocument]]] = {
     Kind.PDF: parse_pdf,
     Kind.DOCX: parse_docx,

@@ -186,7 +186,7 @@ def _taped(data: bytes, allowance: Allowance) -> Iterator[Member]:
 def _squeezed(kind: Kind, data: bytes, name: str, allowance: Allowance) -> Iterable[Member]:
     """Return the members of a compressed tar, or the one file that is compressed."""
     ceiling = min(allowance.total, max(_RATIO_FLOOR, len(data) * _MAX_RATIO))
-    openers: dict[Kind, Callable[[IO[bytes]], IO[bytes]]] = {
+    openers: dict[Kind, Callable[[IO[bytes]], io.BufferedIOBase]] = {
         Kind.GZIP: lambda packed: gzip.GzipFile(fileobj=packed),
         Kind.BZIP2: bz2.BZ2File,
         Kind.XZ: lzma.LZMAFile,
@@ -199,7 +199,7 @@ def _squeezed(kind: Kind, data: bytes, name: str, allowance: Allowance) -> Itera
     return [Member(inner if PurePath(inner).suffix else f"{inner}.txt", body)]
 
 
-def _read(part: IO[bytes], most: int) -> bytes:
+def _read(part: IO[bytes] | io.BufferedIOBase, most: int) -> bytes:
     """Return all that the stream gives; raise before it gives more than allowed."""
     blocks, size = [], 0
     while block := part.read(_BLOCK):

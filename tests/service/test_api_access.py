@@ -329,7 +329,9 @@ def test_ones_own_can_be_ended_early_and_nobody_elses(client, ward):
 def test_a_reviewer_ends_what_another_opened(client, ward):
     opening = break_glass(client).json()["id"]
 
-    ended = client.post(f"/v1/breakglass/{opening}:end?purpose=COMPLIANCE", headers=as_("compliance"))
+    ended = client.post(
+        f"/v1/breakglass/{opening}:end?purpose=COMPLIANCE", headers=as_("compliance")
+    )
 
     assert ended.status_code == 204
     assert sees(client, "stranger", "ETREAT") == set()
