@@ -130,6 +130,8 @@ class Job:
             yield from self._changed_in(inner, report, budget)
             budget.depth += 1
         if opened and not opened.is_document:
+            # An older, damaged version of the archive may still be on record.
+            self._ledger.release(work.labels.tenant, work.labels.collection, work.key)
             self._tell(report, source, FileState.UNPACKED)
         elif not self._settled(work, report):
             yield work

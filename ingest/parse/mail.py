@@ -131,7 +131,7 @@ def _bytes_text(data: bytes, charset: str | None) -> str:
     if charset and charset.lower() not in {"unknown-8bit", "us-ascii", "ascii"}:
         try:
             return data.decode(charset, "replace")
-        except (LookupError, UnicodeError):
+        except (LookupError, ValueError):
             pass
     return decode(data)[0]
 

@@ -183,10 +183,19 @@ def _body(item: _Storage) -> tuple[str, bool]:
         return html_text, True
     if (packed := item.raw(_RTF, "0102")) is not None:
         try:
-            return parse_rtf(compressed_rtf.decompress(packed), max_chars=10**9).text, False
-        except (ValueError, IndexError, ParseError):
+            return parse_rtf(_decompressed(packed), max_chars=10**9).text, False
+        except ParseError:
             return "", False
     return "", False
+
+
+def _decompressed(packed: bytes) -> bytes:
+    """Return the RTF. Raises ``ParseError`` (``malformed``)."""
+    try:
+        body: bytes = compressed_rtf.decompress(packed)
+    except Exception as error:  # noqa: BLE001  # the library raises nothing more precise
+        raise ParseError("malformed", "the text of this Outlook item is damaged") from error
+    return body
 
 
 def _files(item: _Storage, depth: int) -> list[tuple[str, bytes]]:

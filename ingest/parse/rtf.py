@@ -1,5 +1,6 @@
 """RTF: a stream of groups and control words, read without carrying any of them out."""
 
+import codecs
 import re
 from dataclasses import dataclass, replace
 from typing import Final
@@ -243,7 +244,7 @@ def _character(number: int) -> str:
 
 def _known(encoding: str) -> str:
     try:
-        b"".decode(encoding)
+        codecs.lookup(encoding)
     except LookupError:
         return "cp1252"
     return encoding

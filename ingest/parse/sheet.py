@@ -93,13 +93,23 @@ def _refuse_vast_sheets(data: bytes) -> None:
             if not entry.filename.lower().startswith("xl/worksheets/sheet"):
                 continue
             width = height = 0
-            for column, row in _CELL.findall(archive.read(entry)):
-                number = 0
-                for letter in column:
-                    number = number * 26 + letter - 64
-                width, height = max(width, number), max(height, int(row))
+            columns: dict[bytes, int] = {}
+            for found in _CELL.finditer(archive.read(entry)):
+                column = found[1]
+                if column not in columns:
+                    columns[column] = _number(column)
+                    width = max(width, columns[column])
+                height = max(height, int(found[2]))
             if width * height > _MAX_CELLS:
                 raise ParseError("resource_limit", f"a sheet spans over {_MAX_CELLS:,} cells")
+
+
+def _number(column: bytes) -> int:
+    """Return the place of the column that letters name, from 1."""
+    number = 0
+    for letter in column:
+        number = number * 26 + letter - 64
+    return number
 
 
 def _write_sheet(book: CalamineWorkbook, name: str, builder: TextBuilder) -> None:

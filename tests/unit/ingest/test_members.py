@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.ledger import State
 from ingest.report import Report
 from tests.ingest_crash import DIM, MASTER, Fuse, ingest
 from tests.stored import Stored, look
@@ -88,6 +89,17 @@ def test_a_damaged_archive_is_quarantined_once_and_then_known(files: Path) -> No
     again, _ = run(files)
 
     assert dict(first.quarantined) == dict(again.quarantined) == {"malformed": 1}
+
+
+def test_a_mended_archive_leaves_no_quarantine_behind(files: Path) -> None:
+    sound = zipped(("one.txt", b"x" * 500))
+    (files / "a.zip").write_bytes(sound[:100])
+    run(files)
+    (files / "a.zip").write_bytes(sound)
+
+    _, stored = run(files)
+
+    assert [state for state, _, _ in stored.ledger.values()] == [State.INDEXED]
 
 
 def test_a_mail_goes_in_with_its_attachment_beside_it(files: Path) -> None:
