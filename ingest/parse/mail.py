@@ -60,7 +60,7 @@ def mail_members(data: bytes, message: Message | None = None) -> Iterator[tuple[
         if part.get_content_type() == "message/rfc822":
             inner = part.get_payload()
             if isinstance(inner, list) and inner and isinstance(inner[0], Message):
-                yield f"message-{count}.eml", inner[0].as_bytes(policy=policy.compat32)
+                yield f"message-{count}.eml", _written(inner[0])
         elif body := _content(part):
             yield _file_name(part, count), body
 
@@ -175,6 +175,17 @@ def _preferred(parts: list[Message]) -> list[Message]:
     if plain and _text(plain[0]).strip():
         return plain[:1] + [part for part in parts if part.get_content_maintype() != "text"]
     return [part for part in parts if part.get_content_type() != "text/plain"][-1:] or plain[:1]
+
+
+def _written(message: Message) -> bytes:
+    """Return a forwarded mail's bytes, with headers that would begin another line made harmless."""
+    try:
+        return message.as_bytes(policy=policy.compat32)
+    except (email.errors.MessageError, LookupError, ValueError):
+        headers = [(name, " ".join(str(value).split())) for name, value in message.items()]
+        lines = [f"{name}: {value}" for name, value in headers]
+        body = _content(message) or str(message.get_payload()).encode("utf-8", "replace")
+        return "\n".join(lines).encode("utf-8", "replace") + b"\n\n" + body
 
 
 def _is_attached(part: Message) -> bool:

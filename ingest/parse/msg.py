@@ -193,7 +193,7 @@ def _decompressed(packed: bytes) -> bytes:
     """Return the RTF. Raises ``ParseError`` (``malformed``)."""
     try:
         body: bytes = compressed_rtf.decompress(packed)
-    except Exception as error:  # noqa: BLE001  # the library raises nothing more precise
+    except Exception as error:  # the library raises nothing more precise
         raise ParseError("malformed", "the text of this Outlook item is damaged") from error
     return body
 
