@@ -38,7 +38,8 @@ def event() -> AuditEvent:
         actor="u:anna",
         request_id="01JD0000000000000000000000",
         purpose="TREAT",
-        details={"policy": "ab" * 32, "scope": "cd" * 32, "collection": "clinical"},
+        policy="ab" * 32,
+        details={"scope": "cd" * 32, "number": 5, "collections": ["clinical"]},
         sealed={"question": "Which dose of metformin was the patient discharged on?"},
     )
 

@@ -83,9 +83,8 @@ def _try(
     except QuarantinedError as error:
         yield (error.reason if error.reason in REASONS else f"UNKNOWN {error.reason}"), None
         return
-    for member in opened.members if opened else ():
+    for inner in members.inside(source, opened):
         budget.depth -= 1
-        inner = source.inside(member.path, member.data, member.refused)
         yield from _try(sandbox, members, inner, budget)
         budget.depth += 1
 

@@ -4,7 +4,8 @@
                                    [--misses N] [--json]
 
 DIR holds a folder for each set under ``pii`` (or itself), ``synthea_fhir_r4``, ``ccda`` and
-``hl7v2``; sets that are absent are named and left out. A gold span counts as found when any finding
+``hl7v2`` (whose messages are also searched as ingest reads them, ``hl7v2_read``); sets that are
+absent are named and left out. A gold span counts as found when any finding
 overlaps it (recall), as covered when findings cover all its letters and digits (full), whatever
 type they name; precision is the share of findings that overlap gold. Presidio's default keeps
 findings of score 0.4 and more; the platform's are those that its rules act on.
@@ -23,16 +24,25 @@ from bench._setting import machine
 from bench.privacy.examples import READERS, Views
 from bench.privacy.fhir import synthea
 from bench.privacy.finders import ANY_FINDER, Finder, chosen
-from bench.privacy.interchange import ccda, hl7v2
+from bench.privacy.interchange import ccda, hl7v2, hl7v2_read
 from bench.privacy.scores import Tally, shown, tally
 
-_ALL = {**READERS, "synthea_fhir_r4": synthea, "ccda": ccda, "hl7v2": hl7v2}
+_ALL = {
+    **READERS,
+    "synthea_fhir_r4": synthea,
+    "ccda": ccda,
+    "hl7v2": hl7v2,
+    "hl7v2_read": hl7v2_read,
+}
+# Sets that are another view of a folder.
+_FOLDERS = {"hl7v2_read": "hl7v2"}
 _SEED = 3
 
 
 def read(data: Path, name: str, limit: int | None) -> Views | None:
     """Return the views of a set, or None when its folder is absent."""
-    folder = next((at for at in (data / "pii" / name, data / name) if at.is_dir()), None)
+    place = _FOLDERS.get(name, name)
+    folder = next((at for at in (data / "pii" / place, data / place) if at.is_dir()), None)
     return _ALL[name](folder, limit) if folder else None
 
 

@@ -110,7 +110,7 @@ def run(
             with wiring.job(settings, report.run, target, told) as opened:
                 if not as_json:
                     err.print(opened.note, markup=False)
-                opened.job.run(found, report)
+                opened.job.run(opened.expand(found), report)
     if as_json:
         _line({"event": "summary", **report.summary()})
     else:

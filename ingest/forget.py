@@ -1,12 +1,14 @@
 """Erasure: one document, or all that is held about one person."""
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 from ingest.ledger import Ledger
 from ragplatform.access.register import Register
-from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import DocumentEntry, SqlCatalog
 from ragplatform.errors import DeniedError, InvalidRequestError
@@ -15,6 +17,9 @@ from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
 from ragplatform.ports import Index
 from ragplatform.privacy.gate import Privacy
+
+# What one record can name. A register of more people than this is named by its document.
+_MOST_SUBJECTS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,8 @@ class Eraser:
         self._register = register
         self._audit = audit
         self._today = today
+        # One id for all records of this erasure.
+        self._run = uuid.uuid4().hex
 
     def document(self, identity: str, *, dry_run: bool) -> Erased:
         """Erase one document. Raises ``InvalidRequestError`` when there is none of that id."""
@@ -79,12 +86,12 @@ class Eraser:
     def _erase(self, entries: list[DocumentEntry], subject: str | None, *, dry_run: bool) -> Erased:
         classes = self._catalog.classes(self._principal.tenant)
         for entry in entries:
-            self._require_permission(entry.document, classes[entry.access_class])
+            self._require_permission(entry, classes[entry.access_class])
         if dry_run:
             return Erased(len(entries), sum(entry.chunks for entry in entries), 0)
         chunks = values = 0
         for entry in entries:
-            self._record({"document": entry.document, "subject": subject or ""})
+            self._record({"document": entry.document}, entry.subjects)
             chunks += self._index.remove(entry.tenant, entry.document)
             own = f"document:{entry.document}"
             ref = self._privacy.subject_ref(entry.tenant, own)
@@ -93,12 +100,12 @@ class Eraser:
             # Last, because a repetition after a crash finds by it what is still to be erased.
             self._catalog.delete_document(entry.document)
         if subject is not None:
-            self._record({"subject": subject, "documents": len(entries)})
+            self._record({"documents": len(entries)}, [subject])
             self._register.forget(self._principal.tenant, subject)
             values += self._privacy.forget(self._principal.tenant, subject)
         return Erased(len(entries), chunks, values)
 
-    def _require_permission(self, document: str, labels: Labels) -> None:
+    def _require_permission(self, entry: DocumentEntry, labels: Labels) -> None:
         """Raise ``DeniedError``, on record, for what policy or the law keeps from being erased."""
         decision = self._policies.decide(self._principal, "forget", self._purpose, labels, STRANGER)
         if not decision.allowed:
@@ -108,19 +115,25 @@ class Eraser:
             why = f"it has to be kept until {labels.retain_until}"
         else:
             return
-        denied: dict[str, Json] = {"document": document, "reason": why[:200]}
-        self._record(denied, Outcome.DENIED)
+        denied: dict[str, Json] = {"document": entry.document, "reason": why[:200]}
+        self._record(denied, entry.subjects, Outcome.DENIED)
         raise DeniedError(f"policy denies erasure: {why}; nothing was erased")
 
-    def _record(self, details: dict[str, Json], outcome: Outcome = Outcome.SUCCESS) -> None:
+    def _record(
+        self,
+        details: dict[str, Json],
+        subjects: Collection[str],
+        outcome: Outcome = Outcome.SUCCESS,
+    ) -> None:
         self._audit.append(
-            AuditEvent(
-                action=Action.ERASED,
-                outcome=outcome,
-                tenant=self._principal.tenant,
-                actor=self._principal.id,
-                request_id="",
+            event_of(
+                self._principal,
+                Action.ERASED,
+                outcome,
+                request_id=self._run,
                 purpose=str(self._purpose),
+                policy=self._policies.digest,
+                subjects=sorted(subjects)[:_MOST_SUBJECTS],
                 details=details,
             )
         )

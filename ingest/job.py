@@ -5,7 +5,7 @@ by running it again.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -14,7 +14,7 @@ from ingest.members import Budget, Members
 from ingest.prepare import Parser, Preparer, Ready, Target, Work
 from ingest.report import FileResult, FileState, Report
 from ingest.sources import SourceFile
-from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import DocumentEntry, SqlCatalog
 from ragplatform.errors import (
@@ -34,6 +34,8 @@ from ragplatform.privacy.gate import Privacy
 # Changes whenever this package would make other chunks from the same text.
 PIPELINE: Final = "1"
 _BATCH_FILES: Final = 16
+# What one record can name. A register of more people than this is named by its document.
+_MOST_SUBJECTS: Final = 1000
 _BATCH_BYTES: Final = 2 * 1024 * 1024
 
 _T = TypeVar("_T")
@@ -74,6 +76,7 @@ class Job:
         self._run = run
         self._target = target
         self._privacy = privacy
+        self._policies = policies
         self._embedder = embedder
         self._weigher = weigher
         self._index = index
@@ -99,6 +102,8 @@ class Job:
                 if (prepared := self._guard(work, report, self._preparing(work, report)))
             ]
             self._store(ready, report)
+        states: dict[str, Json] = {str(state): n for state, n in report.states.items()}
+        self._record(Action.INGEST_FINISHED, Outcome.SUCCESS, {"states": states})
         self._ledger.finish_run(self._run, dict(report.states))
 
     def _preparing(self, work: Work, report: Report) -> Callable[[], Ready]:
@@ -124,9 +129,8 @@ class Job:
                 if not self._settled(work, report):
                     self._put_aside(work, report, FileState.QUARANTINED, error.reason, str(error))
                 return
-        for member in opened.members if opened else ():
+        for inner in self._members.inside(source, opened):
             budget.depth -= 1
-            inner = source.inside(member.path, member.data, member.refused)
             yield from self._changed_in(inner, report, budget)
             budget.depth += 1
         if opened and not opened.is_document:
@@ -198,9 +202,12 @@ class Job:
             # Until the old chunks are gone, the document is about the people of both versions.
             old = self._catalog.document(work.document)
             both = work.subjects | (old.subjects if old else frozenset())
+            if old and old.access_class != kind:
+                # Before the catalog says so: a run that is repeated would see no difference.
+                self._record_relabelled(work, old.access_class, kind, both)
             self._catalog.put_document(_entry(ready, kind, len(entries), both))
         with report.stage("audit"):
-            self._record(Action.INGEST_STARTED, Outcome.SUCCESS, details)  # 3
+            self._record(Action.INGEST_STARTED, Outcome.SUCCESS, details, work.subjects)  # 3
         with report.stage("vault"):
             own = {self._privacy.subject_ref(tenant, f"document:{work.document}")}
             self._privacy.commit(tenant, work.subjects or own, *ready.transformed)  # 4
@@ -210,7 +217,7 @@ class Job:
         with report.stage("ledger"):
             self._catalog.put_document(_entry(ready, kind, len(entries), work.subjects))  # 6
         with report.stage("audit"):
-            self._record(Action.INGESTED, Outcome.SUCCESS, details)
+            self._record(Action.INGESTED, Outcome.SUCCESS, details, work.subjects)
         with report.stage("ledger"):
             self._ledger.commit_indexed(claim, chunks=len(entries))
         self._tell(
@@ -220,6 +227,12 @@ class Job:
             document=work.document,
             chunks=len(entries),
         )
+
+    def _record_relabelled(
+        self, work: Work, before: str, after: str, subjects: frozenset[str]
+    ) -> None:
+        details: dict[str, Json] = {"document": work.document, "before": before, "after": after}
+        self._record(Action.RELABELLED, Outcome.SUCCESS, details, subjects)
 
     def _claim(self, work: Work, name: str) -> Claim:
         return self._ledger.begin(
@@ -287,7 +300,8 @@ class Job:
             state, reason, detail = FileState.FAILED, error.code, str(error)
             self._tell(report, subject.source, state, reason=reason, detail=detail)
             return
-        self._record(Action.QUARANTINED, Outcome.DENIED, details | {"document": subject.document})
+        details["document"] = subject.document
+        self._record(Action.QUARANTINED, Outcome.DENIED, details, subject.subjects)
         # The older text must not be read on while the newer one is held back.
         self._index.remove(subject.labels.tenant, subject.document)
         self._catalog.delete_document(subject.document)
@@ -295,16 +309,23 @@ class Job:
             self._ledger.commit_quarantined(claim, reason=reason)
         self._tell(report, subject.source, state, reason=reason, detail=detail)
 
-    def _record(self, action: Action, outcome: Outcome, details: dict[str, Json]) -> None:
+    def _record(
+        self,
+        action: Action,
+        outcome: Outcome,
+        details: dict[str, Json],
+        subjects: Collection[str] = (),
+    ) -> None:
         principal = self._target.principal
         self._audit.append(
-            AuditEvent(
-                action=action,
-                outcome=outcome,
-                tenant=principal.tenant,
-                actor=principal.id,
+            event_of(
+                principal,
+                action,
+                outcome,
                 request_id=self._run,
                 purpose=str(self._target.purpose),
+                policy=self._policies.digest,
+                subjects=sorted(subjects)[:_MOST_SUBJECTS],
                 details=details,
             )
         )

@@ -1,8 +1,10 @@
 """Documents inside documents: what one file of a run gives, within bounds."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ingest.expand import expand
 from ingest.parse.kind import may_hold_members
 from ingest.parse.unpack import Allowance, Opened
 from ingest.prepare import Parser
@@ -46,3 +48,12 @@ class Members:
         budget.members -= len(opened.members)
         budget.total -= sum(len(member.data) for member in opened.members)
         return opened
+
+    def inside(self, source: SourceFile, opened: Opened | None) -> Iterator[SourceFile]:
+        """Yield the documents that were found in the file; one about many people in its parts."""
+        for member in opened.members if opened else ():
+            inner = source.inside(member.path, member.data, member.refused)
+            if member.refused:
+                yield inner
+            else:
+                yield from expand([inner], splitter=self._parser, largest_file=len(member.data))

@@ -13,7 +13,8 @@ from typing import Final, Protocol
 
 from ingest import titles
 from ingest.chunk import Piece, chunk
-from ingest.parse.document import ParsedDocument
+from ingest.claims import MIXED_SUBJECTS, labelled, mapping
+from ingest.parse.document import Claims, ParsedDocument, Part
 from ingest.parse.unpack import Allowance, Opened
 from ingest.report import Report
 from ingest.sources import SourceFile
@@ -27,9 +28,6 @@ from ragplatform.privacy.transform import Transformed
 
 _NAMESPACE: Final = uuid.UUID("6f0c7f1e-1a52-4f0e-8a0b-6a1f3b0a2c11")
 
-# Policies let no relation open a document about several people; see policies/base.cedar.
-MIXED_SUBJECTS: Final = "mixed-subjects"
-
 
 class Parser(Protocol):
     """Turns bytes into text, somewhere they can do no harm."""
@@ -40,6 +38,9 @@ class Parser(Protocol):
 
     def parse(self, data: bytes, name: str) -> ParsedDocument:
         """Return the document. Raises ``QuarantinedError`` with a reason."""
+
+    def split(self, data: bytes, name: str) -> tuple[Part, ...]:
+        """Return each subject's share of a file about several. Raises ``QuarantinedError``."""
 
     def unpack(self, data: bytes, name: str, allowance: Allowance) -> Opened:
         """Return the documents that lie in it. Raises ``QuarantinedError`` with a reason."""
@@ -119,10 +120,13 @@ class Preparer:
         validate_labels(labels)
         where = f"{labels.tenant}/{labels.collection}"
         key = hmac.new(self._name_key, f"{where}/{source.name}".encode(), hashlib.sha256)
-        subjects = frozenset(
-            self._privacy.subject_ref(labels.tenant, raw) for raw in source.labels.subjects
+        subjects = self._subjects(source)
+        version = "\0".join(
+            (
+                *(sha256, self._pipeline, access_class(labels)),
+                *(*sorted(subjects), *mapping(source.labels)),
+            )
         )
-        version = "\0".join((sha256, self._pipeline, access_class(labels), *sorted(subjects)))
         return Work(
             source=source,
             data=data,
@@ -162,6 +166,20 @@ class Preparer:
             retain_until=given.retain_until,
         )
 
+    def _subjects(self, source: SourceFile) -> frozenset[str]:
+        tenant = self._target.principal.tenant
+        return frozenset(self._privacy.subject_ref(tenant, raw) for raw in source.labels.subjects)
+
+    def _claimed(self, work: Work, claims: Claims) -> Work:
+        """Return the work with the labels that its document's own fields add to the given ones."""
+        given = labelled(work.source.labels, claims)
+        if given == work.source.labels:
+            return work
+        source = replace(work.source, labels=given)
+        labels = self._given_labels(source)
+        validate_labels(labels)
+        return replace(work, source=source, labels=labels, subjects=self._subjects(source))
+
     def prepare(self, work: Work, report: Report) -> Ready:
         """Parse, find personal data, decide, transform and chunk.
 
@@ -173,6 +191,7 @@ class Preparer:
         with report.stage("parse"):
             parsed = self._parser.parse(work.data, work.source.path.name)
         report.characters += len(parsed.text)
+        work = self._claimed(work, parsed.claims)
         name = work.source.path.name
         with report.stage("detect"):
             texts = [parsed.text, name, titles.spoken(name)]

@@ -59,9 +59,8 @@ def _scan(
     except PlatformError as error:
         yield Scanned(source.name, 0, (), error)
         return
-    for member in opened.members if opened else ():
+    for inner in members.inside(source, opened):
         budget.depth -= 1
-        inner = source.inside(member.path, member.data, member.refused)
         yield from _scan(inner, members, budget, parser, inspector, collection, largest_file)
         budget.depth += 1
     if opened and not opened.is_document:

@@ -14,27 +14,36 @@ from ragplatform.model import Sensitivity
 
 LABELS_FILE: Final = "labels.toml"
 _RULE_FIELDS: Final = {
-    *("match", "sensitivity", "department", "restrictions", "subjects", "retain_until")
+    *("match", "sensitivity", "department", "restrictions", "subjects", "retain_until"),
+    *("claims", "id_systems"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class GivenLabels:
-    """Labels as people give them. ``subjects`` are raw identifiers; only keyed forms are stored."""
+    """Labels as people give them. ``subjects`` are raw identifiers; only keyed forms are stored.
+
+    ``claims`` says whether a document's own fields may add what is not given here, ``id_systems``
+    which of its identifiers count: pairs of a system or kind and the prefix of its subjects' ids.
+    Without pairs every system counts, under its kind.
+    """
 
     sensitivity: Sensitivity = Sensitivity.CONFIDENTIAL
     department: str = ""
     restrictions: frozenset[str] = frozenset()
     subjects: frozenset[str] = field(default=frozenset(), repr=False)
     retain_until: str = ""
+    claims: bool = True
+    id_systems: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
     """One file of a run. ``name`` is its path below the given folder: it may hold personal data.
 
-    A document that lies inside another has its ``content`` here, or the reason why it was
-    ``refused``; its ``path`` is then a name alone.
+    ``content`` is given for a part of a file, whose name is then the file's and the part's, and
+    for a document that lies inside another; its ``path`` is then a name alone. ``refused`` is the
+    reason why such a document was not taken out.
     """
 
     path: Path
@@ -157,6 +166,12 @@ def _apply(labels: GivenLabels, where: str, changes: Mapping[str, object]) -> Gi
         elif key == "retain_until":
             # TOML has dates of its own, whose text is the same.
             labels = replace(labels, retain_until=str(value))
+        elif key == "claims":
+            if not isinstance(value, bool):
+                raise ConfigurationError(f"{where}: claims is true or false")
+            labels = replace(labels, claims=value)
+        elif key == "id_systems":
+            labels = replace(labels, id_systems=_id_systems(where, value))
         elif not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ConfigurationError(f"{where}: {key} is not a list of strings")
         elif key == "restrictions":
@@ -164,3 +179,9 @@ def _apply(labels: GivenLabels, where: str, changes: Mapping[str, object]) -> Gi
         else:
             labels = replace(labels, subjects=frozenset(value))
     return labels
+
+
+def _id_systems(where: str, value: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
+        raise ConfigurationError(f"{where}: id_systems is a table of a system and its prefix each")
+    return tuple(sorted(value.items()))

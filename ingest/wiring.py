@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 
+from ingest.expand import expand
 from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Ledger
@@ -20,10 +22,14 @@ from ragplatform.model import Principal, Purpose, Sensitivity
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
-    """A job with what people should know of it: who holds the index, how parsing is confined."""
+    """A job with what people should know of it: who holds the index, how parsing is confined.
+
+    ``expand`` puts each subject's part in the place of a file about several.
+    """
 
     job: Job
     note: str
+    expand: Callable[[Iterable[SourceFile]], Iterator[SourceFile]]
 
 
 def target(tenant: str, collection: str, purpose: Purpose) -> Target:
@@ -49,6 +55,7 @@ def job(
     limits = Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)
     store = wiring.open_store(settings, "ingest")
     try:
+        store.record_start()
         with (
             Sandbox(limits=limits) as sandbox,
             ledger(settings) as book,
@@ -71,7 +78,8 @@ def job(
             )
             walls = sandbox.isolation
             confined = f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
-            yield OpenJob(made, f"{store.index_note}parser walls: {confined}")
+            note = f"{store.index_note}parser walls: {confined}"
+            yield OpenJob(made, note, partial(expand, splitter=sandbox, largest_file=largest))
     finally:
         store.close()
 
@@ -119,6 +127,7 @@ def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
     )
     store = wiring.open_store(settings, "ingest")
     try:
+        store.record_start()
         with ledger(settings) as book:
             yield Eraser(
                 principal=principal,

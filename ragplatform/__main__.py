@@ -9,6 +9,12 @@ from ragplatform.commands import (
     access,
     ask,
     audit,
+    audit_core,
+    audit_export,
+    audit_forward,
+    audit_index,
+    audit_vocabulary,
+    audit_witness,
     console,
     doctor,
     keys,
@@ -29,6 +35,13 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
+audit_core.add_commands(audit.app)
+audit_index.add_commands(audit.app)
+audit.app.command("export")(audit_export.export)
+audit.app.command("package")(audit_export.package)
+audit.app.add_typer(audit_witness.app, name="witness")
+audit.app.add_typer(audit_forward.app, name="forward")
+audit.app.command("vocabulary")(audit_vocabulary.vocabulary)
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
 app.add_typer(access.app, name="access")

@@ -5,6 +5,8 @@ Settings come from the environment (``RAGPLATFORM_<NAME>``) and from one TOML fi
 They are read once, validated whole, and never imported by the core.
 """
 
+import hashlib
+import json
 import os
 import re
 from enum import StrEnum
@@ -29,7 +31,14 @@ MASTER_KEY_BYTES: Final = 32
 # Values seen in copied example files. A key like these protects nothing.
 _PLACEHOLDER = re.compile(r"change.?me|example|secret|password|placeholder|todo|xxx+", re.I)
 
-_LISTS: Final = ("allowed_networks", "oidc_algorithms", "oidc_tenants")
+_LISTS: Final = (
+    "allowed_networks",
+    "oidc_algorithms",
+    "oidc_tenants",
+    "witness_folders",
+    "witness_urls",
+)
+_CREDENTIALS: Final = re.compile(r"//[^/@\s\"]*@")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -99,6 +108,9 @@ class Settings(BaseSettings):
     vault_url: str = Field(
         "", description="SQLAlchemy URL of the vault. Default: SQLite in DATA_DIR."
     )
+    audit_index_url: str = Field(
+        "", description="SQLAlchemy URL of the audit index. Default: SQLite in DATA_DIR."
+    )
     vault_keys_dir: Path | None = Field(
         None,
         description="Folder of the vault's versioned key-encryption keys. Default: derived keys.",
@@ -106,6 +118,12 @@ class Settings(BaseSettings):
 
     vllm_url: str = Field("http://127.0.0.1:8000/v1", description="OpenAI base URL of vLLM.")
     vllm_model: str = Field("smollm2-135m-instruct", description="Model name that vLLM serves.")
+    vllm_weights: str = Field(
+        "", description="Manifest name of the weights it serves. Default: VLLM_MODEL."
+    )
+    vllm_adapter: str = Field(
+        "", description="Manifest name of the adapter on them. Default: none."
+    )
     vllm_api_key_file: Path | None = Field(None, description="File holding vLLM's API key.")
     vllm_timeout_s: float = Field(120.0, gt=0, description="Longest wait for one answer, seconds.")
 
@@ -166,6 +184,74 @@ class Settings(BaseSettings):
     )
     oidc_subjects_claim: str = Field("", description="Claim that holds ids of related people.")
     oidc_name_claim: str = Field("name", description="Claim that holds the name to show.")
+    witness_folders: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Folders, mounted from elsewhere, that audit checkpoints are handed to.",
+    )
+    witness_urls: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Cosigning witnesses, comma-separated: URL, a blank, verifier key.",
+    )
+    witness_ca_file: Path | None = Field(
+        None,
+        description="Authorities (PEM) that witnesses' TLS is trusted by. Default: the system's.",
+    )
+    witness_cert_file: Path | None = Field(
+        None, description="Client certificate (PEM) that is shown to witnesses. Default: none."
+    )
+    witness_key_file: Path | None = Field(
+        None, description="Key (PEM) of the client certificate. Default: in the same file."
+    )
+    witness_interval_s: float = Field(
+        10.0, gt=0, description="Time between two checkpoints to a witness, seconds."
+    )
+    witness_late_s: float = Field(
+        300.0, gt=0, description="How long a witness may be behind before it is recorded, seconds."
+    )
+    witness_timeout_s: float = Field(5.0, gt=0, description="Longest wait for a witness, seconds.")
+    timestamp_url: str = Field(
+        "", description="URL of an RFC 3161 time-stamping authority for audit checkpoints."
+    )
+    timestamp_chain_file: Path | None = Field(
+        None, description="The authority's root and what lies between (PEM); its tokens need it."
+    )
+    timestamp_interval_s: float = Field(
+        300.0, gt=0, description="Time between two time-stamps of a log, seconds."
+    )
+    forward_syslog: str = Field(
+        "", description="HOST:PORT of a syslog receiver (TLS) that audit records are sent to."
+    )
+    forward_ca_file: Path | None = Field(
+        None,
+        description="Authorities (PEM) that it is trusted by. Default: the system's.",
+    )
+    forward_cert_file: Path | None = Field(
+        None, description="Client certificate (PEM) that is shown to the receiver. Default: none."
+    )
+    forward_key_file: Path | None = Field(
+        None, description="Key (PEM) of that certificate. Default: in the same file."
+    )
+    forward_bare_close: bool = Field(
+        False, description="Whether a receiver that closes without close_notify is believed."
+    )
+    forward_enterprise: int = Field(
+        32473,
+        ge=1,
+        description="Private enterprise number in structured data. Default: that of examples.",
+    )
+    forward_file: Path | None = Field(
+        None, description="File that audit records are appended to, for an agent that follows it."
+    )
+    forward_file_mb: int = Field(
+        64, ge=1, description="Size at which that file is renamed and a new one begun, MiB."
+    )
+    forward_files_kept: int = Field(10, ge=1, description="How many renamed files are kept.")
+    forward_format: str = Field(
+        "json", description="How a record is written: json, ocsf, ecs, cef, fhir-r4 or fhir-r5."
+    )
+    forward_in_service: bool = Field(
+        False, description="Whether the question service sends records on while it runs."
+    )
     parse_timeout_s: float = Field(60.0, gt=0, description="Longest parse of one file, seconds.")
     max_file_mb: int = Field(256, ge=1, description="Largest file that ingest accepts, MiB.")
 
@@ -202,6 +288,13 @@ class Settings(BaseSettings):
             raise ValueError("index_backend=qdrant needs qdrant_url")
         if self.oidc_issuer and not _is_issuer(self.oidc_issuer):
             raise ValueError("oidc_issuer: wanted https://..., or http:// on loopback, no more")
+        for entry in self.witness_urls:
+            if not re.fullmatch(r"https?://\S+ [^\s+]+\+[0-9a-f]{8}\+\S+", entry):
+                raise ValueError("witness_urls: wanted URL, a blank, NAME+ID+KEY for each witness")
+        if self.forward_syslog and not re.fullmatch(r"\S+:[0-9]{1,5}", self.forward_syslog):
+            raise ValueError("forward_syslog: wanted HOST:PORT")
+        if self.timestamp_url and self.timestamp_chain_file is None:
+            raise ValueError("timestamp_url needs timestamp_chain_file to verify what it answers")
         if self.oidc_keys_pause_s > self.oidc_keys_max_age_s:
             raise ValueError("oidc_keys_pause_s is longer than oidc_keys_max_age_s")
         return self
@@ -246,9 +339,24 @@ class Settings(BaseSettings):
         return self.vault_url or f"sqlite:///{self.data_dir / 'vault.db'}"
 
     @property
+    def effective_audit_index_url(self) -> str:
+        """The SQLAlchemy URL of the audit index, which can be made anew from the logs."""
+        return self.audit_index_url or f"sqlite:///{self.data_dir / 'audit-index.db'}"
+
+    @property
     def audit_dir(self) -> Path:
         """The folder that holds one audit log for each origin."""
         return self.data_dir / "audit"
+
+    @property
+    def digest(self) -> str:
+        """A digest over all settings, by which records tell configurations apart.
+
+        What stands before the "@" of a database's address is left out: it may be a password that
+        somebody could guess by the digest.
+        """
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(_CREDENTIALS.sub("//", text).encode()).hexdigest()
 
     def master_key(self) -> bytes:
         """Return the 32-byte master secret.

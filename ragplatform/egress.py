@@ -9,11 +9,13 @@ import contextlib
 import ipaddress
 import os
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -235,11 +237,17 @@ def async_client(
     )
 
 
-def client(allowed: Allowed, *, timeout_s: float) -> httpx2.Client:
-    """Return the same for code that waits: only ``allowed``, no proxy, no redirect followed."""
+def client(
+    allowed: Allowed, *, timeout_s: float, tls: ssl.SSLContext | None = None
+) -> httpx2.Client:
+    """Return the same for code that waits: only ``allowed``, no proxy, no redirect followed.
+
+    ``tls`` says whom to trust and who we are; None trusts what the system trusts.
+    """
 
     return httpx2.Client(
         timeout=timeout_s,
+        verify=True if tls is None else tls,
         trust_env=False,
         follow_redirects=False,
         event_hooks={"request": [partial(_require_allowed, allowed)]},
@@ -251,6 +259,46 @@ def _require_allowed(allowed: Allowed, request: httpx2.Request) -> None:
         raise EgressBlockedError(
             f"blocked a request to {request.url.host}: it is outside the allowed networks"
         )
+
+
+def tls_context(
+    ca_file: Path | None, *, cert_file: Path | None = None, key_file: Path | None = None
+) -> ssl.SSLContext:
+    """Return how to speak TLS 1.2 or newer: the server's certificate and name are verified.
+
+    ``ca_file`` holds the authorities that are trusted, in PEM; None trusts those of the system.
+    The other two prove who we are, where a server asks. Raises ``ConfigurationError`` when a file
+    cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if cert_file is not None:
+            context.load_cert_chain(cert_file, key_file)
+    except (OSError, ssl.SSLError) as error:
+        files = ", ".join(str(file) for file in (ca_file, cert_file, key_file) if file)
+        raise ConfigurationError(f"{files}: cannot be used for TLS: {error}") from error
+    return context
+
+
+def tls_connection(
+    allowed: Allowed, host: str, port: int, *, tls: ssl.SSLContext, timeout_s: float
+) -> ssl.SSLSocket:
+    """Return a connection to a server in ``allowed`` whose certificate was verified.
+
+    Raises ``EgressBlockedError`` for a host outside, ``OSError`` when it does not answer or proves
+    to be another one.
+    """
+    if not allowed.permits_host(host):
+        raise EgressBlockedError(
+            f"blocked a connection to {host}: it is outside the allowed networks"
+        )
+    plain = socket.create_connection((host, port), timeout=timeout_s)
+    try:
+        return tls.wrap_socket(plain, server_hostname=host)
+    except BaseException:
+        plain.close()
+        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,9 @@
     │   ├── IndexLockedError
     │   ├── HeldError
     │   ├── GeneratorError
-    │   └── DetectorError
+    │   ├── DetectorError
+    │   ├── WitnessError
+    │   └── ForwardError
     ├── ConfigurationError         the operator must mend settings, keys or files
     │   ├── PolicyError
     │   ├── ModelError
@@ -23,6 +25,7 @@
     ├── ForgottenError             the document was erased and stays out
     ├── EgressBlockedError         something tried to leave the allowed networks
     ├── TamperedError              evidence or ciphertext is not what was written
+    │   └── WitnessConflictError   a witness holds another history of the log
     └── QuarantinedError           one document cannot go in; the job goes on
         └── ParseError
 
@@ -143,6 +146,18 @@ class DetectorError(UnavailableError):
     code = "detector_failed"
 
 
+class WitnessError(UnavailableError):
+    """A witness of the audit log did not take a checkpoint; it is offered again."""
+
+    code = "witness_unavailable"
+
+
+class ForwardError(UnavailableError):
+    """The receiver of forwarded audit records did not take one; it is sent again."""
+
+    code = "forward_unavailable"
+
+
 class ConfigurationError(PlatformError):
     """A setting, key or file must be mended by the operator."""
 
@@ -183,6 +198,12 @@ class TamperedError(PlatformError):
     """Stored evidence or ciphertext is not what was written."""
 
     code = "tampered"
+
+
+class WitnessConflictError(TamperedError):
+    """A witness holds a history of the log that the log's files do not continue."""
+
+    code = "witness_conflict"
 
 
 class QuarantinedError(PlatformError):

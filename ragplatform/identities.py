@@ -27,7 +27,7 @@ from ragplatform.adapters.key_file import KeyFile
 from ragplatform.adapters.oidc import ClaimNames, OidcAuthenticator, TokenRules
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.config import Settings
-from ragplatform.model import Principal
+from ragplatform.model import Json, Principal
 from ragplatform.ports import Authenticator
 from ragplatform.privacy.vault import Vault
 
@@ -141,7 +141,7 @@ def add_key(
     registered client. Raises ``ConfigurationError``.
     """
     related = _related(settings, principal, subjects)
-    _record_keys(settings, Action.API_KEY_MADE, actor, related, acts_for=acts_for)
+    _record_keys(settings, Action.API_KEY_MADE, actor, related, acts_for=acts_for or None)
     return NewKey(related, key_file(settings).add(related, days=days, acts_for=acts_for))
 
 
@@ -192,10 +192,10 @@ def _related(settings: Settings, principal: Principal, subjects: frozenset[str])
 
 
 def _record_keys(
-    settings: Settings, action: Action, actor: str, who: Principal, **details: str | int
+    settings: Settings, action: Action, actor: str, who: Principal, **more: str | int | None
 ) -> None:
     with openers.open_audit(settings, "cli") as audit:
-        details = {"principal": who.id, **details}
+        details: dict[str, Json] = {"principal": who.id, **more}
         audit.append(
             AuditEvent(action, Outcome.SUCCESS, who.tenant, actor, "", None, details=details)
         )

@@ -107,6 +107,9 @@ class Principal:
     clients to whom the principal is related, never raw identifiers. ``purposes`` narrows those that
     policy permits to the ones that its key was made for; None narrows nothing. ``via`` names the
     registered client that speaks for the person, and is empty where the person calls itself.
+    ``proof`` says by which credential it is known, and is no part of who it is: ``key:`` and the
+    beginning of the key's digest, ``token:`` and that of the token's, ``client:`` and the key of
+    the client whose statement it was.
     """
 
     id: str
@@ -118,6 +121,7 @@ class Principal:
     name: str = ""
     purposes: frozenset[Purpose] | None = None
     via: str = ""
+    proof: str = field(default="", compare=False)
 
 
 class Consent(StrEnum):
@@ -301,6 +305,15 @@ class Citation:
     start: int
     end: int
     quote: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWeights:
+    """What stands behind a model's name: digests over pinned files, "" where nothing is pinned."""
+
+    digest: str = ""
+    adapter: str = ""
+    adapter_digest: str = ""
 
 
 class AnswerMode(StrEnum):

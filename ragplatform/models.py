@@ -102,6 +102,22 @@ class ModelStore:
         pinned = model.files or self._recorded(model)
         return VerifiedModel(model, folder, len(pinned), _check(folder, pinned, progress))
 
+    def digest(self, name: str) -> str:
+        """Return one digest over the pinned files of a model; "" for one that is not pinned.
+
+        It is that of the text which ``sha256sum`` would write of the files, ordered by path. No
+        file is read: what pins are worth, ``verify`` tells.
+        """
+        model = self._manifest.get(name)
+        if model is None:
+            return ""
+        try:
+            pinned = model.files or self._recorded(model)
+        except ModelError:
+            return ""
+        text = "".join(f"{pinned[path]}  {path}\n" for path in sorted(pinned))
+        return hashlib.sha256(text.encode()).hexdigest()
+
     def record(self, name: str, progress: Progress = _silent) -> Path:
         """Write the hashes of a folder that the operator trusts; return the file they stand in.
 

@@ -5,7 +5,8 @@ that needs none of them, such as ``audit verify``, starts at once.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
@@ -18,25 +19,30 @@ from ragplatform.adapters.gguf_conversion import convert_gguf
 from ragplatform.adapters.shared_edge import SharedEdgeIndex
 from ragplatform.adapters.tenant_indexes import TENANT, TenantIndexes
 from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.export.package import PackageMaker
+from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.note import Signer
 from ragplatform.audit.record import Record, unseal
 from ragplatform.audit.seal import DEPLOYMENT_KEY
+from ragplatform.audit.storage import Storage
 from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import IndexBackend, Settings, read_secret
 from ragplatform.errors import (
     ConfigurationError,
 )
-from ragplatform.model import Json, Labels, Span
+from ragplatform.model import Json, Labels, ModelWeights, Span
 from ragplatform.model_manifest import load_manifest
 from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
+from ragplatform.policy.kept import KeptPolicies
 from ragplatform.ports import Detector, Embedder, Index
 from ragplatform.privacy.gate import Inspector, Privacy
 from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption, new_key_file
 from ragplatform.privacy.keys import Keys
+from ragplatform.privacy.pseudonyms import Pseudonyms
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.transform import Transformed
 from ragplatform.privacy.vault import Vault
@@ -51,6 +57,8 @@ if TYPE_CHECKING:
 _INDEXES: Final = "indexes"
 # Not "audit-seal": under that name the deployment derived its one key for the records of all.
 _TENANT_SEAL: Final = "audit-seal-tenant"
+# Copies of what was in force, each under its digest: not the folder that is edited.
+_POLICIES: Final = "policies"
 _RULES: Final = "privacy.toml"
 _RECOGNISERS: Final = "ragplatform.recognisers"
 # Packages of the deployment's own that ask a directory who is related to whom: ``ports.Directory``.
@@ -66,7 +74,16 @@ def derive(settings: Settings, use: str, tenant: str = "") -> bytes:
 
 def allowed(settings: Settings, *urls: str) -> egress.Allowed:
     """Return where a process with these settings, and these services beside, may connect."""
-    services = [settings.vllm_url, settings.qdrant_url, settings.oidc_issuer, *urls]
+    witnesses = [entry.partition(" ")[0] for entry in settings.witness_urls]
+    services = [
+        settings.vllm_url,
+        settings.qdrant_url,
+        settings.oidc_issuer,
+        settings.timestamp_url,
+        f"syslog://{settings.forward_syslog}",
+        *witnesses,
+        *urls,
+    ]
     return egress.Allowed.of(settings.allowed_networks, [url for url in services if url])
 
 
@@ -90,8 +107,26 @@ def model_store(settings: Settings) -> ModelStore:
     )
 
 
-def open_audit(settings: Settings, kind: str) -> TenantLogs:
+def model_weights(settings: Settings) -> ModelWeights:
+    """Return which weights the model server is set up to serve, by the pins of the manifest."""
+    store = model_store(settings)
+    return ModelWeights(
+        digest=store.digest(settings.vllm_weights or settings.vllm_model),
+        adapter=settings.vllm_adapter,
+        adapter_digest=store.digest(settings.vllm_adapter),
+    )
+
+
+def open_audit(
+    settings: Settings,
+    kind: str,
+    *,
+    storage: Storage | None = None,
+    pause_clock: Callable[[], float] = time.monotonic,
+) -> TenantLogs:
     """Open the audit logs of this process: ``kind``, or ``kind-2`` and so on while one is taken.
+
+    ``storage`` None is the local disk; ``pause_clock`` is that of ``TenantLogs.open``.
 
     Raises ``AuditError`` when none can be opened, ``TamperedError`` when the deployment's own was
     altered.
@@ -102,7 +137,15 @@ def open_audit(settings: Settings, kind: str) -> TenantLogs:
         kind=kind,
         signing_key=lambda origin: keys.derive("audit-sign", origin),
         sealing_key=lambda tenant: keys.derive(_TENANT_SEAL, tenant),
+        storage=storage,
+        pause_clock=pause_clock,
     )
+
+
+def open_audit_index(settings: Settings) -> AuditIndex:
+    """Return the index over the audit logs; its database is opened at the first use."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return AuditIndex(settings.effective_audit_index_url)
 
 
 def unsealed(settings: Settings, record: Record) -> dict[str, str]:
@@ -118,21 +161,59 @@ def unsealed(settings: Settings, record: Record) -> dict[str, str]:
     return unseal(record, derive(settings, _TENANT_SEAL, record.tenant))
 
 
+def package_maker(settings: Settings) -> PackageMaker:
+    """Return what makes evidence packages of this deployment."""
+    return PackageMaker(
+        signer=lambda origin: log_signer(settings, origin),
+        policies=kept_policies(settings).texts,
+    )
+
+
+def log_signer(settings: Settings, origin: str) -> Signer:
+    """Return what signs for one log of this deployment."""
+    return Signer(origin, derive(settings, "audit-sign", origin))
+
+
 def verify_audit(
-    settings: Settings, folder: Path, held_checkpoint: str | None = None
+    settings: Settings,
+    folder: Path,
+    held_checkpoint: str | None = None,
+    *,
+    archive: Path | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> VerifyReport:
     """Verify one log of this deployment under the key derived from its master secret.
 
     The key beside a log says nothing against somebody who replaced log and key together; and only
     the folder's name tells that one log was put in another's place.
     """
-    key = Signer(folder.name, derive(settings, "audit-sign", folder.name)).public_key
-    return verify(folder, public_key=key, held_checkpoint=held_checkpoint)
+    return verify(
+        folder,
+        public_key=log_signer(settings, folder.name).public_key,
+        held_checkpoint=held_checkpoint,
+        archive=archive,
+        progress=progress,
+    )
 
 
 def open_policies(settings: Settings) -> Policies:
     """Load the policies of the deployment. Raises ``PolicyError``."""
     return Policies.load(settings.policies_dir)
+
+
+def open_policies_in_force(settings: Settings) -> Policies:
+    """Load the policies to decide by, and keep a copy of them for the evidence.
+
+    Raises ``PolicyError`` when they cannot be loaded or kept.
+    """
+    policies = open_policies(settings)
+    kept_policies(settings).keep(policies.texts)
+    return policies
+
+
+def kept_policies(settings: Settings) -> KeptPolicies:
+    """Return the copies of all policies that were in force in this deployment."""
+    return KeptPolicies(settings.data_dir / _POLICIES)
 
 
 def open_catalog(settings: Settings) -> SqlCatalog:
@@ -166,6 +247,11 @@ def open_vault(settings: Settings) -> Vault:
     return Vault(settings.effective_vault_url, master=master, key_encryption=keks)
 
 
+def subject_ref(settings: Settings, tenant: str, raw_id: str) -> str:
+    """Return the keyed reference of a person, as records and the vault name it."""
+    return Pseudonyms(Keys(settings.master_key())).subject_ref(tenant, raw_id)
+
+
 def vault_key_versions(settings: Settings) -> Mapping[str, int]:
     """Return how many subjects' keys are wrapped under each key. Raises ``VaultError``."""
     vault = open_vault(settings)
@@ -176,18 +262,20 @@ def vault_key_versions(settings: Settings) -> Mapping[str, int]:
 
 
 def make_vault_key(settings: Settings, actor: str) -> Path:
-    """Make the vault's next key file and record that it was made.
+    """Make the vault's next key file, after recording that it is made.
 
     Raises ``ConfigurationError`` when the settings name no folder for it.
     """
     folder = _vault_keys(settings)
     with open_audit(settings, "cli") as audit:
-        path = new_key_file(folder)
-        details: dict[str, Json] = {"key": path.name}
-        audit.append(
-            AuditEvent(Action.KEY_MADE, Outcome.SUCCESS, "", actor, "", None, details=details)
-        )
-    return path
+
+        def record(name: str) -> None:
+            details: dict[str, Json] = {"key": name}
+            audit.append(
+                AuditEvent(Action.KEY_MADE, Outcome.SUCCESS, "", actor, "", None, details=details)
+            )
+
+        return new_key_file(folder, record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +296,7 @@ def rotate_vault(settings: Settings, actor: str) -> Rotated:
     vault = open_vault(settings)
     try:
         with open_audit(settings, "cli") as audit:
-            before: dict[str, Json] = {**vault.key_versions()}
+            before: dict[str, Json] = {"subjects": vault.key_versions()}
             audit.append(
                 AuditEvent(
                     Action.KEYS_ROTATED, Outcome.SUCCESS, "", actor, "", None, details=before

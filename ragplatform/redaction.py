@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
+from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, PlatformError
 from ragplatform.model import Json, Labels, Principal, Purpose, Span
@@ -25,6 +25,7 @@ class TextRequest:
     texts: Sequence[str] = field(repr=False)
     collection: str | None
     request_id: str
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class Redactor:
         try:
             return self._privacy.inspect(request.texts)
         except PlatformError as error:
-            self._record(request, Action.FAILED, Outcome.FAILURE, {"error": error.code})
+            self._record(request, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
 
     def _findings(self, request: TextRequest, spans: Sequence[Span]) -> list[Finding]:
@@ -147,19 +148,18 @@ class Redactor:
         details: Mapping[str, Json] | None = None,
     ) -> None:
         self._audit.append(
-            AuditEvent(
-                action=action,
-                outcome=outcome,
-                tenant=request.principal.tenant,
-                actor=request.principal.id,
+            event_of(
+                request.principal,
+                action,
+                outcome,
                 request_id=request.request_id,
+                trace=request.trace,
                 purpose=str(request.purpose),
+                policy=self._policies.digest,
                 details={
                     "texts": len(request.texts),
                     "characters": sum(map(len, request.texts)),
                     "collection": request.collection,
-                    "policy": self._policies.digest,
-                    **spoken_for(request.principal),
                     **(details or {}),
                 },
             )

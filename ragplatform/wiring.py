@@ -6,14 +6,14 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 import anyio.to_thread
 import httpx2
 
-from ragplatform import egress, identities, openers
+from ragplatform import __version__, egress, identities, openers
 from ragplatform.access.desk import AccessDesk
 from ragplatform.access.explain import AccessExplainer
 from ragplatform.access.register import Register
@@ -24,23 +24,25 @@ from ragplatform.answer.ask import Answerer, AnswerLimits
 from ragplatform.answer.retrieve import Retriever
 from ragplatform.answer.unmask import Unmasker
 from ragplatform.audit import query
-from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
+from ragplatform.audit.alarms import EgressAlarm
+from ragplatform.audit.events import Action, AuditEvent, Outcome, event_of
+from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.logs import TenantLogs
-from ragplatform.audit.record import Record
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings, read_secret
 from ragplatform.errors import (
     AuditError,
-    DeniedError,
     PlatformError,
 )
-from ragplatform.model import Principal, Purpose
+from ragplatform.exporting import AuditExporter
+from ragplatform.model import Json, Principal
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Authenticator, Embedder, Generator, Index, TermWeigher
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.vault import Vault
 from ragplatform.redaction import Redactor
 from ragplatform.reporting import Reporter
+from ragplatform.reviewing import MOST_CAUGHT_UP, AuditReader, AuditReviewer, logs_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Store:
     weigher: TermWeigher
     index: Index
     audit: TenantLogs
+    audit_index: AuditIndex
+    alarm: EgressAlarm
 
     @property
     def index_note(self) -> str:
@@ -73,21 +77,49 @@ class Store:
         actor: str = "system",
         tenant: str = "",
         request_id: str = "",
-        **details: str | int,
+        trace: str = "",
+        details: Mapping[str, Json] | None = None,
+        sealed: Mapping[str, str] | None = None,
     ) -> None:
         """Append one event, of the deployment itself unless a tenant is named.
 
         Raises ``AuditError``.
         """
         self.audit.append(
-            AuditEvent(action, outcome, tenant, actor, request_id, None, details=details)
+            AuditEvent(
+                action=action,
+                outcome=outcome,
+                tenant=tenant,
+                actor=actor,
+                request_id=request_id,
+                details=details or {},
+                sealed=sealed or {},
+                policy=self.policies.digest,
+                trace=trace,
+            )
         )
+
+    def record_start(self) -> None:
+        """Record that the process starts, and whether its policies are others than last time.
+
+        Raises ``AuditError``.
+        """
+        log = self.settings.audit_dir / self.audit.process
+        last = query.read(log, action=Action.STARTED, newest_first=True, limit=1)
+        before, after = last[0].policy if last else "", self.policies.digest
+        details = {"version": __version__, "config": self.settings.digest}
+        self.record(Action.STARTED, details=details)
+        if before != after:
+            changed = {"before": before or None, "after": after}
+            self.record(Action.POLICY_CHANGED, details=changed)
 
     def close(self) -> None:
         """Record the stop and release every part."""
+        self.alarm.close()
         with contextlib.suppress(AuditError):
-            self.record(Action.STOPPED)
+            self.record(Action.STOPPED, details={"version": __version__})
         self.index.close()
+        self.audit_index.close()
         self.register.close()
         self.catalog.close()
         self.vault.close()
@@ -103,7 +135,7 @@ def open_store(settings: Settings, kind: str) -> Store:
     with contextlib.ExitStack() as undo:
         audit = openers.open_audit(settings, kind)
         undo.callback(audit.close)
-        policies = openers.open_policies(settings)
+        policies = openers.open_policies_in_force(settings)
         catalog = openers.open_catalog(settings)
         undo.callback(catalog.close)
         vault = openers.open_vault(settings)
@@ -122,14 +154,35 @@ def open_store(settings: Settings, kind: str) -> Store:
             weigher=Bm25Weigher(),
             index=openers.open_index(settings, embedder.dim),
             audit=audit,
+            audit_index=openers.open_audit_index(settings),
+            alarm=EgressAlarm(audit.append, actor="system"),
         )
         undo.pop_all()
-
-    def blocked(host: str) -> None:
-        store.record(Action.EGRESS_BLOCKED, Outcome.DENIED, host=host[:200])
-
-    egress.seal(openers.allowed(settings), blocked)
+    egress.seal(openers.allowed(settings), store.alarm.tell)
     return store
+
+
+class Sightings:
+    """Remembers which credentials were recorded within the last while."""
+
+    def __init__(self, every_s: float = 3600.0, most: int = 10_000) -> None:
+        self._every_s = every_s
+        self._most = most
+        self._lock = threading.Lock()
+        self._seen: dict[str, float] = {}
+
+    def fresh(self, who: str) -> bool:
+        """Return whether somebody was not noted within the while."""
+        with self._lock:
+            return time.monotonic() - self._seen.get(who, -math.inf) >= self._every_s
+
+    def note(self, who: str) -> None:
+        """Note somebody. Beyond the most, whoever was noted first is recorded again sooner."""
+        with self._lock:
+            self._seen.pop(who, None)
+            self._seen[who] = time.monotonic()
+            while len(self._seen) > self._most:
+                del self._seen[next(iter(self._seen))]
 
 
 class Flood:
@@ -150,6 +203,12 @@ class Flood:
             self._recorded[who] = time.monotonic()
             return self._waiting.pop(who)
 
+    def give_back(self, count: int, who: str = "") -> None:
+        """Count again what was taken and could not be recorded; the next one is due at once."""
+        with self._lock:
+            self._waiting[who] += count
+            self._recorded.pop(who, None)
+
 
 @dataclass(frozen=True, slots=True)
 class Platform:
@@ -164,9 +223,12 @@ class Platform:
     desk: AccessDesk
     explainer: AccessExplainer
     unmasker: Unmasker
+    reviewer: AuditReviewer
+    exporter: AuditExporter
     http: httpx2.AsyncClient
     strangers: Flood = field(default_factory=Flood)
     turned_away: Flood = field(default_factory=Flood)
+    seen: Sightings = field(default_factory=Sightings)
 
     @property
     def settings(self) -> Settings:
@@ -180,85 +242,86 @@ class Platform:
 
     def record_start(self) -> None:
         """Record that the service starts, under which policies. Raises ``AuditError``."""
-        self.store.record(Action.STARTED, policy=self.policies.digest)
+        self.store.record_start()
 
-    def record_failure(self, request_id: str, error: str) -> None:
+    def record_failure(self, request_id: str, trace: str, error: str) -> None:
         """Record a request that ended in a bug of ours. Raises ``AuditError``."""
-        outcome = Outcome.FAILURE
-        self.store.record(Action.FAILED, outcome, request_id=request_id, error=error)
+        self.store.record(
+            Action.FAILED,
+            Outcome.FAILURE,
+            request_id=request_id,
+            trace=trace,
+            details={"code": error},
+        )
 
-    def record_unauthenticated(self, request_id: str) -> None:
-        """Record a caller who did not prove who it is. Raises ``AuditError``.
+    def record_unauthenticated(self, request_id: str, trace: str, reason: str) -> None:
+        """Record a caller who did not prove who it is, and why. Raises ``AuditError``.
 
         A flood makes one record a second, which counts those before it: callers without a key
         must not be able to fill the disk of the log.
         """
-        if attempts := self.strangers.take():
+        attempts = self.strangers.take()
+        if not attempts:
+            return
+        try:
             self.store.record(
                 Action.AUTHENTICATED_FAILED,
                 Outcome.DENIED,
                 actor="unknown",
                 request_id=request_id,
-                attempts=attempts,
+                trace=trace,
+                details={"attempts": attempts, "reason": reason[:64]},
             )
+        except AuditError:
+            self.strangers.give_back(attempts)
+            raise
 
-    def record_turned_away(self, principal: Principal, request_id: str) -> None:
+    def record_authenticated(self, principal: Principal, request_id: str, trace: str) -> None:
+        """Record that a credential was accepted, once an hour for each. Raises ``AuditError``.
+
+        Every record of an act names the credential; this one says since when it is in use here,
+        and with which roles.
+        """
+        who = "\0".join((principal.tenant, principal.id, principal.via, principal.proof))
+        if not self.seen.fresh(who):
+            return
+        self.store.audit.append(
+            event_of(
+                principal,
+                Action.AUTHENTICATED,
+                request_id=request_id,
+                trace=trace,
+                purpose=None,
+                policy=self.policies.digest,
+                details={"roles": sorted(principal.roles)},
+            )
+        )
+        self.seen.note(who)
+
+    def record_turned_away(self, principal: Principal, request_id: str, trace: str) -> None:
         """Record a request that found no turn to work. Raises ``AuditError``.
 
         Somebody's flood makes one record a second, which counts those before it.
         """
-        if requests := self.turned_away.take(f"{principal.tenant}/{principal.id}"):
-            self.store.record(
-                Action.TURNED_AWAY,
-                Outcome.DENIED,
-                actor=principal.id,
-                tenant=principal.tenant,
-                request_id=request_id,
-                requests=requests,
+        who = f"{principal.tenant}/{principal.id}"
+        requests = self.turned_away.take(who)
+        if not requests:
+            return
+        try:
+            self.store.audit.append(
+                event_of(
+                    principal,
+                    Action.TURNED_AWAY,
+                    Outcome.DENIED,
+                    request_id=request_id,
+                    trace=trace,
+                    purpose=None,
+                    details={"requests": requests},
+                )
             )
-
-    def may_review(self, principal: Principal) -> bool:
-        """Return whether policy lets the principal read its tenant's audit log."""
-        return self.policies.may(principal, "review_audit", Purpose.COMPLIANCE)
-
-    def review_audit(
-        self,
-        principal: Principal,
-        request_id: str,
-        *,
-        limit: int,
-        action: Action | None,
-        actor: str | None,
-        about: str | None,
-    ) -> list[Record]:
-        """Return the newest records of the principal's tenant, after recording the look.
-
-        ``about`` narrows to the records of one request. Raises ``DeniedError`` without the duty.
-        """
-        permitted = self.may_review(principal)
-        self.store.record(
-            Action.AUDIT_READ,
-            Outcome.SUCCESS if permitted else Outcome.DENIED,
-            actor=principal.id,
-            tenant=principal.tenant,
-            request_id=request_id,
-            **spoken_for(principal),
-        )
-        if not permitted:
-            raise DeniedError("reading the audit log is a duty of compliance reviewers")
-        found: list[Record] = []
-        for log in query.find_logs(self.settings.audit_dir, tenant=principal.tenant):
-            found += query.read(
-                log,
-                tenant=principal.tenant,
-                action=action,
-                actor=actor,
-                request_id=about,
-                limit=limit,
-                newest_first=True,
-            )
-        found.sort(key=lambda record: (record.time, record.index), reverse=True)
-        return found[:limit]
+        except AuditError:
+            self.turned_away.give_back(requests, who)
+            raise
 
     async def parts(self) -> dict[str, str]:
         """Return the state of each part that a question needs, ``ok`` or what is wrong."""
@@ -270,7 +333,12 @@ class Platform:
                 return error.code
             return "ok"
 
-        index, model = await asyncio.gather(anyio.to_thread.run_sync(probe), self.generator.ready())
+        index, model, _ = await asyncio.gather(
+            anyio.to_thread.run_sync(probe),
+            self.generator.ready(),
+            # While not ready no requests come, and so no events that would open a log anew.
+            anyio.to_thread.run_sync(self.store.audit.mend),
+        )
         audit = "ok" if self.store.audit.writable else "audit_unavailable"
         return {"index": index, "model": "ok" if model else "generator_unavailable", "audit": audit}
 
@@ -342,6 +410,7 @@ def assemble(
             prompt_characters=store.settings.prompt_characters,
         ),
         salt_key=openers.derive(store.settings, "cache-salt"),
+        weights=openers.model_weights(store.settings),
     )
     redactor = Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit)
     return Platform(
@@ -374,7 +443,25 @@ def assemble(
             audit=store.audit,
             now=openers.now,
         ),
+        reviewer=_reviewer(store),
+        exporter=AuditExporter(
+            policies=store.policies, audit=store.audit, folder=store.settings.audit_dir
+        ),
         http=http,
+    )
+
+
+def _reviewer(store: Store) -> AuditReviewer:
+    return AuditReviewer(
+        policies=store.policies,
+        audit=store.audit,
+        reader=AuditReader(
+            index=store.audit_index,
+            logs=partial(logs_in, store.settings.audit_dir),
+            subject_ref=store.vault.subject_ref,
+            most=MOST_CAUGHT_UP,
+        ),
+        unsealed=partial(openers.unsealed, store.settings),
     )
 
 
@@ -391,7 +478,7 @@ def opened_desk(settings: Settings) -> Iterator[AccessDesk]:
         yield _desk(
             settings,
             register=register,
-            policies=openers.open_policies(settings),
+            policies=openers.open_policies_in_force(settings),
             audit=audit,
             authenticator=ApiKeyAuthenticator(settings.api_keys_file, clock=time.time),
             vault=vault,

@@ -5,7 +5,8 @@ Policies, vault, catalog and audit log are the real ones. What is put in goes th
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,8 +16,10 @@ import numpy as np
 from ragplatform import identities, openers, wiring
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.audit import query
+from ragplatform.audit.alarms import EgressAlarm
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.record import Record
+from ragplatform.audit.storage import Storage
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings
 from ragplatform.errors import UnauthenticatedError
@@ -130,9 +133,14 @@ def make_bench(
     generator: Generator | None = None,
     detector: Detector | None = None,
     index: Index | None = None,
+    disk: Storage | None = None,
+    pause_clock: Callable[[], float] = time.monotonic,
     **settings: object,
 ) -> Bench:
-    """Build a platform in a folder of its own; the caller closes ``bench.platform.store``."""
+    """Build a platform in a folder of its own; the caller closes ``bench.platform.store``.
+
+    ``disk`` is what the audit logs stand on, the local one by default.
+    """
     chosen = Settings(
         data_dir=tmp_path / "data", policies_dir=POLICIES, secrets_dir=tmp_path / "keys", **settings
     )  # type: ignore[arg-type]
@@ -144,6 +152,7 @@ def make_bench(
         rules=PrivacyRules.load(POLICIES / "privacy.toml"),
         vault=vault,
     )
+    audit = openers.open_audit(chosen, "api", storage=disk, pause_clock=pause_clock)
     store = wiring.Store(
         settings=chosen,
         policies=Policies.load(POLICIES),
@@ -154,7 +163,9 @@ def make_bench(
         embedder=HashEmbedder(),
         weigher=Bm25Weigher(),
         index=index or MemoryIndex(dim=DIM),
-        audit=openers.open_audit(chosen, "api"),
+        audit=audit,
+        audit_index=openers.open_audit_index(chosen),
+        alarm=EgressAlarm(audit.append, actor="system"),
     )
     people = _people(vault)
     platform = wiring.assemble(

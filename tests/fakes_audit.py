@@ -9,8 +9,10 @@ from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.log import AuditLog
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.storage import File
+from ragplatform.audit.vocabulary import VOCABULARY
 from ragplatform.model import Receipt
 from tests.fakes_disk import QuickDisk
+from tests.sample_events import sample
 
 ORIGIN = "ragplatform/test"
 SIGNING_KEY = bytes(range(32))
@@ -26,6 +28,8 @@ def event(number: int = 0, *, action: Action = Action.ASKED, **changes: Any) -> 
         "purpose": "TREAT",
         "details": {"number": number},
     }
+    if action in VOCABULARY and action != Action.ASKED:
+        fields["details"] = sample(action)
     return AuditEvent(action, Outcome.SUCCESS, **(fields | changes))
 
 
@@ -54,6 +58,16 @@ def open_logs(folder: Path, **changes: Any) -> TenantLogs:
 def key_of(use: str, name: str) -> bytes:
     """Return the key that ``open_logs`` gives an origin or tenant."""
     return hashlib.sha256(f"{use}/{name}".encode()).digest()
+
+
+class Pauses:
+    """A clock for pauses that stands until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
 
 
 class GateDisk(QuickDisk):

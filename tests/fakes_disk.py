@@ -5,6 +5,9 @@ point of the journal an image can be drawn: what was synced is there, and of the
 sector and name by name, as much as chance wants.
 """
 
+import errno
+import math
+import os
 import random
 import re
 import shutil
@@ -65,8 +68,148 @@ class _QuickFile:
         pass
 
 
+class PickyDisk(QuickDisk):
+    """A disk that refuses to write some paths until it is mended."""
+
+    def __init__(self, refused: str, number: int = errno.ENOSPC) -> None:
+        self.refused = refused
+        self.number = number
+
+    def open(self, path: Path) -> File:
+        self.refuse(path)
+        return _PickyFile(super().open(path), path, self)
+
+    def make_folder(self, path: Path) -> None:
+        self.refuse(path)
+        super().make_folder(path)
+
+    def refuse(self, path: Path) -> None:
+        if self.refused and self.refused in str(path):
+            raise OSError(self.number, os.strerror(self.number))
+
+
+class _PickyFile:
+    def __init__(self, file: File, path: Path, disk: PickyDisk) -> None:
+        self.truncate, self.sync, self.close = file.truncate, file.sync, file.close
+        self._file, self._path, self._disk = file, path, disk
+
+    def write(self, data: bytes, offset: int) -> None:
+        self._disk.refuse(self._path)
+        self._file.write(data, offset)
+
+
+class FillingDisk(QuickDisk):
+    """A disk that takes so many more writes to segments, and then none of anything until it may.
+
+    One writer alone writes its segments once for each record.
+    """
+
+    def __init__(self) -> None:
+        self.room: float = math.inf
+        self.written = 0
+
+    def open(self, path: Path) -> File:
+        return _FillingFile(super().open(path), path, self)
+
+    def take(self, path: Path) -> None:
+        segment = path.name.startswith("segment-")
+        if self.room <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.room -= segment
+        self.written += segment
+
+
+class _FillingFile:
+    def __init__(self, file: File, path: Path, disk: FillingDisk) -> None:
+        self.truncate, self.sync, self.close = file.truncate, file.sync, file.close
+        self._file, self._path, self._disk = file, path, disk
+
+    def write(self, data: bytes, offset: int) -> None:
+        self._disk.take(self._path)
+        self._file.write(data, offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """How a disk fails: at the ``at``-th operation of these kinds and ``times`` times in a row.
+
+    What a write that fails had written stays there by half. With ``forgets`` a sync that fails
+    takes back what was written since the last one, as a kernel does that drops dirty pages.
+    """
+
+    number: int
+    kinds: frozenset[str]
+    at: int
+    times: float
+    forgets: bool = False
+
+
+class FaultyDisk(QuickDisk):
+    """A disk with one fault at a time. ``fired`` counts the operations that failed by it."""
+
+    def __init__(self) -> None:
+        self.fault: Fault | None = None
+        self.fired = 0
+        self._seen = 0
+
+    def set(self, fault: Fault | None) -> None:
+        self.fault, self.fired, self._seen = fault, 0, 0
+
+    def step(self, kind: str) -> None:
+        if self.fault is None or kind not in self.fault.kinds:
+            return
+        self._seen += 1
+        if 0 <= self._seen - 1 - self.fault.at < self.fault.times:
+            self.fired += 1
+            raise OSError(self.fault.number, os.strerror(self.fault.number))
+
+    def open(self, path: Path) -> File:
+        self.step("open")
+        return _FaultyFile(super().open(path), path, self)
+
+    def make_folder(self, path: Path) -> None:
+        self.step("make_folder")
+        super().make_folder(path)
+
+    def rename(self, source: Path, target: Path) -> None:
+        self.step("rename")
+        super().rename(source, target)
+
+    def sync_folder(self, path: Path) -> None:
+        self.step("sync")
+
+
+class _FaultyFile:
+    def __init__(self, file: File, path: Path, disk: FaultyDisk) -> None:
+        self.close = file.close
+        self._file, self._path, self._disk = file, path, disk
+        self._durable = path.read_bytes()
+
+    def write(self, data: bytes, offset: int) -> None:
+        try:
+            self._disk.step("write")
+        except OSError:
+            self._file.write(data[: len(data) // 2], offset)
+            raise
+        self._file.write(data, offset)
+
+    def truncate(self, size: int) -> None:
+        self._disk.step("truncate")
+        self._file.truncate(size)
+
+    def sync(self) -> None:
+        try:
+            self._disk.step("sync")
+        except OSError:
+            if self._disk.fault and self._disk.fault.forgets:
+                self._file.truncate(0)
+                self._file.write(self._durable, 0)
+            raise
+        self._durable = self._path.read_bytes()
+
+
 class JournalDisk(QuickDisk):
-    """A real folder with a journal. ``root`` exists and is durable.
+    """A real folder with a journal. ``root``, with all that is in it now, is durable.
 
     ``deaf`` names the places in the code whose syncs do nothing, ``before`` is called with each
     operation's kind before it is done and may raise.
@@ -87,6 +230,17 @@ class JournalDisk(QuickDisk):
         self.inodes: dict[Path, int] = {root: 0}
         self.folders = {0}
         self.count = 1
+        for path in sorted(root.rglob("*")):
+            self._adopt(path)
+        self.base = self.journal
+        self.journal = []
+
+    def _adopt(self, path: Path) -> None:
+        number = self._created(path)
+        if path.is_dir():
+            self.folders.add(number)
+        else:
+            self.record(Op("write", number, 0, path.read_bytes()))
 
     def note(self, note: object) -> None:
         """Put into the journal what the writer's caller knew at this moment."""
@@ -96,7 +250,9 @@ class JournalDisk(QuickDisk):
         self.journal.append(op)
 
     def heard(self, op: Op, path: Path) -> None:
-        site = f"{_caller()} syncs {re.split('[-.]', path.name)[0]}"
+        what = "folder of tiles" if "tile" in path.parts and path.is_dir() else ""
+        what = what or ("tile" if "tile" in path.parts else re.split("[-.]", path.name)[0])
+        site = f"{_caller()} syncs {what}"
         self.sites.add(site)
         if site not in self.deaf:
             self.record(op)
@@ -127,6 +283,12 @@ class JournalDisk(QuickDisk):
         folder = self.inodes[source.parent]
         self.record(Op("rename", folder, name=target.name, target=inode, old_name=source.name))
 
+    def remove(self, path: Path) -> None:
+        self.before("remove")
+        super().remove(path)
+        self.inodes.pop(path)
+        self.record(Op("remove", self.inodes[path.parent], name=path.name))
+
     def sync_folder(self, path: Path) -> None:
         self.before("sync_folder")
         if path in self.inodes:
@@ -140,6 +302,8 @@ class JournalDisk(QuickDisk):
         keep = chance.choice([0.0, 0.3, 0.7, 1.0])
         inodes = {number: _Inode() for number in range(self.count)}
         notes = []
+        for op in self.base:
+            _apply(inodes[op.inode], op, lambda: True)
         for op in self.journal[:at]:
             inode = inodes[op.inode]
             if op.kind == "note":
@@ -205,6 +369,8 @@ class _JournalFile:
 def _apply(inode: _Inode, op: Op, lucky: Callable[[], bool]) -> None:
     if op.kind == "name" and lucky():
         inode.names[op.name] = op.target
+    elif op.kind == "remove" and lucky():
+        inode.names.pop(op.name, None)
     elif op.kind == "rename" and lucky():
         inode.names.pop(op.old_name, None)
         inode.names[op.name] = op.target

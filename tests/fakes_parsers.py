@@ -11,7 +11,7 @@ from pathlib import Path
 
 import docx
 
-from ingest.parse.document import ParsedDocument
+from ingest.parse.document import Claims, ParsedDocument
 from ragplatform.errors import ParseError
 
 
@@ -47,6 +47,7 @@ def by_order(data: bytes, name: str, max_chars: int) -> ParsedDocument:
         "pages": (),
         "headings": (),
         "warnings": (),
+        "claims": Claims(),
     }.items():
         object.__setattr__(document, field, value)
     return document

@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -20,10 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from ingest import sources
+from ingest.expand import expand
 from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Ledger
-from ingest.parse.document import ParsedDocument
+from ingest.parse.document import ParsedDocument, Part
+from ingest.parse.interchange import split
+from ingest.parse.route import parse
 from ingest.parse.unpack import Allowance, Opened, unpack
 from ingest.prepare import Target
 from ingest.report import Report
@@ -106,6 +109,9 @@ class PlainParser:
         if b"\0" in data:
             raise ParseError("type_mismatch", f"{Path(name).suffix} holds a program")
         return ParsedDocument(text=data.decode(), media_type="text/plain")
+
+    def split(self, data: bytes, name: str) -> tuple[Part, ...]:
+        return ()
 
     def unpack(self, data: bytes, name: str, allowance: Allowance) -> Opened:
         return unpack(data, name, allowance)
@@ -223,14 +229,31 @@ def _who(role: str) -> Principal:
     return Principal(f"{role}-mercy", "mercy", frozenset({role}), clearance=Sensitivity.RESTRICTED)
 
 
-def ingest(files: Path, data: Path, fuse: Fuse) -> Report:
+class RecordParser:
+    """Reads records in this process: what the sandbox would answer, without it."""
+
+    version = "records-1"
+
+    def parse(self, data: bytes, name: str) -> ParsedDocument:
+        return parse(data, name, LARGEST)
+
+    def split(self, data: bytes, name: str) -> tuple[Part, ...]:
+        return split(data, name)
+
+    def unpack(self, data: bytes, name: str, allowance: Allowance) -> Opened:
+        return unpack(data, name, allowance)
+
+
+def ingest(
+    files: Path, data: Path, fuse: Fuse, *, parser: PlainParser | RecordParser | None = None
+) -> Report:
     """Run the job over the files."""
     report = Report(run=os.urandom(8).hex())
     with opened(data, fuse) as parts:
         job = Job(
             run=report.run,
             target=Target(_who("ingest"), Purpose.HOPERAT, "clinical"),
-            parser=PlainParser(),
+            parser=parser or PlainParser(),
             privacy=parts.privacy,
             policies=parts.policies,
             embedder=DigestEmbedder(),
@@ -243,7 +266,10 @@ def ingest(files: Path, data: Path, fuse: Fuse) -> Report:
             largest_file=LARGEST,
             on_result=lambda result: None,
         )
-        job.run(list(sources.find([files], sources.GivenLabels())), report)
+        found: Iterable[sources.SourceFile] = sources.find([files], sources.GivenLabels())
+        if isinstance(parser, RecordParser):
+            found = expand(found, splitter=parser, largest_file=LARGEST)
+        job.run(found, report)
     return report
 
 

@@ -1,18 +1,26 @@
-"""A real API process whose model writes slowly: ``python -m tests.serve_slowly FOLDER``.
+"""Real API processes whose model writes slowly: ``python -m tests.serve_slowly``.
 
-Real are uvicorn, the application, policies, vault, catalog, audit log and index engine, all in the
-folder; detector, encoder and model are small fakes. Prints the port once it listens.
+Real are uvicorn, the application, policies, vault, catalog, audit log and index engine, all in a
+folder; detector, encoder and model are small fakes. For each line on its input, a folder, one
+process is forked that serves it, so that none has to import everything again. It prints its number,
+its port, and the seconds that opening the audit logs took.
 """
 
 import asyncio
+import os
 import random
+import signal
 import socket
 import sys
+import time
+import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
+from ragplatform import openers
 from ragplatform.adapters.shared_edge import SharedEdgeIndex
 from ragplatform.api.app import create_app
 from tests.fakes import DIM, make_bench
@@ -36,12 +44,25 @@ class SlowGenerator(ScriptedGenerator):
             yield piece
 
 
-def main(folder: Path) -> None:
+def serve(folder: Path) -> None:
     """Serve until killed."""
+    began_s, opening_s = time.perf_counter(), 0.0
+    real = openers.open_audit
+
+    def timed(*given: Any, **named: Any) -> Any:
+        nonlocal began_s, opening_s
+        began_s = time.perf_counter()
+        logs = real(*given, **named)
+        opening_s = time.perf_counter() - began_s
+        return logs
+
+    openers.open_audit = timed
     bench = make_bench(
         folder,
         generator=SlowGenerator([f"{word} " for word in " ".join(FACTS).split()]),
         index=SharedEdgeIndex(folder=folder / "data" / "index", dim=DIM),
+        requests_per_person=16,
+        requests_at_once=16,
     )
     # The same chunk again at each start: its id is the same, so it replaces itself.
     bench.put(" ".join((ABOUT, *FACTS)), subjects=["mrn:1"], page=2)
@@ -49,9 +70,25 @@ def main(folder: Path) -> None:
     server = uvicorn.Server(
         uvicorn.Config(create_app(bench.platform), loop="asyncio", log_level="warning")
     )
-    print(listening.getsockname()[1], flush=True)
+    print(os.getpid(), listening.getsockname()[1], opening_s, flush=True)
     server.run(sockets=[listening])
 
 
+def main() -> None:
+    """Fork a server for each folder on the input; end with the input."""
+    # The kernel takes the dead away.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while line := sys.stdin.readline():
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            try:
+                serve(Path(line.rstrip("\n")))
+            finally:
+                # It ends by a kill alone; whatever else ends it is for the test to show.
+                traceback.print_exc()
+                sys.stderr.flush()
+                os._exit(1)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

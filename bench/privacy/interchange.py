@@ -1,13 +1,15 @@
 """Sample C-CDA documents and HL7 v2 messages of many vendors, gold by field."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from bench.privacy.examples import Example, Views
 from bench.privacy.layouts import in_all_layouts, marked, unmarked
+from ingest.parse.hl7 import parse_hl7
+from ingest.parse.hl7_types import moment
 
 _CDA = {"v3": "urn:hl7-org:v3"}
 
@@ -37,6 +39,20 @@ def hl7v2(folder: Path, limit: int | None) -> Views:
     )
     examples = [unmarked("\n".join(_marked_segments(text))) for text in texts if "\nPID|" in text]
     return {"hl7v2": examples[:limit]}
+
+
+def hl7v2_read(folder: Path, limit: int | None) -> Views:
+    """Return the same messages as ingest reads them, with labels in place of delimiters."""
+    examples = []
+    for path in _files(folder, ".hl7"):
+        text = path.read_bytes().decode("utf-8", "replace")
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        if "\nPID|" not in text:
+            continue
+        # A marked date is no date to the reader, so it is written as one before it is marked.
+        spelled = "\n".join(_marked_segments(text, moment))
+        examples.append(unmarked(parse_hl7(spelled.encode(), max_chars=1 << 24).text))
+    return {"hl7v2_read": examples[:limit]}
 
 
 def _files(folder: Path, suffix: str) -> list[Path]:
@@ -109,23 +125,24 @@ _HL7: Mapping[tuple[str, int], Mapping[int, str]] = {
 _SHORTEST = 3
 
 
-def _marked_segments(text: str) -> Iterator[str]:
+def _marked_segments(text: str, date: Callable[[str], str] = str) -> Iterator[str]:
     for line in text.split("\n"):
         segment, *fields = line.split("|")
         yield "|".join(
             [segment]
             + [
-                _marked_field(field, _HL7.get((segment, number), {}))
+                _marked_field(field, _HL7.get((segment, number), {}), date)
                 for number, field in enumerate(fields, 1)
             ]
         )
 
 
-def _marked_field(field: str, names: Mapping[int, str]) -> str:
+def _marked_field(field: str, names: Mapping[int, str], date: Callable[[str], str]) -> str:
     def component(number: int, value: str) -> str:
         parts = value.split("&")
         if number in names and len(parts[0].strip()) >= _SHORTEST:
-            parts[0] = marked(names[number], parts[0])
+            value = date(parts[0]) if names[number] == "birth" else parts[0]
+            parts[0] = marked(names[number], value)
         return "&".join(parts)
 
     return "~".join(

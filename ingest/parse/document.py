@@ -46,6 +46,9 @@ _INVISIBLE: Final = re.compile(
 )
 _LINE_END: Final = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _SPACE: Final = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+# Longer than any identifier or name that is one.
+_MAX_WORD: Final = 400
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -86,6 +89,54 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
+class SubjectId:
+    """One identifier of a person or account, as a format's own field gives it.
+
+    ``kind`` is a word (``mrn``, ``patient``, ``member``, ``account``, ...), ``system`` names who
+    gave the identifier out (a URI, an OID, an authority), or is ``""``.
+    """
+
+    kind: str
+    value: str = field(repr=False)
+    system: str = ""
+
+
+MARKINGS: Final = frozenset({"part2", "psychotherapy", "restricted", "vip"})
+"""Every word by which a document may ask to be kept closer than its source's labels say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a document says of itself in fields of its format; what people say outranks it.
+
+    ``subjects`` holds one entry for each person or account that it is about: that one's
+    identifiers, the best first. ``date`` is an ISO 8601 day or ``""``. ``markings`` are of
+    ``MARKINGS``.
+    """
+
+    subjects: tuple[tuple[SubjectId, ...], ...] = field(default=(), repr=False)
+    date: str = ""
+    author: str = field(default="", repr=False)
+    type: str = ""
+    markings: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One subject's share of a file about many: ranges ``data[start:end]``, joined by line ends.
+
+    ``key`` names the share among those of its file and may hold an identifier.
+    """
+
+    key: str = field(repr=False)
+    ranges: tuple[tuple[int, int], ...]
+
+    def cut(self, data: bytes) -> bytes:
+        """Return the share's bytes."""
+        return b"\n".join(data[start:end] for start, end in self.ranges)
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedDocument:
     """A document's text and structure. ``pages`` is empty for formats that have no pages.
 
@@ -97,6 +148,7 @@ class ParsedDocument:
     pages: tuple[PageBreak, ...] = ()
     headings: tuple[Heading, ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
+    claims: Claims = Claims()
 
     def __post_init__(self) -> None:
         size = len(self.text)
@@ -133,6 +185,10 @@ class ParsedDocument:
         return replace(self, text=text, pages=pages, headings=tuple(headings))
 
 
+def _word(text: str) -> str:
+    return " ".join(clean(text).split())[:_MAX_WORD]
+
+
 class TextBuilder:
     """Collects cleaned blocks into one text and notes where pages and headings begin.
 
@@ -146,6 +202,7 @@ class TextBuilder:
         self._pages: list[PageBreak] = []
         self._headings: list[Heading] = []
         self._warnings: dict[str, None] = {}
+        self._claims = Claims()
 
     @property
     def blank(self) -> bool:
@@ -195,6 +252,25 @@ class TextBuilder:
         """Note once, by a stable word, that something was left out."""
         self._warnings[word] = None
 
+    def claim(self, claims: Claims) -> None:
+        """Note what the document says of itself, each word cleaned; what is blank is left out."""
+        people = (
+            tuple(
+                SubjectId(one.kind, value, _word(one.system))
+                for one in ids
+                if (value := _word(one.value))
+            )
+            for ids in claims.subjects
+        )
+        self._claims = Claims(
+            # One person may come under the same identifiers many times.
+            subjects=tuple(dict.fromkeys(ids for ids in people if ids)),
+            date=claims.date if _DAY.fullmatch(claims.date) else "",
+            author=_word(claims.author),
+            type=_word(claims.type),
+            markings=claims.markings & MARKINGS,
+        )
+
     def finish(self, media_type: str) -> ParsedDocument:
         """Return the document. Raises ``ParseError`` (``no_text``) when there is no text."""
         if self.blank:
@@ -205,6 +281,7 @@ class TextBuilder:
             pages=tuple(self._pages),
             headings=tuple(sorted(self._headings, key=lambda heading: heading.offset)),
             warnings=tuple(self._warnings),
+            claims=self._claims,
         )
 
     def _append(self, part: str) -> None:

@@ -48,6 +48,14 @@ class Kind(StrEnum):
     JPEG = "image/jpeg"
     TIFF = "image/tiff"
     WEBP = "image/webp"
+    FHIR = "application/fhir+json"
+    HL7 = "application/hl7-v2"
+    CDA = "application/cda+xml"
+    DICOM = "application/dicom"
+    X12 = "application/edi-x12"
+    MT940 = "application/swift-mt940"
+    ISO20022 = "application/iso20022+xml"
+    XBRL = "application/xbrl+xml"
 
 
 ARCHIVES: Final = frozenset({Kind.ZIP, Kind.TAR, Kind.GZIP, Kind.BZIP2, Kind.XZ, Kind.MBOX})

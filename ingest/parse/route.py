@@ -7,6 +7,7 @@ from typing import Final
 from ingest.parse.document import ParsedDocument
 from ingest.parse.docx import parse_docx
 from ingest.parse.html import parse_html
+from ingest.parse.interchange import parse_record
 from ingest.parse.kind import ARCHIVES, Kind, kind_of
 from ingest.parse.mail import parse_mail
 from ingest.parse.markup import parse_xml
@@ -18,14 +19,23 @@ from ingest.parse.records import parse_json
 from ingest.parse.rtf import parse_rtf
 from ingest.parse.sheet import parse_sheet
 from ingest.parse.slides import parse_slides
+from ingest.parse.structured import structured_kind
 from ingest.parse.table import parse_table
 from ingest.parse.text import parse_text
+from ingest.parse.xbrl import is_inline, with_facts
 from ragplatform.errors import ParseError
+
+
+def _parse_page(data: bytes, *, max_chars: int) -> ParsedDocument:
+    """Return a page's text, and the facts that a filing marks in it."""
+    document = parse_html(data, max_chars=max_chars)
+    return with_facts(document, data, max_chars=max_chars) if is_inline(data) else document
+
 
 _PARSERS: Final[Mapping[Kind, Callable[..., ParsedDocument]]] = {
     Kind.PDF: parse_pdf,
     Kind.DOCX: parse_docx,
-    Kind.HTML: parse_html,
+    Kind.HTML: _parse_page,
     Kind.PPTX: parse_slides,
     Kind.RTF: parse_rtf,
     Kind.XML: parse_xml,
@@ -50,8 +60,12 @@ def parse(data: bytes, name: str, max_chars: int) -> ParsedDocument:
 
     Raises ``ParseError`` with one of ``document.REASONS``.
     """
+    if (record := structured_kind(data, name)) is not None:
+        return parse_record(data, kind=record, max_chars=max_chars)
     kind = kind_of(data, name)
     if kind in ARCHIVES:
         # Whoever ingests opens archives first and parses what lies in them.
         raise ParseError("unsupported_type", "an archive is read through its members only")
+    if kind not in _PARSERS:
+        raise ParseError("unsupported_type", f"no parser for {kind} under this name")
     return _PARSERS[kind](data, max_chars=max_chars)

@@ -18,7 +18,7 @@ from typing import Final
 
 from ingest.parse import wire
 from ingest.parse.confine import Isolation
-from ingest.parse.document import ParsedDocument
+from ingest.parse.document import ParsedDocument, Part
 from ingest.parse.unpack import Allowance, Opened
 from ragplatform.errors import ParseError, UnavailableError
 
@@ -27,7 +27,7 @@ PARSER: Final = "ingest.parse.route:parse"
 _PARSERS: Final = "2"
 _LIBRARIES: Final = (
     *("pypdfium2", "python-docx", "lxml", "selectolax", "charset-normalizer"),
-    *("python-calamine", "olefile", "compressed-rtf"),
+    *("python-calamine", "olefile", "compressed-rtf", "pydicom"),
 )
 # Without it, pictures are put aside; with it, the same bytes have text.
 _OCR: Final = "rapidocr"
@@ -97,7 +97,7 @@ class Sandbox:
         ``name`` serves only for its suffix. Raises ``ParseError`` with one of ``document.REASONS``,
         and ``UnavailableError`` when no process can be started at all.
         """
-        answer = self._ask(data, name, {"max_chars": self._limits.max_chars})
+        answer = self._ask(data, name, "parse", {"max_chars": self._limits.max_chars})
         document = wire.decode(answer)
         if len(document.text) > self._limits.max_chars:
             raise ParseError(
@@ -105,26 +105,36 @@ class Sandbox:
             )
         return document
 
+    def split(self, data: bytes, name: str) -> tuple[Part, ...]:
+        """Return each subject's share of a file about several; empty for one that stays whole.
+
+        Raises as ``parse`` does.
+        """
+        if not data or len(data) > self._limits.max_bytes:
+            return ()
+        answer = self._ask(data, name, "split", {"max_chars": self._limits.max_chars})
+        return wire.decode_parts(answer, len(data))
+
     def unpack(self, data: bytes, name: str, allowance: Allowance) -> Opened:
         """Return the documents that lie in the file: see ``unpack.unpack``.
 
         Raises ``ParseError`` and ``UnavailableError`` as ``parse`` does.
         """
         order = {"members": allowance.members, "total": allowance.total}
-        return wire.decode_opened(self._ask(data, name, order))
+        return wire.decode_opened(self._ask(data, name, "unpack", order))
 
-    def _ask(self, data: bytes, name: str, order: dict[str, int]) -> bytes:
+    def _ask(self, data: bytes, name: str, task: str, bounds: dict[str, int]) -> bytes:
         if not data:
             raise ParseError("empty", "the file holds nothing")
         if len(data) > self._limits.max_bytes:
             raise ParseError("too_large", f"{len(data)} bytes, allowed {self._limits.max_bytes}")
         # JSON writes a character in at most 6 bytes; pages, headings and paths need some more.
-        most = order.get("max_chars", 0) * 6 + order.get("total", 0)
-        most += order.get("members", 0) * 4096 + _BLOCK
+        most = bounds.get("max_chars", 0) * 6 + bounds.get("total", 0)
+        most += bounds.get("members", 0) * 4096 + _BLOCK
         with self._turn:
             stem = self._running()
             try:
-                return stem.ask(data, Path(name).name, order, self._limits, most)
+                return stem.ask(data, Path(name).name, {"task": task, **bounds}, self._limits, most)
             except _StemLostError as error:
                 self._drop()
                 raise ParseError(error.reason, "the parser's process was stopped") from error
@@ -219,7 +229,7 @@ class _Stem:
         return Isolation(**json.loads(greeting))
 
     def ask(
-        self, data: bytes, name: str, wanted: dict[str, int], limits: Limits, most: int
+        self, data: bytes, name: str, wanted: dict[str, str | int], limits: Limits, most: int
     ) -> bytes:
         """Hand one document over and return its child's answer, of ``most`` bytes."""
         deadline = time.monotonic() + limits.timeout_s + _GRACE_S

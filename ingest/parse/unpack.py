@@ -20,6 +20,7 @@ from ingest.parse.document import clean
 from ingest.parse.kind import ARCHIVES, Kind, kind_of
 from ingest.parse.mail import mail_members, mailbox_members
 from ingest.parse.msg import msg_members
+from ingest.parse.structured import structured_kind
 from ragplatform.errors import ParseError
 
 _MAX_RATIO: Final = 200
@@ -65,6 +66,9 @@ def unpack(data: bytes, name: str, allowance: Allowance) -> Opened:
     ``ParseError``: ``archive_bomb`` beyond the allowance or for too much out of too little,
     ``encrypted``, ``malformed``, and what ``kind_of`` raises.
     """
+    if structured_kind(data, name) is not None:
+        # HL7 is found under Outlook's suffix, too.
+        return Opened((), True)
     kind = kind_of(data, name)
     if kind not in ARCHIVES:
         try:

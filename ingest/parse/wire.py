@@ -5,15 +5,29 @@ constructs anything but the types below.
 """
 
 import json
+import re
 from typing import Any, Final
 
-from ingest.parse.document import REASONS, Heading, PageBreak, ParsedDocument, clean
+from ingest.parse.document import (
+    MARKINGS,
+    REASONS,
+    Claims,
+    Heading,
+    PageBreak,
+    ParsedDocument,
+    Part,
+    SubjectId,
+    clean,
+)
 from ingest.parse.kind import Kind
 from ingest.parse.unpack import Member, Opened
 from ragplatform.errors import ParseError, QuarantinedError
 
 _MAX_MESSAGE: Final = 200
 _MAX_ITEMS: Final = 1_000_000
+# The longest identifier, name or type that a claim may hold.
+_MAX_WORD: Final = 512
+_DAY: Final = re.compile(r"(?:\d{4}-\d{2}-\d{2})?")
 
 
 def encode_document(document: ParsedDocument) -> bytes:
@@ -25,9 +39,27 @@ def encode_document(document: ParsedDocument) -> bytes:
             "pages": [[page.offset, page.number] for page in document.pages],
             "headings": [[h.offset, h.level, len(h.title)] for h in document.headings],
             "warnings": list(document.warnings),
+            "claims": _claims_row(document.claims),
         },
         ensure_ascii=False,
     ).encode("utf-8")
+
+
+def _claims_row(claims: Claims) -> dict[str, Any]:
+    people = [[[i.kind, i.value, i.system] for i in ids] for ids in claims.subjects]
+    return {
+        "subjects": people,
+        "date": claims.date,
+        "author": claims.author,
+        "type": claims.type,
+        "markings": sorted(claims.markings),
+    }
+
+
+def encode_parts(parts: tuple[Part, ...]) -> bytes:
+    """Return how a file is to be cut as one JSON object."""
+    rows = [[part.key, part.ranges] for part in parts]
+    return json.dumps({"parts": rows}, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def encode_failure(reason: str, message: str) -> bytes:
@@ -98,6 +130,53 @@ def decode(answer: bytes) -> ParsedDocument:
         raise ParseError("crashed", "the parser's answer is not of its form") from error
 
 
+def decode_parts(answer: bytes, size: int) -> tuple[Part, ...]:
+    """Return how a file of that many bytes is to be cut; raises as ``decode`` does."""
+    try:
+        body = json.loads(answer.decode("utf-8"))
+        if "reason" in body:
+            raise _failure(body)
+        parts = tuple(
+            Part(_words([key])[0], tuple(_range(row, size) for row in ranges))
+            for key, ranges in body["parts"][:_MAX_ITEMS]
+        )
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ParseError("crashed", "the parser's answer is not of its form") from error
+    # Ranges may be shared, but not without end: a small file must not become a large one.
+    if sum(end - start for part in parts for start, end in part.ranges) > 4 * size + (1 << 20):
+        raise ParseError("crashed", "the parts of the file exceed the file")
+    return parts
+
+
+def _range(row: Any, size: int) -> tuple[int, int]:
+    start, end = _numbers(row, 2)
+    if not start <= end <= size:
+        raise ValueError("not a range of the file")
+    return start, end
+
+
+def _claims(body: Any) -> Claims:
+    people = []
+    for row in body["subjects"][:_MAX_ITEMS]:
+        if not row:
+            raise ValueError("a subject without an identifier")
+        ids = [_words(one) for one in row]
+        people.append(tuple(SubjectId(kind, value, system) for kind, value, system in ids))
+    date, author, kind = _words([body["date"], body["author"], body["type"]])
+    markings = frozenset(_words(body["markings"]))
+    if not markings <= MARKINGS or not _DAY.fullmatch(date):
+        raise ValueError("a claim is not of its form")
+    return Claims(tuple(people), date, author, kind, markings)
+
+
+def _words(row: Any) -> list[str]:
+    if not isinstance(row, list) or not all(isinstance(w, str) and w == clean(w) for w in row):
+        raise ValueError("not a row of words")
+    if any(len(word) > _MAX_WORD for word in row):
+        raise ValueError("a word is too long")
+    return row
+
+
 def _decode(answer: bytes) -> ParsedDocument:
     body = json.loads(answer.decode("utf-8"))
     if not isinstance(body, dict):
@@ -116,6 +195,7 @@ def _decode(answer: bytes) -> ParsedDocument:
         pages=tuple(PageBreak(*_numbers(row, 2)) for row in body["pages"][:_MAX_ITEMS]),
         headings=tuple(_heading(text, row) for row in body["headings"][:_MAX_ITEMS]),
         warnings=tuple(warnings[:100]),
+        claims=_claims(body["claims"]),
     )
 
 

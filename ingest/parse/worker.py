@@ -18,8 +18,9 @@ from typing import Final, TypeAlias
 
 from ingest.parse import confine, ocr
 from ingest.parse.document import ParsedDocument
+from ingest.parse.interchange import split
 from ingest.parse.unpack import Allowance, unpack
-from ingest.parse.wire import encode_document, encode_failure, encode_opened
+from ingest.parse.wire import encode_document, encode_failure, encode_opened, encode_parts
 from ragplatform.errors import QuarantinedError
 
 Parse: TypeAlias = Callable[[bytes, str, int], ParsedDocument]
@@ -93,17 +94,22 @@ def _child(stem: int, order: dict[str, object], source: int, sink: int, parse: P
         )
         confine.forbid_system_calls()
         confine.add_tripwire()
-        if "members" in order:
-            allowance = Allowance(int(str(order["members"])), int(str(order["total"])))
-            answer = _guarded(lambda: encode_opened(unpack(_read_all(source), name, allowance)))
-        else:
-            most = int(str(order["max_chars"]))
-            answer = _guarded(lambda: encode_document(parse(_read_all(source), name, most)))
+        answer = _guarded(lambda: _act(parse, order, name, _read_all(source)))
         _write_all(sink, answer)
         code = 0
     finally:
         # Never back into the stem's loop, and no clean-up that a hostile document could have set.
         os._exit(code)
+
+
+def _act(parse: Parse, order: dict[str, object], name: str, data: bytes) -> bytes:
+    """Return the parsed document, or how the file is to be cut, or what lies in it."""
+    if order["task"] == "split":
+        return encode_parts(split(data, name))
+    if order["task"] == "unpack":
+        allowance = Allowance(int(str(order["members"])), int(str(order["total"])))
+        return encode_opened(unpack(data, name, allowance))
+    return encode_document(parse(data, name, int(str(order["max_chars"]))))
 
 
 def _guarded(act: Callable[[], bytes]) -> bytes:

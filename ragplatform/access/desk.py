@@ -7,14 +7,14 @@ record nothing happens. 3. The register is changed, and the next question is ans
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from ragplatform.access.register import BY_HAND, ConsentEntry, Feed, Opening, Register, Relation
-from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
+from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.reasons import LONGEST_REASON, required_reason
 from ragplatform.errors import (
@@ -52,6 +52,7 @@ class Caller:
     principal: Principal
     purpose: Purpose
     request_id: str
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +137,19 @@ class AccessDesk:
         self._require(caller, Act.MANAGE_ACCESS)
         tenant = caller.principal.tenant
         who, ref = _identity(principal), self._subject_ref(tenant, _identity(subject))
-        details: dict[str, Json] = {"act": "removed", "principal": who, "subject": ref}
-        self._record(caller, Action.RELATIONS_CHANGED, details=details)
+        details: dict[str, Json] = {
+            "act": "removed",
+            "named": [{"principal": who, "subject": ref}],
+        }
+        self._record(caller, Action.RELATIONS_CHANGED, details=details, subjects=[ref])
         return self._register.unrelate(tenant, who, ref)
 
     def feeds(self, caller: Caller) -> list[Feed]:
-        """Return where the tenant's relations come from, how many, and how fresh."""
+        """Return where the tenant's relations come from, how many, and how fresh; on record."""
         self._require(caller, Act.MANAGE_ACCESS)
-        return self._register.feeds(caller.principal.tenant)
+        found = self._register.feeds(caller.principal.tenant)
+        self._record(caller, Action.FEEDS_READ, details={"feeds": len(found)})
+        return found
 
     def set_consent(
         self,
@@ -171,21 +177,23 @@ class AccessDesk:
         ref = self._subject_ref(tenant, _identity(subject))
         entry = ConsentEntry(ref, purpose, consent, begins, _later(begins, until))
         details: dict[str, Json] = {
-            "subject": ref,
             "for": purpose.value,
             "consent": consent.value,
             "starts": begins.isoformat(),
             "ends": None if until is None else until.isoformat(),
         }
-        self._record(caller, Action.CONSENT_CHANGED, details=details)
+        self._record(caller, Action.CONSENT_CHANGED, details=details, subjects=[ref])
         self._register.set_consent(tenant, entry, uuid.uuid4().hex)
         return entry
 
     def consents(self, caller: Caller, subject: str) -> list[ConsentEntry]:
-        """Return all that a subject has said, past and to come."""
+        """Return all that a subject has said, past and to come, after recording the look."""
         self._require(caller, Act.MANAGE_ACCESS)
         tenant = caller.principal.tenant
-        return self._register.consents(tenant, self._subject_ref(tenant, _identity(subject)))
+        ref = self._subject_ref(tenant, _identity(subject))
+        found = self._register.consents(tenant, ref)
+        self._record(caller, Action.CONSENT_READ, details={"entries": len(found)}, subjects=[ref])
+        return found
 
     def break_glass(
         self, caller: Caller, *, subject: str, reason: str, minutes: int, proof: str
@@ -223,12 +231,9 @@ class AccessDesk:
             ends=now + timedelta(minutes=minutes),
             sealed=self._seal(principal.tenant, identity, {"subject": raw, "reason": why}),
         )
-        details = {
-            "opening": identity,
-            "subject": opening.subject,
-            "ends": opening.ends.isoformat(),
-        }
-        self._record(caller, Action.BROKE_GLASS, details=details, sealed={"reason": why})  # 5
+        details = {"opening": identity, "ends": opening.ends.isoformat()}
+        about, told = [opening.subject], {"reason": why}
+        self._record(caller, Action.BROKE_GLASS, details=details, sealed=told, subjects=about)  # 5
         if not self._register.open_glass(opening, most=MOST_OPENINGS):  # 6
             raise self._too_many_open(caller)
         return opening
@@ -247,7 +252,7 @@ class AccessDesk:
         if found is None or not self._may_end(caller, found):
             raise self._no_such(caller, Action.GLASS_ENDED, "no such opening of yours")
         details: dict[str, Json] = {"opening": found.id, "of": found.principal}
-        self._record(caller, Action.GLASS_ENDED, details=details)
+        self._record(caller, Action.GLASS_ENDED, details=details, subjects=[found.subject])
         self._register.end_glass(found.id)
 
     def _may_end(self, caller: Caller, opening: Opening) -> bool:
@@ -274,7 +279,9 @@ class AccessDesk:
         """
         self._require(caller, Act.REVIEW_ACCESS)
         found = self._register.openings(caller.principal.tenant, reviewed=reviewed)
-        self._record(caller, Action.QUEUE_READ, details={"openings": len(found)})
+        about = sorted({one.subject for one in found})[:_NAMED]
+        details: dict[str, Json] = {"openings": len(found)}
+        self._record(caller, Action.QUEUE_READ, details=details, subjects=about)
         return [self._reviewable(one) for one in found]
 
     def sign_off(self, caller: Caller, opening: str, verdict: Verdict, note: str) -> None:
@@ -288,8 +295,9 @@ class AccessDesk:
         if found is None:
             raise self._no_such(caller, Action.REVIEWED, "no such opening")
         details: dict[str, Json] = {"opening": found.id, "verdict": verdict.value}
+        about = [found.subject]
         if found.principal == caller.principal.id:
-            self._record(caller, Action.REVIEWED, Outcome.DENIED, details)
+            self._record(caller, Action.REVIEWED, Outcome.DENIED, details, subjects=about)
             raise DeniedError("nobody signs off what they opened themselves")
         if found.ends > self._now():
             raise InvalidRequestError("it is still in force: its uses are not all known yet")
@@ -300,13 +308,14 @@ class AccessDesk:
             )
         if found.verdict is not None:
             raise InvalidRequestError(f"it was signed off already, as {found.verdict}")
-        self._record(caller, Action.REVIEWED, details=details, sealed={"note": text})
+        sealed_note = {"note": text}
+        self._record(caller, Action.REVIEWED, details=details, sealed=sealed_note, subjects=about)
         sealed = self._seal(caller.principal.tenant, found.id, {"note": text})
         if not self._register.sign_off(
             found.id, verdict=verdict.value, reviewer=caller.principal.id, note=sealed
         ):
             # The record above says more than came true.
-            self._record(caller, Action.REVIEWED, Outcome.FAILURE, details)
+            self._record(caller, Action.REVIEWED, Outcome.FAILURE, details, subjects=about)
             raise InvalidRequestError("somebody else signed it off just now")
 
     def _reviewable(self, opening: Opening) -> Reviewable:
@@ -358,20 +367,20 @@ class AccessDesk:
                 "nobody relates themselves to anybody: it takes another administrator, and for a "
                 "feed a key that is no person's"
             )
-        named: list[Json] = [{"principal": one.principal, "subject": one.subject} for one in made]
-        if feed != BY_HAND:
-            # Another system's word for a whole hospital: that system knows whom it named.
-            named = []
+        # A feed is another system's word for a whole hospital: that system knows whom it named.
+        named = made if feed == BY_HAND else []
         # Somebody's own word is recorded whole, or an abuse could hide behind the first few.
         for start in range(0, max(1, len(named)), _NAMED):
+            some = named[start : start + _NAMED]
             details: dict[str, Json] = {
                 "act": act,
                 "feed": feed,
                 "relations": len(made),
                 "sha256": _digest(made, now),
-                "named": named[start : start + _NAMED],
+                "named": [{"principal": one.principal, "subject": one.subject} for one in some],
             }
-            self._record(caller, Action.RELATIONS_CHANGED, details=details)
+            about = [one.subject for one in some]
+            self._record(caller, Action.RELATIONS_CHANGED, details=details, subjects=about)
 
     def _require(self, caller: Caller, act: Act) -> None:
         decision = self._policies.decide_duty(caller.principal, act, caller.purpose)
@@ -388,21 +397,20 @@ class AccessDesk:
         outcome: Outcome = Outcome.SUCCESS,
         details: Mapping[str, Json] | None = None,
         sealed: Mapping[str, str] | None = None,
+        subjects: Collection[str] = (),
     ) -> None:
         self._audit.append(
-            AuditEvent(
-                action=action,
-                outcome=outcome,
-                tenant=caller.principal.tenant,
-                actor=caller.principal.id,
+            event_of(
+                caller.principal,
+                action,
+                outcome,
                 request_id=caller.request_id,
+                trace=caller.trace,
                 purpose=caller.purpose.value,
-                details={
-                    "policy": self._policies.digest,
-                    **spoken_for(caller.principal),
-                    **(details or {}),
-                },
-                sealed=sealed or {},
+                policy=self._policies.digest,
+                subjects=subjects,
+                details=details,
+                sealed=sealed,
             )
         )
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
+from ragplatform.audit.details import unverified_id
+from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError
 from ragplatform.model import Json, Labels, Principal, Purpose, Sensitivity
@@ -53,7 +54,7 @@ class AccessQuestion:
 
     Exactly one of ``document``, an id, and ``labels``, of a document that may not exist. With
     labels, ``subject`` is the raw id of whom it would be about, "" for nobody. ``reader`` None
-    means the asker.
+    means the asker. ``trace`` is the W3C trace id that the caller gave.
     """
 
     purpose: Purpose
@@ -61,6 +62,7 @@ class AccessQuestion:
     labels: Labels | None = None
     subject: str = field(default="", repr=False)
     reader: Principal | None = None
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,21 +150,21 @@ class AccessExplainer:
         policies: tuple[str, ...],
     ) -> None:
         details: dict[str, Json] = {
-            "document": (asked.document or "")[:128],
+            "document": unverified_id(asked.document or ""),
             "reader": reader.id[:128],
-            "subject": self._subject_ref(asker.tenant, asked.subject) if asked.subject else "",
             "policies": list(policies),
-            "policy": self._policies.digest,
-            **spoken_for(asker),
         }
+        named = [self._subject_ref(asker.tenant, asked.subject)] if asked.subject else []
         self._audit.append(
-            AuditEvent(
-                action=Action.EXPLAINED,
-                outcome=outcome,
-                tenant=asker.tenant,
-                actor=asker.id,
+            event_of(
+                asker,
+                Action.EXPLAINED,
+                outcome,
                 request_id=request_id,
+                trace=asked.trace,
                 purpose=asked.purpose.value,
+                policy=self._policies.digest,
+                subjects=named,
                 details=details,
             )
         )

@@ -10,7 +10,7 @@ import re
 import secrets
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -71,6 +71,11 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def short(sha256: str) -> str:
+    """Return the beginning of a digest, by which records tell credentials apart."""
+    return sha256[:16]
+
+
 class ApiKeyAuthenticator:
     """Authenticates bearer keys against the key file; reads the file again when it changes."""
 
@@ -89,7 +94,7 @@ class ApiKeyAuthenticator:
             raise UnauthenticatedError("not_a_registered_client")
         if entry.acts_for:
             raise UnauthenticatedError("client_without_user")
-        return entry.principal
+        return replace(entry.principal, proof=f"key:{short(entry.sha256)}")
 
     def prove(self, token: str, principal: Principal) -> None:
         """Accept the person's own key entered again. Raises ``UnauthenticatedError``."""

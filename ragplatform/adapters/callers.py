@@ -7,7 +7,7 @@ from typing import Final
 
 from joserfc.jwk import OctKey
 
-from ragplatform.adapters.api_keys import ApiKeyAuthenticator, KeyEntry, is_key, read_users
+from ragplatform.adapters.api_keys import ApiKeyAuthenticator, KeyEntry, is_key, read_users, short
 from ragplatform.adapters.oidc import OidcAuthenticator
 from ragplatform.adapters.signed_tokens import check_times, read_claims
 from ragplatform.adapters.trusted_file import TrustedFile
@@ -62,7 +62,12 @@ class ClientUsers:
         if user is None or user.tenant != client.principal.tenant:
             raise UnauthenticatedError("unknown_user")
         purposes = _narrower(user.purposes, client.principal.purposes)
-        return replace(user, purposes=purposes, via=client.principal.id)
+        return replace(
+            user,
+            purposes=purposes,
+            via=client.principal.id,
+            proof=f"client:{short(client.sha256)}",
+        )
 
 
 def _by_sub(path: Path) -> Mapping[tuple[str, str], Principal]:

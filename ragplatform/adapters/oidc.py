@@ -1,7 +1,8 @@
 """Access tokens of an OpenID provider, made principals."""
 
+import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ragplatform.adapters.jwks import KeySource, PublicKey
@@ -94,7 +95,8 @@ class OidcAuthenticator:
         """
         if user is not None:
             raise UnauthenticatedError("not_a_registered_client")
-        return self._principal(self._trusted(token))
+        found = self._principal(self._trusted(token))
+        return replace(found, proof=f"token:{hashlib.sha256(token.encode()).hexdigest()[:16]}")
 
     def prove(self, token: str, principal: Principal) -> None:
         """Accept a token of the same person from a sign-in of the last ``PROOF_AGE_S`` seconds."""

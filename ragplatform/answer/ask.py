@@ -26,7 +26,7 @@ from ragplatform.answer.sentences import SentenceStream
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import AuditError, GeneratorError, PlatformError
-from ragplatform.model import Answer, AnswerMode, Citation, Cleared, Json
+from ragplatform.model import Answer, AnswerMode, Citation, Cleared, Json, ModelWeights
 from ragplatform.ports import Embedder, Generator
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.screen import Screen
@@ -55,9 +55,21 @@ class AnswerLimits:
 
 
 @dataclass(slots=True)
+class _Writing:
+    """What went to the model, by passage, and how much came back."""
+
+    given: list[str]
+    left_out: dict[str, int]
+    characters: int = 0
+    complete: bool = False
+
+
+@dataclass(slots=True)
 class _Draft:
     """What has been released so far of one answer."""
 
+    asked: AnswerMode
+    """How it was to be made; a refusal changes only ``mode``."""
     mode: AnswerMode
     model: str
     parts: list[str] = field(default_factory=list)
@@ -65,6 +77,8 @@ class _Draft:
     dropped: dict[str, int] = field(default_factory=dict)
     said: set[str] = field(default_factory=set)
     refusal: str | None = None
+    writing: _Writing | None = None
+    """What is not on record yet of the model's part; None where it had none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +102,7 @@ class Answerer:
         audit: TenantLogs,
         limits: AnswerLimits,
         salt_key: bytes,
+        weights: ModelWeights,
     ) -> None:
         self._retriever = retriever
         self._privacy = privacy
@@ -96,6 +111,7 @@ class Answerer:
         self._audit = audit
         self._limits = limits
         self._salt_key = salt_key
+        self._weights = weights
 
     def prepare(self, request: Request) -> Retrieved:
         """Return what the answer will be made from; every refusal is raised here.
@@ -112,7 +128,7 @@ class Answerer:
         The last piece of text leaves only after the record of the whole answer is durable. An
         answer that breaks off is recorded as failed or, when the caller went away, as abandoned.
         """
-        draft = _Draft(mode, self._generator.model)
+        draft = _Draft(mode, mode, self._generator.model)
         screen = self._privacy.screen(retrieved.scope, known=_known(retrieved))
         try:
             yield Sources(retrieved.shown)
@@ -167,7 +183,8 @@ class Answerer:
         if not chosen:
             return
         texts = [self._citable(retrieved, quote) for quote in chosen]
-        joined = await self._join(retrieved, texts, draft)
+        cited = [retrieved.passages[q.candidate.passage].passage.chunk.id for q in chosen]
+        joined = await self._join(retrieved, texts, draft, cited)
         for piece in quotes.pieces(joined):
             if isinstance(piece, str):
                 yield _Sentence(piece, ())
@@ -201,7 +218,9 @@ class Answerer:
         text = re.sub(r"\[(\d{1,3})\]", r"(\1)", " ".join(whole.text.split()))
         return self._privacy.excerpt(text, whole)
 
-    async def _join(self, retrieved: Retrieved, texts: Sequence[Cleared], draft: _Draft) -> str:
+    async def _join(
+        self, retrieved: Retrieved, texts: Sequence[Cleared], draft: _Draft, given: list[str]
+    ) -> str:
         plain = quotes.join_plainly(len(texts))
         if len(texts) == 1:
             return plain
@@ -211,8 +230,9 @@ class Answerer:
         ]
         pattern = quotes.joining_pattern(len(texts))
         joined = ""
+        draft.writing = writing = _Writing(given, {})
         try:
-            async for piece in self._generate(retrieved, prompt.JOIN, parts, pattern):
+            async for piece in self._generate(retrieved, writing, prompt.JOIN, parts, pattern):
                 joined += piece
         except GeneratorError:
             # The quotes stand without the model; the answer says that no model joined them.
@@ -224,9 +244,15 @@ class Answerer:
     async def _write(self, retrieved: Retrieved, draft: _Draft) -> AsyncGenerator[_Sentence, None]:
         """Yield the model's own sentences that the passages support."""
         named = tokens_in(retrieved.question.text)
-        passages = self._fit(_about(named, retrieved.meant, retrieved.passages))
+        about = _about(named, retrieved.meant, retrieved.passages)
+        passages = self._fit(about)
         if not passages:
             return
+        left_out = {
+            "about_others": len(retrieved.passages) - len(about),
+            "budget": len(about) - len(passages),
+        }
+        draft.writing = writing = _Writing([p.passage.chunk.id for p in passages], left_out)
         fence = self._salt(retrieved)[:8]
         parts = [
             self._privacy.compose(
@@ -239,7 +265,7 @@ class Answerer:
         ]
         parts.append(self._privacy.compose(prompt.QUESTION, question=retrieved.question))
         cutter = SentenceStream()
-        async with aclosing(self._generate(retrieved, prompt.WRITE, parts)) as stream:
+        async with aclosing(self._generate(retrieved, writing, prompt.WRITE, parts)) as stream:
             async for piece in stream:
                 for text in cutter.feed(piece):
                     if sentence := self._judge(retrieved, passages, text, draft):
@@ -290,6 +316,7 @@ class Answerer:
     async def _generate(
         self,
         retrieved: Retrieved,
+        writing: _Writing,
         instructions: str,
         parts: Sequence[Cleared],
         pattern: str | None = None,
@@ -301,12 +328,12 @@ class Answerer:
             max_tokens=self._limits.max_tokens,
             pattern=pattern,
         )
-        length = 0
         async for piece in stream:
-            length += len(piece)
-            if length > _LONGEST_ANSWER:
+            writing.characters += len(piece)
+            if writing.characters > _LONGEST_ANSWER:
                 raise GeneratorError("the model server wrote more than it was asked for")
             yield piece
+        writing.complete = True
 
     def _salt(self, retrieved: Retrieved) -> str:
         """Return a salt that only equal rights share, so that cache timing tells nobody else."""
@@ -344,13 +371,14 @@ class Answerer:
     def _record_answer(self, retrieved: Retrieved, answer: Answer, draft: _Draft) -> None:
         details: dict[str, Json] = {
             "mode": str(answer.mode),
-            "model": answer.model,
+            "model": answer.model or None,
             "cited": [citation.chunk for citation in answer.citations],
             "dropped": dict(draft.dropped),
             "redactions": dict(answer.redactions),
             "refusal": answer.refusal,
         }
         action = Action.REFUSED if answer.refusal else Action.ANSWERED
+        self._record_writing(retrieved, draft)
         record_event(
             self._audit,
             retrieved.request,
@@ -361,6 +389,28 @@ class Answerer:
             {"answer": answer.text},
         )
 
+    def _record_writing(self, retrieved: Retrieved, draft: _Draft) -> None:
+        """Record which model wrote from which passages, where one did."""
+        writing = draft.writing
+        if writing is None:
+            return
+        details: dict[str, Json] = {
+            "model": self._generator.model,
+            "model_digest": self._weights.digest or None,
+            "adapter": self._weights.adapter or None,
+            "adapter_digest": self._weights.adapter_digest or None,
+            "mode": str(draft.asked),
+            "given": writing.given,
+            "left_out": writing.left_out,
+            "characters": writing.characters,
+            "complete": writing.complete,
+        }
+        outcome = Outcome.SUCCESS if writing.complete else Outcome.FAILURE
+        record_event(
+            self._audit, retrieved.request, retrieved.scope, Action.GENERATED, outcome, details
+        )
+        draft.writing = None
+
     def _record_end(self, retrieved: Retrieved, draft: _Draft, error: BaseException) -> None:
         gone = isinstance(error, (GeneratorExit, asyncio.CancelledError))
         code = error.code if isinstance(error, PlatformError) else "internal"
@@ -369,6 +419,7 @@ class Answerer:
             details["code"] = code
         # If the log itself is what failed, the error on its way out already says so.
         with contextlib.suppress(AuditError):
+            self._record_writing(retrieved, draft)
             record_event(
                 self._audit,
                 retrieved.request,

@@ -1,12 +1,13 @@
 """From a question to the passages that this principal may read for this purpose, on record."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ragplatform.answer import sentences
 from ragplatform.answer.events import ShownPassage
-from ragplatform.audit.events import Action, AuditEvent, Outcome, spoken_for
+from ragplatform.audit.details import unverified_id
+from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError, PlatformError
 from ragplatform.model import (
@@ -31,6 +32,9 @@ from ragplatform.privacy.tokens import entity_of, tokens_in
 LONGEST_QUESTION = 4000
 # An audit record has a bounded length; a register of many people names the first and counts all.
 _MOST_SUBJECTS = 20
+# Nobody may be missing from the account of who saw whose data: of an act that shows more people,
+# further records name the rest.
+_SUBJECTS_PER_RECORD = 1000
 _LONGEST_ERROR = 200
 # Fusion goes by ranks: the one passage that holds the question's pseudonym, first among terms and
 # far behind among meanings, comes after some that are middling in both. Among this many it is.
@@ -41,7 +45,8 @@ _CANDIDATES = 60
 class Request:
     """One question of one principal for one purpose.
 
-    ``collections`` narrows the search; None means all that policy permits.
+    ``collections`` narrows the search; None means all that policy permits. ``trace`` is the W3C
+    trace id that the caller gave, "" without one.
     """
 
     principal: Principal
@@ -50,6 +55,14 @@ class Request:
     collections: frozenset[str] | None = None
     limit: int = 5
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    trace: str = ""
+
+    def details(self) -> dict[str, Json]:
+        """Return what a record says of the question beside its text."""
+        asked: dict[str, Json] = {"number": self.limit}
+        if self.collections is not None:
+            asked["collections"] = sorted(self.collections)
+        return asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +157,8 @@ class Retriever:
             raise InvalidRequestError(f"question: wanted 1 to {LONGEST_QUESTION} characters")
         standing = self._standings.standing(request.principal, request.purpose)  # 1
         scope = self._scope(request, standing)
-        self._record(request, scope, action, details=said(standing), sealed={"question": text})  # 2
+        details = said(standing) | request.details()
+        self._record(request, scope, action, details=details, sealed={"question": text})  # 2
         if scope.empty:  # 3
             reason = self._policies.refusal_reason(request.principal, request.purpose)
             self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
@@ -159,6 +173,7 @@ class Retriever:
             depth = _CANDIDATES if named or question.meant else 0
             found = self._index.search(vector, terms, scope, max(request.limit, depth))  # 5
             hits = named_first(found, (named, question.meant), request.limit)
+            left_out = {"beyond_number": len(found) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
             passages = tuple(
                 self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1)
@@ -170,18 +185,20 @@ class Retriever:
         except PlatformError as error:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
-        self._record_shown(request, standing, scope, kept)  # 6
+        left_out["disagreed"] = len(hits) - len(kept)
+        details = {"found": len(found), "left_out": left_out}
+        self._record_shown(request, standing, scope, kept, details=details)  # 6
         return Retrieved(request, scope, question.cleared, question.meant, vector, passages, shown)
 
     def source(
-        self, principal: Principal, purpose: Purpose, chunk: str, request_id: str
+        self, principal: Principal, purpose: Purpose, chunk: str, request_id: str, trace: str = ""
     ) -> ShownPassage:
         """Return one passage as the reader may see it, after recording that it is shown.
 
         Raises ``NotFoundError`` alike for a passage that does not exist and for one that the
         caller may not read.
         """
-        request = Request(principal, purpose, "source", request_id=request_id)
+        request = Request(principal, purpose, "source", request_id=request_id, trace=trace)
         found = self.open(request, chunk, Action.SOURCE_VIEWED)
         # Decided again: it may have been for another purpose, or by a role that is gone.
         unmasked = frozenset(
@@ -198,7 +215,7 @@ class Retriever:
             found.scope,
             [(found.hit, found.decision)],
             Action.SOURCE_VIEWED,
-            unmasked,
+            unmasked=unmasked,
         )
         return shown
 
@@ -216,7 +233,7 @@ class Retriever:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
         if not kept:
-            self._record(request, scope, action, Outcome.DENIED, {"chunk": chunk[:64]})
+            self._record(request, scope, action, Outcome.DENIED, {"chunk": unverified_id(chunk)})
             raise NotFoundError("no such source, or not one that you may open for this purpose")
         return Opened(standing, scope, *kept[0])
 
@@ -279,7 +296,8 @@ class Retriever:
                 "policies": list(verdict.policies),
                 "errors": [error[:_LONGEST_ERROR] for error in verdict.errors],
             }
-            self._record(request, scope, Action.DISAGREED, Outcome.DENIED, details)
+            subjects = hit.passage.subjects
+            self._record(request, scope, Action.DISAGREED, Outcome.DENIED, details, None, subjects)
         return kept
 
     def _clear(self, number: int, passage: Passage, scope: Scope) -> ClearedPassage:
@@ -301,8 +319,9 @@ class Retriever:
         outcome: Outcome = Outcome.SUCCESS,
         details: dict[str, Json] | None = None,
         sealed: dict[str, str] | None = None,
+        subjects: Collection[str] = (),
     ) -> None:
-        record_event(self._audit, request, scope, action, outcome, details, sealed)
+        record_event(self._audit, request, scope, action, outcome, details, sealed, subjects)
 
     def _record_shown(
         self,
@@ -311,22 +330,31 @@ class Retriever:
         scope: Scope,
         kept: Sequence[tuple[Hit, Decision]],
         action: Action = Action.RETRIEVED,
+        *,
         unmasked: frozenset[str] = frozenset(),
+        details: Mapping[str, Json] | None = None,
     ) -> None:
         """Record the passages, and how many values of each type are shown in clear in them.
 
         An answer reveals no pseudonym that is not in its passages or its question. What is shown
-        under a broken glass goes before its reviewers too.
+        under a broken glass goes before its reviewers too. Every subject stands in a record.
         """
         passages = [hit.passage for hit, _ in kept]
         texts = [t for p in passages for t in (p.title, p.chunk.text, *p.chunk.heading)]
-        details: dict[str, Json] = {
+        told: dict[str, Json] = {
             "passages": [_named(hit, verdict) for hit, verdict in kept],
             "revealed": self._privacy.revealed(texts, scope, unmasked),
             **said(standing),
+            **(details or {}),
         }
-        self._record(request, scope, action, Outcome.SUCCESS, details)
         subjects = frozenset[str]().union(*(passage.subjects for passage in passages))
+        everybody = sorted(subjects)
+        for start in range(0, max(1, len(everybody)), _SUBJECTS_PER_RECORD):
+            some = everybody[start : start + _SUBJECTS_PER_RECORD]
+            part: dict[str, Json] = {"part": start // _SUBJECTS_PER_RECORD + 1}
+            self._record(
+                request, scope, action, Outcome.SUCCESS, part if start else told, None, some
+            )
         self._standings.note_use(standing, request.request_id, subjects)
 
 
@@ -338,26 +366,24 @@ def record_event(
     outcome: Outcome,
     details: dict[str, Json] | None = None,
     sealed: dict[str, str] | None = None,
+    subjects: Collection[str] = (),
 ) -> None:
     """Append one event of the request to the audit log; it is durable when the call returns.
 
     Raises ``AuditError`` when it could not be made durable.
     """
     audit.append(
-        AuditEvent(
-            action=action,
-            outcome=outcome,
-            tenant=request.principal.tenant,
-            actor=request.principal.id,
+        event_of(
+            request.principal,
+            action,
+            outcome,
             request_id=request.request_id,
+            trace=request.trace,
             purpose=str(request.purpose),
-            details={
-                "scope": scope.key,
-                "policy": scope.policy_digest,
-                **spoken_for(request.principal),
-                **(details or {}),
-            },
-            sealed=sealed or {},
+            policy=scope.policy_digest,
+            subjects=subjects,
+            details={"scope": scope.key, **(details or {})},
+            sealed=sealed,
         )
     )
 

@@ -88,7 +88,14 @@ class Unmasker:
         }
         if not decision.allowed:  # 3
             record_event(
-                self._audit, request, found.scope, Action.REVEALED, Outcome.DENIED, details
+                self._audit,
+                request,
+                found.scope,
+                Action.REVEALED,
+                Outcome.DENIED,
+                details,
+                None,
+                found.passage.subjects,
             )
             raise DeniedError(
                 self._policies.why_not(principal, Act.UNMASK, request.purpose, decision)
@@ -103,6 +110,7 @@ class Unmasker:
             Outcome.SUCCESS,
             details,
             {"reason": why},
+            found.passage.subjects,
         )
         subjects = found.passage.subjects
         self._unmaskings.note_use(found.standing, request.request_id, subjects)

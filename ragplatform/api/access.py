@@ -272,7 +272,7 @@ def add_routes(app: FastAPI, platform: Platform) -> None:
 
 
 def _caller(request: Request, who: Principal, purpose: Purpose) -> acts.Caller:
-    return acts.Caller(who, purpose, request.state.request_id)
+    return acts.Caller(who, purpose, request.state.request_id, request.state.trace)
 
 
 def _add_relation_routes(app: FastAPI, platform: Platform) -> None:
@@ -378,7 +378,13 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
     @app.post("/v1/sources/{chunk}:reveal", tags=["questions"], dependencies=[ONE_TURN])
     def reveal(request: Request, who: Caller, chunk: str, body: UnmaskBody) -> UnmaskedOut:
         """Show one value of a passage in clear for some minutes, for a reason that is recorded."""
-        question = Question(who, body.purpose, "reveal", request_id=request.state.request_id)
+        question = Question(
+            who,
+            body.purpose,
+            "reveal",
+            request_id=request.state.request_id,
+            trace=request.state.trace,
+        )
         shown = platform.unmasker.unmask(
             question, chunk, token=body.token, reason=body.reason, minutes=body.minutes
         )
@@ -396,6 +402,7 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
             labels=None if body.labels is None else _labels(body.labels, who.tenant),
             subject=body.subject,
             reader=None if body.reader is None else _reader(body.reader, who.tenant),
+            trace=request.state.trace,
         )
         return ExplainOut.of(platform.explainer.explain(who, asked, request.state.request_id))
 

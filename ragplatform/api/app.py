@@ -1,27 +1,26 @@
 """The FastAPI application: who asks, what they ask, and nothing decided here."""
 
-import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
-from typing import Annotated
+from typing import Literal
 
 import structlog
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from ragplatform import __version__
 from ragplatform.answer.events import Final, Sources
 from ragplatform.answer.retrieve import Request as Question
-from ragplatform.api import access, pii, problems, schemas
+from ragplatform.api import access, audit, audit_export, pii, problems, schemas
 from ragplatform.api.caller import Caller
 from ragplatform.api.fairness import ONE_TURN, Shares, Turns
 from ragplatform.api.limits import BodyLimit
 from ragplatform.api.sse import EventStream
+from ragplatform.api.trace import trace_id
 from ragplatform.audit.events import Action
-from ragplatform.audit.record import canonical, stamp
 from ragplatform.config import Settings
 from ragplatform.errors import PlatformError
 from ragplatform.model import AnswerMode, Principal, Purpose
@@ -73,6 +72,8 @@ def create_app(platform: Platform) -> FastAPI:
     _add_question_routes(app, platform)
     access.add_routes(app, platform)
     pii.add_routes(app, platform)
+    audit.add_routes(app, platform)
+    audit_export.add_routes(app, platform)
     _add_account_routes(app, platform)
     _add_health_routes(app, platform)
     return app
@@ -96,6 +97,7 @@ async def _at_the_edge(
     """Give each request an id, keep its responses out of caches, and answer for our own bugs."""
     # The id is ours: one chosen by the caller could point at another caller's records.
     request.state.request_id = uuid.uuid4().hex
+    request.state.trace = trace_id(request.headers.getlist("traceparent"))
     try:
         response = await call_next(request)
     except Exception as error:
@@ -116,7 +118,7 @@ def _unexpected(request: Request, error: Exception) -> JSONResponse:
     _log.error("unexpected_error", request_id=request_id, error=kind, place=place)
     platform: Platform = request.app.state.platform
     try:
-        platform.record_failure(request_id, kind)
+        platform.record_failure(request_id, request.state.trace, kind)
     except PlatformError as failed:
         return problems.respond(failed, request_id)
     return problems.respond(PlatformError(kind), request_id)
@@ -130,6 +132,7 @@ def _question(request: Request, who: Principal, body: schemas.AskBody, limit: in
         collections=None if body.collections is None else frozenset(body.collections),
         limit=limit,
         request_id=request.state.request_id,
+        trace=request.state.trace,
     )
 
 
@@ -167,6 +170,7 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
             collections=None if body.collections is None else frozenset(body.collections),
             limit=body.limit,
             request_id=request.state.request_id,
+            trace=request.state.trace,
         )
         retrieved = platform.retriever.retrieve(question, Action.SEARCHED)
         results = [schemas.Source.of(passage) for passage in retrieved.shown]
@@ -175,7 +179,8 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
     @app.get("/v1/sources/{chunk}", tags=["questions"], dependencies=[ONE_TURN])
     def source(request: Request, who: Caller, chunk: str, purpose: Purpose) -> schemas.Source:
         """Return one passage. 404 alike for what does not exist and what you may not read."""
-        shown = platform.retriever.source(who, purpose, chunk, request.state.request_id)
+        state = request.state
+        shown = platform.retriever.source(who, purpose, chunk, state.request_id, state.trace)
         return schemas.Source.of(shown)
 
 
@@ -193,43 +198,7 @@ def _add_account_routes(app: FastAPI, platform: Platform) -> None:
             # Whom one is related to is the same for every purpose.
             related_subjects=len(platform.store.register.standing(who, Purpose.HOPERAT).related),
             purposes=sorted(platform.policies.purposes(who)),
-            reviewer=platform.may_review(who),
-        )
-
-    @app.get("/v1/audit/events", tags=["audit"])
-    def audit_events(
-        request: Request,
-        who: Caller,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        action: Action | None = None,
-        actor: Annotated[str | None, Query(max_length=128)] = None,
-        request_id: Annotated[str | None, Query(max_length=64)] = None,
-    ) -> schemas.AuditOut:
-        """Return the newest audit records of your tenant, for reviewers. The look is recorded."""
-        records = platform.review_audit(
-            who,
-            request.state.request_id,
-            limit=limit,
-            action=action,
-            actor=actor,
-            about=request_id,
-        )
-        return schemas.AuditOut(
-            records=[
-                schemas.AuditRecordOut(
-                    origin=record.origin,
-                    index=record.index,
-                    time=stamp(record.time),
-                    action=str(record.action),
-                    outcome=str(record.outcome),
-                    actor=record.actor,
-                    purpose=record.purpose,
-                    request_id=record.request_id,
-                    details=json.loads(canonical(record.details)),
-                    sealed=sorted(record.sealed.parts) if record.sealed else [],
-                )
-                for record in records
-            ]
+            reviewer=platform.reviewer.may_review(who),
         )
 
 
@@ -241,9 +210,14 @@ def _add_health_routes(app: FastAPI, platform: Platform) -> None:
 
     @app.get("/readyz", tags=["health"], responses={503: {"model": schemas.Health}})
     async def readyz(response: Response) -> schemas.Health:
-        """Say whether questions can be answered: the model gives a token, the log takes records."""
+        """Say whether questions can be answered: the model gives a token, the log takes records.
+
+        `degraded`, with 200, while some tenants' own logs take none: the others are served.
+        """
         parts = await platform.parts()
-        ready = all(state == "ok" for state in parts.values())
-        if not ready:
+        dark = platform.store.audit.dark
+        if any(state != "ok" for state in parts.values()):
             response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-        return schemas.Health(status="ok" if ready else "unavailable", parts=parts)
+            return schemas.Health(status="unavailable", parts=parts, dark_tenant_logs=dark)
+        status: Literal["ok", "degraded"] = "degraded" if dark else "ok"
+        return schemas.Health(status=status, parts=parts, dark_tenant_logs=dark)

@@ -22,19 +22,21 @@ def _principal(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Principal:
-    """Return who calls. A failed attempt is recorded before it is refused."""
+    """Return who calls. A failed attempt, and a credential that is new here, is recorded first."""
     platform: Platform = request.app.state.platform
     token = credentials.credentials if credentials else ""
     statements = request.headers.getlist(USER_HEADER)
     # Two statements leave open who is meant: joined, they are no token.
     user = ",".join(statements) if statements else None
     try:
-        return platform.authenticator.authenticate(token, user)
+        principal = platform.authenticator.authenticate(token, user)
     except UnauthenticatedError as error:
         request_id = request.state.request_id
         _log.info("unauthenticated", request_id=request_id, reason=error.reason)
-        platform.record_unauthenticated(request_id)
+        platform.record_unauthenticated(request_id, request.state.trace, error.reason)
         raise
+    platform.record_authenticated(principal, request.state.request_id, request.state.trace)
+    return principal
 
 
 Caller = Annotated[Principal, Depends(_principal)]

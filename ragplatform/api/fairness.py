@@ -205,7 +205,8 @@ async def _hold(request: Request, who: Caller) -> AsyncIterator[None]:
         async with turns.turn(who.tenant, who.id):
             yield
     except BusyError:
-        await run_in_threadpool(platform.record_turned_away, who, request.state.request_id)
+        state = request.state
+        await run_in_threadpool(platform.record_turned_away, who, state.request_id, state.trace)
         raise
 
 

@@ -61,4 +61,5 @@ def _request(request: Request, who: Principal, body: schemas.TextsBody) -> TextR
         texts=body.given,
         collection=body.collection,
         request_id=request.state.request_id,
+        trace=request.state.trace,
     )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ragplatform.answer.events import ShownPassage
 from ragplatform.answer.retrieve import LONGEST_QUESTION
@@ -284,29 +284,11 @@ class WhoOut(BaseModel):
     reviewer: bool = Field(description="Whether you may read the audit log.")
 
 
-class AuditRecordOut(BaseModel):
-    """One audit record without its sealed parts, whose names alone are listed."""
-
-    origin: str
-    index: int
-    time: str
-    action: str
-    outcome: str
-    actor: str
-    purpose: str | None
-    request_id: str
-    details: dict[str, JsonValue]
-    sealed: list[str]
-
-
-class AuditOut(BaseModel):
-    """Audit records, newest first."""
-
-    records: list[AuditRecordOut]
-
-
 class Health(BaseModel):
     """The state of each part: ``ok``, or a word that says what is wrong."""
 
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok", "degraded", "unavailable"]
     parts: dict[str, str] = Field(default_factory=dict)
+    dark_tenant_logs: int = Field(
+        0, description="Tenants whose audit log takes no records, so that they get no answers."
+    )

@@ -9,6 +9,9 @@ after its kind (``api``, ``api-2``), and one for each tenant (``api.mercy``). Ea
     segment-000000000000.jsonl      records and commits; the number is the first record's index
     torn-*.bin                      what a crash left unfinished, kept aside when the log reopened
     lock                            held by the one writer; names its process
+    checkpoint.cosigned             the newest checkpoint with the signatures of witnesses
+    checkpoint.stamped, .tsr        the one that was time-stamped last, and its token
+    witness/                        how far each witness is; all time-stamps
 
 A segment is a run of groups. A group is one record or more, each a line of canonical JSON, and then
 one commit line: the checkpoint over all records so far, signed, and the leaf hashes of the group.

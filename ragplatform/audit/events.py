@@ -1,6 +1,6 @@
 """What may be recorded: a closed vocabulary, and the shape of one event before it has a place."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -13,12 +13,15 @@ class Action(StrEnum):
     STARTED = "started"
     STOPPED = "stopped"
     RECOVERED = "recovered"
-    POLICY_LOADED = "policy_loaded"
+    RESUMED = "resumed"
+    POLICY_CHANGED = "policy_changed"
+    AUTHENTICATED = "authenticated"
     AUTHENTICATED_FAILED = "authenticated_failed"
     TURNED_AWAY = "turned_away"
     DENIED = "denied"
     ASKED = "asked"
     RETRIEVED = "retrieved"
+    GENERATED = "generated"
     ANSWERED = "answered"
     REFUSED = "refused"
     ABANDONED = "abandoned"
@@ -36,13 +39,17 @@ class Action(StrEnum):
     RELABELLED = "relabelled"
     ERASED = "erased"
     EGRESS_BLOCKED = "egress_blocked"
+    ARCHIVED = "archived"
     AUDIT_READ = "audit_read"
+    EXPORTED = "exported"
     UNSEALED = "unsealed"
     KEY_MADE = "key_made"
     KEYS_ROTATED = "keys_rotated"
     RELATIONS_CHANGED = "relations_changed"
     CONSENT_CHANGED = "consent_changed"
+    CONSENT_READ = "consent_read"
     FEED_DARK = "feed_dark"
+    FEEDS_READ = "feeds_read"
     BROKE_GLASS = "broke_glass"
     GLASS_ENDED = "glass_ended"
     QUEUE_READ = "queue_read"
@@ -53,6 +60,9 @@ class Action(StrEnum):
     API_KEY_ROTATED = "api_key_rotated"
     API_KEY_REVOKED = "api_key_revoked"
     USER_LISTED = "user_listed"
+    WITNESS_LAGGING = "witness_lagging"
+    WITNESS_CAUGHT_UP = "witness_caught_up"
+    WITNESS_CONFLICT = "witness_conflict"
 
 
 class Outcome(StrEnum):
@@ -67,9 +77,9 @@ class Outcome(StrEnum):
 class AuditEvent:
     """One act, to be recorded before it takes effect.
 
-    ``tenant`` is empty for acts of the deployment itself. ``details`` holds ids, counts, digests
-    and decisions, each string short, and never the text of a question, answer or passage. Such
-    text goes into ``sealed``, by name: it is encrypted before it is written.
+    ``tenant`` is empty for acts of the deployment itself. ``details`` holds what the action's entry
+    in ``vocabulary`` lists, and never the text of a question, answer or passage. Such text goes
+    into ``sealed``, by name: it is encrypted before it is written.
     """
 
     action: Action
@@ -80,8 +90,44 @@ class AuditEvent:
     purpose: str | None = None
     details: Mapping[str, Json] = field(default_factory=dict)
     sealed: Mapping[str, str] = field(default_factory=dict, repr=False)
+    client: str = ""
+    """Through whom the actor acts: a registered client, or who started a job; "" for nobody."""
+    proof: str = ""
+    """How the actor proved who it is (see ``Principal.proof``); "" where nobody asked."""
+    policy: str = ""
+    """The digest of the policies in force; "" where none decide."""
+    subjects: Collection[str] = ()
+    """Keyed references of those whom the act is about (see ``privacy.Vault.subject_ref``)."""
+    trace: str = ""
+    """The W3C trace id that the caller gave; "" means the request id."""
 
 
-def spoken_for(principal: Principal) -> dict[str, str]:
-    """Return the detail that names the client which speaks for a person; empty without one."""
-    return {"via": principal.via} if principal.via else {}
+def event_of(
+    principal: Principal,
+    action: Action,
+    outcome: Outcome = Outcome.SUCCESS,
+    *,
+    request_id: str,
+    purpose: str | None,
+    trace: str = "",
+    policy: str = "",
+    subjects: Collection[str] = (),
+    details: Mapping[str, Json] | None = None,
+    sealed: Mapping[str, str] | None = None,
+) -> AuditEvent:
+    """Return an event of what a principal does, which says how it is known and by what client."""
+    return AuditEvent(
+        action=action,
+        outcome=outcome,
+        tenant=principal.tenant,
+        actor=principal.id,
+        request_id=request_id,
+        purpose=purpose,
+        details=details or {},
+        sealed=sealed or {},
+        client=principal.via,
+        proof=principal.proof,
+        policy=policy,
+        subjects=subjects,
+        trace=trace,
+    )

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,8 @@ COMMIT_START: Final = b'{"checkpoint":'
 # As labels name tenants. No dot, so that an origin says where its tenant begins; no slash, so that
 # a folder named after it lies where it should.
 _TENANT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+_BLOCK: Final = 64 * 1024
 
 _SEGMENT: Final = re.compile(r"segment-(\d{12})\.jsonl")
 
@@ -95,5 +97,41 @@ def note_of(line: bytes) -> str:
     """Return the signed checkpoint in a commit line. Raises ``TamperedError`` if there is none."""
     try:
         return str(json.loads(line)["checkpoint"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TamperedError("a commit line of the audit log is damaged") from error
+
+
+def lines_from_end(path: Path) -> Iterator[bytes]:
+    """Yield the complete lines of a file from the last to the first, without line feeds."""
+    with path.open("rb") as file:
+        end = file.seek(0, 2)
+        rest = b""
+        whole = False
+        while end > 0:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            rest = file.read(end - start) + rest
+            end = start
+            first, *lines = rest.split(b"\n")
+            if not whole and lines:
+                # What follows the last line feed is a line still being written.
+                lines.pop()
+                whole = True
+                yield from reversed(lines)
+                rest = first
+            elif whole:
+                yield from reversed(lines)
+                rest = first
+        if whole and rest:
+            yield rest
+
+
+def leaves_of(line: bytes) -> list[bytes]:
+    """Return the leaf hashes that a commit line lists.
+
+    Raises ``TamperedError`` if there are none.
+    """
+    try:
+        return [bytes.fromhex(leaf) for leaf in json.loads(line)["leaves"]]
     except (ValueError, KeyError, TypeError) as error:
         raise TamperedError("a commit line of the audit log is damaged") from error

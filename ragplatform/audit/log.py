@@ -1,6 +1,7 @@
 """The log's one writer: an event goes in, and a receipt comes out once it cannot be lost."""
 
 import contextlib
+import errno
 import os
 import threading
 import time
@@ -14,6 +15,7 @@ from typing import Final, Self
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.layout import (
     CHECKPOINT,
+    KEY,
     LOCK,
     bind,
     commit_line,
@@ -25,11 +27,18 @@ from ragplatform.audit.record import encode, stamp
 from ragplatform.audit.recovery import Standing, claim, last_time, make_folders, recover, unrecorded
 from ragplatform.audit.seal import Sealer
 from ragplatform.audit.storage import Disk, File, Storage, WriterLock, put
-from ragplatform.errors import AuditError
+from ragplatform.audit.tile_writer import TileWriter
+from ragplatform.errors import AuditError, TamperedError
 from ragplatform.model import Receipt
 
 # A segment this large is hashed in about half a second and still fits an e-mail's worth of tools.
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what kept a record from the disk, without paths or texts: ``ENOSPC``, ``EIO``."""
+    number = error.errno if isinstance(error, OSError) else None
+    return errno.errorcode.get(number or 0, type(error).__name__)
 
 
 def utc_now() -> datetime:
@@ -50,6 +59,32 @@ class _Waiting:
     leaf: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """What is left of a log whose disk failed: the right to write it, and how far it was durable.
+
+    The lock is never let go on the way to the log that is opened anew, so that no other process
+    writes records in between.
+    """
+
+    lock: WriterLock
+    size: int
+
+
+def _locked(
+    directory: Path, storage: Storage, after: GivenUp | None, undo: contextlib.ExitStack
+) -> WriterLock:
+    """Return the right to write the log: a new one, or that of the log that was given up."""
+    if after is not None:
+        _make_sure_it_is_there(directory)
+        after.lock.renew()
+        return after.lock
+    make_folders(directory, storage)
+    lock = WriterLock(directory / LOCK)
+    undo.callback(lock.release)
+    return lock
+
+
 class AuditLog:
     """An append-only log in one folder, written by one process, shared by its threads.
 
@@ -68,32 +103,39 @@ class AuditLog:
         clock: Callable[[], datetime] = utc_now,
         storage: Storage | None = None,
         segment_bytes: int = SEGMENT_BYTES,
+        after: GivenUp | None = None,
     ) -> Self:
         """Open the log in the folder for writing, creating it if there is none.
 
-        1. Take the writer's lock.
+        1. Take the writer's lock, or go on with the one in ``after``: the log that this process
+        gave up before. Its lock stays the caller's if this fails.
         2. Compare the key with the one the log was begun with.
-        3. Hash the whole log and compare it with its last signature.
+        3. Hash what follows the newest tiles that are known to be durable, or the whole log where
+        tiles are lacking or do not fit, and compare it with its last signature.
         4. Cut off what a crash left unfinished, keep it aside, and record that.
 
         ``signing_key`` is an Ed25519 seed and ``sealing_key`` a secret, 32 bytes each.
 
         Raises ``AuditLockedError`` when another process writes it, ``AuditError`` when the disk
-        refuses,
-        ``TamperedError`` when the log is not what was written, ``ConfigurationError`` for a key
-        or origin that is not this log's.
+        refuses, ``TamperedError`` when the log is not what was written, ``ConfigurationError`` for
+        a key or origin that is not this log's.
         """
         signer = Signer(origin, signing_key)
         sealer = Sealer(origin, sealing_key)
         storage = storage or Disk()
         with contextlib.ExitStack() as undo:
             try:
-                make_folders(directory, storage)
-                lock = WriterLock(directory / LOCK)
-                undo.callback(lock.release)
+                lock = _locked(directory, storage, after, undo)
                 claim(directory, signer, storage)
+                standing, tiles = recover(directory, signer, storage)
+                if after is not None and standing.tree.size < after.size:
+                    raise TamperedError(
+                        f"the audit log {directory} ends after {standing.tree.size} records, but "
+                        f"this process wrote {after.size}: keep it as evidence"
+                    )
                 log = cls(
-                    standing=recover(directory, signer, storage),
+                    standing=standing,
+                    tiles=tiles,
                     directory=directory,
                     lock=lock,
                     signer=signer,
@@ -117,6 +159,7 @@ class AuditLog:
         signer: Signer,
         sealer: Sealer,
         standing: Standing,
+        tiles: TileWriter,
         clock: Callable[[], datetime],
         storage: Storage,
         segment_bytes: int,
@@ -133,6 +176,7 @@ class AuditLog:
 
         # Owned by whoever leads.
         self._tree = standing.tree
+        self._tiles = tiles
         self._commit_above = standing.commit
         self._offset = standing.end
         self._file: File | None = None
@@ -147,6 +191,7 @@ class AuditLog:
         self._leading = False
         self._closed = False
         self._poison: str | None = None
+        self._failure = ""
         self._crowd = 1
         self._sync_s = 0.0
         self._note = signer.sign(Checkpoint(standing.tree.size, standing.tree.root()))
@@ -160,6 +205,11 @@ class AuditLog:
     def writable(self) -> bool:
         """Whether the log is open and no write of it has failed."""
         return not self._closed and self._poison is None
+
+    @property
+    def failure(self) -> str:
+        """What ended the log, as the name of an error number (``ENOSPC``); empty while it lives."""
+        return self._failure
 
     def append(self, event: AuditEvent) -> Receipt:
         """Record the event and return the proof, once it is durable.
@@ -205,6 +255,18 @@ class AuditLog:
         finally:
             self._close_file()
             self._lock.release()
+
+    def give_up(self) -> GivenUp:
+        """Close a log whose disk failed, and keep the right to write it.
+
+        Nothing more is written: what the disk holds is found out by opening it anew.
+        """
+        with self._mutex:
+            self._closed = True
+            self._mutex.wait_for(lambda: not self._leading)
+        with contextlib.suppress(OSError):
+            self._close_file()
+        return GivenUp(self._lock, self._tree.size)
 
     def __enter__(self) -> Self:
         return self
@@ -266,18 +328,19 @@ class AuditLog:
     def _lead(self, leader: _Waiting) -> None:
         """Commit the group that is waiting, then hand the lead on."""
         group: list[_Waiting] = []
-        committed = False
+        failure = "interrupted"
         try:
             group = self._gather()
             self._commit(group)
-            committed = True
+            failure = ""
         except OSError as error:
+            failure = reason_of(error)
             raise AuditError(
                 f"the audit log {self.directory} could not be written: {error}; nothing more is "
                 "recorded until it is opened anew"
             ) from error
         finally:
-            released = self._hand_on(group, committed=committed)
+            released = self._hand_on(group, failure)
             for waiting in released:
                 if waiting is not leader:
                     waiting.baton.release()
@@ -302,8 +365,9 @@ class AuditLog:
         1. Bind it to the commit line above.
         2. Grow the tree and sign its new root.
         3. Write records and commit line in one go, and sync.
+        4. Write the tiles that this fills.
 
-        A receipt exists only after step 3.
+        A receipt exists only after step 3, and a tile as well: no tile holds more than the log.
         """
         self._rotate_if_full()
         lines = [bind(group[0].line, self._commit_above), *(w.line for w in group[1:])]
@@ -323,6 +387,8 @@ class AuditLog:
             self._note = note
         for waiting, leaf in zip(group, leaves, strict=True):
             waiting.leaf = leaf
+        self._tiles.extend(leaves)
+        self._tiles.write()
 
     def _segment(self) -> File:
         if self._file is None:
@@ -335,14 +401,16 @@ class AuditLog:
     def _rotate_if_full(self) -> None:
         if self._file is None or self._offset < self._segment_bytes:
             return
+        self._tiles.secure()
         put(self._storage, self.directory / CHECKPOINT, self._note.encode())
         self._close_file()
         self._offset = 0
 
-    def _hand_on(self, group: list[_Waiting], *, committed: bool) -> list[_Waiting]:
+    def _hand_on(self, group: list[_Waiting], failure: str) -> list[_Waiting]:
         """Return who may go on: the group, and the next leader or, when poisoned, everyone."""
         with self._mutex:
-            if not committed:
+            if failure:
+                self._failure = failure
                 self._poison = (
                     f"the audit log {self.directory} failed earlier and records nothing more: "
                     "mend the disk and open it anew"
@@ -374,3 +442,9 @@ class AuditLog:
             )
             # Not synced: if a crash undoes the new name, the same end is recorded a second time.
             self._storage.rename(path, path.with_suffix(".bin"))
+
+
+def _make_sure_it_is_there(directory: Path) -> None:
+    # A volume that is no longer mounted leaves an empty folder, in which a second log would begin.
+    if not (directory / KEY).exists():
+        raise AuditError(f"the audit log {directory} is gone: mount its volume, or restore it")

@@ -6,39 +6,32 @@ own, and its sealed parts open with a key of its own. So its auditor can be give
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from ragplatform.audit.events import AuditEvent
+from ragplatform.audit.lasting import LastingLog
 from ragplatform.audit.layout import KEY, process_name, tenant_of, tenant_origin
-from ragplatform.audit.log import AuditLog, utc_now
+from ragplatform.audit.log import AuditLog, GivenUp, utc_now
 from ragplatform.audit.storage import Storage
-from ragplatform.errors import AuditError, AuditLockedError, PlatformError
+from ragplatform.errors import AuditError, AuditLockedError
 from ragplatform.model import Receipt
 
 # One writer per log. A second process of a kind gets logs of its own, up to this many.
 _MOST_PROCESSES: Final = 16
 
 
-@dataclass(slots=True, eq=False)
-class _Place:
-    """Where one tenant's log stands once it is open. Owned by whoever holds the gate."""
-
-    gate: threading.Lock = field(default_factory=threading.Lock)
-    log: AuditLog | None = None
-    refusal: str = ""
-    """Why it will not open before the operator has seen to it; empty if nothing is known."""
-
-
 class TenantLogs:
     """Records each event in the log of its tenant, or of the deployment where it names none.
 
     Shared by the threads of one process. What happens to one tenant's log, be it a failed write or
-    tampering, keeps the acts of that tenant alone from being recorded, and so from happening.
+    tampering, keeps the acts of that tenant alone from being recorded, and so from happening. After
+    a failed write the log comes back by itself and records the gap; one that was altered waits for
+    the operator and a new process.
     """
 
     @classmethod
@@ -51,6 +44,7 @@ class TenantLogs:
         sealing_key: Callable[[str], bytes],
         clock: Callable[[], datetime] = utc_now,
         storage: Storage | None = None,
+        pause_clock: Callable[[], float] = time.monotonic,
     ) -> Self:
         """Open the logs of this process in the folder: as ``kind``, or as ``kind-2`` and so on.
 
@@ -61,13 +55,14 @@ class TenantLogs:
         Others are begun with their tenant's first event.
 
         ``signing_key`` gives the Ed25519 seed of an origin, ``sealing_key`` the secret of a tenant,
-        "" being the deployment; 32 bytes each.
+        "" being the deployment; 32 bytes each. ``pause_clock`` measures, in seconds, the pauses
+        after which a log whose disk failed is tried again.
 
         Raises ``AuditLockedError`` when all names are held, ``AuditError``, ``TamperedError`` or
         ``ConfigurationError`` when the deployment's log does not open.
         """
 
-        def open_one(origin: str) -> AuditLog:
+        def open_one(origin: str, after: GivenUp | None) -> AuditLog:
             return AuditLog.open(
                 folder / origin,
                 origin=origin,
@@ -75,28 +70,56 @@ class TenantLogs:
                 sealing_key=sealing_key(tenant_of(origin)),
                 clock=clock,
                 storage=storage,
+                after=after,
             )
 
-        logs = cls(own=_first_free(open_one, kind), open_one=open_one)  # 1
+        own = _first_free(open_one, kind)  # 1
+        logs = cls(own=own, open_one=open_one, clock=clock, pause_clock=pause_clock)
         for begun in sorted(folder.glob(f"{logs.process}.*/{KEY}")):
             with contextlib.suppress(AuditError):
-                logs._of(tenant_of(begun.parent.name))  # 2
+                logs._of(tenant_of(begun.parent.name)).open()  # 2
         return logs
 
-    def __init__(self, *, own: AuditLog, open_one: Callable[[str], AuditLog]) -> None:
+    def __init__(
+        self,
+        *,
+        own: AuditLog,
+        open_one: Callable[[str, GivenUp | None], AuditLog],
+        clock: Callable[[], datetime],
+        pause_clock: Callable[[], float],
+    ) -> None:
         self.process: Final = own.origin
-        self._own = own
         self._open_one = open_one
+        self._clock = clock
+        self._pause_clock = pause_clock
+        self._own = self._lasting(own.origin, own)
         self._mutex = threading.Lock()
-        self._places: dict[str, _Place] = {}
+        self._tenants: dict[str, LastingLog] = {}
         self._closed = False
 
     @property
     def writable(self) -> bool:
-        """Whether all logs that are open take records."""
+        """Whether the deployment's own log takes records."""
+        return not self._own.dark
+
+    @property
+    def dark(self) -> int:
+        """How many tenants' logs take no records now; nothing is done for these tenants."""
         with self._mutex:
-            logs = [place.log for place in self._places.values()]
-        return self._own.writable and all(log.writable for log in logs if log is not None)
+            logs = list(self._tenants.values())
+        return sum(log.dark for log in logs)
+
+    def mend(self) -> None:
+        """Open anew what a failing disk has closed, where it is time to try.
+
+        An event does that too. But a service that is not ready is sent none.
+        """
+        with self._mutex:
+            logs = [self._own, *self._tenants.values()]
+        for log in logs:
+            if log.dark:
+                with contextlib.suppress(AuditError):
+                    log.open()
 
     def append(self, event: AuditEvent) -> Receipt:
         """Record the event in its tenant's log and return the proof, once it is durable.
@@ -115,13 +138,11 @@ class TenantLogs:
         """
         with self._mutex:
             self._closed = True
-            places = list(self._places.values())
+            tenants = list(self._tenants.values())
         with contextlib.ExitStack() as closing:
             closing.callback(self._own.close)
-            for place in places:
-                with place.gate:
-                    if place.log is not None:
-                        closing.callback(place.log.close)
+            for log in tenants:
+                closing.callback(log.close)
 
     def __enter__(self) -> Self:
         return self
@@ -134,35 +155,33 @@ class TenantLogs:
     ) -> None:
         self.close()
 
-    def _of(self, tenant: str) -> AuditLog:
-        """Return the tenant's log, opened. Other tenants' appends do not wait for that."""
+    def _of(self, tenant: str) -> LastingLog:
+        """Return the tenant's log; it opens with its first event, and no other tenant's waits."""
         origin = tenant_origin(self.process, tenant)
         with self._mutex:
-            place = self._places.setdefault(tenant, _Place())
-        with place.gate:
-            # Looked up under the gate: what opens after close() has passed would stay open.
+            # Looked up under the mutex: what is made after close() has passed would stay open.
             if self._closed:
                 raise AuditError("the audit logs are closed")
-            if place.log is None:
-                place.log = self._opened(origin, place)
-            return place.log
+            if tenant not in self._tenants:
+                self._tenants[tenant] = self._lasting(origin, None)
+            return self._tenants[tenant]
 
-    def _opened(self, origin: str, place: _Place) -> AuditLog:
-        if place.refusal:
-            raise AuditError(place.refusal)
-        try:
-            return self._open_one(origin)
-        except AuditError:
-            # A disk that was full may have room by the next event.
-            raise
-        except PlatformError as error:
-            # Not tried again: each try would hash the whole log.
-            place.refusal = f"the audit log {origin} does not open, so its tenant waits: {error}"
-            raise AuditError(place.refusal) from error
+    def _lasting(self, origin: str, log: AuditLog | None) -> LastingLog:
+        def open_log(after: GivenUp | None) -> AuditLog:
+            return self._open_one(origin, after)
+
+        return LastingLog(
+            origin=origin,
+            tenant=tenant_of(origin),
+            log=log,
+            open_log=open_log,
+            clock=self._clock,
+            pause_clock=self._pause_clock,
+        )
 
 
-def _first_free(open_one: Callable[[str], AuditLog], kind: str) -> AuditLog:
+def _first_free(open_one: Callable[[str, GivenUp | None], AuditLog], kind: str) -> AuditLog:
     for number in range(1, _MOST_PROCESSES):
         with contextlib.suppress(AuditLockedError):
-            return open_one(process_name(kind, number))
-    return open_one(process_name(kind, _MOST_PROCESSES))
+            return open_one(process_name(kind, number), None)
+    return open_one(process_name(kind, _MOST_PROCESSES), None)

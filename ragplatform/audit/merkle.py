@@ -1,7 +1,8 @@
 """The Merkle tree of the writer: grows by one leaf at a time and keeps only its right edge."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Self
 
 
 def leaf_hash(record: bytes) -> bytes:
@@ -18,6 +19,19 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
+def perfect_root(hashes: bytes) -> bytes:
+    """Return the root over the hashes of a perfect subtree, given one after the other.
+
+    There are 2**n of them, 32 bytes each; one alone is its own root.
+    """
+    row = [hashes[at : at + 32] for at in range(0, len(hashes), 32)]
+    sha256 = hashlib.sha256
+    while len(row) > 1:
+        pairs = zip(row[::2], row[1::2], strict=True)
+        row = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+    return row[0]
+
+
 class Tree:
     """An append-only Merkle tree whose root can be had at any time in O(log n)."""
 
@@ -28,6 +42,14 @@ class Tree:
         # The roots of the perfect subtrees that the leaves so far fall into, widest first: one for
         # each 1 bit of the size.
         self._peaks: list[bytes] = []
+
+    @classmethod
+    def of(cls, size: int, peaks: Sequence[bytes]) -> Self:
+        """Return a tree of so many leaves from the roots of its perfect subtrees, widest first."""
+        tree = cls()
+        tree.size = size
+        tree._peaks = list(peaks)
+        return tree
 
     def append(self, leaf: bytes) -> None:
         """Add one leaf hash at the right."""

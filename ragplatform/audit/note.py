@@ -30,6 +30,19 @@ class Checkpoint:
     root: bytes
 
 
+def parse_checkpoint(note: str) -> Checkpoint:
+    """Return what a checkpoint says, whoever signed it.
+
+    Raises ``TamperedError`` when it is none.
+    """
+    try:
+        _, size, root, _ = note.split("\n", 3)
+        return Checkpoint(int(size), base64.b64decode(root, validate=True))
+    except ValueError as error:
+        origin = note.split("\n", 1)[0][:80]
+        raise TamperedError(f"a checkpoint of {origin!r} is damaged") from error
+
+
 class Signer:
     """Signs and checks the checkpoints of one origin with one key."""
 
@@ -51,7 +64,13 @@ class Signer:
     def sign(self, checkpoint: Checkpoint) -> str:
         """Return the checkpoint as a signed note."""
         root = base64.b64encode(checkpoint.root).decode()
-        text = f"{self.origin}\n{checkpoint.size}\n{root}\n"
+        return self.sign_text(f"{self.origin}\n{checkpoint.size}\n{root}\n")
+
+    def sign_text(self, text: str) -> str:
+        """Return any text of whole lines as a signed note.
+
+        Its first line must be none that an origin could be, or it might pass for a checkpoint.
+        """
         signature = base64.b64encode(self._key_id + self._key.sign(text.encode())).decode()
         return f"{text}\n— {self.origin} {signature}\n"
 
@@ -60,11 +79,7 @@ class Signer:
 
         Raises ``TamperedError`` unless the note is, to the letter, what this key would sign.
         """
-        try:
-            _, size, root, _ = note.split("\n", 3)
-            checkpoint = Checkpoint(int(size), base64.b64decode(root, validate=True))
-        except ValueError as error:
-            raise TamperedError(f"a checkpoint of {self.origin!r} is damaged") from error
+        checkpoint = parse_checkpoint(note)
         # Ed25519 gives one signature for one text, so whoever has the key can sign again and
         # compare: no second way to write the same signature gets through.
         if self.sign(checkpoint) != note:

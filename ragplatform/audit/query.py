@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -11,14 +11,35 @@ from ragplatform.audit.layout import (
     CHECKPOINT,
     COMMIT_START,
     KEY,
+    lines_from_end,
     note_of,
+    segment_name,
     segments,
     tenant_of,
 )
-from ragplatform.audit.record import Record, canonical, decode
+from ragplatform.audit.record import MAX_RECORD_BYTES, Record, canonical, decode
 from ragplatform.errors import NotFoundError, TamperedError
 
-_BLOCK: Final = 64 * 1024
+# The first record of a group carries a digest beyond its own length.
+LONGEST_LINE: Final = MAX_RECORD_BYTES + 128
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One durable record as it stands in the log: its segment's first index, and its first byte."""
+
+    segment: int
+    place: int
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Records that became durable together; the next group of the segment begins at ``end``."""
+
+    lines: tuple[Line, ...]
+    segment: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +87,36 @@ def read(
     tenant: str | None = None,
     limit: int | None = None,
     newest_first: bool = False,
+    archive: Path | None = None,
 ) -> list[Record]:
     """Return the durable records that fit every condition, oldest first unless asked otherwise.
 
     ``since`` is the lowest index wanted. With ``newest_first`` and ``limit`` the files are read
-    from their end, and no further than needed. Nothing is verified here; ``verify`` does that.
+    from their end, and no further than needed. Records that were archived are read from the folder
+    ``archive`` where it is given, and are left out where not. Nothing is verified here; ``verify``
+    does that.
 
     Raises ``NotFoundError`` when the folder holds no log, ``TamperedError`` for a line that is no
     record.
     """
     origin = origin_of(directory)
     wanted = _Wanted(since, actor, request_id, action, tenant)
-    lines = _backward(directory, since) if newest_first else _forward(directory, since)
+    paths = _relevant(directory, archive, since)
+    lines = _backward(paths) if newest_first else _forward(paths)
     needles = wanted.needles()
     records = (
         decode(line, origin=origin) for line in lines if all(needle in line for needle in needles)
     )
     return list(itertools.islice(filter(wanted.keeps, records), limit))
+
+
+def lines(directory: Path) -> Iterator[bytes]:
+    """Yield the lines of the durable records in order, none held longer than its group.
+
+    Raises ``NotFoundError`` when the folder holds no log.
+    """
+    origin_of(directory)
+    return (line.data for group in groups(directory) for line in group.lines)
 
 
 def origin_of(directory: Path) -> str:
@@ -103,6 +137,47 @@ def origin_of(directory: Path) -> str:
     return name
 
 
+def groups(directory: Path, *, segment: int = 0, place: int = 0) -> Iterator[Group]:
+    """Yield the durable groups of a log from a group's first byte on, oldest first.
+
+    Segments before ``segment`` are left out. What is still being written, or was by a writer that
+    was killed, is no group. Nothing is verified here. The folder is not followed while it grows: a
+    segment that is begun meanwhile is for the next call.
+    """
+    for first, path in segments(directory):
+        if first < segment:
+            continue
+        lines: list[Line] = []
+        with path.open("rb") as file:
+            at = file.seek(place if first == segment else 0)
+            for raw in file:
+                if not raw.endswith(b"\n"):
+                    break
+                data, start, at = raw[:-1], at, at + len(raw)
+                if not data.startswith(COMMIT_START):
+                    lines.append(Line(first, start, data))
+                else:
+                    yield Group(tuple(lines), first, at)
+                    lines = []
+
+
+def line_at(directory: Path, segment: int, place: int) -> bytes | None:
+    """Return the line that begins at a byte of a segment; None where the segment is not here.
+
+    Raises ``TamperedError`` where no line ends behind that byte.
+    """
+    path = directory / segment_name(segment)
+    try:
+        with path.open("rb") as file:
+            file.seek(place)
+            line = file.readline(LONGEST_LINE)
+    except FileNotFoundError:
+        return None
+    if not line.endswith(b"\n"):
+        raise TamperedError(f"{path}: no record begins at byte {place}")
+    return line[:-1]
+
+
 def newest_checkpoint(directory: Path) -> str:
     """Return the newest signed checkpoint of a log, also while another process writes it.
 
@@ -111,7 +186,7 @@ def newest_checkpoint(directory: Path) -> str:
     """
     origin_of(directory)
     for _, path in reversed(segments(directory)):
-        for line in _lines_from_end(path):
+        for line in lines_from_end(path):
             if line.startswith(COMMIT_START):
                 return note_of(line)
     return (directory / CHECKPOINT).read_text("utf-8")
@@ -132,9 +207,39 @@ def find_logs(parent: Path, *, tenant: str | None = None) -> list[Path]:
     return [log for log in logs if tenant is None or tenant_of(log.name) in {"", tenant}]
 
 
-def _relevant(directory: Path, since: int) -> list[Path]:
+def line_of(directory: Path, index: int, archive: Path | None = None) -> bytes:
+    """Return the line of one durable record, without line feed: what its leaf hash is over.
+
+    Raises ``NotFoundError`` when the log has no such record, or it was archived elsewhere.
+    """
+    origin_of(directory)
+    known = [start for start, _ in _segments(directory, archive) if start <= index]
+    if known and index >= 0:
+        lines = _forward(_relevant(directory, archive, index))
+        line = next(itertools.islice(lines, index - known[-1], None), b"")
+        if b'"index":%d,' % index in line:
+            return line
+    raise NotFoundError(
+        f"{directory} holds no record {index}; if it was archived, give the folder with --archive"
+    )
+
+
+def lines_from(directory: Path, archive: Path | None = None) -> Iterator[bytes]:
+    """Yield the lines of all durable records, oldest first."""
+    return _forward(_relevant(directory, archive, 0))
+
+
+def _segments(directory: Path, archive: Path | None) -> list[tuple[int, Path]]:
+    """Return the segments of a log in order, with those that lie in the archive alone."""
+    found = dict(segments(directory))
+    if archive is not None and (archive / directory.name).is_dir():
+        found = dict(segments(archive / directory.name)) | found
+    return sorted(found.items())
+
+
+def _relevant(directory: Path, archive: Path | None, since: int) -> list[Path]:
     """Return the segments that can hold a record of index ``since`` or above, in order."""
-    found = segments(directory)
+    found = _segments(directory, archive)
     return [
         path
         for position, (_, path) in enumerate(found)
@@ -142,9 +247,9 @@ def _relevant(directory: Path, since: int) -> list[Path]:
     ]
 
 
-def _forward(directory: Path, since: int) -> Iterator[bytes]:
+def _forward(paths: list[Path]) -> Iterator[bytes]:
     # Lines behind the last commit may be half written or lost by the next crash: not yet records.
-    for path in _relevant(directory, since):
+    for path in paths:
         group: list[bytes] = []
         with path.open("rb") as file:
             for line in file:
@@ -157,36 +262,11 @@ def _forward(directory: Path, since: int) -> Iterator[bytes]:
                     group = []
 
 
-def _backward(directory: Path, since: int) -> Iterator[bytes]:
-    for path in reversed(_relevant(directory, since)):
+def _backward(paths: list[Path]) -> Iterator[bytes]:
+    for path in reversed(paths):
         committed = False
-        for line in _lines_from_end(path):
+        for line in lines_from_end(path):
             if line.startswith(COMMIT_START):
                 committed = True
             elif committed:
                 yield line
-
-
-def _lines_from_end(path: Path) -> Iterator[bytes]:
-    """Yield the complete lines of a file from the last to the first, without line feeds."""
-    with path.open("rb") as file:
-        end = file.seek(0, 2)
-        rest = b""
-        whole = False
-        while end > 0:
-            start = max(0, end - _BLOCK)
-            file.seek(start)
-            rest = file.read(end - start) + rest
-            end = start
-            first, *lines = rest.split(b"\n")
-            if not whole and lines:
-                # What follows the last line feed is a line still being written.
-                lines.pop()
-                whole = True
-                yield from reversed(lines)
-                rest = first
-            elif whole:
-                yield from reversed(lines)
-                rest = first
-        if whole and rest:
-            yield rest

@@ -3,24 +3,26 @@
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
+from ragplatform.audit.details import LONGEST_DETAIL
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.merkle import leaf_hash
 from ragplatform.audit.seal import DEPLOYMENT_KEY, TENANT_KEY, Sealed, Sealer
+from ragplatform.audit.vocabulary import require_known
 from ragplatform.errors import AuditError, TamperedError
 from ragplatform.model import Json
 
-FORMAT: Final = 1
+# Format 2 says in fields of their own what format 1 said in details or not at all: client, proof,
+# policy, subjects and trace.
+FORMAT: Final = 2
 
-# An entry of a tlog-tiles bundle has a 16-bit length. Source: C2SP tlog-tiles, "Log entries".
-MAX_RECORD_BYTES: Final = 65_535
-
-# Long enough for any id, digest or reason; too short for a passage to slip in unsealed.
-MAX_DETAIL_CHARS: Final = 256
+# An entry of a tlog-tiles bundle has a 16-bit length, and the first record of a group is given the
+# digest of the commit line above it, 75 bytes. Source: C2SP tlog-tiles, "Log entries".
+MAX_RECORD_BYTES: Final = 65_535 - 75
 
 _PART_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
@@ -42,6 +44,18 @@ class Record:
     sealed: Sealed | None = field(repr=False)
     leaf: bytes = field(repr=False)
     """The leaf hash of its line: what a ``Receipt`` carries."""
+    client: str = ""
+    """Through whom the actor acted; "" for nobody."""
+    proof: str = ""
+    """How the actor proved who it is; "" where nobody asked, and in records of format 1."""
+    policy: str = ""
+    """The digest of the policies in force; "" where none decided."""
+    subjects: tuple[str, ...] = ()
+    """Keyed references of those whom the act was about, sorted."""
+    trace: str = ""
+    """The W3C trace id; that of the request where the caller gave none."""
+    format: int = FORMAT
+    """The format that its line is written in."""
 
 
 def canonical(value: Json) -> bytes:
@@ -66,19 +80,25 @@ def encode(event: AuditEvent, *, index: int, time: str, sealer: Sealer) -> bytes
     Raises ``AuditError`` when the event cannot be recorded as it stands.
     """
     try:
+        require_known(Action(event.action), event.details, event.sealed)
         line = canonical(
             {
                 "action": Action(event.action).value,
                 "actor": _short(event.actor),
-                "details": {_short(k): _checked(v) for k, v in event.details.items()},
+                "client": _short(event.client),
+                "details": dict(event.details),
                 "format": FORMAT,
                 "index": index,
                 "outcome": Outcome(event.outcome).value,
+                "policy": _short(event.policy),
+                "proof": _short(event.proof),
                 "purpose": None if event.purpose is None else _short(event.purpose),
                 "request": _short(event.request_id),
                 "sealed": _sealed(event, index, sealer),
+                "subjects": sorted(map(_short, set(event.subjects))),
                 "tenant": _short(event.tenant),
                 "time": time,
+                "trace": _short(event.trace or event.request_id),
             }
         )
     except (ValueError, TypeError) as error:
@@ -99,6 +119,8 @@ def decode(line: bytes, *, origin: str) -> Record:
     try:
         raw = json.loads(line)
         sealed = raw["sealed"]
+        # A format to come is not guessed at: there is no reader for it.
+        said = _READERS[raw["format"]](raw)
         return Record(
             origin=origin,
             index=raw["index"],
@@ -112,6 +134,12 @@ def decode(line: bytes, *, origin: str) -> Record:
             details=raw["details"],
             sealed=None if sealed is None else _parse_sealed(sealed),
             leaf=leaf_hash(line),
+            client=said["client"],
+            proof=said["proof"],
+            policy=said["policy"],
+            subjects=tuple(said["subjects"]),
+            trace=said["trace"],
+            format=raw["format"],
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise TamperedError(f"a line of the audit log {origin!r} is not a record") from error
@@ -146,6 +174,22 @@ def _sealed(event: AuditEvent, index: int, sealer: Sealer) -> Json:
     }
 
 
+def _said_in_format_1(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return what format 2 has fields for, as records of format 1 said it in their details."""
+    details = raw["details"]
+    parts = [*details.get("passages", ()), *details.get("named", ()), details]
+    subjects = {details.get("subject"), *(part.get("subject") for part in parts)}
+    for part in parts:
+        subjects |= set(part.get("subjects", ()))
+    return {
+        "client": details.get("via", ""),
+        "proof": "",
+        "policy": details.get("policy", ""),
+        "subjects": sorted(filter(None, subjects)),
+        "trace": raw["request"],
+    }
+
+
 def _parse_sealed(raw: dict[str, Json]) -> Sealed:
     parts = raw["parts"]
     if not isinstance(parts, dict):
@@ -165,21 +209,15 @@ def _short(text: str) -> str:
     # The message must not repeat the text: it may be what must not be written anywhere.
     if not isinstance(text, str):
         raise TypeError(f"wanted text, found {type(text).__name__}")
-    if len(text) > MAX_DETAIL_CHARS:
+    if len(text) > LONGEST_DETAIL:
         raise ValueError(
-            f"a text of {len(text)} characters, more than {MAX_DETAIL_CHARS}: details hold ids, "
+            f"a text of {len(text)} characters, more than {LONGEST_DETAIL}: details hold ids, "
             "counts, digests and decisions; clear text belongs into sealed"
         )
     return text
 
 
-def _checked(value: Json) -> Json:
-    if isinstance(value, str):
-        return _short(value)
-    if isinstance(value, dict):
-        return {_short(key): _checked(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_checked(inner) for inner in value]
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    raise TypeError(f"details cannot hold a {type(value).__name__}")
+_READERS: Final[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    1: _said_in_format_1,
+    FORMAT: lambda raw: raw,
+}

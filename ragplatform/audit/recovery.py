@@ -1,6 +1,7 @@
 """What a writer does with the log it finds: trust nothing, mend only what no one was promised."""
 
 import hashlib
+import itertools
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,13 +11,18 @@ from ragplatform.audit.layout import (
     KEY,
     commit_line,
     head,
+    leaves_of,
+    lines_from_end,
     note_of,
     segments,
 )
 from ragplatform.audit.merkle import Tree, leaf_hash
 from ragplatform.audit.note import Checkpoint, Signer
 from ragplatform.audit.record import decode, stamp
+from ragplatform.audit.statement import Statement, read_statements
 from ragplatform.audit.storage import Storage, put
+from ragplatform.audit.tile_writer import Edge, TileWriter
+from ragplatform.audit.tiles import HASH_BYTES, WIDTH, TreeReader, tile_path
 from ragplatform.errors import ConfigurationError, TamperedError
 from ragplatform.model import Json
 
@@ -31,6 +37,8 @@ class Standing:
     last_record: bytes | None = None
     leaves: list[bytes] = field(default_factory=list)
     """The leaf hashes of the last group."""
+    unread: bool = False
+    """Whether the commit line above stands in a segment that was archived."""
     chained: bool = True
     """Whether that group begins with the digest of the commit line above it."""
     segment: Path | None = None
@@ -39,6 +47,40 @@ class Standing:
     """Where the last group begins in its segment."""
     end: int = 0
     """Where it ends, and the next one begins."""
+
+
+@dataclass(slots=True)
+class _Start:
+    """Where hashing begins: at the first record, or at a later segment whose edge tiles tell."""
+
+    edge: Edge = field(default_factory=Edge)
+    standing: Standing = field(default_factory=Standing)
+
+
+@dataclass(slots=True)
+class _Hashed:
+    """What hashing has come to: the standing at the last commit but one, and at the last."""
+
+    previous: Standing
+    now: Standing
+    tail: bytes = b""
+    leaves: bytearray = field(default_factory=bytearray)
+    borders: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found when a log was looked through."""
+
+    standing: Standing
+    tail: bytes
+    """What a crash left behind the last good commit; empty if nothing."""
+    edge: Edge
+    """The right edge of the tree where hashing began."""
+    leaves: bytearray
+    """The leaf hashes from there on; those of a group that was taken back may follow."""
+    borders: list[int]
+    """Where segments begin after that, as numbers of records."""
 
 
 def make_folders(directory: Path, storage: Storage) -> None:
@@ -81,16 +123,17 @@ def claim(directory: Path, signer: Signer, storage: Storage) -> None:
         put(storage, directory / CHECKPOINT, empty.encode())
 
 
-def recover(directory: Path, signer: Signer, storage: Storage) -> Standing:
-    """Make the log fit to be written again, and return where it stands.
+def recover(directory: Path, signer: Signer, storage: Storage) -> tuple[Standing, TileWriter]:
+    """Make the log fit to be written again, and return where it stands and what keeps its tiles.
 
     Raises ``TamperedError`` when it is not what was written.
     """
-    standing, tail = survey(directory, signer)
-    if tail:
+    found = survey(directory, signer)
+    standing = found.standing
+    if found.tail:
         # What is kept waits in a file that ends in ".new" until the log has recorded it.
-        digest = hashlib.sha256(tail).hexdigest()
-        put(storage, directory / f"torn-{standing.tree.size}-{digest[:16]}.new", tail)
+        digest = hashlib.sha256(found.tail).hexdigest()
+        put(storage, directory / f"torn-{standing.tree.size}-{digest[:16]}.new", found.tail)
     if standing.segment is not None:
         # The last group may be in the page cache alone: after a sync that failed the kernel calls
         # such pages clean and never writes them. Written anew and synced, it is on the disk.
@@ -102,31 +145,82 @@ def recover(directory: Path, signer: Signer, storage: Storage) -> Standing:
             file.sync()
         finally:
             file.close()
-    return standing
+    return standing, _mended_tiles(directory, storage, found)
 
 
-def survey(directory: Path, signer: Signer) -> tuple[Standing, bytes]:
-    """Read the whole log and return where it stands, and what a crash left behind that.
+def survey(directory: Path, signer: Signer) -> Survey:
+    """Read the log and return where it stands, and what a crash left behind that.
 
     No caller was ever told that what stands behind the last good commit is recorded.
 
-    1. Hash every record.
-    2. Compare with the last commit, which the signing key must have signed.
-    3. Compare with the checkpoint that was set aside.
+    1. Take the edge of the tree at the last segment's beginning from the tiles.
+    2. Hash every record that follows.
+    3. Compare with the last commit, which the signing key must have signed.
+    4. Compare with the checkpoint that was set aside.
+    5. If anything differs, forget the tiles and hash every record of the log.
+
+    What is wrong in earlier segments without showing in the root is the verifier's to find.
 
     Raises ``TamperedError`` when the log is not what was written. A cut-off end counts as torn, not
     as tampered, only where a crash can have left it: behind the last commit, in the last segment.
     """
     aside = _checkpoint_aside(directory, signer)
-    previous, now, tail = _hash_all(directory, aside)
-    if now.commit is not None and not _agrees(now, signer):
-        now, tail = _without_last_group(previous, now, tail, signer)
-    if aside.size > now.tree.size:
+    try:
+        start = _last_segment_start(directory, signer, aside)
+        found = _survey_from(start, directory, signer, aside)
+    except TamperedError:
+        found = _survey_from(_Start(), directory, signer, aside)
+    size = found.standing.tree.size
+    if aside.size > size or (directory / tile_path(0, size // WIDTH)).exists():
         raise TamperedError(
-            f"the audit log {directory} ends after {now.tree.size} records, but {aside.size} were "
-            "signed: its end was cut off; do not restart it, keep it as evidence"
+            f"the audit log {directory} ends after {size} records, but {aside.size} were signed "
+            "or a tile holds more: its end was cut off; do not restart it, keep it as evidence"
         )
-    return now, tail
+    return found
+
+
+def _survey_from(start: _Start, directory: Path, signer: Signer, aside: Checkpoint) -> Survey:
+    hashed = _hash_from(start, directory, signer, aside)
+    now, tail = hashed.now, hashed.tail
+    if now.commit is not None and not _agrees(now, signer):
+        now, tail = _without_last_group(hashed.previous, now, tail, signer)
+    return Survey(now, tail, start.edge, hashed.leaves, hashed.borders)
+
+
+def _last_segment_start(directory: Path, signer: Signer, aside: Checkpoint) -> _Start:
+    """Return how to begin at the last segment; at the first record when tiles are lacking.
+
+    A checkpoint is set aside before each rotation, so it says no less than where that was.
+    """
+    found = segments(directory)
+    first = found[-1][0] if found else 0
+    edge = Edge.stored(directory, first)
+    if edge is None or len(found) < 2 or aside.size < first:
+        return _Start()
+    line, record = [*itertools.islice(lines_from_end(found[-2][1]), 2), b"", b""][:2]
+    standing = Standing(edge.tree(), line, record, leaves_of(line))
+    fits = aside.size > first or aside.root == standing.tree.root()
+    return _Start(edge, standing) if fits and _agrees(standing, signer) else _Start()
+
+
+def _mended_tiles(directory: Path, storage: Storage, found: Survey) -> TileWriter:
+    """Write the tiles that are lacking or differ, as far as the log was hashed."""
+    tiles = TileWriter(directory, storage, found.edge)
+    whole = found.edge.size == 0 and len(found.borders) > 1
+    at = base = found.edge.size
+    for border in [*found.borders, found.standing.tree.size]:
+        part = bytes(found.leaves[(at - base) * HASH_BYTES : (border - base) * HASH_BYTES])
+        tiles.extend(part[i : i + HASH_BYTES] for i in range(0, len(part), HASH_BYTES))
+        at = border
+        if border in found.borders:
+            tiles.take_edge()
+    if whole:
+        # From here on they are relied on without being looked at.
+        tiles.secure()
+    else:
+        tiles.mend_edge()
+        tiles.write()
+    return tiles
 
 
 def unrecorded(directory: Path) -> list[tuple[Path, dict[str, Json]]]:
@@ -162,50 +256,80 @@ def _checkpoint_aside(directory: Path, signer: Signer) -> Checkpoint:
     return signer.open(note)
 
 
-def _hash_all(directory: Path, aside: Checkpoint) -> tuple[Standing, Standing, bytes]:
-    """Return the standing at the last commit but one and at the last, and the bytes behind it."""
-    previous = now = Standing()
-    leaves: list[bytes] = []
-    record: bytes | None = None
-    tail = b""
-    chained = True
+def _hash_from(start: _Start, directory: Path, signer: Signer, aside: Checkpoint) -> _Hashed:
+    """Hash all groups that follow a state of the log. Of archived ones the tiles tell the hashes,
+    and the next signed root vouches for them.
+    """
+    done = _Hashed(start.standing, start.standing)
+    first_size = start.standing.tree.size
+    archived = read_statements(directory, signer)
     for first, path in segments(directory):
-        if first != now.tree.size or tail:
+        if first < first_size:
+            continue
+        while first > done.now.tree.size and done.now.tree.size in archived:
+            _pass_over(archived[done.now.tree.size], done, directory, aside)
+        if first != done.now.tree.size or done.tail:
             raise TamperedError(
                 f"{path.name} of the audit log {directory} does not follow the segment before it"
             )
-        offset = start = 0
-        for line in path.read_bytes().splitlines(keepends=True):
-            offset += len(line)
-            if not line.endswith(b"\n") or not line.startswith(COMMIT_START):
-                record = line[:-1]
-                if not leaves:
-                    chained = record.startswith(head(now.commit))
-                leaves.append(leaf_hash(record))
-                continue
-            tree = now.tree.copy()
-            for leaf in leaves:
-                tree.append(leaf)
-                if tree.size == aside.size and tree.root() != aside.root:
-                    raise TamperedError(
-                        f"the first {aside.size} records of the audit log {directory} are not "
-                        "those that were signed"
-                    )
-            if not now.chained:
-                raise TamperedError(
-                    f"a group of the audit log {directory} that ends before record "
-                    f"{now.tree.size} does not follow the commit line above it"
-                )
-            previous = now
-            now = Standing(tree, line[:-1], record, leaves, chained, path, start, offset)
-            leaves, start = [], offset
-        with path.open("rb") as file:
-            file.seek(start)
-            tail = file.read()
-        leaves = []
-        if now.segment != path:
-            now = replace(now, segment=path, start=0, end=0)
-    return previous, now, tail
+        if first > first_size:
+            done.borders.append(first)
+        _hash_segment(path, done, directory, aside)
+    return done
+
+
+def _pass_over(said: Statement, done: _Hashed, directory: Path, aside: Checkpoint) -> None:
+    hashes = TreeReader(directory).hashes(0, said.first, said.count)
+    leaves = [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
+    tree = _grown(done.now.tree, leaves, directory, aside)
+    if done.now.tree.size:
+        done.borders.append(done.now.tree.size)
+    done.leaves += hashes
+    done.previous, done.now = done.now, Standing(tree, unread=True)
+
+
+def _hash_segment(path: Path, done: _Hashed, directory: Path, aside: Checkpoint) -> None:
+    """Hash the groups of one segment, and keep what stands behind the last."""
+    leaves: list[bytes] = []
+    record: bytes | None = None
+    chained = True
+    offset = start = 0
+    for line in path.read_bytes().splitlines(keepends=True):
+        offset += len(line)
+        if not line.endswith(b"\n") or not line.startswith(COMMIT_START):
+            record = line[:-1]
+            if not leaves:
+                chained = done.now.unread or record.startswith(head(done.now.commit))
+            leaves.append(leaf_hash(record))
+            continue
+        if not done.now.chained:
+            raise TamperedError(
+                f"a group of the audit log {directory} that ends before record "
+                f"{done.now.tree.size} does not follow the commit line above it"
+            )
+        tree = _grown(done.now.tree, leaves, directory, aside)
+        done.previous = done.now
+        done.now = Standing(tree, line[:-1], record, leaves, False, chained, path, start, offset)
+        done.leaves += b"".join(leaves)
+        leaves, start = [], offset
+    with path.open("rb") as file:
+        file.seek(start)
+        done.tail = file.read()
+    if done.now.segment != path:
+        done.now = replace(done.now, segment=path, start=0, end=0)
+
+
+def _grown(tree: Tree, leaves: list[bytes], directory: Path, aside: Checkpoint) -> Tree:
+    """Return the tree with leaves added, once it was compared with the checkpoint set aside."""
+    grown = tree.copy()
+    for leaf in leaves:
+        grown.append(leaf)
+        if grown.size == aside.size and grown.root() != aside.root:
+            raise TamperedError(
+                f"the first {aside.size} records of the audit log {directory} are not "
+                "those that were signed"
+            )
+    return grown
 
 
 def _agrees(standing: Standing, signer: Signer) -> bool:

@@ -3,6 +3,7 @@
 Tests put a disk behind it that loses whatever was not synced, or that fails on demand.
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -44,6 +45,9 @@ class Storage(Protocol):
 
     def rename(self, source: Path, target: Path) -> None:
         """Move a file over another, all at once; durable after ``sync_folder``."""
+
+    def remove(self, path: Path) -> None:
+        """Take a file's name out of its folder; durable after ``sync_folder``."""
 
     def sync_folder(self, path: Path) -> None:
         """Return when the names in the folder are durable."""
@@ -97,6 +101,10 @@ class Disk:
         """Move a file over another, all at once."""
         source.replace(target)
 
+    def remove(self, path: Path) -> None:
+        """Take a file's name out of its folder."""
+        path.unlink()
+
     def sync_folder(self, path: Path) -> None:
         """Return when the names in the folder are on the disk."""
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -127,21 +135,44 @@ class WriterLock:
     """
 
     def __init__(self, path: Path) -> None:
-        import fcntl  # noqa: PLC0415  # absent on Windows, where reading a log must still work
+        self._path = path
+        self._fd = _locked(path)
 
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._fd)
-            raise AuditLockedError(
-                f"the audit log {path.parent} is being written by process {holder}: one writer "
-                "for each log; stop that process or give this one an origin of its own"
-            ) from error
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+    def renew(self) -> None:
+        """Take the lock again if another file lies in its place: that one keeps no writer out.
+
+        Raises as the constructor.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self._fd), self._path.stat()):
+                return
+        taken = _locked(self._path)
+        os.close(self._fd)
+        self._fd = taken
 
     def release(self) -> None:
         """Let the next writer in."""
         os.close(self._fd)
+
+
+def _locked(path: Path) -> int:
+    import fcntl  # noqa: PLC0415  # absent on Windows, where reading a log must still work
+
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(fd)
+        raise AuditLockedError(
+            f"the audit log {path.parent} is being written by process {holder}: one writer "
+            "for each log; stop that process or give this one an origin of its own"
+        ) from error
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    except OSError:
+        # Whose lock it is helps whoever looks for the holder; a full disk must not leave it held.
+        os.close(fd)
+        raise
+    return fd

@@ -1,17 +1,17 @@
 """Commands on the audit log."""
 
 import getpass
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ragplatform import openers
+from ragplatform import openers, witnessing
 from ragplatform.audit import query
 from ragplatform.audit.events import Action, AuditEvent, Outcome
-from ragplatform.audit.record import Record, stamp
 from ragplatform.audit.verify import VerifyReport, held_checkpoints, missing, verify
+from ragplatform.audit.witness_notes import Note, parse_key, parse_note
 from ragplatform.commands import console
 from ragplatform.errors import PlatformError, TamperedError
 
@@ -20,6 +20,9 @@ app = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
 Folder = Annotated[
     Path | None,
     typer.Argument(help="One log, or a folder of logs. Default: those of this deployment."),
+]
+Archive = Annotated[
+    Path | None, typer.Option("--archive", help="Folder that segments were archived to.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -34,7 +37,12 @@ def _logs(folder: Path | None) -> list[Path]:
     return found
 
 
-def _verified(folder: Path | None, held: Mapping[str, str]) -> list[tuple[Path, VerifyReport]]:
+def _verified(
+    folder: Path | None,
+    held: Mapping[str, str],
+    archive: Path | None,
+    progress: Callable[[int], None],
+) -> list[tuple[Path, VerifyReport]]:
     """Verify with this deployment's keys; logs from elsewhere with the key beside each.
 
     Of a folder of logs, those that are known by a held checkpoint alone are reported too.
@@ -44,9 +52,17 @@ def _verified(folder: Path | None, held: Mapping[str, str]) -> list[tuple[Path, 
     for log, origin in logs.items():
         checkpoint = held.get(origin)
         if folder is None:
-            report = openers.verify_audit(console.settings(), log, checkpoint)
+            report = openers.verify_audit(
+                console.settings(), log, checkpoint, archive=archive, progress=progress
+            )
         else:
-            report = verify(log, public_key=None, held_checkpoint=checkpoint)
+            report = verify(
+                log,
+                public_key=None,
+                held_checkpoint=checkpoint,
+                archive=archive,
+                progress=progress,
+            )
         reports.append((log, report))
     if folder in logs:
         known = not held or held.keys() >= set(logs.values())
@@ -55,6 +71,35 @@ def _verified(folder: Path | None, held: Mapping[str, str]) -> list[tuple[Path, 
     parent = folder or console.settings().audit_dir
     gone = sorted(held.keys() - set(logs.values()))
     return reports + [(parent / origin, missing(origin)) for origin in gone]
+
+
+def _kept(
+    folder: Path | None, held: Path | None, witness: str | None, key: str | None
+) -> Mapping[str, Sequence[Note]]:
+    """Return the checkpoints of each log that are kept in a file or by a witness, largest first.
+
+    What a witness holds and did not sign is as bad as an altered log: exit code 1.
+    """
+    console.require(not (held and witness), "give --from-checkpoint or --witness, not both")
+    settings = console.settings()
+    trusted = parse_key(key) if key else None
+    try:
+        if witness:
+            trusted = trusted or witnessing.cosigner_at(settings, witness)
+            origins = [_origin(log) for log in _logs(folder)]
+            return witnessing.held_elsewhere(settings, witness, trusted, origins)
+        text = held.read_text(encoding="utf-8") if held else ""
+        notes = [parse_note(note) for note in held_checkpoints(text).values()] if held else []
+        return witnessing.trusted(str(held), notes, trusted)
+    except TamperedError as error:
+        console.err.print(f"{console.mark(False)} {witness or held}: ", end="")
+        console.err.print(str(error), markup=False)
+        raise typer.Exit(console.EXIT_BAD) from error
+
+
+def _bytes_of(folder: Path | None) -> int:
+    logs = _logs(folder)
+    return sum(path.stat().st_size for log in logs for path in log.glob("segment-*"))
 
 
 def _origin(log: Path) -> str:
@@ -68,7 +113,9 @@ def _origin(log: Path) -> str:
 def _plain(log: Path, report: VerifyReport) -> str:
     verdict = console.mark(report.ok)
     if report.ok:
-        return f"{verdict} {log}: {report.records} records, root {report.root}"
+        unread = sum(count for _, count in report.archived)
+        left = f", {unread} of them archived and not read (give --archive)" if unread else ""
+        return f"{verdict} {log}: {report.records} records{left}, root {report.root}"
     at = "" if report.first_bad is None else f"first bad record {report.first_bad}: "
     return f"{verdict} {log}: {at}{report.problem} ({report.records} records good before it)"
 
@@ -80,13 +127,27 @@ def verify_logs(
         Path | None,
         typer.Option("--from-checkpoint", help="Checkpoints kept elsewhere; finds roll-back."),
     ] = None,
+    witness: Annotated[
+        str | None,
+        typer.Option(help="Folder or URL of a witness; what it holds finds roll-back and forks."),
+    ] = None,
+    witness_key: Annotated[
+        str | None,
+        typer.Option(help="Verifier key that must have cosigned. Default: the URL's, if set."),
+    ] = None,
+    archive: Archive = None,
     as_json: AsJson = False,
 ) -> None:
     """Check every record of every log. Exit code 0: good, 1: altered, 2: unreadable."""
     with console.exits():
         try:
-            kept = held_checkpoints(held.read_text(encoding="utf-8")) if held else {}
-            reports = _verified(folder, kept)
+            history = _kept(folder, held, witness, witness_key)
+            kept = {origin: str(notes[0]) for origin, notes in history.items()}
+            with console.progress("verifying", _bytes_of(folder)) as advance:
+                reports = [
+                    (log, witnessing.compared(log, report, history))
+                    for log, report in _verified(folder, kept, archive, advance)
+                ]
         except (OSError, UnicodeDecodeError) as error:
             raise PlatformError(f"cannot be read: {error}") from error
     for log, report in reports:
@@ -101,76 +162,13 @@ def verify_logs(
                     "root": report.root,
                     "first_bad": report.first_bad,
                     "problem": report.problem,
+                    "archived": [list(run) for run in report.archived],
                 }
             )
         else:
             console.out.print(_plain(log, report))
     if not all(report.ok for _, report in reports):
         raise typer.Exit(console.EXIT_BAD)
-
-
-@app.command("events")
-def events(
-    folder: Folder = None,
-    request: Annotated[str | None, typer.Option(help="Only the records of one request.")] = None,
-    action: Annotated[Action | None, typer.Option(help="Only one kind of act.")] = None,
-    actor: Annotated[str | None, typer.Option(help="Only one person or job.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most records, newest first.")] = 20,
-    as_json: AsJson = False,
-) -> None:
-    """List the newest records, without their sealed parts."""
-    with console.exits():
-        found = [
-            record
-            for log in _logs(folder)
-            for record in query.read(
-                log,
-                action=action,
-                actor=actor,
-                request_id=request,
-                limit=limit,
-                newest_first=True,
-            )
-        ]
-    found.sort(key=lambda record: (record.time, record.index))
-    if as_json:
-        for record in found[-limit:]:
-            console.print_json(
-                {
-                    "origin": record.origin,
-                    "index": record.index,
-                    "time": stamp(record.time),
-                    "action": str(record.action),
-                    "outcome": str(record.outcome),
-                    "tenant": record.tenant,
-                    "actor": record.actor,
-                    "purpose": record.purpose,
-                    "request_id": record.request_id,
-                    "details": dict(record.details),
-                    "sealed": sorted(record.sealed.parts) if record.sealed else [],
-                }
-            )
-        return
-    rows = [
-        (
-            f"{record.origin}/{record.index}",
-            stamp(record.time)[11:23],
-            str(record.action),
-            str(record.outcome),
-            record.actor,
-            record.purpose or "",
-            f"{len(passages)} passages" if (passages := _passages(record)) else "",
-            ", ".join(sorted(record.sealed.parts)) if record.sealed else "",
-        )
-        for record in found[-limit:]
-    ]
-    columns = ("record", "time", "action", "outcome", "who", "purpose", "shown", "sealed")
-    console.table(columns, rows)
-
-
-def _passages(record: Record) -> list[object]:
-    passages = record.details.get("passages")
-    return list(passages) if isinstance(passages, list) else []
 
 
 @app.command("checkpoint")

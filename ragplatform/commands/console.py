@@ -4,11 +4,12 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import typer
 from rich.console import Console
+from rich.progress import Progress, TransferSpeedColumn
 from rich.table import Table
 
 from ragplatform import config, egress, openers
@@ -66,6 +67,18 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = ""
     for row in rows:
         shown.add_row(*row)
     out.print(shown)
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error while something is done; yield what moves it on.
+
+    Nothing is shown where standard error is no terminal.
+    """
+    columns = (*Progress.get_default_columns(), TransferSpeedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.advance(task, done)
 
 
 def mark(good: bool) -> str:  # the truth is the whole argument

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ragplatform import egress, identities, openers, wiring
+from ragplatform import egress, forwarding, identities, openers, wiring, witnessing
 from ragplatform.audit import query
+from ragplatform.audit.events import AuditEvent
 from ragplatform.commands import console
 from ragplatform.config import Settings
 from ragplatform.errors import ConfigurationError, PlatformError, TamperedError
@@ -24,7 +25,8 @@ class Finding:
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Check settings, keys, identity provider, policies, models, audit log, model server, seal.
+    """Check settings, keys, identity provider, policies, models, audit log and its witnesses,
+    forwarding, model server, seal.
 
     The seal is tested by trying to get out. Exit code 1: something must be mended.
     """
@@ -54,6 +56,8 @@ def examine() -> list[Finding]:
         "models": _models,
         "index": _index,
         "audit log": _audit,
+        "witnesses": _witnesses,
+        "forwarding": _forwarding,
         "model server": _model_server,
         "seal": _seal,
     }
@@ -110,6 +114,32 @@ def _audit(settings: Settings) -> str:
                 f"{report.origin}: {report.problem}: run `ragplatform audit verify`"
             )
     return f"{len(logs)} logs, {sum(r.records for r in reports)} records, all as signed"
+
+
+def _witnesses(settings: Settings) -> str:
+    def unrecorded(event: AuditEvent) -> None:
+        raise ConfigurationError(f"{event.action}: an examination records nothing")
+
+    publisher = witnessing.open_publisher(settings, unrecorded)
+    if not publisher.witnesses:
+        # One is a choice of the operator; that without any nobody sees a roll-back is not said by
+        # failing, or no laptop would pass.
+        return "none is set: a log that is cut off or rewritten with its key would not be noticed"
+    lags = publisher.status()
+    if bad := [lag for lag in lags if not lag.good]:
+        raise ConfigurationError(
+            f"{bad[0].log} at {bad[0].standing.witness}: {bad[0].standing.problem or 'late'}: run "
+            "`ragplatform audit witness status`"
+        )
+    logs = len({lag.log for lag in lags})
+    return f"{len(publisher.witnesses)} witnesses, none late with any of {logs} logs"
+
+
+def _forwarding(settings: Settings) -> str:
+    lags = [lag for one in forwarding.open_forwarders(settings) for lag in one.status()]
+    if not lags:
+        return "no target is set, or nothing is recorded yet"
+    return f"{sum(lag.behind for lag in lags)} records wait to be sent"
 
 
 def _index(settings: Settings) -> str:

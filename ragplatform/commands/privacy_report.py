@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ragplatform import identities, wiring
-from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.commands import console
 from ragplatform.commands.ask import KEY_VARIABLE
 from ragplatform.errors import DeniedError, NotFoundError
@@ -58,6 +58,7 @@ def report(
             console.require(bool(reason.strip()), "--samples needs --reason: why you look")
         store = wiring.open_store(console.settings(), "cli")
         try:
+            store.record_start()
             found = wiring.open_reporter(store).report(tenant, collection)
             console.require(bool(found), f"tenant {tenant} has no such collection with documents")
             _record(store, tenant, found)
@@ -76,8 +77,7 @@ def _record(store: wiring.Store, tenant: str, found: list[CollectionReport]) -> 
             Action.REPORTED,
             actor=console.host_user(),
             tenant=tenant,
-            collection=one.collection,
-            documents=one.tally.documents,
+            details={"collection": one.collection, "documents": one.tally.documents},
         )
 
 
@@ -96,14 +96,14 @@ def _samples(
     chosen = wiring.open_reporter(store).sample(tenant, collection, count) if permitted else []
     request_id = uuid.uuid4().hex
     store.audit.append(  # 2
-        AuditEvent(
+        # Another tenant's log is not the place for this one's people, nor the reverse.
+        event_of(
+            who,
             Action.REPORTED,
             Outcome.SUCCESS if permitted else Outcome.DENIED,
-            # Another tenant's log is not the place for this one's people, nor the reverse.
-            who.tenant,
-            who.id,
-            request_id,
-            str(purpose),
+            request_id=request_id,
+            purpose=str(purpose),
+            policy=store.policies.digest,
             details={"collection": collection, "samples": len(chosen)} if permitted else {},
             sealed={"reason": reason},
         )

@@ -69,6 +69,11 @@ class Policies:
         """A SHA-256 over the schema and every policy file: equal digests decide equally."""
         return self._book.digest
 
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """The schema and every policy file as they were read, by name."""
+        return self._book.texts
+
     def bearing(self, action: str, purpose: Purpose) -> Mapping[str, str]:
         """Return the policies that could decide there, as text by ``@id``: equal ones decide so."""
         act = Action(action)

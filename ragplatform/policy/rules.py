@@ -48,6 +48,8 @@ class RuleBook:
     digest: str
     personal: bool
     """Whether some policy looks at who somebody is, and not at their attributes alone."""
+    texts: Mapping[str, str] = field(repr=False)
+    """The schema and every policy file as read, by name: what the digest is over."""
 
 
 def read_rules(directory: Path) -> RuleBook:
@@ -62,12 +64,11 @@ def read_rules(directory: Path) -> RuleBook:
         schema = cedarpy.Schema.from_str(schema_text)
     except ValueError as error:
         raise PolicyError(f"{SCHEMA_NAME}: {error}") from error
-    digest = hashlib.sha256(_framed(SCHEMA_NAME, schema_text))
+    texts = {SCHEMA_NAME: schema_text}
     rules: dict[str, Rule] = {}
     parsed: dict[str, Any] = {}
     for path in sorted(directory.glob("*.cedar")):
-        text = _read(path)
-        digest.update(_framed(path.name, text))
+        texts[path.name] = text = _read(path)
         for rule, body in _rules_of(path.name, text, schema):
             if rule.id in rules:
                 raise PolicyError(
@@ -77,7 +78,13 @@ def read_rules(directory: Path) -> RuleBook:
     if not rules:
         raise PolicyError(f"{directory}: no policy in any *.cedar file; at least one is needed")
     personal = any(map(_looks_at_who, parsed.values()))
-    return RuleBook(_sliced(parsed), parsed, schema, rules, digest.hexdigest(), personal)
+    return RuleBook(_sliced(parsed), parsed, schema, rules, digest_of(texts), personal, texts)
+
+
+def digest_of(texts: Mapping[str, str]) -> str:
+    """Return the digest of a set of policies: its schema first, then its files by name."""
+    names = [SCHEMA_NAME, *sorted(texts.keys() - {SCHEMA_NAME})]
+    return hashlib.sha256(b"".join(_framed(name, texts[name]) for name in names)).hexdigest()
 
 
 def _rules_of(file: str, text: str, schema: cedarpy.Schema) -> Iterator[tuple[Rule, Any]]:

@@ -4,7 +4,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -101,9 +101,10 @@ class KeyFiles:
         return found
 
 
-def new_key_file(folder: Path) -> Path:
+def new_key_file(folder: Path, announce: Callable[[str], None]) -> Path:
     """Make the next key file of the folder, durable, and return its path.
 
+    ``announce`` is told its name before the key is in force; what it raises keeps it from being so.
     Keys are wrapped under it from then on; ``Vault.rotate`` moves those that there are. Copy it to
     where the other keys are kept before that: what is wrapped under a lost file is lost.
     """
@@ -118,6 +119,7 @@ def new_key_file(folder: Path) -> Path:
         file.write(os.urandom(KEY_BYTES).hex() + "\n")
         file.flush()
         os.fsync(file.fileno())
+    announce(path.name)
     # A link never replaces: of two that make the same number, the second fails.
     os.link(part, path)
     part.unlink()

@@ -97,7 +97,7 @@ def test_keys_are_wrapped_anew_and_every_value_stays_readable(
     tokens = [token for n in range(SUBJECTS) for token in vault.store("mercy", *person(n))]
     folder = tmp_path / "keys"
     folder.mkdir(mode=0o700)
-    new_key_file(folder)
+    new_key_file(folder, print)
     files = KeyFiles(folder, older=MasterKeyEncryption(Keys(MASTER)))
     later = Vault(url, master=MASTER, key_encryption=files)
 

@@ -377,6 +377,21 @@ def exits(purpose: Purpose, planted: Planted, reader: str) -> list[Exit]:
     return [
         *(Exit(f"GET {path}", f"{path}?purpose={purpose}") for path in get),
         Exit("GET /v1/consents", f"/v1/consents?purpose={purpose}&subject=id:none"),
+        Exit(
+            "GET /v1/audit/passages/{passage}/disclosures",
+            f"/v1/audit/passages/{chunk}/disclosures?withheld=true",
+        ),
+        Exit(
+            "GET /v1/audit/subjects/{subject}/disclosures",
+            "/v1/audit/subjects/mrn:1/disclosures?everything=true",
+        ),
+        Exit("GET /v1/audit/people/{person}/break-glass", "/v1/audit/people/stranger/break-glass"),
+        Exit("GET /v1/audit/export", "/v1/audit/export?format=ndjson"),
+        Exit(
+            "POST /v1/audit/records/{origin}/{index}:unseal",
+            "/v1/audit/records/api.mercy/0:unseal",
+            {"reason": reason},
+        ),
         Exit("GET /v1/sources/{chunk}", f"{source}?purpose={purpose}"),
         Exit("POST /v1/sources/{chunk}:reveal", f"{source}:reveal", token),
         Exit("POST /v1/search", "/v1/search", {**asked, "limit": 50}),
@@ -433,7 +448,7 @@ def test_no_exit_says_a_word_that_its_caller_may_not_read(
                     response = ask(client, reader, one)
                     met[one.route] += 1
                     met["said"] += len(words_in(response))
-                    if role == "compliance" and one.route == "GET /v1/audit/events":
+                    if role == "compliance" and one.route.startswith("GET /v1/audit/"):
                         # The log names the documents that were shown, to its reviewers alone.
                         own = {
                             each.canary

@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,14 +35,6 @@ EVERY = KILLS >= 20
 DIM = 384
 FOLDERS = ("labs", "referrals", "portal")
 CHANGED, HOSTILE, ADDED = "labs/inr-register-q1.csv", "referrals/sleep-clinic.txt", "notes"
-
-
-@pytest.fixture
-def memory() -> Iterator[Path]:
-    """Return a folder in memory where there is one: a kill proves the same there, sooner."""
-    place = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=place if place.is_dir() else None) as folder:
-        yield Path(folder)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_a_reviewer_learns_what_a_patient_said_and_about_whom_is_on_record(ward,
 
     assert found["consent"] == "refused"
     ref = ward.platform.store.vault.subject_ref("mercy", "mrn:1")
-    assert ward.records(action=Action.EXPLAINED)[0].details["subject"] == ref
+    assert ward.records(action=Action.EXPLAINED)[0].subjects == (ref,)
 
 
 def test_what_is_only_supposed_crowds_out_nothing_that_was_decided(ward, client):

@@ -6,6 +6,8 @@ import pytest
 
 from ragplatform.audit.events import Action
 from ragplatform.errors import GeneratorError, IndexUnavailableError
+from tests.fakes_audit import Pauses
+from tests.fakes_disk import PickyDisk
 from tests.fakes_generator import ScriptedGenerator
 from tests.fakes_privacy import FailingDetector
 
@@ -27,7 +29,9 @@ def records(one, **conditions):
 
 
 def actions(one, request_id):
-    return [str(record.action) for record in records(one, request_id=request_id)]
+    """What a request did; that its credential was new here is tested by itself."""
+    done = [str(record.action) for record in records(one, request_id=request_id)]
+    return [action for action in done if action != "authenticated"]
 
 
 def events(response):
@@ -334,7 +338,12 @@ def test_compliance_reads_the_log_without_content_and_nobody_else_does(ward, ser
     seen = client.get(f"/v1/audit/events?request_id={asked}", headers=as_("compliance"))
     denied = client.get("/v1/audit/events", headers=as_("doctor"))
 
-    assert [r["action"] for r in seen.json()["records"]] == ["answered", "retrieved", "asked"]
+    assert [r["action"] for r in seen.json()["records"]] == [
+        "answered",
+        "retrieved",
+        "asked",
+        "authenticated",
+    ]
     assert "Lopez" not in seen.text
     assert "pixaban" not in seen.text
     assert denied.status_code == 403
@@ -415,6 +424,9 @@ def test_the_interface_description_needs_no_network_and_names_every_endpoint(war
         "/v1/relations", "/v1/relations:remove", "/v1/relations/feeds", "/v1/consents",
         "/v1/breakglass", "/v1/breakglass/{opening}:end", "/v1/breakglass/reviews",
         "/v1/breakglass/{opening}:review", "/v1/sources/{chunk}:reveal", "/v1/policies:explain",
+        "/v1/audit/passages/{passage}/disclosures", "/v1/audit/subjects/{subject}/disclosures",
+        "/v1/audit/people/{person}/break-glass", "/v1/audit/records/{origin}/{index}:unseal",
+        "/v1/audit/export",
     }  # fmt: skip
     assert client.get("/docs").status_code == 404
     assert "cdn" not in described.text
@@ -428,6 +440,40 @@ def test_readiness_needs_a_token_of_the_model_and_a_log_that_can_be_written(benc
     assert response.status_code == 503
     assert response.json()["parts"]["model"] == "generator_unavailable"
     assert serve(bad).get("/livez").status_code == 200
+
+
+def test_a_tenant_s_log_that_takes_no_records_stops_that_tenant_and_no_other(bench, serve):
+    disk, clock = PickyDisk(""), Pauses()
+    one = bench(disk=disk, pause_clock=clock)
+    one.put(STOPPED, subjects=["mrn:1"])
+    client = serve(one)
+    disk.refused = "api.harbor"
+
+    banker = client.post("/v1/search", json=body(purpose="TREAT"), headers=as_("banker"))
+    doctor = client.post("/v1/search", json=body(), headers=as_("doctor"))
+    ready = client.get("/readyz")
+
+    assert (banker.status_code, doctor.status_code) == (503, 200)
+    assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+    assert ready.json()["dark_tenant_logs"] == 1
+    assert "harbor" not in ready.text
+
+
+def test_readiness_returns_with_the_space_for_the_deployment_s_own_log(bench, serve):
+    disk, clock = PickyDisk(""), Pauses()
+    one = bench(disk=disk, pause_clock=clock)
+    client = serve(one)
+    disk.refused = "audit/api/"
+    assert client.get("/v1/whoami").status_code == 503  # a stranger: a record of the deployment
+
+    dark = client.get("/readyz")
+    disk.refused = ""
+    clock.now_s += 1
+    bright = client.get("/readyz")
+
+    assert (dark.status_code, dark.json()["parts"]["audit"]) == (503, "audit_unavailable")
+    assert (bright.status_code, bright.json()["status"]) == (200, "ok")
+    assert records(one, action=Action.RESUMED)[0].details["reason"] == "ENOSPC"
 
 
 def test_a_flood_of_strangers_is_one_record_that_counts_them(ward, serve):

@@ -191,7 +191,7 @@ def test_an_event_that_cannot_be_encoded_takes_no_index_and_poisons_nothing(
 ) -> None:
     with open_log(tmp_path / "log") as log:
         with pytest.raises(AuditError):
-            log.append(event(details={"text": "x" * 1000}))
+            log.append(event(details={"collections": ["x" * 1000]}))
 
         assert log.append(event()).index == 0
 

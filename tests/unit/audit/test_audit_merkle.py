@@ -5,8 +5,9 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragplatform.audit import verify
-from ragplatform.audit.merkle import Tree, leaf_hash, node_hash
+from ragplatform.audit import verify_tree
+from ragplatform.audit.merkle import Tree, leaf_hash, node_hash, perfect_root
+from ragplatform.audit.verify_files import Tiles
 
 # The eight leaves and the roots of the first 0 to 8 of them that Certificate Transparency
 # implementations test with (RFC 6962 reference vectors; RFC 9162 hashes the same way).
@@ -60,14 +61,30 @@ def test_the_tree_has_the_published_roots() -> None:
 
 
 def test_the_verifier_has_the_published_roots() -> None:
-    peaks: list[tuple[int, bytes]] = []
-    roots = [verify._fold(peaks).hex()]
+    tree = verify_tree.Tree(Tiles(None))
+    roots = [tree.root().hex()]
 
     for leaf in LEAVES:
-        verify._push(peaks, hashlib.sha256(b"\x00" + leaf).digest())
-        roots.append(verify._fold(peaks).hex())
+        hashed = hashlib.sha256(b"\x00" + leaf).digest()
+        roots.append(tree.root_with(hashed).hex())
+        tree.grow(hashed)
 
     assert roots == ROOTS
+    assert tree.root().hex() == ROOTS[-1]
+
+
+@given(st.integers(0, 1500))
+def test_both_trees_have_one_root_past_the_borders_of_tiles(count: int) -> None:
+    one, other = Tree(), verify_tree.Tree(Tiles(None))
+    hashes = b"".join(leaf_hash(b"%d" % (number % 97)) for number in range(count))
+    one.extend(hashes[at : at + 32] for at in range(0, len(hashes), 32))
+    while hashes:
+        room = other.room() * 32
+        other.grow(hashes[:room])
+        hashes = hashes[room:]
+
+    assert other.root() == one.root()
+    assert perfect_root(b"x" * 32) == b"x" * 32
 
 
 @given(st.lists(st.binary(max_size=8), max_size=70))

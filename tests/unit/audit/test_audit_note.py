@@ -5,7 +5,7 @@ import base64
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from ragplatform.audit import verify
+from ragplatform.audit import verify_notes
 from ragplatform.audit.merkle import Tree
 from ragplatform.audit.note import Checkpoint, Signer
 from ragplatform.errors import ConfigurationError, TamperedError
@@ -70,7 +70,7 @@ def test_the_verifier_reads_the_example_note_of_the_go_reference() -> None:
     )
     vkey = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW\n"
 
-    key = verify._parse_key(vkey.encode(), None)
+    key = verify_notes.parse_key(vkey.encode(), None)
 
     assert key.name == "PeterNeumann"
     assert key.id == blob[:4]

@@ -66,7 +66,7 @@ def test_each_condition_narrows(log: Path, newest_first: bool) -> None:
 
 def test_a_value_that_stands_elsewhere_in_a_record_is_not_mistaken(tmp_path: Path) -> None:
     with open_log(tmp_path / "log") as log:
-        log.append(event(0, details={"actor": "u:ben", "request": "r-9"}))
+        log.append(event(0, details={"collections": ['"actor":"u:ben"', '"request":"r-9"']}))
         log.append(event(1, actor='u:"ben"\n'))
 
     assert indexes(tmp_path / "log", actor="u:ben") == []

@@ -1,5 +1,6 @@
 """Records hold no clear text by accident, have one way to be written, and open only whole."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -8,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ragplatform.audit.details import Detail, Kind
 from ragplatform.audit.events import Action
-from ragplatform.audit.record import Record, decode, encode, stamp, unseal
+from ragplatform.audit.record import Record, canonical, decode, encode, stamp, unseal
 from ragplatform.audit.seal import Sealed, Sealer
+from ragplatform.audit.vocabulary import VOCABULARY
 from ragplatform.errors import AuditError, ConfigurationError, TamperedError
 from tests.fakes_audit import ORIGIN, SEALING_KEY, event
 
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # Hypothesis adds the zone itself
 TIME = "2026-01-02T03:04:05.000006Z"
 CLEAR = {"question": "Is Ms Adams still on metformin?", "answer": ""}
 
@@ -26,20 +30,33 @@ def written(**changes: Any) -> Record:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"details": {"passage": "x" * 257}},
-        {"details": {"list": [["x" * 257]]}},
+        {"details": {"passage": "xxxxxxxx"}},
+        {"details": {"collections": ["x" * 257]}},
+        {"details": {"collections": "xxxxxxxx"}},
+        {"details": {"collections": ["xxxxxxxx\n"]}},
+        {"details": {"scope": "xxxxxxxx xxxxxxxx"}},
+        {"details": {"number": -1}},
+        {"details": {"number": True}},
+        {"details": {"number": "xxxxxxxx"}},
         {"details": {"x" * 257: 1}},
-        {"details": {"nested": {"x" * 257: 1}}},
+        {"action": Action.ANALYSED, "details": {"found": {"x" * 257: 1}}},
+        {"action": Action.ANALYSED, "details": {"found": {"PERSON": "xxxxxxxx"}}},
+        {"action": Action.ANALYSED, "details": {}},
+        {"action": Action.RETRIEVED, "details": {"passages": [{"text": "xxxxxxxx"}]}},
+        {"action": Action.RETRIEVED, "details": {"passages": ["xxxxxxxx"]}},
+        {"subjects": ["x" * 257]},
+        {"trace": "x" * 257},
         {"actor": "x" * 257},
         {"tenant": None},
-        {"details": {"value": float("nan")}},
-        {"details": {"value": b"bytes"}},
-        {"details": {"value": {1, 2}}},
-        {"details": {"value": "\ud800"}},
+        {"details": {"number": float("nan")}},
+        {"details": {"number": b"bytes"}},
+        {"details": {"collections": {1, 2}}},
+        {"details": {"collections": ["\ud800"]}},
+        {"sealed": {"passage": "x"}},
         {"sealed": {"Question": "x"}},
         {"sealed": {"question": "x" * 50_000}},
         {"sealed": {"question": "\ud800"}},
-        {"action": "chatted"},
+        {"action": "chatted", "details": {}},
     ],
 )
 def test_an_event_that_cannot_be_recorded_as_it_stands_is_refused(changes: dict[str, Any]) -> None:
@@ -116,17 +133,37 @@ def test_the_same_text_sealed_twice_differs() -> None:
     assert set(first.parts.values()).isdisjoint(second.parts.values())
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner),
-    max_leaves=12,
-)
+CODES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.:/+ -]{0,63}", fullmatch=True)
+PRINTABLE = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=256)
+VALUES: dict[Kind, st.SearchStrategy[Any]] = {
+    Kind.ID: PRINTABLE,
+    Kind.CODE: CODES,
+    Kind.DIGEST: st.from_regex(r"[0-9a-z]{8,64}", fullmatch=True),
+    Kind.COUNT: st.integers(0, 2**53),
+    Kind.FLAG: st.booleans(),
+    Kind.MOMENT: st.datetimes(EPOCH, timezones=st.just(UTC)).map(stamp),
+    Kind.COUNTS: st.dictionaries(CODES, st.integers(0, 2**53), max_size=4),
+    Kind.NOTE: PRINTABLE,
+}
 
 
-@given(st.dictionaries(st.text(max_size=9), JSON, max_size=5), st.sampled_from(Action))
+def values(detail: Detail) -> st.SearchStrategy[Any]:
+    one = objects(detail.parts) if detail.kind is Kind.PART else VALUES[detail.kind]
+    return st.lists(one, max_size=3) if detail.many else one
+
+
+def objects(details: Sequence[Detail]) -> st.SearchStrategy[dict[str, Any]]:
+    needed = {one.name: values(one) for one in details if one.required}
+    return st.fixed_dictionaries(
+        needed, optional={one.name: values(one) for one in details if not one.required}
+    )
+
+
+@given(st.data(), st.sampled_from(Action))
 def test_what_is_recorded_is_what_is_read_and_takes_one_line(
-    details: dict[str, Any], action: Action
+    data: st.DataObject, action: Action
 ) -> None:
+    details = data.draw(objects(VOCABULARY[action].details))
     line = encode(
         event(details=details, action=action), index=7, time=TIME, sealer=Sealer("o", bytes(32))
     )
@@ -140,12 +177,39 @@ def test_what_is_recorded_is_what_is_read_and_takes_one_line(
     assert stamp(record.time) == TIME
 
 
+def test_a_record_says_who_through_whom_for_whom_and_under_which_policies() -> None:
+    said = {"client": "chat", "proof": "key:ab", "policy": "cd", "trace": "ef"}
+    record = written(**said, subjects={"s_b", "s_a"})
+
+    assert {name: getattr(record, name) for name in said} == said
+    assert record.subjects == ("s_a", "s_b")
+    assert written(request_id="r-9").trace == "r-9"
+
+
+def test_a_record_of_the_first_format_is_read_as_if_it_were_of_the_second() -> None:
+    passage = {"chunk": "c", "subjects": ["s_b", "s_a"]}
+    details = {"policy": "cd", "via": "chat", "passages": [passage], "subject": "s_c"}
+    old = {"action": "retrieved", "actor": "u", "format": 1, "index": 0, "outcome": "success"}
+    old |= {"purpose": "TREAT", "request": "r", "sealed": None, "tenant": "mercy", "time": TIME}
+    record = decode(canonical(old | {"details": details}), origin="o")
+
+    assert (record.client, record.policy, record.trace) == ("chat", "cd", "r")
+    assert record.subjects == ("s_a", "s_b", "s_c")
+
+
+def test_a_record_of_a_format_to_come_is_not_guessed_at() -> None:
+    line = encode(event(), index=0, time=TIME, sealer=Sealer("o", bytes(32)))
+
+    with pytest.raises(TamperedError):
+        decode(line.replace(b'"format":2', b'"format":3'), origin="o")
+
+
 def test_a_record_does_not_depend_on_the_order_of_details() -> None:
     def line(details: dict[str, Any]) -> bytes:
         sealer = Sealer(ORIGIN, SEALING_KEY)
         return encode(event(details=details), index=0, time=TIME, sealer=sealer)
 
-    assert line({"b": 1, "a": {"d": 1, "c": 2}}) == line({"a": {"c": 2, "d": 1}, "b": 1})
+    assert line({"number": 1, "glass": ["a"]}) == line({"glass": ["a"], "number": 1})
 
 
 def test_times_are_written_in_utc() -> None:

@@ -12,11 +12,10 @@ from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.note import Signer
 from ragplatform.audit.query import find_logs, read
 from ragplatform.audit.record import unseal
-from ragplatform.audit.storage import File
 from ragplatform.audit.verify import verify
 from ragplatform.errors import AuditError, AuditLockedError, TamperedError
-from tests.fakes_audit import event, key_of, open_log, open_logs, write_groups
-from tests.fakes_disk import QuickDisk, copy_log
+from tests.fakes_audit import Pauses, event, key_of, open_log, open_logs, write_groups
+from tests.fakes_disk import PickyDisk, copy_log
 
 OWNERS = {"mercy": "u:canary-anna", "harbor": "u:canary-hugo"}
 
@@ -147,64 +146,19 @@ def test_a_log_that_was_altered_is_hashed_once_and_not_for_each_event(
             logs.append(event(tenant="harbor"))
 
 
-class PickyDisk(QuickDisk):
-    """A disk that refuses to write some paths until it is mended."""
-
-    def __init__(self, refused: str) -> None:
-        self.refused = refused
-
-    def open(self, path: Path) -> File:
-        self._refuse(path)
-        return _PickyFile(super().open(path), path, self)
-
-    def make_folder(self, path: Path) -> None:
-        self._refuse(path)
-        super().make_folder(path)
-
-    def _refuse(self, path: Path) -> None:
-        if self.refused and self.refused in str(path):
-            raise OSError(28, "no space left on device")
-
-
-class _PickyFile:
-    def __init__(self, file: File, path: Path, disk: PickyDisk) -> None:
-        self.truncate, self.sync, self.close = file.truncate, file.sync, file.close
-        self._file, self._path, self._disk = file, path, disk
-
-    def write(self, data: bytes, offset: int) -> None:
-        self._disk._refuse(self._path)
-        self._file.write(data, offset)
-
-
 def test_a_full_disk_stops_one_tenant_until_it_has_room(tmp_path: Path) -> None:
-    disk = PickyDisk(refused="api.harbor")
-    with open_logs(tmp_path, storage=disk) as logs:
+    disk, clock = PickyDisk(refused="api.harbor"), Pauses()
+    with open_logs(tmp_path, storage=disk, pause_clock=clock) as logs:
         with pytest.raises(AuditError):
             logs.append(event(tenant="harbor"))
         logs.append(event(tenant="mercy"))
+        assert (logs.writable, logs.dark) == (True, 1)
 
         disk.refused = ""
-        assert logs.append(event(tenant="harbor")).index == 0
-
-
-def test_a_write_that_failed_stops_its_tenant_for_good_and_says_so(tmp_path: Path) -> None:
-    disk = PickyDisk(refused="")
-    with open_logs(tmp_path, storage=disk) as logs:
-        logs.append(event(tenant="harbor"))
-        logs.append(event(tenant="mercy"))
-        assert logs.writable
-        disk.refused = "api.harbor"
-        with pytest.raises(AuditError):
-            logs.append(event(tenant="harbor"))
-        disk.refused = ""
-
-        with pytest.raises(AuditError):
-            logs.append(event(tenant="harbor"))
-        assert logs.append(event(tenant="mercy")).index == 1
-        assert not logs.writable
-
-    with open_logs(tmp_path) as logs:
+        clock.now_s += 1
         assert logs.append(event(tenant="harbor")).index == 1
+        assert logs.dark == 0
+    assert [str(one.action) for one in read(tmp_path / "api.harbor")] == ["resumed", "asked"]
 
 
 def test_a_second_process_writes_logs_of_its_own(tmp_path: Path) -> None:
@@ -229,14 +183,16 @@ def test_a_process_too_many_gets_no_log(tmp_path: Path) -> None:
 
 
 def test_a_tenant_s_log_has_one_writer(tmp_path: Path) -> None:
-    origin = "api.mercy"
-    with open_logs(tmp_path) as logs:
+    origin, clock = "api.mercy", Pauses()
+    with open_logs(tmp_path, pause_clock=clock) as logs:
         held = open_log(tmp_path / origin, origin=origin, signing_key=key_of("sign", origin))
         with pytest.raises(AuditLockedError):
             logs.append(event(tenant="mercy"))
         held.close()
+        clock.now_s += 1
 
         logs.append(event(tenant="mercy"))
+    assert read(tmp_path / origin)[0].details["reason"] == "locked"
 
 
 def test_what_a_crash_left_of_a_tenant_s_log_is_mended_before_its_next_event(

@@ -60,5 +60,5 @@ def test_new_keys_and_rotations_are_on_record(run, monkeypatch, tmp_path):
 
     made, rotated = read(config.load().audit_dir / "cli")
     assert (made.action, made.details) == (Action.KEY_MADE, {"key": "1.key"})
-    assert (rotated.action, rotated.details) == (Action.KEYS_ROTATED, {"master": 1})
+    assert (rotated.action, rotated.details) == (Action.KEYS_ROTATED, {"subjects": {"master": 1}})
     assert made.actor.startswith("host user ")

@@ -83,7 +83,7 @@ def explained(*arguments: str) -> str:
 
 def test_the_command_says_why_and_what_would_permit_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ragplatform.commands.console.settings", lambda: None)
-    monkeypatch.setattr("ragplatform.wiring.open_policies", lambda _: POLICIES)
+    monkeypatch.setattr("ragplatform.openers.open_policies", lambda _: POLICIES)
 
     told = json.loads(explained("TREAT", "--roles", "physician", "--json"))
 

@@ -37,7 +37,7 @@ class Nothing:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    new_key_file(tmp_path / "keks")
+    new_key_file(tmp_path / "keks", print)
     return tmp_path / "keks"
 
 
@@ -108,7 +108,7 @@ def test_a_key_is_opened_for_its_subject_and_for_no_other(folder: Path, name: st
 
 def test_a_new_file_is_used_by_who_opens_then_and_found_by_who_runs(folder: Path) -> None:
     running = files(folder)
-    assert new_key_file(folder).name == "2.key"
+    assert new_key_file(folder, print).name == "2.key"
     fresh = files(folder)
     assert (running.version, fresh.version) == ("file-1", "file-2")
     wrapped = fresh.wrap(KEY, tenant="mercy", subject="s_1")
@@ -135,7 +135,7 @@ def test_a_key_file_that_others_can_read_or_no_file_is_refused(folder: Path) -> 
 def test_a_key_file_is_never_replaced(folder: Path) -> None:
     before = (folder / "1.key").read_bytes()
     (folder / "2.part").write_text("left by a crash")
-    assert new_key_file(folder).name == "2.key"
+    assert new_key_file(folder, print).name == "2.key"
     assert (folder / "1.key").read_bytes() == before != (folder / "2.key").read_bytes()
     assert not list(folder.glob("*.part"))
 
@@ -183,7 +183,7 @@ def test_a_rotation_killed_anywhere_loses_no_key_and_goes_on(url: str, folder: P
     chance = random.Random(7)
     for round_ in range(10):
         if round_ % 3 == 2:
-            new_key_file(folder)
+            new_key_file(folder, print)
 
         def rotate() -> None:
             Vault(url, master=MASTER, key_encryption=files(folder)).rotate(batch=1)

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.parse import wire
-from ingest.parse.document import Heading, PageBreak, ParsedDocument, TextBuilder, clean
+from ingest.parse.document import (
+    Claims,
+    Heading,
+    PageBreak,
+    ParsedDocument,
+    Part,
+    SubjectId,
+    TextBuilder,
+    clean,
+)
 from ragplatform.errors import ParseError
 
 DIRTY = st.text(
@@ -81,6 +90,70 @@ def test_a_masked_title_leaves_the_heading_too() -> None:
     assert moved.text[moved.pages[0].offset :] == "Text"
 
 
+def answer(claims: bytes) -> bytes:
+    head = b'{"text": "a", "media_type": "text/plain", "pages": [], "headings": [], "warnings": [],'
+    return head + b' "claims": ' + claims + b"}"
+
+
+NOTHING = b'{"subjects": [], "date": "", "author": "", "type": "", "markings": []}'
+WRONG_CLAIMS = (
+    b"[]",
+    NOTHING.replace(b'"subjects": []', b'"subjects": [[]]'),
+    NOTHING.replace(b'"subjects": []', b'"subjects": [[["mrn", "1"]]]'),
+    NOTHING.replace(b'"subjects": []', b'"subjects": [[["mrn", 1, ""]]]'),
+    NOTHING.replace(b'"date": ""', b'"date": "yesterday"'),
+    NOTHING.replace(b'"author": ""', b'"author": "' + b"x" * 1000 + b'"'),
+    NOTHING.replace(b'"markings": []', b'"markings": ["public"]'),
+)
+
+
+def test_claims_cross_from_the_parsers_process() -> None:
+    anna = (SubjectId("mrn", "M-1", "urn:h"), SubjectId("patient", "a1"))
+    claims = Claims((anna,), "2024-05-06", "Dr. Lee", "note", frozenset({"vip"}))
+    document = ParsedDocument("ab", "text/plain", claims=claims)
+
+    assert wire.decode(wire.encode_document(document)) == document
+    assert wire.decode(answer(NOTHING)).claims == Claims()
+
+
+def test_what_a_parser_claims_is_cleaned_and_one_person_is_told_once() -> None:
+    builder = TextBuilder(max_chars=10)
+    builder.add("ab")
+    twice = (SubjectId("mrn", " M-1\x00 ", ""),)
+    builder.claim(Claims((twice, twice, (SubjectId("mrn", " "),)), date="soon", author="a\nb"))
+
+    claims = builder.finish("text/plain").claims
+
+    assert claims == Claims(((SubjectId("mrn", "M-1"),),), author="a b")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        b"",
+        b"[]",
+        b'{"parts": 7}',
+        b'{"parts": [["a", [[0, 5]]]]}',
+        b'{"parts": [["a", [[3, 2]]]]}',
+        b'{"parts": [["a", [[-1, 2]]]]}',
+        b'{"parts": [[7, [[0, 2]]]]}',
+        b'{"reason": "made_up", "message": "x"}',
+    ],
+)
+def test_a_cut_that_does_not_lie_in_the_file_counts_as_a_crash(parts: bytes) -> None:
+    with pytest.raises(ParseError) as caught:
+        wire.decode_parts(parts, 4)
+
+    assert caught.value.reason == "crashed"
+
+
+def test_a_small_file_cannot_be_cut_into_a_large_one() -> None:
+    parts = tuple(Part(str(number), ((0, 1000),) * 1000) for number in range(10))
+
+    with pytest.raises(ParseError, match="exceed the file"):
+        wire.decode_parts(wire.encode_parts(parts), 1000)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -103,6 +176,7 @@ def test_a_masked_title_leaves_the_heading_too() -> None:
         b' "warnings": []}',
         b'{"text": "a", "media_type": "text/plain", "pages": [], "headings": [],'
         b' "warnings": ["Jane Roe, 41"]}',
+        *(answer(claims) for claims in WRONG_CLAIMS),
         b"[" * 100_000,
     ],
 )

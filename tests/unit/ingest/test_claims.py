@@ -1,0 +1,116 @@
+"""What a document says of itself adds to what people say of it, and never opens anything."""
+
+from pathlib import Path
+
+import pytest
+
+from ingest.claims import labelled, mapping
+from ingest.expand import expand
+from ingest.parse.document import Claims, Part, SubjectId
+from ingest.sources import GivenLabels, SourceFile, find
+from ragplatform.errors import ConfigurationError, ParseError
+from ragplatform.model import Sensitivity
+
+ANNA = (SubjectId("mrn", "M-1", "urn:h"), SubjectId("patient", "a1"))
+BORIS = (SubjectId("mrn", "M-2", "urn:other"),)
+
+
+def test_a_given_subject_outranks_the_files_own() -> None:
+    given = GivenLabels(subjects=frozenset({"mrn:MH-9"}))
+
+    assert labelled(given, Claims(subjects=(ANNA,))).subjects == {"mrn:MH-9"}
+
+
+def test_a_source_whose_claims_are_not_believed_adds_nothing() -> None:
+    given = GivenLabels(claims=False)
+
+    assert labelled(given, Claims(subjects=(ANNA,), markings=frozenset({"vip"}))) == given
+
+
+def test_a_marking_closes_further_and_never_opens() -> None:
+    secret = GivenLabels(sensitivity=Sensitivity.RESTRICTED, restrictions=frozenset({"sar"}))
+    public = GivenLabels(sensitivity=Sensitivity.PUBLIC)
+    claims = Claims(markings=frozenset({"restricted", "part2"}))
+
+    assert labelled(secret, Claims()) == secret
+    assert labelled(secret, claims).restrictions == {"sar", "part2"}
+    assert labelled(public, claims).sensitivity is Sensitivity.RESTRICTED
+
+
+def test_one_person_is_one_subject_and_several_are_restricted_as_such() -> None:
+    one = labelled(GivenLabels(), Claims(subjects=(ANNA,)))
+    both = labelled(GivenLabels(), Claims(subjects=(ANNA, BORIS)))
+
+    assert (one.subjects, one.restrictions) == ({"mrn:M-1"}, frozenset())
+    assert both.subjects == {"mrn:M-1", "mrn:M-2"}
+    assert both.restrictions == {"mixed-subjects"}
+
+
+def test_a_mapping_says_which_systems_count() -> None:
+    given = GivenLabels(id_systems=(("urn:h", "north"),))
+
+    both = labelled(given, Claims(subjects=(ANNA, BORIS)))
+
+    # No relation can name the second by accident, and the first is not alone.
+    assert both.subjects == {"north:M-1", "mrn:urn:other|M-2"}
+    assert both.restrictions == {"mixed-subjects"}
+    assert list(mapping(given)) == ["urn:h=north"]
+    assert list(mapping(GivenLabels())) == []
+
+
+def test_rules_carry_the_mapping(tmp_path: Path) -> None:
+    (tmp_path / "a.hl7").write_text("x")
+    rule = '[[rule]]\nmatch = "*.hl7"\nclaims = false\nid_systems = { "urn:h" = "mrn" }\n'
+    (tmp_path / "labels.toml").write_text(rule)
+
+    [source] = find([tmp_path], GivenLabels())
+
+    assert not source.labels.claims
+    assert source.labels.id_systems == (("urn:h", "mrn"),)
+
+
+@pytest.mark.parametrize("wrong", ['claims = "no"', 'id_systems = ["mrn"]'])
+def test_a_rule_with_a_wrong_mapping_is_refused(tmp_path: Path, wrong: str) -> None:
+    (tmp_path / "a.hl7").write_text("x")
+    (tmp_path / "labels.toml").write_text(f'[[rule]]\nmatch = "*"\n{wrong}\n')
+
+    with pytest.raises(ConfigurationError):
+        list(find([tmp_path], GivenLabels()))
+
+
+class Halves:
+    """Cuts every file in two; refuses what is called bad."""
+
+    def split(self, data: bytes, name: str) -> tuple[Part, ...]:
+        if name == "bad.json":
+            raise ParseError("malformed", "no")
+        middle = len(data) // 2
+        return (Part("1", ((0, middle),)), Part("2", ((middle, len(data)), (0, 1))))
+
+
+def sources(folder: Path, **files: bytes) -> list[SourceFile]:
+    found = []
+    for name, data in files.items():
+        path = folder / name.replace("_", ".")
+        path.write_bytes(data)
+        found.append(SourceFile(path, path.name, GivenLabels()))
+    return found
+
+
+def test_a_file_that_can_be_cut_is_replaced_by_its_parts(tmp_path: Path) -> None:
+    files = sources(tmp_path, a_json=b"abcd", b_pdf=b"abcd")
+
+    found = list(expand(files, splitter=Halves(), largest_file=100))
+
+    assert [(one.name, one.content) for one in found] == [
+        ("a.json#1", b"ab"),
+        ("a.json#2", b"cd\na"),
+        ("b.pdf", None),
+    ]
+
+
+def test_a_file_that_cannot_be_cut_or_read_stays_whole(tmp_path: Path) -> None:
+    files = sources(tmp_path, bad_json=b"abcd", large_json=b"x" * 101)
+    files.append(SourceFile(tmp_path / "gone.json", "gone.json", GivenLabels()))
+
+    assert list(expand(files, splitter=Halves(), largest_file=100)) == files
