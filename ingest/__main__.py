@@ -154,7 +154,10 @@ def _show_plan(found: list[sources.SourceFile], *, as_json: bool) -> None:
 def _show_summary(report: Report) -> None:
     summary = report.summary()
     table = Table(title="Ingest", title_justify="left", show_header=False)
-    rows = ("files", "indexed", "unchanged", "forgotten", "quarantined", "failed", "chunks")
+    rows = (
+        *("files", "indexed", "unchanged", "unpacked", "forgotten"),
+        *("quarantined", "failed", "chunks"),
+    )
     for name in rows:
         value = summary[name]
         shown = (

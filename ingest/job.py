@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from ingest.ledger import Claim, Ledger, State
+from ingest.members import Budget, Members
 from ingest.prepare import Parser, Preparer, Ready, Target, Work
 from ingest.report import FileResult, FileState, Report
 from ingest.sources import SourceFile
@@ -71,6 +72,7 @@ class Job:
             name_key=name_key,
             largest_file=largest_file,
         )
+        self._members = Members(parser=parser)
         self._run = run
         self._target = target
         self._privacy = privacy
@@ -110,10 +112,33 @@ class Job:
     def _changed(self, sources: Iterable[SourceFile], report: Report) -> Iterator[Work]:
         """Yield the files whose content, labels or pipeline differ from the ledger's."""
         for source in sources:
-            with report.stage("fingerprint"):
-                work = self._guard(source, report, self._fingerprinting(source))
-            if work is not None and not self._settled(work, report):
-                yield work
+            yield from self._changed_in(source, report, Budget())
+
+    def _changed_in(self, source: SourceFile, report: Report, budget: Budget) -> Iterator[Work]:
+        """Yield the file and the documents inside it that changed, each on its own."""
+        with report.stage("fingerprint"):
+            work = self._guard(source, report, self._fingerprinting(source))
+        if work is None:
+            return
+        opened = None
+        if work.data is not None:
+            try:
+                with report.stage("unpack"):
+                    opened = self._members.open(source, work.data, budget)
+            except QuarantinedError as error:
+                if not self._settled(work, report):
+                    self._put_aside(work, report, FileState.QUARANTINED, error.reason, str(error))
+                return
+        for inner in self._members.inside(source, opened):
+            budget.depth -= 1
+            yield from self._changed_in(inner, report, budget)
+            budget.depth += 1
+        if opened and not opened.is_document:
+            # An older, damaged version of the archive may still be on record.
+            self._ledger.release(work.labels.tenant, work.labels.collection, work.key)
+            self._tell(report, source, FileState.UNPACKED)
+        elif not self._settled(work, report):
+            yield work
 
     def _fingerprinting(self, source: SourceFile) -> Callable[[], Work]:
         return lambda: self._preparer.fingerprint(source)

@@ -270,6 +270,17 @@ class Ledger:
         self._scrub_log()
         return count
 
+    def release(self, tenant: str, collection: str, source_key: str) -> bool:
+        """Drop the entry of a quarantined source that turned out to be no document after all.
+
+        Return whether there was one.
+        """
+        quarantined = sa.and_(
+            _at(tenant, collection, source_key), _SOURCES.c.state == State.QUARANTINED.value
+        )
+        with self._transaction() as connection:
+            return connection.execute(sa.delete(_SOURCES).where(quarantined)).rowcount > 0
+
     def revive(self, tenant: str, collection: str, source_key: str) -> bool:
         """Let a forgotten source be ingested again; return whether it was forgotten."""
         where = sa.and_(

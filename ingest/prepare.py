@@ -14,7 +14,8 @@ from typing import Final, Protocol
 from ingest import titles
 from ingest.chunk import Piece, chunk
 from ingest.claims import MIXED_SUBJECTS, labelled, mapping
-from ingest.parse.document import Claims, ParsedDocument
+from ingest.parse.document import Claims, ParsedDocument, Part
+from ingest.parse.unpack import Allowance, Opened
 from ingest.report import Report
 from ingest.sources import SourceFile
 from ragplatform.errors import QuarantinedError
@@ -37,6 +38,12 @@ class Parser(Protocol):
 
     def parse(self, data: bytes, name: str) -> ParsedDocument:
         """Return the document. Raises ``QuarantinedError`` with a reason."""
+
+    def split(self, data: bytes, name: str) -> tuple[Part, ...]:
+        """Return each subject's share of a file about several. Raises ``QuarantinedError``."""
+
+    def unpack(self, data: bytes, name: str, allowance: Allowance) -> Opened:
+        """Return the documents that lie in it. Raises ``QuarantinedError`` with a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +143,8 @@ class Preparer:
 
         Raises ``QuarantinedError`` for what is no regular file: reading a pipe may never end.
         """
+        if source.refused:
+            raise QuarantinedError(source.refused, "what it lies in keeps this out of reach")
         if source.content is not None:
             return source.content, hashlib.sha256(source.content).hexdigest()
         with _open_regular(source.path) as file:

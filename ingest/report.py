@@ -18,6 +18,7 @@ class FileState(StrEnum):
     QUARANTINED = "quarantined"
     FORGOTTEN = "forgotten"
     FAILED = "failed"
+    UNPACKED = "unpacked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Report:
             "indexed": self.states[FileState.INDEXED],
             "unchanged": self.states[FileState.UNCHANGED],
             "forgotten": self.states[FileState.FORGOTTEN],
+            "unpacked": self.states[FileState.UNPACKED],
             "quarantined": dict(sorted(self.quarantined.items())),
             "failed": dict(sorted(self.failed.items())),
             "chunks": self.chunks,

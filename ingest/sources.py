@@ -41,13 +41,21 @@ class GivenLabels:
 class SourceFile:
     """One file of a run. ``name`` is its path below the given folder: it may hold personal data.
 
-    ``content`` is given for a part of a file, whose name is then the file's and the part's.
+    ``content`` is given for a part of a file, whose name is then the file's and the part's, and
+    for a document that lies inside another; its ``path`` is then a name alone. ``refused`` is the
+    reason why such a document was not taken out.
     """
 
     path: Path
     name: str = field(repr=False)
     labels: GivenLabels
     content: bytes | None = field(default=None, repr=False)
+    refused: str = ""
+
+    def inside(self, path: str, content: bytes, refused: str) -> "SourceFile":
+        """Return the document at ``path`` inside this one: it is labelled as what it came in."""
+        name = f"{self.name}/{path}"
+        return SourceFile(self.path / path, name, self.labels, content, refused)
 
 
 @dataclass(frozen=True, slots=True)

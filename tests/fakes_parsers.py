@@ -183,3 +183,121 @@ def billion_laughs_docx() -> bytes:
     declaration = f"<!DOCTYPE w [{''.join(entities)}]>".encode()
     data = rewritten_docx(simple_docx("laugh"), "word/document.xml", b"laugh", b"&a9;")
     return rewritten_docx(data, "word/document.xml", b"<w:document", declaration + b"<w:document")
+
+
+def xlsx(
+    sheets: dict[str, list[list[object]]], *, hidden: frozenset[str] | set[str] = frozenset(),
+    extra: str = "",
+) -> bytes:  # fmt: skip
+    """Return a workbook of these rows; ``extra`` is XML that follows the rows of each sheet."""
+    names = list(sheets)
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    listed = "".join(
+        f'<sheet name="{name}" sheetId="{n}" r:id="rId{n}"'
+        f"{' state=' + chr(34) + 'hidden' + chr(34) if name in hidden else ''}/>"
+        for n, name in enumerate(names, 1)
+    )
+    parts = {
+        "[Content_Types].xml": _types("spreadsheetml.sheet.main+xml", "/xl/workbook.xml"),
+        "_rels/.rels": _relations(("rId1", f"{kind}/officeDocument", "xl/workbook.xml")),
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{kind}"><sheets>{listed}</sheets>'
+        "</workbook>",
+        "xl/_rels/workbook.xml.rels": _relations(
+            *((f"rId{n}", f"{kind}/worksheet", f"worksheets/sheet{n}.xml")
+              for n in range(1, len(names) + 1)),
+        ),
+    }  # fmt: skip
+    for number, name in enumerate(names, 1):
+        rows = "".join(_row(r, row) for r, row in enumerate(sheets[name], 1))
+        parts[f"xl/worksheets/sheet{number}.xml"] = (
+            f'<worksheet xmlns="{main}"><sheetData>{rows}{extra}</sheetData></worksheet>'
+        )
+    return _zipped(parts)
+
+
+def _row(number: int, cells: list[object]) -> str:
+    written = []
+    for index, cell in enumerate(cells):
+        place = f"{chr(65 + index)}{number}"
+        if isinstance(cell, str):
+            written.append(f'<c r="{place}" t="inlineStr"><is><t>{cell}</t></is></c>')
+        else:
+            written.append(f'<c r="{place}"><v>{cell}</v></c>')
+    return f'<row r="{number}">{"".join(written)}</row>'
+
+
+def pptx(slides: list[tuple[str, str, str]]) -> bytes:
+    """Return a presentation; each slide is its title, its text and its notes."""
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    spaces = (
+        f'xmlns:r="{kind}" xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" '
+        'xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
+    )
+    ids = "".join(f'<p:sldId id="{255 + n}" r:id="rId{n}"/>' for n in range(1, len(slides) + 1))
+    parts = {
+        "[Content_Types].xml": _types("presentationml.presentation.main+xml", "/ppt/p.xml"),
+        "ppt/presentation.xml": f"<p:presentation {spaces}><p:sldIdLst>{ids}</p:sldIdLst>"
+        "</p:presentation>",
+        "ppt/_rels/presentation.xml.rels": _relations(
+            *((f"rId{n}", f"{kind}/slide", f"slides/slide{n}.xml")
+              for n in range(1, len(slides) + 1)),
+        ),
+    }  # fmt: skip
+    for number, (title, text, notes) in enumerate(slides, 1):
+        shapes = _shape("title", title) + _shape("body", text)
+        parts[f"ppt/slides/slide{number}.xml"] = f"<p:sld {spaces}>{shapes}</p:sld>"
+        if notes:
+            parts[f"ppt/slides/_rels/slide{number}.xml.rels"] = _relations(
+                ("rId1", f"{kind}/notesSlide", f"../notesSlides/n{number}.xml")
+            )
+            parts[f"ppt/notesSlides/n{number}.xml"] = (
+                f"<p:notes {spaces}>{_shape('sldNum', '7')}{_shape('body', notes)}</p:notes>"
+            )
+    return _zipped(parts)
+
+
+def _shape(role: str, text: str) -> str:
+    return (
+        f'<p:sp><p:nvSpPr><p:nvPr><p:ph type="{role}"/></p:nvPr></p:nvSpPr><p:txBody><a:p><a:r>'
+        f"<a:t>{text}</a:t></a:r></a:p></p:txBody></p:sp>"
+    )
+
+
+def odf(kind: str, body: str) -> bytes:
+    """Return an OpenDocument file (``text``, ``presentation``) with this XML as its body."""
+    names = ("office", "text", "table", "drawing", "presentation")
+    spaces = " ".join(
+        f'xmlns:{"draw" if n == "drawing" else n}="urn:oasis:names:tc:opendocument:xmlns:{n}:1.0"'
+        for n in names
+    )
+    return _zipped(
+        {
+            "mimetype": f"application/vnd.oasis.opendocument.{kind}",
+            "content.xml": f"<office:document-content {spaces}><office:body><office:{kind}>{body}"
+            f"</office:{kind}></office:body></office:document-content>",
+        }
+    )
+
+
+def _types(kind: str, part: str) -> str:
+    return (
+        '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+        '<Default Extension="xml" ContentType="application/xml"/><Override '
+        f'PartName="{part}" ContentType="application/vnd.openxmlformats-officedocument.{kind}"/>'
+        "</Types>"
+    )
+
+
+def _relations(*rows: tuple[str, str, str]) -> str:
+    listed = "".join(f'<Relationship Id="{a}" Type="{b}" Target="{c}"/>' for a, b, c in rows)
+    space = "http://schemas.openxmlformats.org/package/2006/relationships"
+    return f'<Relationships xmlns="{space}">{listed}</Relationships>'
+
+
+def _zipped(parts: dict[str, str]) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, body in parts.items():
+            archive.writestr(name, body)
+    return target.getvalue()

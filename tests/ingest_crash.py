@@ -27,6 +27,7 @@ from ingest.ledger import Ledger
 from ingest.parse.document import ParsedDocument, Part
 from ingest.parse.interchange import split
 from ingest.parse.route import parse
+from ingest.parse.unpack import Allowance, Opened, unpack
 from ingest.prepare import Target
 from ingest.report import Report
 from ragplatform.access.register import Register
@@ -110,6 +111,12 @@ class PlainParser:
         if b"\0" in data:
             raise ParseError("type_mismatch", f"{Path(name).suffix} holds a program")
         return ParsedDocument(text=data.decode(), media_type="text/plain")
+
+    def split(self, data: bytes, name: str) -> tuple[Part, ...]:
+        return ()
+
+    def unpack(self, data: bytes, name: str, allowance: Allowance) -> Opened:
+        return unpack(data, name, allowance)
 
 
 class StumblingDetector(RegexDetector):
@@ -234,6 +241,9 @@ class RecordParser:
 
     def split(self, data: bytes, name: str) -> tuple[Part, ...]:
         return split(data, name)
+
+    def unpack(self, data: bytes, name: str, allowance: Allowance) -> Opened:
+        return unpack(data, name, allowance)
 
 
 def ingest(

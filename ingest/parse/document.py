@@ -22,11 +22,14 @@ REASONS: Final = frozenset(
         "empty",
         "encrypted",
         "malformed",
+        "needs_ocr",
         "no_text",
+        "not_a_file",
         "resource_limit",
         "timeout",
         "too_large",
         "type_mismatch",
+        "unsafe_path",
         "unsupported_type",
     }
 )

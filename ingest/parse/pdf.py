@@ -12,6 +12,7 @@ import pypdfium2.raw as pdfium
 
 from ingest.parse.document import ParsedDocument, TextBuilder, clean
 from ingest.parse.kind import Kind
+from ingest.parse.scans import Scans
 from ragplatform.errors import ParseError
 
 # PDFium writes U+FFFE (older versions U+0002) for the hyphen at a broken line's end, and then
@@ -31,14 +32,19 @@ _MAX_TITLE: Final = 300
 def parse_pdf(data: bytes, *, max_chars: int) -> ParsedDocument:
     """Return the text of all pages, with the page map and the outline's headings.
 
-    Raises ``ParseError``: ``encrypted``; ``malformed``; ``no_text`` where every page is an image;
-    ``active_content`` for what runs by itself when opened; ``resource_limit``.
+    Scanned pages are read by OCR, where it is installed and while the time lasts. Raises
+    ``ParseError``: ``encrypted``; ``malformed``; ``needs_ocr`` where there are only pictures and no
+    OCR; ``no_text``; ``active_content`` for what runs by itself when opened; ``resource_limit``.
     """
     document = _open(data)
     try:
         warnings = _screen(document, data)
         pages, unread = _pages(document, max_chars)
         joined = _join_lines(pages)
+        scans = Scans(document)
+        for index, page in enumerate(joined):
+            joined[index] = scans.text(index, page)
+        warnings += scans.warnings
         builder = TextBuilder(max_chars=max_chars)
         starts = [builder.page(page, number) for number, page in enumerate(joined, start=1)]
         _mark_outline(document, joined, starts, builder)
@@ -48,6 +54,8 @@ def parse_pdf(data: bytes, *, max_chars: int) -> ParsedDocument:
             builder.warn("pages_unreadable")
         if any(not page.strip() for page in joined):
             builder.warn("pages_without_text")
+        if builder.blank:
+            scans.explain()
         return builder.finish(Kind.PDF.value)
     finally:
         document.close()

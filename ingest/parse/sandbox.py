@@ -19,19 +19,18 @@ from typing import Final
 from ingest.parse import wire
 from ingest.parse.confine import Isolation
 from ingest.parse.document import ParsedDocument, Part
+from ingest.parse.unpack import Allowance, Opened
 from ragplatform.errors import ParseError, UnavailableError
 
 PARSER: Final = "ingest.parse.route:parse"
 # Changes whenever the same bytes could give another text; the libraries' versions are added.
 _PARSERS: Final = "2"
 _LIBRARIES: Final = (
-    "pypdfium2",
-    "python-docx",
-    "lxml",
-    "selectolax",
-    "charset-normalizer",
-    "pydicom",
+    *("pypdfium2", "python-docx", "lxml", "selectolax", "charset-normalizer"),
+    *("python-calamine", "olefile", "compressed-rtf", "pydicom"),
 )
+# Without it, pictures are put aside; with it, the same bytes have text.
+_OCR: Final = "rapidocr"
 _ROOT: Final = Path(__file__).resolve().parents[2]
 # The stem runs isolated (-I): no environment, no user site, no current folder on its path.
 _LAUNCH: Final = (
@@ -82,7 +81,9 @@ class Sandbox:
     def version(self) -> str:
         """A word that changes whenever the same bytes could give another text."""
         versions = (f"{name}={importlib.metadata.version(name)}" for name in _LIBRARIES)
-        return ",".join((_PARSERS, *versions, f"max_chars={self._limits.max_chars}"))
+        return ",".join(
+            (_PARSERS, *versions, f"ocr={_ocr_version()}", f"max_chars={self._limits.max_chars}")
+        )
 
     @property
     def isolation(self) -> Isolation:
@@ -96,11 +97,8 @@ class Sandbox:
         ``name`` serves only for its suffix. Raises ``ParseError`` with one of ``document.REASONS``,
         and ``UnavailableError`` when no process can be started at all.
         """
-        if not data:
-            raise ParseError("empty", "the file holds nothing")
-        if len(data) > self._limits.max_bytes:
-            raise ParseError("too_large", f"{len(data)} bytes, allowed {self._limits.max_bytes}")
-        document = wire.decode(self._ask(data, name, "parse"))
+        answer = self._ask(data, name, "parse", {"max_chars": self._limits.max_chars})
+        document = wire.decode(answer)
         if len(document.text) > self._limits.max_chars:
             raise ParseError(
                 "resource_limit", f"the text exceeds {self._limits.max_chars} characters"
@@ -114,13 +112,29 @@ class Sandbox:
         """
         if not data or len(data) > self._limits.max_bytes:
             return ()
-        return wire.decode_parts(self._ask(data, name, "split"), len(data))
+        answer = self._ask(data, name, "split", {"max_chars": self._limits.max_chars})
+        return wire.decode_parts(answer, len(data))
 
-    def _ask(self, data: bytes, name: str, task: str) -> bytes:
+    def unpack(self, data: bytes, name: str, allowance: Allowance) -> Opened:
+        """Return the documents that lie in the file: see ``unpack.unpack``.
+
+        Raises ``ParseError`` and ``UnavailableError`` as ``parse`` does.
+        """
+        order = {"members": allowance.members, "total": allowance.total}
+        return wire.decode_opened(self._ask(data, name, "unpack", order))
+
+    def _ask(self, data: bytes, name: str, task: str, bounds: dict[str, int]) -> bytes:
+        if not data:
+            raise ParseError("empty", "the file holds nothing")
+        if len(data) > self._limits.max_bytes:
+            raise ParseError("too_large", f"{len(data)} bytes, allowed {self._limits.max_bytes}")
+        # JSON writes a character in at most 6 bytes; pages, headings and paths need some more.
+        most = bounds.get("max_chars", 0) * 6 + bounds.get("total", 0)
+        most += bounds.get("members", 0) * 4096 + _BLOCK
         with self._turn:
             stem = self._running()
             try:
-                return stem.ask(data, Path(name).suffix[:16], self._limits, task)
+                return stem.ask(data, Path(name).name, {"task": task, **bounds}, self._limits, most)
             except _StemLostError as error:
                 self._drop()
                 raise ParseError(error.reason, "the parser's process was stopped") from error
@@ -147,6 +161,20 @@ class Sandbox:
         stem, self._stem = self._stem, None
         if stem is not None:
             stem.kill()
+
+
+def _ocr_version() -> str:
+    try:
+        return importlib.metadata.version(_OCR)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def _suffixes(name: str) -> str:
+    """Return the last two suffixes, which say what is compressed; the stem may name a person."""
+    last = Path(name).suffix[:16]
+    inner = Path(Path(name).stem).suffix[:16]
+    return f"{inner}{last}" if last.lower() in {".gz", ".bz2", ".xz"} else last
 
 
 class _StemLostError(Exception):
@@ -200,15 +228,16 @@ class _Stem:
             raise UnavailableError("the parser's process ended before it was ready")
         return Isolation(**json.loads(greeting))
 
-    def ask(self, data: bytes, suffix: str, limits: Limits, task: str) -> bytes:
-        """Hand one document over and return its child's answer."""
+    def ask(
+        self, data: bytes, name: str, wanted: dict[str, str | int], limits: Limits, most: int
+    ) -> bytes:
+        """Hand one document over and return its child's answer, of ``most`` bytes."""
         deadline = time.monotonic() + limits.timeout_s + _GRACE_S
         order = {
-            "task": task,
-            "name": f"document{suffix}",
+            "name": f"document{_suffixes(name)}",
             "timeout_s": limits.timeout_s,
             "memory_bytes": limits.memory_bytes,
-            "max_chars": limits.max_chars,
+            **wanted,
         }
         with _Pipes() as pipes:
             try:
@@ -216,8 +245,7 @@ class _Stem:
             except OSError as error:
                 raise _StemLostError("crashed") from error
             pipes.close_theirs()
-            # JSON writes a character in at most 6 bytes; a page or heading needs some more.
-            answer = pipes.exchange(data, deadline, limits.max_chars * 6 + _BLOCK)
+            answer = pipes.exchange(data, deadline, most)
         self._check_end(deadline)
         return answer
 

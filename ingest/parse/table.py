@@ -35,12 +35,12 @@ def parse_table(data: bytes, *, kind: Kind, max_chars: int) -> ParsedDocument:
     rows = _rows(text, delimiter)
     head = list(islice(rows, 2))
     names: list[str] = []
-    if head and _is_header(head):
+    if head and has_header(head):
         names = head.pop(0)
     for row in head:
-        builder.add_clean(_line(names, row))
+        builder.add_clean(row_line(names, row))
     for row in rows:
-        builder.add_clean(_line(names, row))
+        builder.add_clean(row_line(names, row))
     if builder.blank and names:
         builder.add_clean("; ".join(name for name in names if name))
     return builder.finish(kind.value)
@@ -75,7 +75,7 @@ def _delimiter(text: str) -> str:
     return best
 
 
-def _is_header(head: list[list[str]]) -> bool:
+def has_header(head: list[list[str]]) -> bool:
     """Return whether the first row names columns: all different, none a number, not the only row.
 
     One row alone is data: a header that describes nothing has nothing to say.
@@ -89,7 +89,8 @@ def _is_number(cell: str) -> bool:
     return cell.lstrip("+-$€£(").rstrip(")%").replace(",", "").replace(".", "").isdigit()
 
 
-def _line(names: list[str], row: list[str]) -> str:
+def row_line(names: list[str], row: list[str]) -> str:
+    """Return the filled cells of a row, each after its column's name."""
     cells = []
     for index, cell in enumerate(row):
         if cell:

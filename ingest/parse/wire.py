@@ -20,6 +20,7 @@ from ingest.parse.document import (
     clean,
 )
 from ingest.parse.kind import Kind
+from ingest.parse.unpack import Member, Opened
 from ragplatform.errors import ParseError, QuarantinedError
 
 _MAX_MESSAGE: Final = 200
@@ -64,6 +65,57 @@ def encode_parts(parts: tuple[Part, ...]) -> bytes:
 def encode_failure(reason: str, message: str) -> bytes:
     """Return a failure as one JSON object."""
     return json.dumps({"reason": reason, "message": message[:_MAX_MESSAGE]}).encode("ascii")
+
+
+def encode_opened(opened: Opened) -> bytes:
+    """Return what lies in a file: its list as one line of JSON, then all content one by one."""
+    head = {
+        "members": [[m.path, len(m.data), m.refused] for m in opened.members],
+        "is_document": opened.is_document,
+    }
+    line = json.dumps(head).encode("ascii")
+    return b"".join((line, b"\n", *(member.data for member in opened.members)))
+
+
+def decode_opened(answer: bytes) -> Opened:
+    """Return the members that the answer holds.
+
+    Raises the ``ParseError`` that the answer holds instead, or one with reason ``crashed`` when the
+    answer is not of this form.
+    """
+    try:
+        return _decode_opened(answer)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ParseError("crashed", "the parser's answer is not of its form") from error
+
+
+def _decode_opened(answer: bytes) -> Opened:
+    line, _, content = answer.partition(b"\n")
+    body = json.loads(line.decode("ascii"))
+    if not isinstance(body, dict):
+        raise TypeError("not an object")
+    if "reason" in body:
+        raise _failure(body)
+    members: list[Member] = []
+    offset = 0
+    for row in body["members"]:
+        path, size, refused = row
+        sound = isinstance(path, str) and type(size) is int and 0 <= size <= len(content) - offset
+        if not sound or (refused != "" and refused not in REASONS):
+            raise ValueError("not a member")
+        members.append(Member(_path(path), content[offset : offset + size], refused))
+        offset += size
+    if offset != len(content) or len({member.path for member in members}) != len(members):
+        raise ValueError("the members are not those of the list")
+    return Opened(tuple(members), body["is_document"] is True)
+
+
+def _path(path: str) -> str:
+    """Return the path if it leads nowhere but down."""
+    parts = path.split("/")
+    if path != clean(path) or len(path) > 600 or not all(parts) or {".", ".."} & set(parts):
+        raise ValueError("not a safe path")
+    return path
 
 
 def decode(answer: bytes) -> ParsedDocument:

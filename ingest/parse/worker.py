@@ -16,10 +16,11 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Final, TypeAlias
 
-from ingest.parse import confine
+from ingest.parse import confine, ocr
 from ingest.parse.document import ParsedDocument
 from ingest.parse.interchange import split
-from ingest.parse.wire import encode_document, encode_failure, encode_parts
+from ingest.parse.unpack import Allowance, unpack
+from ingest.parse.wire import encode_document, encode_failure, encode_opened, encode_parts
 from ragplatform.errors import QuarantinedError
 
 Parse: TypeAlias = Callable[[bytes, str, int], ParsedDocument]
@@ -49,6 +50,8 @@ def main(control_fd: int, parent: int, parser: str) -> None:
 
 def _load(parser: str) -> Parse:
     module, _, name = parser.partition(":")
+    if module == ocr.USED_BY:
+        ocr.preload()
     parse: Parse = getattr(importlib.import_module(module), name)
     return parse
 
@@ -91,8 +94,7 @@ def _child(stem: int, order: dict[str, object], source: int, sink: int, parse: P
         )
         confine.forbid_system_calls()
         confine.add_tripwire()
-        wanted = parse if order["task"] == "parse" else None
-        answer = _answer(wanted, source, name, int(str(order["max_chars"])))
+        answer = _guarded(lambda: _act(parse, order, name, _read_all(source)))
         _write_all(sink, answer)
         code = 0
     finally:
@@ -100,12 +102,19 @@ def _child(stem: int, order: dict[str, object], source: int, sink: int, parse: P
         os._exit(code)
 
 
-def _answer(parse: Parse | None, source: int, name: str, max_chars: int) -> bytes:
-    """Return the parsed document, or without a parser how the file is to be cut."""
+def _act(parse: Parse, order: dict[str, object], name: str, data: bytes) -> bytes:
+    """Return the parsed document, or how the file is to be cut, or what lies in it."""
+    if order["task"] == "split":
+        return encode_parts(split(data, name))
+    if order["task"] == "unpack":
+        allowance = Allowance(int(str(order["members"])), int(str(order["total"])))
+        return encode_opened(unpack(data, name, allowance))
+    return encode_document(parse(data, name, int(str(order["max_chars"]))))
+
+
+def _guarded(act: Callable[[], bytes]) -> bytes:
     try:
-        if parse is None:
-            return encode_parts(split(_read_all(source), name))
-        return encode_document(parse(_read_all(source), name, max_chars))
+        return act()
     except QuarantinedError as error:
         return encode_failure(error.reason, str(error))
     except MemoryError:

@@ -200,7 +200,7 @@ def test_a_file_about_two_people_is_cut_behind_the_same_walls() -> None:
     message = "MSH|^~\\&|A|B|C|D|20240506||ADT^A01|1|P|2.5\rPID|1||{}^^^N^MR\r"
     data = "".join(message.format(one) for one in ("M-1", "M-2")).encode()
 
-    with Sandbox(limits=TIGHT) as fresh:
+    with Sandbox(limits=Limits()) as fresh:
         parts = fresh.split(data, "a.hl7")
         first = fresh.parse(parts[0].cut(data), "a.hl7")
         whole = fresh.split(b"MSH no message", "a.txt")
