@@ -6,6 +6,7 @@ record is tested where answers are made.
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,7 +85,7 @@ def test_no_clear_text_of_a_sealed_part_is_in_any_file(tmp_path: Path) -> None:
     with open_log(tmp_path / "log", storage=Disk()) as log:
         log.append(event(sealed={"question": secret, "answer": secret * 3}))
 
-    everything = b"".join(path.read_bytes() for path in (tmp_path / "log").iterdir())
+    everything = b"".join(path.read_bytes() for path in (tmp_path / "log").rglob("*") if path.is_file())
     assert b"metformin" not in everything
     assert b"sealed" in everything
 
@@ -106,7 +107,7 @@ def test_a_flipped_byte_in_any_file_of_the_evidence_is_found(
     directory, log, _ = evidence
     copy = copy_log(directory, tmp_path / "log")
     chance = random.Random(seed)
-    files = sorted(path for path in copy.iterdir() if path.name != "lock")
+    files = sorted(path for path in copy.rglob("*") if path.is_file() and path.name != "lock")
     assert len(files) > 5
     for _ in range(50):
         path = chance.choice(files)
@@ -131,6 +132,7 @@ def test_records_cut_off_together_with_their_checkpoints_are_missed_by_the_held_
             young.append(event(number))
     for path in copy.glob("segment-*"):
         path.unlink()
+    shutil.rmtree(copy / "tile")
     for path in [*(tmp_path / "young").glob("segment-*"), tmp_path / "young" / "checkpoint"]:
         (copy / path.name).write_bytes(path.read_bytes())
 
