@@ -214,6 +214,7 @@ def _mended_tiles(directory: Path, storage: Storage, found: Survey) -> TileWrite
         at = border
         if border in found.borders:
             tiles.take_edge()
+    tiles.mend_partials()
     if whole:
         # From here on they are relied on without being looked at.
         tiles.secure()

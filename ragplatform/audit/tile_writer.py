@@ -11,7 +11,15 @@ from pathlib import Path
 
 from ragplatform.audit.merkle import Tree, perfect_root
 from ragplatform.audit.storage import Storage
-from ragplatform.audit.tiles import HASH_BYTES, WIDTH, stored_tile, tile_path, width_at
+from ragplatform.audit.tiles import (
+    HASH_BYTES,
+    WIDTH,
+    partial_tiles,
+    stored_tile,
+    tile_path,
+    width_at,
+)
+from ragplatform.errors import TamperedError
 
 _TILE_BYTES = WIDTH * HASH_BYTES
 
@@ -71,6 +79,9 @@ class TileWriter:
         self._loose: dict[Path, bytes | None] = {}
         self._folders: set[Path] = set()
         self._grown: dict[int, Path] = {}
+        # While the log is opened, what each tile must hold that is looked at.
+        self._mending = True
+        self._known: dict[tuple[int, int], bytes] = {}
 
     def extend(self, leaves: Iterable[bytes]) -> None:
         """Take the leaf hashes that come next."""
@@ -104,6 +115,25 @@ class TileWriter:
         for folder in _folders_of(self._loose, self._directory):
             self._storage.sync_folder(folder)
         self._loose.clear()
+
+    def mend_partials(self) -> None:
+        """Have the partial tiles written anew that a crash tore, as far as their hashes are known.
+
+        A tile is written once its records are durable. So raises ``TamperedError`` for one that
+        holds more than there is.
+        """
+        for level, hashes in enumerate(self._edge.levels):
+            self._known[level, self._edge.size >> (8 * (level + 1))] = hashes
+        for (level, number), hashes in self._known.items():
+            for width, path in partial_tiles(self._directory, level, number):
+                if width * HASH_BYTES > len(hashes):
+                    raise TamperedError(
+                        f"{path} holds hashes of records that the log lacks: its end was cut off; "
+                        "do not restart it, keep it as evidence"
+                    )
+                self._waiting[path] = hashes[: width * HASH_BYTES]
+        self._known.clear()
+        self._mending = False
 
     def take_edge(self) -> None:
         """Have the partial tiles of the present size written too: here a segment ends."""
@@ -140,6 +170,8 @@ class TileWriter:
     def _keep(self, level: int, number: int, hashes: bytes) -> None:
         if not hashes:
             return
+        if self._mending:
+            self._known[level, number] = hashes
         path = self._directory / tile_path(level, number, len(hashes) // HASH_BYTES)
         self._waiting[path] = hashes
         if level > 0:

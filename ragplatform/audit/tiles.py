@@ -50,8 +50,9 @@ def stored_tile(directory: Path, level: int, number: int, width: int) -> bytes |
     """Return the first ``width`` hashes of a tile, from the full tile or any partial one that
     holds so many; None when the folder has none. They are not checked against anything here.
     """
-    path = directory / tile_path(level, number)
-    for candidate in [path, *_partials(path, width)]:
+    partials = partial_tiles(directory, level, number)
+    wide = [path for its_width, path in partials if its_width >= width]
+    for candidate in [directory / tile_path(level, number), *wide]:
         try:
             found = candidate.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -61,13 +62,15 @@ def stored_tile(directory: Path, level: int, number: int, width: int) -> bytes |
     return None
 
 
-def _partials(full: Path, width: int) -> list[Path]:
-    """Return the partial tiles that hold at least so many hashes, as their names say."""
-    folder = full.with_name(full.name + ".p")
+def partial_tiles(directory: Path, level: int, number: int) -> list[tuple[int, Path]]:
+    """Return the partial tiles of this place that the folder has, narrowest first, with the width
+    that their names say.
+    """
+    folder = directory / (tile_path(level, number) + ".p")
     if not folder.is_dir():
         return []
     names = [path.name for path in folder.iterdir() if _WIDTH_NAME.fullmatch(path.name)]
-    return [folder / str(number) for number in sorted(map(int, names)) if number >= width]
+    return [(width, folder / str(width)) for width in sorted(map(int, names)) if width < WIDTH]
 
 
 class TreeReader:
