@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from ragplatform.audit.query import find_logs, lines, origin_of
+from ragplatform.audit.query import find_logs, lines_from, origin_of
 from ragplatform.audit.record import decode
 from ragplatform.audit.seal import RECORD_KEY
 from ragplatform.audit.seeds import SealSeeds
@@ -33,13 +33,13 @@ class SealedTexts:
         requests = {
             match[1]
             for log in logs
-            for line in lines(log)
+            for line in lines_from(log)
             if named in line and (match := _REQUEST.search(line)) and match[1]
         }
         found: dict[str, list[int]] = {}
         for log in logs:
             origin = origin_of(log)
-            for line in lines(log):
+            for line in lines_from(log):
                 match = _REQUEST.search(line)
                 if b'"sealed":{' not in line or match is None or match[1] not in requests:
                     continue
