@@ -122,7 +122,8 @@ def guards_in_generators(module: Module) -> Iterator[Hit]:
 
 def printing(module: Module) -> Iterator[Hit]:
     """Bug: a forgotten print puts text of a patient into the service's log."""
-    if module.path.endswith("__main__.py"):
+    # The auditors' verifier is a program of its own: it prints to whoever runs it.
+    if module.path.endswith(("__main__.py", "audit/verify_audit.py")):
         return
     for call, called in module.calls():
         if called == "print":
