@@ -85,7 +85,9 @@ def test_no_clear_text_of_a_sealed_part_is_in_any_file(tmp_path: Path) -> None:
     with open_log(tmp_path / "log", storage=Disk()) as log:
         log.append(event(sealed={"question": secret, "answer": secret * 3}))
 
-    everything = b"".join(path.read_bytes() for path in (tmp_path / "log").rglob("*") if path.is_file())
+    everything = b"".join(
+        path.read_bytes() for path in (tmp_path / "log").rglob("*") if path.is_file()
+    )
     assert b"metformin" not in everything
     assert b"sealed" in everything
 
