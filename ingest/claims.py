@@ -9,12 +9,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from ingest.parse.document import Claims, SubjectId
+from ingest.parse.document import MIXED_SUBJECTS, Claims, SubjectId
 from ingest.sources import GivenLabels
 from ragplatform.model import Sensitivity
 
-# Policies let no relation open a document about several people; see policies/base.cedar.
-MIXED_SUBJECTS: Final = "mixed-subjects"
 _RESTRICTIONS: Final = frozenset({"part2", "psychotherapy", "vip"})
 
 
@@ -22,7 +20,8 @@ def labelled(given: GivenLabels, claims: Claims) -> GivenLabels:
     """Return the given labels, with what the claims add to them.
 
     Subjects are added only where none are given. A document that names several people is
-    restricted as such, also when some of them are known under no accepted identifier.
+    restricted as such, also when some of them are known under no accepted identifier, and so is one
+    that holds records of people in a form that does not say whose.
     """
     if not given.claims:
         return given
@@ -33,7 +32,8 @@ def labelled(given: GivenLabels, claims: Claims) -> GivenLabels:
     subjects = given.subjects
     if not subjects:
         subjects = frozenset(_subject(ids, given) for ids in claims.subjects)
-        if len(claims.subjects) > 1:
+        # Policies let no relation open a document about several people; see policies/base.cedar.
+        if len(claims.subjects) > 1 or MIXED_SUBJECTS in claims.markings:
             restrictions |= {MIXED_SUBJECTS}
     return replace(given, sensitivity=sensitivity, restrictions=restrictions, subjects=subjects)
 

@@ -13,8 +13,8 @@ from typing import Final, Protocol
 
 from ingest import titles
 from ingest.chunk import Piece, chunk
-from ingest.claims import MIXED_SUBJECTS, labelled, mapping
-from ingest.parse.document import Claims, ParsedDocument, Part
+from ingest.claims import labelled, mapping
+from ingest.parse.document import MIXED_SUBJECTS, Claims, ParsedDocument, Part
 from ingest.parse.unpack import Allowance, Opened
 from ingest.report import Report
 from ingest.sources import SourceFile

@@ -101,7 +101,8 @@ class SubjectId:
     system: str = ""
 
 
-MARKINGS: Final = frozenset({"part2", "psychotherapy", "restricted", "vip"})
+MIXED_SUBJECTS: Final = "mixed-subjects"
+MARKINGS: Final = frozenset({MIXED_SUBJECTS, "part2", "psychotherapy", "restricted", "vip"})
 """Every word by which a document may ask to be kept closer than its source's labels say."""
 
 

@@ -272,7 +272,7 @@ def _entries(text: str) -> Iterator[tuple[int, int, Any]]:
 
     Raises ``ParseError`` (``malformed``) for what is no JSON.
     """
-    at = _skip(text, text.startswith("\ufeff"))
+    at = _skip(text, int(text.startswith("\ufeff")))
     try:
         while at < len(text):
             value, end = _DECODER.raw_decode(text, at)

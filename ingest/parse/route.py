@@ -1,10 +1,12 @@
 """The one way from bytes to text: find out what they are, then give them to that parser."""
 
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from ingest.parse.document import ParsedDocument
+from ingest.parse.document import MIXED_SUBJECTS, ParsedDocument
 from ingest.parse.docx import parse_docx
 from ingest.parse.html import parse_html
 from ingest.parse.interchange import parse_record
@@ -55,6 +57,15 @@ _PARSERS: Final[Mapping[Kind, Callable[..., ParsedDocument]]] = {
 }
 
 
+# Records of people that no parser of records took, such as a list of FHIR resources or FHIR as XML:
+# read as plain JSON or XML they would be about nobody, and open to whoever may read the collection.
+_GENERIC: Final = frozenset({Kind.JSON, Kind.NDJSON, Kind.XML, Kind.TEXT})
+_RECORDS: Final = re.compile(
+    rb'"resourceType"\s*:|http://hl7\.org/fhir["\']|urn:hl7-org:v3["\']|^(?:PID|MSH)\|',
+    re.MULTILINE,
+)
+
+
 def parse(data: bytes, name: str, max_chars: int) -> ParsedDocument:
     """Return the document's text and structure. Runs in the caller's process: see ``Sandbox``.
 
@@ -68,4 +79,8 @@ def parse(data: bytes, name: str, max_chars: int) -> ParsedDocument:
         raise ParseError("unsupported_type", "an archive is read through its members only")
     if kind not in _PARSERS:
         raise ParseError("unsupported_type", f"no parser for {kind} under this name")
-    return _PARSERS[kind](data, max_chars=max_chars)
+    document = _PARSERS[kind](data, max_chars=max_chars)
+    if kind in _GENERIC and _RECORDS.search(data.replace(b"\x00", b"")):
+        claims = replace(document.claims, markings=document.claims.markings | {MIXED_SUBJECTS})
+        document = replace(document, claims=claims)
+    return document

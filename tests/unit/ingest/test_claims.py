@@ -7,6 +7,7 @@ import pytest
 from ingest.claims import labelled, mapping
 from ingest.expand import expand
 from ingest.parse.document import Claims, Part, SubjectId
+from ingest.parse.route import parse
 from ingest.sources import GivenLabels, SourceFile, find
 from ragplatform.errors import ConfigurationError, ParseError
 from ragplatform.model import Sensitivity
@@ -44,6 +45,30 @@ def test_one_person_is_one_subject_and_several_are_restricted_as_such() -> None:
     assert (one.subjects, one.restrictions) == ({"mrn:M-1"}, frozenset())
     assert both.subjects == {"mrn:M-1", "mrn:M-2"}
     assert both.restrictions == {"mixed-subjects"}
+
+
+RESOURCES = b'{"resourceType": "Patient", "id": "1"}, {"resourceType": "Patient", "id": "2"}'
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("list.json", b"[" + RESOURCES + b"]"),
+        ("inside.json", b'{"entries": [' + RESOURCES + b"]}"),
+        ("wide.json", ("[" + RESOURCES.decode() + "]").encode("utf-16")),
+        ("later.ndjson", b'{"a": 1}\n{"resourceType": "Patient", "id": "2"}\n'),
+        ("fhir.xml", b'<Patient xmlns="http://hl7.org/fhir"><id value="1"/></Patient>'),
+        ("headless.txt", b"PID|1||123^^^MR||LOPEZ^MARIA\r"),
+    ],
+)
+def test_records_in_a_form_that_does_not_say_whose_are_open_to_no_relation(
+    name: str, data: bytes
+) -> None:
+    claims = parse(data, name, 10_000).claims
+
+    assert labelled(GivenLabels(), claims).restrictions == {"mixed-subjects"}
+    known = GivenLabels(subjects=frozenset({"mrn:MH-9"}))
+    assert labelled(known, claims) == known
 
 
 def test_a_mapping_says_which_systems_count() -> None:
