@@ -301,11 +301,13 @@ def show_audit(tour: Tour, keys: Mapping[str, str], request_id: str) -> None:
         sealed = f"sealed: {', '.join(record['sealed'])}" if record["sealed"] else ""
         print(
             f"   {record['origin']}/{record['index']:<4}{record['time'][11:23]}  "
-            f"{record['actor']:<10}{record['purpose'] or '':<7}{record['action']:<10}"
+            f"{record['actor']:<10}{record['purpose'] or '':<7}{record['action']:<15}"
             f"{passages:<13}{DIM}{sealed}{OFF}"
         )
     actions = [record["action"] for record in reversed(records)]
-    tour.expect("asked, retrieved, answered", actions == ["asked", "retrieved", "answered"])
+    # A key's first use in an hour is a record of its own, and so is what a model wrote.
+    acts = [one for one in actions if one not in {"authenticated", "generated"}]
+    tour.expect("asked, retrieved, answered", acts == ["asked", "retrieved", "answered"])
     tour.expect("no content in it", "Whitfield" not in json.dumps(records))
     denied = call(tour, keys["dr-lee"], path)
     tour.expect("the physician may not read the log", denied["http_status"] == 403)

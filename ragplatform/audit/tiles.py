@@ -123,7 +123,7 @@ class TreeReader:
             return tile[offset * HASH_BYTES : end]
         first = number * WIDTH + offset
         if level == 0:
-            tile = self._tiles[0, number] = _leaves_in_segments(self._directory, number * WIDTH)
+            tile = self._tiles[0, number] = _growing_tile(self._directory, number)
             if len(tile) < end:
                 raise TamperedError(
                     f"the hashes of the records {first} to {first + count - 1} of the audit log "
@@ -135,11 +135,25 @@ class TreeReader:
         return b"".join(map(perfect_root, below))
 
 
-def _leaves_in_segments(directory: Path, first: int) -> bytes:
-    """Return the leaf hashes from ``first`` on that fall into its tile, as commit lines list them.
+def _growing_tile(directory: Path, number: int) -> bytes:
+    """Return the leaf hashes of a tile that is not full yet, as far as there are any.
+
+    The newest stand in commit lines. Where the segments with the first of them were archived, the
+    partial tile that was written when those ended has these.
+    """
+    first = number * WIDTH
+    begins, leaves = _leaves_in_segments(directory, first)
+    before = stored_tile(directory, 0, number, begins - first) if begins > first else b""
+    return b"" if before is None else before + leaves
+
+
+def _leaves_in_segments(directory: Path, first: int) -> tuple[int, bytes]:
+    """Return the leaf hashes from ``first`` on that fall into its tile, as commit lines list them,
+    and the index of the first of them: a later one where segments were archived.
 
     Read from the end, since what has no tile yet stands there.
     """
+    begins = first
     found: list[bytes] = []
     for start, path in reversed(segments(directory)):
         if start >= first + WIDTH:
@@ -151,8 +165,8 @@ def _leaves_in_segments(directory: Path, first: int) -> bytes:
             if begins < first + WIDTH:
                 found.append(leaves[: (first + WIDTH - begins) * HASH_BYTES])
             if begins <= first:
-                return b"".join(reversed(found))[(first - begins) * HASH_BYTES :]
-    return b""
+                return first, b"".join(reversed(found))[(first - begins) * HASH_BYTES :]
+    return begins, b"".join(reversed(found))
 
 
 def _parsed(line: bytes) -> tuple[int, bytes]:

@@ -241,7 +241,7 @@ FEWEST = {
     "refused by one and given by another": 1_000,
     "a policy failed": 1_000,
     "forged": 1_000,
-    "decided by relation": 300,
+    "decided by relation": 100,
     "decided by consent": 500,
     "decided by a broken glass": 300,
     "a moment later it differs": 500,

@@ -169,6 +169,7 @@ def test_a_vault_made_before_keys_had_versions_is_read_and_rotated(url: str, fol
     vault.close()
     path = Path(url.removeprefix("sqlite:///"))
     rows(path, "alter table vault_subjects drop column kek")
+    rows(path, "drop table vault_version")
     vault = Vault(url, master=MASTER, key_encryption=files(folder))
     assert held(vault, 3) == whole(3)
     assert vault.rotate() == SUBJECTS
