@@ -25,6 +25,7 @@ from ragplatform.errors import ConfigurationError, TamperedError
 # 96 bits, drawn at random. A data key seals a handful of fields; a tenant's key wraps one data key
 # for each sealed record, safe up to 2**32 of them. Source: NIST SP 800-38D, section 8.3.
 _NONCE_BYTES: Final = 12
+_KEY_BYTES: Final = 32
 
 DEPLOYMENT_KEY: Final = 1
 TENANT_KEY: Final = 2
@@ -59,7 +60,7 @@ class Sealer:
 
     def seal(self, parts: Mapping[str, str], *, tenant: str, index: int) -> Sealed:
         """Return the parts encrypted for the record ``index``, and for no other place."""
-        data_key = AESGCM.generate_key(256)
+        data_key = os.urandom(_KEY_BYTES)
         cipher = AESGCM(data_key)
         version = TENANT_KEY if self._seeds is None else RECORD_KEY
         label = _label(version)
