@@ -18,7 +18,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.index_check import check_index
 from ragplatform.audit.index_query import AuditQuery, select_page
 from ragplatform.audit.layout import CHECKPOINT, KEY, bind, commit_line, segment_name
+from ragplatform.audit.log import SEGMENT_BYTES
 from ragplatform.audit.merkle import Tree, leaf_hash
 from ragplatform.audit.note import Checkpoint, Signer
 from ragplatform.audit.record import encode, stamp
@@ -143,7 +144,8 @@ def write_log(folder: Path, records: int) -> None:
     (folder / KEY).write_text(signer.verifier_key + "\n")
     (folder / CHECKPOINT).write_text(signer.sign(Checkpoint(0, tree.root())))
     lines: list[bytes] = []
-    with (folder / segment_name(0)).open("wb") as file:
+    with ExitStack() as stack:
+        file = stack.enter_context((folder / segment_name(0)).open("wb"))
         for index, one in enumerate(Ward(records).events(records)):
             at = stamp(BEGAN + timedelta(seconds=index))
             lines.append(encode(one, index=index, time=at, sealer=sealer))
@@ -155,6 +157,8 @@ def write_log(folder: Path, records: int) -> None:
             above = commit_line(signer.sign(Checkpoint(tree.size, tree.root())), leaves)
             file.write(b"\n".join([*lines, above, b""]))
             lines = []
+            if file.tell() > SEGMENT_BYTES:
+                file = stack.enter_context((folder / segment_name(index + 1)).open("wb"))
 
 
 def queries(index: AuditIndex, records: int) -> dict[str, Callable[[], object]]:
