@@ -4,9 +4,10 @@
     python verify_audit.py --proof FILE [--key K]
 
 K is the log's verifier key or a file with it, had from elsewhere than the log; without it the key
-beside the log is believed. F is a checkpoint kept elsewhere. Exit code 0: good, 1: tampered with,
-and where, 2: unreadable. Check a copy of the log, or one that nobody writes. Every signature and
-every root is checked. It stands alone on purpose: it imports nothing of the platform.
+beside the log is believed. F holds checkpoints kept elsewhere, of this log and maybe of others.
+Exit code 0: good, 1: tampered with, and where, 2: unreadable. Check a copy of the log, or one that
+nobody writes. Every signature and every root is checked. It stands alone on purpose: it imports
+nothing of the platform.
 Source: RFC 9162; C2SP signed-note, tlog-checkpoint, tlog-tiles, tlog-proof.
 """
 
@@ -217,7 +218,9 @@ def check_log(folder: Path, key: Key | None, held: Path | None, archive: Path | 
     for path, what in [(folder / "checkpoint", "the checkpoint beside"), (held, "the one held")]:
         if path:
             note = path.read_bytes().decode(errors="replace")
-            _, size, root = own.open(note, what, None, others=path == held)
+            # What is kept may hold checkpoints of many logs; signatures of others may follow ours.
+            at = f"\n{note}".find(f"\n{own.name}\n") if path == held else 0
+            _, size, root = own.open(note[max(at, 0) :], what, None, others=path == held)
             states.append((int(size), unbase64(root), what))
     log = Log(folder, own, archive)
     log.check(states)

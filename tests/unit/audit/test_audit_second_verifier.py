@@ -96,6 +96,22 @@ def test_its_exit_codes_tell_good_tampered_and_unreadable(log: Path, tmp_path: P
     assert second_verifier.exit_line(bad.stdout) == 5
 
 
+def test_it_finds_its_log_among_the_checkpoints_of_many_that_are_kept_together(
+    log: Path, tmp_path: Path
+) -> None:
+    mine = (log / "checkpoint").read_text()
+    theirs = mine.replace(mine.split("\n")[0], "another")
+    held = tmp_path / "held"
+
+    def code(text: str) -> int:
+        held.write_text(text)
+        return run(log, "--from-checkpoint", held).returncode
+
+    assert code(f"{theirs}\n{mine}\n") == code(mine) == 0
+    assert code(f"{mine}\n{theirs}") == 0
+    assert code(theirs) == code("") == code(theirs + mine.replace("\n8\n", "\n9\n")) == 1
+
+
 def tampered(log: Path, chance: random.Random) -> str:
     """Do something to a log, or nothing; say what."""
     paths = [path for _, path in segments(log)]
