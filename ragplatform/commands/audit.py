@@ -87,7 +87,9 @@ def _kept(
         if witness:
             trusted = trusted or witnessing.cosigner_at(settings, witness)
             origins = [_origin(log) for log in _logs(folder)]
-            return witnessing.held_elsewhere(settings, witness, trusted, origins)
+            found = witnessing.held_elsewhere(settings, witness, trusted, origins)
+            console.require(bool(found), f"{witness} holds no checkpoint, so it shows nothing")
+            return found
         text = held.read_text(encoding="utf-8") if held else ""
         notes = [parse_note(note) for note in held_checkpoints(text).values()] if held else []
         return witnessing.trusted(str(held), notes, trusted)

@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
 
 import typer
 from rich.console import Console
@@ -17,13 +19,28 @@ from ragplatform.config import Settings
 from ragplatform.errors import ConfigurationError, PlatformError
 from ragplatform.model import Json
 
-# Tables and sentences for people; machines get JSON on standard output by --json.
-# A pipe has no width: tables there must not be cut to that of a terminal.
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-
 EXIT_BAD = 1
 EXIT_UNABLE = 2
+
+
+class _Out(Console):
+    """Standard output. Who closed it early has no verdict; that is not the exit code for bad."""
+
+    def on_broken_pipe(self) -> None:
+        _reader_is_gone()
+
+
+def _reader_is_gone() -> NoReturn:
+    # What is still buffered would fail again when the interpreter ends.
+    with Path(os.devnull).open("wb") as nothing:
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
+    raise SystemExit(EXIT_UNABLE)
+
+
+# Tables and sentences for people; machines get JSON on standard output by --json.
+# A pipe has no width: tables there must not be cut to that of a terminal.
+out = _Out(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -57,8 +74,11 @@ def host_user() -> str:
 
 def print_json(value: Json) -> None:
     """Print one JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _reader_is_gone()
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:

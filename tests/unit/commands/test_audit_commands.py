@@ -1,7 +1,10 @@
 """Logs of tenants, and those from before tenants had their own, are read, checked and opened."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,6 +82,24 @@ def test_a_log_that_lost_a_file_is_not_passed_over(settings, lost):
     (settings.audit_dir / "api.harbor" / lost).unlink()
 
     assert verdicts() == (1, {"api": True, "api.harbor": False, "api.mercy": True})
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_verdict_that_nobody_reads_is_not_called_tampering(settings, form):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "ragplatform", "audit", "verify", *form]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+
+    assert (done.returncode, done.stderr) == (2, b"")
+
+
+def test_a_witness_that_holds_nothing_vouches_for_nothing(settings, tmp_path):
+    result = run("verify", "--witness", str(tmp_path))
+
+    assert result.exit_code == 2
+    assert "holds no checkpoint" in result.stderr
 
 
 def test_a_log_put_in_another_s_place_is_found(settings):
