@@ -18,6 +18,7 @@ from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.index_check import IndexReport, check_index
 from ragplatform.audit.index_query import MOST_PER_PAGE, AuditQuery, UnsafeAllTenants, Whose
+from ragplatform.audit.layout import tenant_of
 from ragplatform.commands import audit_rows, console
 from ragplatform.config import Settings
 from ragplatform.errors import ConfigurationError
@@ -255,6 +256,11 @@ class _Asking:
         if self._settings is None:
             return
         tenant = "" if isinstance(asked.tenant, UnsafeAllTenants) else asked.tenant
+        # A misspelt name must not read as "nobody saw it", nor begin a log.
+        if tenant and not rows:
+            own = [log for log in _logs(self._settings) if tenant_of(log.name) == tenant]
+            known = own or self.reader.events(AuditQuery(tenant), limit=1, cursor=None).rows
+            console.require(bool(known), f"there is no log of a tenant {tenant!r}")
         with openers.open_audit(self._settings, "cli") as log:
             log.append(
                 AuditEvent(

@@ -143,6 +143,12 @@ def test_the_index_is_checked_and_made_anew(settings):
     run("index", "check")
 
 
+@pytest.mark.parametrize("command", [["who-saw", "p1"], ["about-subject", ANNA_RAW], ["events"]])
+def test_a_tenant_that_there_is_not_is_named_and_gets_no_log(settings, command):
+    assert "no log of a tenant 'mercyy'" in run(*command, "--tenant", "mercyy", code=2).stderr
+    assert not list(settings.audit_dir.glob("*.mercyy"))
+
+
 def test_a_deployment_without_a_log_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("RAGPLATFORM_DATA_DIR", str(tmp_path / "data"))
 
