@@ -197,7 +197,9 @@ def _warn(logs: Sequence[Path], archive: Path | None) -> None:
 
 def _shown(found: Iterable[Entry], logs: Sequence[Path], *, quiet: bool) -> Iterator[Entry]:
     """Yield the entries, with a bar for each log on the way when a person watches."""
-    with Progress(console=console.err, transient=True, disable=quiet) as bar:
+    with Progress(
+        console=console.err, transient=True, disable=quiet or not console.err.is_terminal
+    ) as bar:
         tasks = {log.name: bar.add_task(log.name, total=_size(log)) for log in logs}
         for entry in found:
             record = entry.record
