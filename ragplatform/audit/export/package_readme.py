@@ -87,7 +87,7 @@ and the formats below are public, so that you can write your own.
   `openssl ts -verify -data checkpoint.stamped -in checkpoint.tsr -CAfile AUTHORITY.pem`.
 - `keys/ORIGIN.pub`: the public keys. No secret key is here.
 - `verify_audit.py`: checks a whole log, or a file that `ragplatform audit prove` made, in case you
-  are shown one. It too stands alone.
+  are shown one. It too stands alone, and needs Python 3.10.
 - `policies/DIGEST/`: the policies that the records name, as they were in force. The digest is
   SHA-256 over each file, the schema first, then by name: name, zero byte, length, zero byte, text.
 
