@@ -13,7 +13,7 @@ from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.verify import VerifyReport, held_checkpoints, missing, verify
 from ragplatform.audit.witness_notes import Note, parse_key, parse_note
 from ragplatform.commands import console
-from ragplatform.errors import PlatformError, TamperedError
+from ragplatform.errors import TamperedError, UnavailableError
 
 app = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
 
@@ -151,7 +151,7 @@ def verify_logs(
                     for log, report in _verified(folder, kept, archive, advance)
                 ]
         except (OSError, UnicodeDecodeError) as error:
-            raise PlatformError(f"cannot be read: {error}") from error
+            raise UnavailableError(f"cannot be read: {error}") from error
     for log, report in reports:
         if as_json:
             console.print_json(

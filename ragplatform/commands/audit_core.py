@@ -17,7 +17,7 @@ from ragplatform.audit.storage import Disk
 from ragplatform.audit.verify import held_checkpoints
 from ragplatform.commands import audit, console
 from ragplatform.commands.audit import Archive
-from ragplatform.errors import PlatformError
+from ragplatform.errors import UnavailableError
 
 app = audit.app
 
@@ -53,7 +53,7 @@ def _hand_out(text: str, out: Path | None) -> None:
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise PlatformError(f"{out} cannot be written: {error}") from error
+        raise UnavailableError(f"{out} cannot be written: {error}") from error
 
 
 def prove(
@@ -88,7 +88,7 @@ def _read(path: Path | None) -> str:
     try:
         return path.read_text(encoding="utf-8") if path else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise PlatformError(f"{path} cannot be read: {error}") from error
+        raise UnavailableError(f"{path} cannot be read: {error}") from error
 
 
 def archive_log(
@@ -139,7 +139,7 @@ def archive_log(
                     record=record,
                 )
             except OSError as error:
-                raise PlatformError(f"archiving {origin} stopped: {error}; run it again") from error
+                raise UnavailableError(f"archiving {origin} stopped: {error}; run it again") from error
     for moved in done:
         console.out.print(f"{origin}: records {moved.first} to {moved.first + moved.count - 1}")
     console.out.print(f"{len(done)} segments moved to {to / origin}")
@@ -160,7 +160,7 @@ def tiles(
                 (out / path).parent.mkdir(parents=True, exist_ok=True)
                 (out / path).write_bytes(content)
         except OSError as error:
-            raise PlatformError(f"{out} cannot be written: {error}") from error
+            raise UnavailableError(f"{out} cannot be written: {error}") from error
     console.out.print(f"{out}: written")
 
 

@@ -19,7 +19,7 @@ from ragplatform.audit.export.selection import Entry, Selection, entries, logs_o
 from ragplatform.audit.export.writing import Export, private_file
 from ragplatform.audit.layout import tenant_of, tenant_origin
 from ragplatform.audit.logs import TenantLogs
-from ragplatform.audit.query import first_index, newest_checkpoint
+from ragplatform.audit.query import first_index, newest_checkpoint, read
 from ragplatform.commands import console
 from ragplatform.commands.audit import Archive
 from ragplatform.errors import ConfigurationError, UnavailableError
@@ -54,7 +54,7 @@ def export(
         selection = replace(
             selected(tenant, origin, since, until, action, request), archive=archive
         )
-        logs = logs_of(settings.audit_dir, selection)
+        logs = _logs(settings.audit_dir, selection)
         act: dict[str, Json] = {"format": str(form), **selection.said()}
         with openers.open_audit(settings, "cli") as audit:
             tell(audit, selection, logs, act, begins=True)
@@ -90,7 +90,7 @@ def package(
         selection = replace(
             selected(tenant, origin, since, until, action, request), archive=archive
         )
-        logs = logs_of(settings.audit_dir, selection)
+        logs = _logs(settings.audit_dir, selection)
         act: dict[str, Json] = {"format": "package", **selection.said()}
         with openers.open_audit(settings, "cli") as audit:
             tell(audit, selection, logs, act, begins=True)
@@ -133,6 +133,17 @@ def selected(
         request_id=request,
         actions=frozenset(actions or ()),
     )
+
+
+def _logs(folder: Path, selection: Selection) -> list[Path]:
+    """Return the logs to take records from. A misspelt tenant is an error and begins no log."""
+    logs = logs_of(folder, selection)
+    tenant = selection.tenant
+    if tenant is not None and not any(tenant_of(log.name) == tenant for log in logs):
+        # Logs from before tenants had their own hold records of all.
+        mixed = any(read(log, tenant=tenant, limit=1) for log in logs)
+        console.require(mixed, f"there is no log of a tenant {tenant!r}")
+    return logs
 
 
 def tell(

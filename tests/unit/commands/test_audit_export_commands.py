@@ -62,6 +62,15 @@ def test_a_tenants_export_holds_its_records_alone(settings, tmp_path):
     assert "who has it?" not in out.read_text()
 
 
+@pytest.mark.parametrize("command", [["export", "ndjson"], ["package"]])
+def test_a_misspelt_tenant_is_an_error_and_begins_no_log(settings, tmp_path, command):
+    done = run(*command, "--tenant", "mercies", "--out", tmp_path / "out")
+
+    assert done.exit_code == 2
+    assert not (settings.audit_dir / "cli.mercies").exists()
+    assert not (tmp_path / "out").exists()
+
+
 def test_nobody_else_can_read_what_was_exported(settings, tmp_path):
     out = tmp_path / "all.csv"
     assert run("export", "csv", "--out", out).exit_code == 0
