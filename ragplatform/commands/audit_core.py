@@ -139,7 +139,9 @@ def archive_log(
                     record=record,
                 )
             except OSError as error:
-                raise UnavailableError(f"archiving {origin} stopped: {error}; run it again") from error
+                raise UnavailableError(
+                    f"archiving {origin} stopped: {error}; run it again"
+                ) from error
     for moved in done:
         console.out.print(f"{origin}: records {moved.first} to {moved.first + moved.count - 1}")
     console.out.print(f"{len(done)} segments moved to {to / origin}")
