@@ -182,7 +182,7 @@ def main(arguments: "list[str]") -> int:
         return 2
     try:
         lines = check(given.folder, given.key)
-    except (Wrong, ValueError, KeyError, IndexError, TypeError, StopIteration) as error:
+    except (Wrong, LookupError, RecursionError, StopIteration, TypeError, ValueError) as error:
         sys.stdout.write(f"FAILED: {error}" + "\n")
         return 1
     except FileNotFoundError as error:
