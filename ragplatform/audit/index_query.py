@@ -186,7 +186,13 @@ def evidence_of(entry: Entry, log: Path | None) -> Record | None:
             f"record {entry.origin}/{entry.index} differs between log and index: run "
             "`audit verify` and `audit index check`"
         )
-    return decode(line, origin=entry.origin)
+    record = decode(line, origin=entry.origin)
+    # Who can write the index alone must not move a record to another tenant's reviewers.
+    if (record.tenant, record.index) != (entry.tenant, entry.index):
+        raise TamperedError(
+            f"the index has record {entry.origin}/{entry.index} as another: run `audit index check`"
+        )
+    return record
 
 
 def count_of(query: AuditQuery) -> sa.Select[int]:

@@ -146,7 +146,7 @@ def decode(line: bytes, *, origin: str) -> Record:
             trace=said["trace"],
             format=raw["format"],
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise TamperedError(f"a line of the audit log {origin!r} is not a record") from error
 
 

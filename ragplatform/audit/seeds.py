@@ -95,14 +95,17 @@ class SealSeeds:
 
     def _write(self, nodes: dict[str, bytes]) -> None:
         data = json.dumps({way: seed.hex() for way, seed in sorted(nodes.items())}).encode()
-        old = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        # An empty file in the place of the first one would read as damaged after a full disk.
+        old = os.open(self._path, os.O_RDWR) if self._path.exists() else None
         try:
             put(Disk(), self._path, data)
             # Nobody reads the old bytes any more; the disk would keep them until it needs the room.
-            os.pwrite(old, bytes(os.fstat(old).st_size), 0)
-            os.fsync(old)
+            if old is not None:
+                os.pwrite(old, bytes(os.fstat(old).st_size), 0)
+                os.fsync(old)
         finally:
-            os.close(old)
+            if old is not None:
+                os.close(old)
         self._path.chmod(0o600)
 
     @contextmanager

@@ -247,7 +247,7 @@ def main() -> int:
         gone = isinstance(error, FileNotFoundError) and inside and any(given.log.glob("segment-*"))
         print("TAMPERED: a file is missing:" if gone else "UNREADABLE:", error)
         return 1 if gone else 2
-    except (BadError, ValueError, KeyError, TypeError) as error:
+    except (BadError, ValueError, KeyError, TypeError, RecursionError) as error:
         problem, record = (*error.args, None, None)[:2]
         print("TAMPERED:", problem if record is None else f"first bad record {record}: {problem}")
         return 1

@@ -116,7 +116,7 @@ def check_log(log: Path, key: "tuple[str, bytes, bytes]", tenant: str) -> str:
     text = open_note(note, key, f"the checkpoint of {log.name}", alone=False)
     origin, size, root = text.split("\n")[:3]
     need(origin == key[0], f"the checkpoint in {log.name} is of {origin}")
-    count = 0
+    count, last = 0, -1
     with (log / "events.ndjson").open("rb") as events, (log / "proofs.ndjson").open() as proofs:
         for raw, proof in itertools.zip_longest(events, proofs):
             need(bool(raw) and bool(proof), f"{log.name} has not one proof for each record")
@@ -124,6 +124,9 @@ def check_log(log: Path, key: "tuple[str, bytes, bytes]", tenant: str) -> str:
             record: Any = json.loads(line)
             where = f"record {record['index']} of {log.name}"
             need(record["index"] == step["index"], f"the proof of {where} is of another")
+            # A record given twice would stand in the count for one that was left out.
+            need(last < step["index"], f"{where} is repeated or out of order")
+            last = step["index"]
             need(tenant in {"*", record["tenant"]}, f"{where} is of another tenant")
             leaf = hashlib.sha256(b"\x00" + line).digest()
             path = [unbase64(item) for item in step["proof"]]
@@ -182,7 +185,7 @@ def main(arguments: "list[str]") -> int:
         return 2
     try:
         lines = check(given.folder, given.key)
-    except (Wrong, ValueError, KeyError, IndexError, TypeError, StopIteration) as error:
+    except (Wrong, LookupError, RecursionError, StopIteration, TypeError, ValueError) as error:
         sys.stdout.write(f"FAILED: {error}" + "\n")
         return 1
     except FileNotFoundError as error:
