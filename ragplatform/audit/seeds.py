@@ -38,6 +38,7 @@ class SealSeeds:
         self._path = path
         self._nodes: dict[str, bytes] | None = None
         self._near: tuple[str, bytes] | None = None
+        self._version = (0, 0)
 
     def seed(self, index: int) -> bytes:
         """Return the seed of a record; the first call makes the file, durably, where there is none.
@@ -45,6 +46,9 @@ class SealSeeds:
         Raises ``ForgottenError`` when it was destroyed, ``TamperedError`` for a file that is none,
         ``OSError``.
         """
+        if self._nodes is not None and self._version != self._version_now():
+            # Another process destroyed some: what this one remembers must not bring them back.
+            self._nodes, self._near = None, None
         way = _way(index)
         block = way[:_CACHED_BITS]
         near = self._near
@@ -82,7 +86,12 @@ class SealSeeds:
                 if not self._path.exists():
                     self._write({"": os.urandom(_SEED_BYTES)})
                 self._nodes = self._read()
+                self._version = self._version_now()
         return self._nodes
+
+    def _version_now(self) -> tuple[int, int]:
+        found = self._path.stat()
+        return found.st_ino, found.st_mtime_ns
 
     def _read(self) -> dict[str, bytes]:
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from ragplatform.audit.disclosures import (
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.index_check import IndexReport, check_index
-from ragplatform.audit.index_query import AuditQuery, UnsafeAllTenants, select_page
+from ragplatform.audit.index_query import AuditQuery, UnsafeAllTenants, evidence_of, select_page
 from ragplatform.audit.note import Signer
 from ragplatform.audit.query import find_logs
 from ragplatform.audit.verify import verify
@@ -286,6 +287,17 @@ def test_an_index_of_an_altered_log_is_not_called_equal(story: AuditIndex, folde
     segment.write_bytes(segment.read_bytes().replace(b'"actor":"res"', b'"actor":"ret"', 1))
 
     assert not checked(story, mercy(folder)).ok
+
+
+def test_a_row_that_was_moved_to_another_tenant_or_place_leads_to_no_record(
+    story: AuditIndex, folder: Path
+) -> None:
+    [entry, *_] = select_page(story, AuditQuery("mercy"), limit=1, cursor=None).entries
+    assert evidence_of(entry, mercy(folder)) is not None
+
+    for moved in (replace(entry, tenant="harbor"), replace(entry, index=entry.index - 1)):
+        with pytest.raises(TamperedError):
+            evidence_of(moved, mercy(folder))
 
 
 def test_times_need_a_zone_and_pages_a_size(story: AuditIndex) -> None:

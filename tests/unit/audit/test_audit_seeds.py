@@ -51,6 +51,17 @@ def test_what_is_destroyed_cannot_be_derived_and_all_else_stays_as_it_was(
             assert after.seed(index) == before[index] == reached(kept, index)
 
 
+def test_what_another_process_destroyed_is_not_remembered(tmp_path: Path) -> None:
+    mine, other = SealSeeds(tmp_path / "log.json"), SealSeeds(tmp_path / "log.json")
+    kept = mine.seed(5), mine.seed(6)
+
+    other.destroy([5])
+
+    with pytest.raises(ForgottenError):
+        mine.seed(5)
+    assert mine.seed(6) == kept[1]
+
+
 def test_the_former_seeds_are_overwritten_where_they_stood(tmp_path: Path) -> None:
     path = tmp_path / "log.json"
     SealSeeds(path).seed(0)

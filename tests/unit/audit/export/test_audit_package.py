@@ -181,6 +181,16 @@ def test_a_record_too_many_or_too_few_is_found_even_when_signed(package: Path) -
         assert check(package) == 1
 
 
+def test_a_record_given_twice_in_place_of_another_is_found_even_when_signed(package: Path) -> None:
+    folder = package / "logs" / "api.mercy"
+    for name in ("events.ndjson", "proofs.ndjson"):
+        lines = (folder / name).read_bytes().splitlines(keepends=True)
+        (folder / name).write_bytes(b"".join([*lines[:3], lines[2], *lines[4:]]))
+    sign_anew(package)
+
+    assert check(package) == 1
+
+
 def test_a_file_too_many_or_too_few_is_found(package: Path) -> None:
     (package / "extra").write_text("x")
     assert check(package) == 1
