@@ -7,6 +7,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -177,11 +178,8 @@ class AuditReviewer:
         self, who: Principal, request_id: str, asked: AuditQuery, *, limit: int, cursor: str | None
     ) -> Listing[Listed]:
         """Return the records of the principal's tenant that fit. Raises ``DeniedError``."""
-        mine = self._mine(who, asked)
-        self._require(who, request_id, "events", mine)  # 1
-        found = self._reader.events(mine, limit=limit, cursor=cursor)  # 2
-        self._record(who, request_id, "events", mine, len(found.rows))  # 3
-        return found  # 4
+        find = partial(self._reader.events, limit=limit, cursor=cursor)
+        return self._look(who, request_id, "events", asked, find)
 
     def who_saw(
         self,
@@ -194,11 +192,8 @@ class AuditReviewer:
         withheld: bool,
     ) -> Listing[disclosures.Disclosure]:
         """Return to whom a passage was shown. Raises ``DeniedError``."""
-        mine = self._mine(who, asked)
-        self._require(who, request_id, "who_saw", mine)
-        found = self._reader.who_saw(mine, limit=limit, cursor=cursor, withheld=withheld)
-        self._record(who, request_id, "who_saw", mine, len(found.rows))
-        return found
+        find = partial(self._reader.who_saw, limit=limit, cursor=cursor, withheld=withheld)
+        return self._look(who, request_id, "who_saw", asked, find)
 
     def about_subject(
         self,
@@ -211,21 +206,17 @@ class AuditReviewer:
         everything: bool,
     ) -> Listing[disclosures.Disclosure]:
         """Return to whom something of a person was shown. Raises ``DeniedError``."""
-        mine = self._mine(who, asked)
-        self._require(who, request_id, "about_subject", mine)
-        found = self._reader.about_subject(mine, limit=limit, cursor=cursor, everything=everything)
-        self._record(who, request_id, "about_subject", mine, len(found.rows))
-        return found
+        find = partial(
+            self._reader.about_subject, limit=limit, cursor=cursor, everything=everything
+        )
+        return self._look(who, request_id, "about_subject", asked, find)
 
     def under_glass(
         self, who: Principal, request_id: str, asked: AuditQuery, *, limit: int, cursor: str | None
     ) -> Listing[UnderGlass]:
         """Return what somebody did under broken glasses. Raises ``DeniedError``."""
-        mine = self._mine(who, asked)
-        self._require(who, request_id, "under_glass", mine)
-        found = self._reader.under_glass(mine, limit=limit, cursor=cursor)
-        self._record(who, request_id, "under_glass", mine, len(found.rows))
-        return found
+        find = partial(self._reader.under_glass, limit=limit, cursor=cursor)
+        return self._look(who, request_id, "under_glass", asked, find)
 
     def unseal(
         self, who: Principal, request_id: str, origin: str, index: int, reason: str
@@ -253,25 +244,26 @@ class AuditReviewer:
         )
         return dict(self._unsealed(record))  # 5
 
-    def _mine(self, who: Principal, asked: AuditQuery) -> AuditQuery:
-        """Return the query over the principal's own tenant, whatever tenant it names."""
+    def _look(
+        self,
+        who: Principal,
+        request_id: str,
+        what: str,
+        asked: AuditQuery,
+        find: Callable[[AuditQuery], Listing[T]],
+    ) -> Listing[T]:
+        """Return what is found over the principal's own tenant, whatever tenant ``asked`` names."""
         subject = asked.subject
         ref = None if subject is None else self._reader.reference(who.tenant, subject)
-        return replace(asked, tenant=who.tenant, subject=ref)
-
-    def _require(self, who: Principal, request_id: str, what: str, asked: AuditQuery) -> None:
-        if self.may_review(who):
-            return
-        self._append(
-            who, request_id, Action.AUDIT_READ, Outcome.DENIED, look_details(what, asked, 0)
-        )
-        raise DeniedError("reading the audit log is a duty of compliance reviewers")
-
-    def _record(
-        self, who: Principal, request_id: str, what: str, asked: AuditQuery, rows: int
-    ) -> None:
-        details = look_details(what, asked, rows)
-        self._append(who, request_id, Action.AUDIT_READ, Outcome.SUCCESS, details)
+        mine = replace(asked, tenant=who.tenant, subject=ref)
+        if not self.may_review(who):  # 1
+            details = look_details(what, mine, 0)
+            self._append(who, request_id, Action.AUDIT_READ, Outcome.DENIED, details)
+            raise DeniedError("reading the audit log is a duty of compliance reviewers")
+        found = find(mine)  # 2
+        details = look_details(what, mine, len(found.rows))
+        self._append(who, request_id, Action.AUDIT_READ, Outcome.SUCCESS, details)  # 3
+        return found  # 4
 
     def _append(
         self,

@@ -12,7 +12,7 @@ from typing import Final
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.export import reading
 from ragplatform.audit.export.kinds import Family, Verb, kind_of
-from ragplatform.audit.record import Record
+from ragplatform.audit.record import Record, canonical
 from ragplatform.model import Json
 
 BALP: Final = "https://profiles.ihe.net/ITI/BALP"
@@ -188,6 +188,19 @@ def person(record: Record, subject: str) -> dict[str, Json]:
     """Return a reference to a person by the digest that stands for it."""
     kind: dict[str, Json] = {"type": "Patient"} if is_health(record) else {}
     return {**kind, **identified("subject", subject)}
+
+
+def further(record: Record) -> dict[str, str]:
+    """Return what a record holds beyond what FHIR has fields for, by name; only what there is."""
+    found = {
+        "leaf": record.leaf.hex(),
+        "tenant": record.tenant,
+        "proof": record.proof,
+        "trace": record.trace,
+        "details": canonical(reading.plain(record.details)).decode(),
+        "sealed": " ".join(reading.sealed_parts(record)),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def policy_uri(record: Record) -> list[Json]:

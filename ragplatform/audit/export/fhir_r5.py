@@ -12,7 +12,7 @@ from ragplatform.audit.export import fhir_codes as codes
 from ragplatform.audit.export import reading
 from ragplatform.audit.export.fhir_codes import Code
 from ragplatform.audit.export.kinds import Family, kind_of
-from ragplatform.audit.record import Record, canonical, stamp
+from ragplatform.audit.record import Record, stamp
 from ragplatform.model import Json
 
 _SEVERITY: Final = "http://hl7.org/fhir/issue-severity"
@@ -108,18 +108,10 @@ def _entities(record: Record) -> list[Json]:
 
 def _evidence(record: Record) -> dict[str, Json]:
     """Return the record itself: where it stands in the log, and what else it holds."""
-    details = {
-        "leaf": record.leaf.hex(),
-        "tenant": record.tenant,
-        "proof": record.proof,
-        "trace": record.trace,
-        "details": canonical(reading.plain(record.details)).decode(),
-        "sealed": " ".join(reading.sealed_parts(record)),
-    }
     return {
         "what": codes.identified("audit-record", reading.uid(record)),
         "role": codes.SECURITY.concept(),
-        "detail": [_detail(name, value) for name, value in details.items() if value],
+        "detail": [_detail(name, value) for name, value in codes.further(record).items()],
     }
 
 
