@@ -1,0 +1,48 @@
+"""How every command of ingest reads its settings, prints, and ends."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from ragplatform import config, openers
+from ragplatform.config import Settings
+from ragplatform.errors import PlatformError
+from ragplatform.model import Json
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Tenant = Annotated[str, typer.Option(help="Tenant that the documents belong to.")]
+Collection = Annotated[str, typer.Option(help="Collection that the documents belong to.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
+
+EXIT_UNABLE: Final = 2
+
+
+@contextmanager
+def exits() -> Iterator[None]:
+    """Turn an error of ours into its line and exit code 2."""
+    try:
+        yield
+    except PlatformError as error:
+        err.print(f"[red]error[/red] ({error.code}): ", end="")
+        err.print(str(error), markup=False)
+        raise typer.Exit(EXIT_UNABLE) from error
+
+
+def settings() -> Settings:
+    """Return the settings, after sealing this process."""
+    loaded = config.load()
+    openers.seal(loaded)
+    return loaded
+
+
+def line(value: Json) -> None:
+    """Print one JSON line, at once."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
