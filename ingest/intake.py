@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ingest.queue import MOST_EVENTS, MOST_WAITING, QueuedRun, RunEvent, RunQueue, RunState, What, new_run
+from ingest.queue import (
+    MOST_EVENTS,
+    MOST_WAITING,
+    QueuedRun,
+    RunEvent,
+    RunQueue,
+    RunState,
+    What,
+    new_run,
+)
 from ingest.sources import GivenLabels
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
@@ -22,8 +31,8 @@ from ragplatform.errors import (
 )
 from ragplatform.model import Json, Labels, Principal, Purpose, Sensitivity
 from ragplatform.policy.engine import Policies
-from ragplatform.policy.questions import Action as Act
 from ragplatform.policy.questions import STRANGER
+from ragplatform.policy.questions import Action as Act
 from ragplatform.privacy.gate import Privacy
 from ragplatform.sealed_files import Place, SealedFiles
 
@@ -96,7 +105,9 @@ class Uploads:
     def destroy(self, tenant: str, run: str) -> None:
         """Remove an upload and the key of it. Calling it again does nothing."""
         place = _place(tenant, run, "bytes")
-        self._privacy.forget(tenant, self._privacy.subject_ref(tenant, f"document:{place.document}"))
+        self._privacy.forget(
+            tenant, self._privacy.subject_ref(tenant, f"document:{place.document}")
+        )
         self._files.forget(tenant, place.document)
 
 

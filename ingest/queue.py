@@ -205,7 +205,9 @@ class RunQueue:
     def _takable(self) -> sa.Select[Any]:
         waiting = _QUEUE.c.state == RunState.QUEUED.value
         running = _QUEUE.c.state == RunState.RUNNING.value
-        return sa.select(_QUEUE).where(sa.or_(waiting, running)).order_by(_QUEUE.c.number).limit(100)
+        return (
+            sa.select(_QUEUE).where(sa.or_(waiting, running)).order_by(_QUEUE.c.number).limit(100)
+        )
 
     def _left(self, row: sa.Row[Any]) -> bool:
         return row.lease_until < time.time() or not is_alive(row.holder)

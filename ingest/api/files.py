@@ -74,9 +74,7 @@ def add_routes(app: FastAPI, intake: Intake) -> None:
                     return data
             return b""
 
-        form = Form(
-            request.headers.get("content-type", ""), lambda: anyio.from_thread.run(piece)
-        )
+        form = Form(request.headers.get("content-type", ""), lambda: anyio.from_thread.run(piece))
         form.read_fields()
         asked = asking(request, who, why)
         upload = Upload(new_run(), form.file_name, _labels(form))

@@ -40,7 +40,9 @@ def add_routes(app: FastAPI, intake: Intake) -> None:
         request: Request,
         who: Caller,
         purpose: Purpose,
-        after: Annotated[str | None, Query(max_length=64, description="The last of a page.")] = None,
+        after: Annotated[
+            str | None, Query(max_length=64, description="The last of a page.")
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> RunsOut:
         """Return the runs that you asked for, newest first; for operators all of the tenant."""
