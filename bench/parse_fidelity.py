@@ -195,15 +195,14 @@ def compare_office(paths: list[Path], wanted: int) -> list[Compared]:
             if kept >= -(-wanted // len(READERS)):
                 break
             try:
-                theirs = read(path)
                 ours: ParsedDocument = parse(path.read_bytes(), path.name, max_chars=_MAX_CHARS)
+                theirs = read(path)
             except ModuleNotFoundError as error:
                 print(f"{suffix} left out: {error.name} is not installed")
                 break
-            except (ParseError, QuarantinedError):
-                continue
-            except Exception as error:  # noqa: BLE001  # the second parser's own failures differ
-                print(f"{path.name} left out: the second parser ends with {type(error).__name__}")
+            except (ParseError, QuarantinedError, OSError, ValueError, KeyError) as error:
+                # Files that neither of the two is made for: protected, damaged.
+                print(f"{path.name} left out: {type(error).__name__}")
                 continue
             if len("".join(theirs.split())) >= _FEWEST_CHARACTERS:
                 compared.append(result(path, suffix, ours.text, theirs))

@@ -55,7 +55,7 @@ class RunOut(BaseModel):
             asked_at=run.asked_at,
             started_at=run.started_at,
             finished_at=run.finished_at,
-            outcome=dict(run.outcome),  # type: ignore[arg-type]  # Json is JsonValue, read-only
+            outcome=dict(run.outcome),
         )
 
 
