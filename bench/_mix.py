@@ -30,7 +30,9 @@ def visits(data: Path) -> list[str]:
     """Return dialogues of doctors with patients, each with its note."""
     lines = (data / "aci_bench" / "train.jsonl").read_text(encoding="utf-8").splitlines()
     read = (json.loads(line) for line in lines)
-    return ["\n".join(str(value) for value in one.values() if len(str(value)) > 200) for one in read]
+    return [
+        "\n".join(str(value) for value in one.values() if len(str(value)) > 200) for one in read
+    ]
 
 
 def records(data: Path) -> list[str]:
