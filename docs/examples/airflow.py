@@ -4,7 +4,7 @@ The worker needs the settings of the deployment (RAGPLATFORM_*) and its folders.
 where the last one was, so that a retry repeats nothing.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import dag
@@ -14,7 +14,7 @@ SOURCE = "clinical"
 
 @dag(
     schedule="30 1 * * *",
-    start_date=datetime(2026, 1, 1),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     # The ledger would keep two runs off the same document; one is enough.
     max_active_runs=1,
