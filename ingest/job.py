@@ -92,7 +92,7 @@ class Job:
         stays, and running again goes on from there.
         """
         where = self._target
-        self._ledger.start_run(
+        self._ledger.runs.start(
             self._run, tenant=where.principal.tenant, collection=where.collection
         )
         for batch in _batches(self._changed(sources, report)):
@@ -104,7 +104,7 @@ class Job:
             self._store(ready, report)
         states: dict[str, Json] = {str(state): n for state, n in report.states.items()}
         self._record(Action.INGEST_FINISHED, Outcome.SUCCESS, {"states": states})
-        self._ledger.finish_run(self._run, dict(report.states))
+        self._ledger.runs.finish(self._run, dict(report.states))
 
     def _preparing(self, work: Work, report: Report) -> Callable[[], Ready]:
         return lambda: self._preparer.prepare(work, report)
