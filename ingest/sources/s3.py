@@ -103,10 +103,10 @@ class S3:
         query = {"list-type": "2", "encoding-type": "url", "fetch-owner": "true"}
         query |= {"prefix": self._bucket.prefix} if self._bucket.prefix else {}
         query |= {"continuation-token": token} if token else {}
-        answer = self._ask("", query, limit=_LARGEST_PAGE)
-        if answer.status != 200:
-            raise _refused(answer)
-        return _page_of(answer.body, self._bucket.prefix)
+        response = self._ask("", query, limit=_LARGEST_PAGE)
+        if response.status != 200:
+            raise _refused(response)
+        return _page_of(response.body, self._bucket.prefix)
 
     def _described(self, found: Found) -> Iterator[Found]:
         """Yield the object with its tags and metadata; nothing if it went meanwhile."""
@@ -114,42 +114,42 @@ class S3:
         unread = ""
         key = self._bucket.prefix + found.name
         if self._with_metadata:
-            answer = self._ask(key, {}, limit=0, method="HEAD")
-            if answer.status == 404:
+            response = self._ask(key, {}, limit=0, method="HEAD")
+            if response.status == 404:
                 return
-            if answer.status == 200:
-                facts += _metadata(answer)
+            if response.status == 200:
+                facts += _metadata(response)
             else:
-                unread = f"its metadata cannot be read (HTTP {answer.status})"
+                unread = "its metadata cannot be read"
         if self._with_tags:
-            answer = self._ask(key, {"tagging": ""}, limit=_LARGEST_PAGE)
-            if answer.status == 404:
+            response = self._ask(key, {"tagging": ""}, limit=_LARGEST_PAGE)
+            if response.status == 404:
                 return
-            if answer.status == 200:
-                facts += _tags(answer.body)
+            if response.status == 200:
+                facts += _tags(response.body)
             else:
-                unread = f"its tags cannot be read (HTTP {answer.status})"
+                unread = "its tags cannot be read"
         yield Found(found.name, found.version, found.size, found.modified, tuple(facts), unread)
 
     def read(self, found: Found, limit: int) -> bytes:
         """Return the object's bytes, if they still have the ETag that was listed."""
         etag = found.version.partition(" ")[0]
-        answer = self._ask(
+        response = self._ask(
             self._bucket.prefix + found.name, {}, limit=limit, headers={"If-Match": f'"{etag}"'}
         )
-        if answer.status in {404, 412}:
+        if response.status in {404, 412}:
             raise MovedOnError("the object is another version by now, or gone")
-        if answer.status in {400, 403}:
-            # 400 is what objects under a key of the client's (SSE-C) answer without it.
-            raise UnreadableError(f"the bucket does not let us read it (HTTP {answer.status})")
-        if answer.status != 200:
-            raise _refused(answer)
-        if answer.headers.get("etag", "").strip('"') != etag:
+        if response.status in {400, 403}:
+            # 400 is what objects under a key of the client's (SSE-C) response without it.
+            raise UnreadableError("the bucket does not let us read it")
+        if response.status != 200:
+            raise _refused(response)
+        if response.headers.get("etag", "").strip('"') != etag:
             # Not every store knows If-Match.
             raise MovedOnError("the object is another version by now")
-        if "content-encoding" not in answer.headers and len(answer.body) != found.size:
+        if "content-encoding" not in response.headers and len(response.body) != found.size:
             raise MovedOnError("the object has another size than was listed")
-        return answer.body
+        return response.body
 
     def _ask(
         self,
@@ -220,8 +220,8 @@ def _found(element: Element, prefix: str) -> Found:
     )
 
 
-def _metadata(answer: Answer) -> Iterator[tuple[str, str]]:
-    for name, value in answer.headers.items():
+def _metadata(response: Answer) -> Iterator[tuple[str, str]]:
+    for name, value in response.headers.items():
         if name.startswith("x-amz-meta-"):
             yield f"meta.{name.removeprefix('x-amz-meta-')}", value
 
@@ -245,13 +245,13 @@ def _text(element: Element, name: str) -> str:
     return ""
 
 
-def _refused(answer: Answer) -> SourceError:
+def _refused(response: Answer) -> SourceError:
     """Return the error for a bucket that refuses; of its words only the code is kept."""
     try:
-        code = _text(_xml(answer.body), "Code")
+        code = _text(_xml(response.body), "Code")
     except SourceError:
         code = ""
     word = code if re.fullmatch(r"[A-Za-z]{1,64}", code) else "no reason"
     return SourceError(
-        f"the bucket refuses (HTTP {answer.status}, {word}): see its keys and policy"
+        f"the bucket refuses (HTTP {response.status}, {word}): see its keys and policy"
     )
