@@ -71,9 +71,16 @@ class _Rule:
     changes: Mapping[str, object]
 
 
-def find(paths: Sequence[Path], default: GivenLabels) -> Iterator[SourceFile]:
+def _ignore(folder: str) -> None:
+    """Go on: what cannot be listed is not taken in."""
+
+
+def find(
+    paths: Sequence[Path], default: GivenLabels, *, unread: Callable[[str], None] = _ignore
+) -> Iterator[SourceFile]:
     """Yield the files at and below the paths, in a stable order, with their labels.
 
+    ``unread`` is told of each folder that could not be listed: what is found is not all then.
     Hidden files, links and label files are passed over. Rules of ``labels.toml`` in a given folder
     apply in order, each over what came before, and over ``default``.
 
@@ -84,7 +91,7 @@ def find(paths: Sequence[Path], default: GivenLabels) -> Iterator[SourceFile]:
             raise ConfigurationError(f"{path}: there is no such file or folder")
         root = path if path.is_dir() else path.parent
         rules = _read_rules(root / LABELS_FILE)
-        files = _walk(root) if path.is_dir() else [path]
+        files = _walk(root, unread) if path.is_dir() else [path]
         for file in files:
             name = file.relative_to(root).as_posix()
             labels = default
@@ -94,8 +101,11 @@ def find(paths: Sequence[Path], default: GivenLabels) -> Iterator[SourceFile]:
             yield SourceFile(file, name, labels)
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(root, followlinks=False):
+def _walk(root: Path, unread: Callable[[str], None]) -> Iterator[Path]:
+    def failed(error: OSError) -> None:
+        unread(str(error.filename))
+
+    for folder, folders, files in os.walk(root, onerror=failed, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(folder, name)
