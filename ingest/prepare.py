@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeAlias
 from ingest import titles
 from ingest.chunk import Piece, chunk
 from ingest.claims import labelled, mapping
+from ingest.ledger import Claim, Ledger, Place
 from ingest.parse.document import MIXED_SUBJECTS, Claims, ParsedDocument, Part
 from ingest.parse.unpack import Allowance, Opened
 from ingest.report import Tally
@@ -61,7 +62,7 @@ class Target:
 class Work:
     """One file that must go through. ``key`` is the keyed digest of its name.
 
-    ``data`` is None for a file that is too large to be read.
+    ``data`` is None for a file that is too large to be read, and for one that was refused.
     """
 
     source: SourceFile
@@ -72,6 +73,11 @@ class Work:
     subjects: frozenset[str]
     document: str
     generation: str
+
+    @property
+    def place(self) -> Place:
+        """Where it comes from."""
+        return Place(self.source.source, self.source.container)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +125,23 @@ class Preparer:
         largest_file: int,
     ) -> None:
         self._target = target
+        self._where = f"{target.principal.tenant}/{target.collection}"
         self._parser = parser
         self._privacy = privacy
         self._policies = policies
         self._pipeline = pipeline
         self._name_key = name_key
         self._largest_file = largest_file
+
+    def key(self, source: SourceFile) -> str:
+        """Return the keyed digest by which the ledger knows the source, whatever is in it."""
+        return self.key_of(source.name, source.source)
+
+    def key_of(self, name: str, source: str) -> str:
+        """Return the key of a name: within a configured source, or among paths given by hand."""
+        # No source's name and no path holds a NUL, so no two of them make the same text.
+        text = f"{self._where}/{source}\0{name}" if source else f"{self._where}/{name}"
+        return hmac.new(self._name_key, text.encode(), hashlib.sha256).hexdigest()
 
     def fingerprint(self, source: SourceFile) -> Work:
         """Read the file and name what it would become.
@@ -135,8 +152,7 @@ class Preparer:
         data, sha256 = self._read(source)
         labels = self._given_labels(source)
         validate_labels(labels)
-        where = f"{labels.tenant}/{labels.collection}"
-        key = hmac.new(self._name_key, f"{where}/{source.name}".encode(), hashlib.sha256)
+        key = self.key(source)
         subjects = self._subjects(source)
         version = "\0".join(
             (
@@ -147,21 +163,21 @@ class Preparer:
         return Work(
             source=source,
             data=data,
-            key=key.hexdigest(),
+            key=key,
             sha256=sha256,
             labels=labels,
             subjects=subjects,
-            document=str(uuid.uuid5(_NAMESPACE, f"{where}/{key.hexdigest()}")),
+            document=str(uuid.uuid5(_NAMESPACE, f"{self._where}/{key}")),
             generation=hashlib.sha256(version.encode()).hexdigest()[:16],
         )
 
     def _read(self, source: SourceFile) -> tuple[bytes | None, str]:
-        """Return the file's bytes, or None if they are too many, and their digest.
+        """Return the file's bytes, or None if they are too many or refused, and their digest.
 
         Raises ``QuarantinedError`` for what is no regular file: reading a pipe may never end.
         """
         if source.refused:
-            raise QuarantinedError(source.refused, "what it lies in keeps this out of reach")
+            return None, hashlib.sha256(f"refused: {source.refused}".encode()).hexdigest()
         if source.content is not None:
             return source.content, hashlib.sha256(source.content).hexdigest()
         with _open_regular(source.path) as file:
@@ -199,6 +215,9 @@ class Preparer:
 
     def parse(self, work: Work, tally: Tally) -> Parsed:
         """Return the file's text. Raises ``QuarantinedError`` when it has none that may be read."""
+        if work.source.refused:
+            why = "what it lies in keeps this out of reach"
+            raise QuarantinedError(work.source.refused, why)
         if work.data is None:
             raise QuarantinedError("too_large", f"the file has over {self._largest_file:,} bytes")
         with tally.stage("parse"):
@@ -308,6 +327,27 @@ class Preparer:
             if clean.get(heading.title, heading.title) == heading.title:
                 clean[heading.title] = masked
         return clean
+
+
+def take_in_hand(
+    ledger: Ledger, work: Work, *, run: str, name: str, contents: str | None = None
+) -> Claim:
+    """Return the run's right to work on the document; see ``Ledger.begin``.
+
+    ``name`` is transformed text, or says nothing of it.
+    """
+    return ledger.begin(
+        tenant=work.labels.tenant,
+        collection=work.labels.collection,
+        source_key=work.key,
+        sha256=work.sha256,
+        document=work.document,
+        generation=work.generation,
+        run=run,
+        display_name=name,
+        place=work.place,
+        contents=contents,
+    )
 
 
 def _chunk(
