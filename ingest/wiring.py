@@ -13,6 +13,7 @@ from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Entry, Ledger
 from ingest.members import Members
+from ingest.parse.sandbox import Sandbox
 from ingest.prepare import Parser, Preparer
 from ingest.removal import kept_by_labels
 from ingest.report import FileResult, Report
@@ -34,6 +35,27 @@ class OpenJob:
 
     job: Job
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What runs share that follow each other in one process: models, index, parser, databases."""
+
+    store: Store
+    parser: Sandbox
+    ledger: Ledger
+
+
+@contextmanager
+def workshop(settings: Settings) -> Iterator[Workshop]:
+    """Open what runs share, and close it after."""
+    store = wiring.open_store(settings, "ingest")
+    try:
+        store.record_start()
+        with worker_wiring.sandbox(settings) as parser, ledger(settings) as book:
+            yield Workshop(store, parser, book)
+    finally:
+        store.close()
 
 
 def _never(entry: Entry) -> bool:
@@ -65,20 +87,20 @@ def job(
     source: str = "",
     arguments: str = "",
     again: Callable[[Entry], bool] = _never,
+    stopped: Callable[[], bool] = lambda: False,
+    shop: Workshop | None = None,
 ) -> Iterator[OpenJob]:
     """Open everything that a run needs, and close it after; the ledger says that it works.
 
     Without a choice the engine is the local one, with the workers that the settings name.
     ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
-    sealed. ``again`` says what of the quarantine is tried once more.
+    sealed. ``again`` says what of the quarantine is tried once more. It ends early when it is
+    cancelled in the ledger, and when ``stopped`` says so. A ``shop`` stays open.
     """
     choice = choice or EngineChoice(workers=settings.ingest_workers)
     with ExitStack() as closing:
-        store = wiring.open_store(settings, "ingest")
-        closing.callback(store.close)
-        store.record_start()
-        parser = closing.enter_context(worker_wiring.sandbox(settings))
-        book = closing.enter_context(ledger(settings))
+        shop = shop or closing.enter_context(workshop(settings))
+        store, parser, book = shop.store, shop.parser, shop.ledger
         attendance = closing.enter_context(
             attended(book, report, where, source=source, arguments=arguments)
         )
@@ -110,7 +132,7 @@ def job(
                 percent=settings.ingest_removed_percent,
                 documents=settings.ingest_removed_documents,
             ),
-            stop=attendance.asked_to_end,
+            stop=lambda: attendance.asked_to_end() or stopped(),
             again=again,
         )
         walls = parser.isolation
