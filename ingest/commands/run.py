@@ -19,7 +19,6 @@ from ingest.sweep import Sweep
 from ragplatform.errors import InvalidRequestError
 from ragplatform.model import Json, Purpose
 
-
 DeleteMissing = Annotated[
     bool,
     typer.Option(
