@@ -1,24 +1,25 @@
 """The composition root of ingest."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 
-from ingest.engine import InProcess
+from ingest import worker_wiring
+from ingest.engines import EngineChoice, open_engine
 from ingest.expand import expand
 from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.members import Members
-from ingest.parse.sandbox import Limits, Sandbox
 from ingest.prepare import Parser, Preparer
 from ingest.report import FileResult
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
 from ingest.stages import Stages, pipeline
 from ingest.work import Fingerprinter, Target
+from ingest.worker_wiring import Recipe
 from ragplatform import openers, wiring
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
@@ -53,52 +54,71 @@ def target(tenant: str, collection: str, purpose: Purpose) -> Target:
 
 @contextmanager
 def job(
-    settings: Settings, run: str, where: Target, on_result: Callable[[FileResult], None]
+    settings: Settings,
+    run: str,
+    where: Target,
+    on_result: Callable[[FileResult], None],
+    choice: EngineChoice | None = None,
 ) -> Iterator[OpenJob]:
-    """Open everything that a run needs, and close it after."""
-    largest = settings.max_file_mb * 1024 * 1024
-    limits = Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)
-    store = wiring.open_store(settings, "ingest")
-    try:
+    """Open everything that a run needs, and close it after.
+
+    Without a choice the engine is the local one, with the workers that the settings name.
+    """
+    choice = choice or EngineChoice(workers=settings.ingest_workers)
+    with ExitStack() as closing:
+        store = wiring.open_store(settings, "ingest")
+        closing.callback(store.close)
         store.record_start()
-        with (
-            Sandbox(limits=limits) as sandbox,
-            ledger(settings) as book,
-        ):
-            stages = _stages(settings, store, where, sandbox)
-            made = Job(
-                run=run,
-                target=where,
-                fingerprint=_fingerprinter(settings, store, where, sandbox),
-                members=Members(parser=sandbox),
-                engine=InProcess(make=lambda: stages),
-                privacy=store.privacy,
-                policies=store.policies,
-                index=store.index,
-                catalog=store.catalog,
-                ledger=book,
-                audit=store.audit,
-                on_result=on_result,
-            )
-            walls = sandbox.isolation
-            confined = f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
-            note = f"{store.index_note}parser walls: {confined}"
-            yield OpenJob(made, note, partial(expand, splitter=sandbox, largest_file=largest))
-    finally:
-        store.close()
+        parser = closing.enter_context(worker_wiring.sandbox(settings))
+        version = pipeline(
+            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        )
+        engine, told = open_engine(
+            choice,
+            here=lambda: _stages(settings, store, where, parser),
+            elsewhere=partial(worker_wiring.make_stages, _recipe(settings, store, where, version)),
+            ray_without_tls=settings.ray_without_tls,
+        )
+        closing.callback(engine.close)
+        made = Job(
+            run=run,
+            target=where,
+            fingerprint=_fingerprinter(settings, store, where, version),
+            members=Members(parser=parser),
+            engine=engine,
+            privacy=store.privacy,
+            policies=store.policies,
+            index=store.index,
+            catalog=store.catalog,
+            ledger=closing.enter_context(ledger(settings)),
+            audit=store.audit,
+            on_result=on_result,
+        )
+        walls = parser.isolation
+        confined = f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
+        note = f"{store.index_note}{told}parser walls: {confined}"
+        largest = worker_wiring.largest_file(settings)
+        yield OpenJob(made, note, partial(expand, splitter=parser, largest_file=largest))
 
 
-def _fingerprinter(
-    settings: Settings, store: Store, where: Target, parser: Parser
-) -> Fingerprinter:
+def _recipe(settings: Settings, store: Store, where: Target, version: str) -> Recipe:
+    return Recipe(
+        # Workers share the cores of a machine: more threads would only wait for each other.
+        settings=settings.model_copy(update={"model_threads": settings.model_threads or 1}),
+        target=where,
+        keys=openers.document_keys(settings, where.principal.tenant),
+        pipeline=version,
+        policies=store.policies.digest,
+    )
+
+
+def _fingerprinter(settings: Settings, store: Store, where: Target, version: str) -> Fingerprinter:
     return Fingerprinter(
         target=where,
         subject_ref=store.privacy.subject_ref,
-        pipeline=pipeline(
-            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
-        ),
+        pipeline=version,
         name_key=openers.derive(settings, "source-name", where.principal.tenant),
-        largest_file=settings.max_file_mb * 1024 * 1024,
+        largest_file=worker_wiring.largest_file(settings),
     )
 
 
@@ -108,7 +128,7 @@ def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> 
         parser=parser,
         privacy=store.privacy,
         policies=store.policies,
-        largest_file=settings.max_file_mb * 1024 * 1024,
+        largest_file=worker_wiring.largest_file(settings),
     )
     return Stages(
         preparer=preparer, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
@@ -120,15 +140,14 @@ def scanner(
     settings: Settings, found: Iterable[SourceFile], collection: str | None
 ) -> Iterator[Iterator[Scanned]]:
     """Open what a scan needs, which is no deployment: parsers and detector alone."""
-    largest = settings.max_file_mb * 1024 * 1024
     inspector = openers.open_inspector(settings)
-    with Sandbox(limits=Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)) as sandbox:
+    with worker_wiring.sandbox(settings) as sandbox:
         yield scan(
             found,
             parser=sandbox,
             inspector=inspector,
             collection=collection,
-            largest_file=largest,
+            largest_file=worker_wiring.largest_file(settings),
         )
 
 

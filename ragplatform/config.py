@@ -131,6 +131,9 @@ class Settings(BaseSettings):
     tagger_model: str = Field(
         "identifiers-minilm-l2", description="Manifest name of the tagger of personal data."
     )
+    model_threads: int = Field(
+        0, ge=0, description="Threads of the local models in one process. 0: one for each core."
+    )
 
     answer_mode: AnswerChoice = Field(
         AnswerChoice.EXTRACTIVE,
@@ -254,6 +257,12 @@ class Settings(BaseSettings):
     )
     parse_timeout_s: float = Field(60.0, gt=0, description="Longest parse of one file, seconds.")
     max_file_mb: int = Field(256, ge=1, description="Largest file that ingest accepts, MiB.")
+    ingest_workers: int = Field(
+        0, ge=0, description="Workers of an ingest run. 0: as many as cores and memory allow."
+    )
+    ray_without_tls: bool = Field(
+        False, description="Whether documents may go unencrypted to a Ray cluster elsewhere."
+    )
 
     @classmethod
     def settings_customise_sources(
