@@ -9,7 +9,6 @@ from typing import Final
 
 from ingest.engine import Engine, InProcess, Stage
 from ingest.engine_pool import Pool
-from ingest.engine_ray import RayWorkers
 from ingest.engine_spread import Spread
 from ragplatform.errors import ConfigurationError
 
@@ -55,6 +54,9 @@ def open_engine(
     there. Raises ``ConfigurationError`` when the engine cannot be had.
     """
     if choice.kind is EngineKind.RAY:
+        # A library of 200 MB that only this choice needs, and an optional one.
+        from ingest.engine_ray import RayWorkers
+
         ray = RayWorkers(
             make=elsewhere,
             count=choice.workers,

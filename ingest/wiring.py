@@ -1,6 +1,6 @@
 """The composition root of ingest."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,6 +13,7 @@ from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Entry, Ledger
 from ingest.members import Members
+from ingest.parse.confine import Isolation
 from ingest.parse.sandbox import Sandbox
 from ingest.prepare import Parser, Preparer
 from ingest.removal import kept_by_labels
@@ -31,10 +32,15 @@ from ragplatform.wiring import Store
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
-    """A job with what people should know of it: who holds the index, how parsing is confined."""
+    """A job with what people should know of it: who holds the index, how parsing is confined.
+
+    ``fingerprint`` and ``ledger`` are those of the job, for who asks what it knows of sources.
+    """
 
     job: Job
     note: str
+    fingerprint: Fingerprinter
+    ledger: Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +53,9 @@ class Workshop:
 
 
 @contextmanager
-def workshop(settings: Settings) -> Iterator[Workshop]:
-    """Open what runs share, and close it after."""
-    store = wiring.open_store(settings, "ingest")
+def workshop(settings: Settings, urls: Sequence[str] = ()) -> Iterator[Workshop]:
+    """Open what runs share, and close it after; ``urls`` are further services to be reached."""
+    store = wiring.open_store(settings, "ingest", *urls)
     try:
         store.record_start()
         with worker_wiring.sandbox(settings) as parser, ledger(settings) as book:
@@ -88,22 +94,21 @@ def job(
     arguments: str = "",
     again: Callable[[Entry], bool] = _never,
     stopped: Callable[[], bool] = lambda: False,
+    urls: Sequence[str] = (),
     shop: Workshop | None = None,
 ) -> Iterator[OpenJob]:
     """Open everything that a run needs, and close it after; the ledger says that it works.
 
-    Without a choice the engine is the local one, with the workers that the settings name.
     ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
-    sealed. ``again`` says what of the quarantine is tried once more. It ends early when it is
-    cancelled in the ledger, and when ``stopped`` says so. A ``shop`` stays open.
+    sealed. ``again`` says what of the quarantine is tried once more. Without a choice the engine is
+    the local one, with the workers that the settings name. ``urls`` are services that this process
+    is sealed to beside those of the settings. The run ends early when it is cancelled in the
+    ledger, and when ``stopped`` says so. A ``shop`` that is given stays open.
     """
     choice = choice or EngineChoice(workers=settings.ingest_workers)
     with ExitStack() as closing:
-        shop = shop or closing.enter_context(workshop(settings))
+        shop = shop or closing.enter_context(workshop(settings, urls))
         store, parser, book = shop.store, shop.parser, shop.ledger
-        attendance = closing.enter_context(
-            attended(book, report, where, source=source, arguments=arguments)
-        )
         version = pipeline(
             parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
         )
@@ -114,10 +119,14 @@ def job(
             ray_without_tls=settings.ray_without_tls,
         )
         closing.callback(engine.close)
+        attendance = closing.enter_context(
+            attended(book, report, where, source=source, arguments=arguments)
+        )
+        fingerprint = _fingerprinter(settings, store, where, version)
         made = Job(
             run=report.run,
             target=where,
-            fingerprint=_fingerprinter(settings, store, where, version),
+            fingerprint=fingerprint,
             members=Members(parser=parser),
             engine=engine,
             privacy=store.privacy,
@@ -128,17 +137,16 @@ def job(
             audit=store.audit,
             on_result=on_result,
             why_kept=kept_by_labels(_today),
-            guard=Guard(
-                percent=settings.ingest_removed_percent,
-                documents=settings.ingest_removed_documents,
-            ),
+            guard=Guard(settings.ingest_removed_percent, settings.ingest_removed_documents),
             stop=lambda: attendance.asked_to_end() or stopped(),
             again=again,
         )
-        walls = parser.isolation
-        confined = f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
-        note = f"{store.index_note}{told}parser walls: {confined}"
-        yield OpenJob(made, note)
+        note = f"{store.index_note}{told}parser walls: {_confined(parser.isolation)}"
+        yield OpenJob(made, note, fingerprint, book)
+
+
+def _confined(walls: Isolation) -> str:
+    return f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
 
 
 def _recipe(settings: Settings, store: Store, where: Target, version: str) -> Recipe:
@@ -206,7 +214,7 @@ def _today() -> date:
     return datetime.now().astimezone().date()
 
 
-def eraser_of(store: wiring.Store, book: Ledger, principal: Principal, purpose: Purpose) -> Eraser:
+def eraser_of(store: Store, book: Ledger, principal: Principal, purpose: Purpose) -> Eraser:
     """Return what erases for a principal."""
     return Eraser(
         principal=principal,

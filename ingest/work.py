@@ -53,6 +53,27 @@ class Work:
         return Place(self.source.source, self.source.container)
 
 
+def take_in_hand(
+    ledger: Ledger, work: Work, *, run: str, name: str, contents: str | None = None
+) -> Claim:
+    """Return the run's right to work on the document; see ``Ledger.begin``.
+
+    ``name`` is transformed text, or says nothing of it.
+    """
+    return ledger.begin(
+        tenant=work.labels.tenant,
+        collection=work.labels.collection,
+        source_key=work.key,
+        sha256=work.sha256,
+        document=work.document,
+        generation=work.generation,
+        run=run,
+        display_name=name,
+        place=work.place,
+        contents=contents,
+    )
+
+
 class Fingerprinter:
     """Reads files and names what each would become. It alone knows names by their key."""
 
@@ -73,6 +94,11 @@ class Fingerprinter:
         self._name_key = name_key
         self._largest_file = largest_file
 
+    @property
+    def pipeline(self) -> str:
+        """A word that changes whenever the same file would become other chunks."""
+        return self._pipeline
+
     def key(self, source: SourceFile) -> str:
         """Return the keyed digest by which the ledger knows the source, whatever is in it."""
         return self.key_of(source.name, source.source)
@@ -90,9 +116,9 @@ class Fingerprinter:
         be read.
         """
         data, sha256 = self._read(source)
+        key = self.key(source)
         labels = given_labels(self._target, source.labels)
         validate_labels(labels)
-        key = self.key(source)
         subjects = frozenset(
             self._subject_ref(labels.tenant, raw) for raw in source.labels.subjects
         )
@@ -114,12 +140,14 @@ class Fingerprinter:
         )
 
     def _read(self, source: SourceFile) -> tuple[bytes | None, str]:
-        """Return the file's bytes, or None if they are too many or refused, and their digest.
+        """Return the file's bytes, or None if they are not to be had, and their digest.
 
         Raises ``QuarantinedError`` for what is no regular file: reading a pipe may never end.
         """
         if source.refused:
             return None, hashlib.sha256(f"refused: {source.refused}".encode()).hexdigest()
+        if source.later is not None:
+            return None, source.later.sha256
         if source.content is not None:
             return source.content, hashlib.sha256(source.content).hexdigest()
         with _open_regular(source.path) as file:
@@ -128,27 +156,6 @@ class Fingerprinter:
                 return data, hashlib.sha256(data).hexdigest()
             file.seek(0)
             return None, hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def take_in_hand(
-    ledger: Ledger, work: Work, *, run: str, name: str, contents: str | None = None
-) -> Claim:
-    """Return the run's right to work on the document; see ``Ledger.begin``.
-
-    ``name`` is transformed text, or says nothing of it.
-    """
-    return ledger.begin(
-        tenant=work.labels.tenant,
-        collection=work.labels.collection,
-        source_key=work.key,
-        sha256=work.sha256,
-        document=work.document,
-        generation=work.generation,
-        run=run,
-        display_name=name,
-        place=work.place,
-        contents=contents,
-    )
 
 
 def given_labels(target: Target, given: GivenLabels) -> Labels:

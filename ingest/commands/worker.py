@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from ingest import working
+from ingest import working as composed
 from ingest.commands import console
 from ragplatform.errors import UnavailableError
 
@@ -32,7 +32,7 @@ def worker(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
-    with console.exits(), working.worker(console.settings(), stop) as one:
+    with console.exits(), composed.worker(console.settings(), stop) as one:
         console.err.print("worker: waiting for runs", markup=False)
         while not stop.is_set():
             try:
