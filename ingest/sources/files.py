@@ -83,7 +83,7 @@ def _walk(root: Path) -> Iterator[Path]:
 def _read_rules(path: Path) -> list[_Rule]:
     if not path.is_file():
         return []
-    _require_own(path)
+    require_own(path)
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8")).get("rule", [])
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -99,7 +99,7 @@ def _read_rules(path: Path) -> list[_Rule]:
     return rules
 
 
-def _require_own(path: Path) -> None:
+def require_own(path: Path) -> None:
     """Raise unless only this user or root could have written the file: it says who reads what."""
     found = path.lstat()
     own = found.st_uid in {0, os.geteuid()} and not found.st_mode & stat.S_IWOTH
