@@ -1,0 +1,103 @@
+"""Servers of other machines' protocols, each a real one as a process of its own, on loopback."""
+
+import atexit
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ingest.sources.fhir import Fhir, FhirOptions
+from ingest.sources.fhir_bulk import BulkExport
+from ingest.sources.fhir_http import FhirServer, NoCredential, Origins
+from ingest.sources.port import Source
+from ragplatform.egress import Allowed, client
+from tests.fhir_server import FhirProcess
+
+
+class ReadAs(bytes):
+    """Content as it is found in a document that says more than it."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, bytes) and base64.b64encode(self) in other
+
+    def __hash__(self) -> int:
+        return super().__hash__()
+
+
+_RUNNING: dict[str, FhirProcess] = {}
+
+
+def fhir_process(root: Path) -> FhirProcess:
+    """Return the server that runs already, or another if it was stopped."""
+    if "open" not in _RUNNING:
+        _RUNNING["open"] = FhirProcess(root / "fhir")
+        atexit.register(_RUNNING["open"].stop)
+    return _RUNNING["open"]
+
+
+def fhir_source(base: str, level: str, options: FhirOptions | None = None) -> Fhir:
+    """Return a source over a server that asks nobody who they are."""
+    options = options or FhirOptions()
+    origins = Origins(base)
+    server = FhirServer(
+        origins=origins, client=client(Allowed.of([]), timeout_s=20), credential=NoCredential()
+    )
+    export = (
+        None
+        if level == "search"
+        else BulkExport(server=server, level=level, types=options.types, patience_s=60)
+    )
+    return Fhir(server=server, export=export, options=options)
+
+
+class FhirWorld:
+    """Document references on a FHIR server, whose attachments hold the content."""
+
+    is_snapshot = True
+
+    def __init__(self, root: Path, level: str) -> None:
+        self._level = level
+        self._server = fhir_process(root)
+        self._server.clear("DocumentReference")
+
+    def put(self, key: str, data: bytes) -> None:
+        attachment = {"contentType": "text/plain", "data": base64.b64encode(data).decode()}
+        self._server.put(
+            {
+                "resourceType": "DocumentReference",
+                "id": key,
+                "status": "current",
+                "content": [{"attachment": attachment}],
+            }
+        )
+
+    def remove(self, key: str) -> None:
+        self._server.delete(f"DocumentReference/{key}")
+
+    def name(self, key: str) -> str:
+        return f"DocumentReference/{key}.json"
+
+    def content(self, data: bytes) -> bytes:
+        return ReadAs(data)
+
+    def source(self) -> Source:
+        options = FhirOptions(types=("DocumentReference",))
+        return fhir_source(self._server.base, self._level, options)
+
+    def go_away(self) -> None:
+        _RUNNING.pop("open").stop()
+
+
+@contextmanager
+def fhir_export(root: Path) -> Iterator[FhirWorld]:
+    """Give a FHIR server, by bulk export."""
+    yield FhirWorld(root, "system")
+
+
+@contextmanager
+def fhir_search(root: Path) -> Iterator[FhirWorld]:
+    """Give a FHIR server, by search and history."""
+    yield FhirWorld(root, "search")
+
+
+REMOTE_WORLDS = {"fhir-export": fhir_export, "fhir-search": fhir_search}
