@@ -2,16 +2,22 @@
 
 import atexit
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from ingest.sources.fhir import Fhir, FhirOptions
 from ingest.sources.fhir_bulk import BulkExport
 from ingest.sources.fhir_http import FhirServer, NoCredential, Origins
 from ingest.sources.port import Source
+from ingest.sources.sftp import SftpFolder
+from ingest.sources.sftp_wire import Sftp
+from ingest.sources.ssh import SshServer, opened
 from ragplatform.egress import Allowed, client
 from tests.fhir_server import FhirProcess
+from tests.ssh_process import SftpProcess, sshd_runs
 
 
 class ReadAs(bytes):
@@ -100,4 +106,74 @@ def fhir_search(root: Path) -> Iterator[FhirWorld]:
     yield FhirWorld(root, "search")
 
 
-REMOTE_WORLDS = {"fhir-export": fhir_export, "fhir-search": fhir_search}
+def sftp_source(server: SftpProcess, *, password: str | None = None) -> SftpFolder:
+    """Return a source over the home folder of the server's user."""
+    known = SshServer(
+        host="127.0.0.1",
+        port=server.port,
+        user=server.user,
+        known_hosts=server.known_hosts,
+        key_file=None if password else server.client_key.file,
+        password=password,
+    )
+
+    def connect() -> tuple[Sftp, Callable[[], None]]:
+        return opened(known, Allowed.of([]))
+
+    return SftpFolder(connect=connect, root=str(server.home))
+
+
+class SftpWorld:
+    """A folder on an SFTP server; the test reaches it on the disk that is both's."""
+
+    is_snapshot = False
+
+    def __init__(self, server: SftpProcess) -> None:
+        self.server = server
+
+    def put(self, key: str, data: bytes) -> None:
+        path = self.server.home / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f".{path.name}.part")
+        fresh.write_bytes(data)
+        fresh.replace(path)
+
+    def remove(self, key: str) -> None:
+        (self.server.home / key).unlink()
+
+    def name(self, key: str) -> str:
+        return key
+
+    def content(self, data: bytes) -> bytes:
+        return data
+
+    def source(self) -> Source:
+        return sftp_source(self.server)
+
+    def go_away(self) -> None:
+        self.server.stop()
+
+
+@contextmanager
+def sftp(root: Path, kind: str = "conch") -> Iterator[SftpWorld]:
+    """Give an SFTP server of a package."""
+    server = SftpProcess(root / "sftp", kind)
+    yield SftpWorld(server)
+    server.stop()
+
+
+@contextmanager
+def sftp_openssh(root: Path) -> Iterator[SftpWorld]:
+    """Give OpenSSH's server, where it is installed."""
+    if why := sshd_runs():
+        pytest.skip(why)
+    with sftp(root, "openssh") as world:
+        yield world
+
+
+REMOTE_WORLDS = {
+    "sftp": sftp,
+    "sftp-openssh": sftp_openssh,
+    "fhir-export": fhir_export,
+    "fhir-search": fhir_search,
+}

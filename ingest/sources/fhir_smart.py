@@ -140,7 +140,7 @@ def read_key(path: Path) -> RSAKey | ECKey:
             key = kind.import_key(_jwk(data) if data.lstrip().startswith(b"{") else data)
         except (JoseError, ValueError, TypeError, KeyError):
             continue
-        if key.is_private and (kind is RSAKey or key.curve_name == "P-384"):
+        if key.is_private and (isinstance(key, RSAKey) or key.curve_name == "P-384"):
             return key
     raise ConfigurationError(f"{path}: is no private key of RSA or P-384, in PEM or as a JWK")
 
