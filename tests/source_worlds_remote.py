@@ -11,12 +11,15 @@ import pytest
 from ingest.sources.fhir import Fhir, FhirOptions
 from ingest.sources.fhir_bulk import BulkExport
 from ingest.sources.fhir_http import FhirServer, NoCredential, Origins
+from ingest.sources.imap import Mailboxes
+from ingest.sources.imap_wire import Imap, ImapLogin
 from ingest.sources.port import Source
 from ingest.sources.sftp import SftpFolder
 from ingest.sources.sftp_wire import Sftp
 from ingest.sources.ssh import SshServer, opened
-from ragplatform.egress import Allowed, client
+from ragplatform.egress import Allowed, client, tls_context
 from tests.fhir_server import FhirProcess
+from tests.imap_process import PASSWORD, USER, ImapProcess, dovecot_runs
 from tests.ssh_process import SftpProcess, sshd_runs
 
 
@@ -171,7 +174,78 @@ def sftp_openssh(root: Path) -> Iterator[SftpWorld]:
         yield world
 
 
+def imap_source(server: ImapProcess, folders: tuple[str, ...] = ("INBOX",)) -> Mailboxes:
+    """Return a source over mailboxes of the server's user."""
+    login = ImapLogin(USER, password=lambda: PASSWORD, token=None)
+
+    def connect() -> Imap:
+        return Imap(
+            allowed=Allowed.of([]),
+            host="localhost",
+            port=server.port,
+            tls=tls_context(server.ca_file),
+            login=login,
+        )
+
+    return Mailboxes(connect=connect, folders=folders)
+
+
+def mail_of(data: bytes) -> bytes:
+    """Return a message that holds the data."""
+    headers = b"From: Ward 7 <ward7@hospital.example>\r\nTo: archive@hospital.example\r\n"
+    return headers + b"Subject: a letter\r\n\r\n" + data + b"\r\n"
+
+
+class ImapWorld:
+    """The inbox of an IMAP server's user."""
+
+    is_snapshot = False
+
+    def __init__(self, server: ImapProcess) -> None:
+        self.server = server
+        self._names: dict[str, str] = {}
+
+    def put(self, key: str, data: bytes) -> None:
+        if key in self._names:
+            self.server.remove(self._names[key])
+        self._names[key] = self.server.put(mail_of(data))
+
+    def remove(self, key: str) -> None:
+        self.server.remove(self._names[key])
+
+    def name(self, key: str) -> str:
+        return f"INBOX/{self._names[key]}.eml"
+
+    def content(self, data: bytes) -> bytes:
+        return mail_of(data)
+
+    def source(self) -> Source:
+        return imap_source(self.server)
+
+    def go_away(self) -> None:
+        self.server.stop()
+
+
+@contextmanager
+def imap(root: Path, kind: str = "pymap") -> Iterator[ImapWorld]:
+    """Give an IMAP server of a package."""
+    server = ImapProcess(root / "imap", kind)
+    yield ImapWorld(server)
+    server.stop()
+
+
+@contextmanager
+def imap_dovecot(root: Path) -> Iterator[ImapWorld]:
+    """Give Dovecot, where it is installed: it counts changes and tells what is no more."""
+    if why := dovecot_runs():
+        pytest.skip(why)
+    with imap(root, "dovecot") as world:
+        yield world
+
+
 REMOTE_WORLDS = {
+    "imap": imap,
+    "imap-dovecot": imap_dovecot,
     "sftp": sftp,
     "sftp-openssh": sftp_openssh,
     "fhir-export": fhir_export,
