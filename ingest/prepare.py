@@ -9,22 +9,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from ingest import titles
 from ingest.chunk import Piece, chunk
 from ingest.claims import labelled, mapping
+from ingest.ledger import Claim, Ledger, Place
 from ingest.parse.document import MIXED_SUBJECTS, Claims, ParsedDocument, Part
 from ingest.parse.unpack import Allowance, Opened
-from ingest.report import Report
+from ingest.report import Tally
 from ingest.sources import SourceFile
 from ragplatform.errors import QuarantinedError
-from ragplatform.model import Chunk, Labels, Passage, Principal, Purpose
+from ragplatform.model import Chunk, Labels, Passage, Principal, Purpose, Span
 from ragplatform.policy.classes import access_class, validate_labels
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.transform import Transformed
+
+Found: TypeAlias = list[Span]
 
 _NAMESPACE: Final = uuid.UUID("6f0c7f1e-1a52-4f0e-8a0b-6a1f3b0a2c11")
 
@@ -59,7 +62,7 @@ class Target:
 class Work:
     """One file that must go through. ``key`` is the keyed digest of its name.
 
-    ``data`` is None for a file that is too large to be read.
+    ``data`` is None for a file that is too large to be read, and for one that was refused.
     """
 
     source: SourceFile
@@ -71,12 +74,32 @@ class Work:
     document: str
     generation: str
 
+    @property
+    def place(self) -> Place:
+        """Where it comes from."""
+        return Place(self.source.source, self.source.container)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One file's text, with the labels that its own fields add."""
+
+    work: Work
+    document: ParsedDocument = field(repr=False)
+
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """What is to be searched for personal data: the text, the file's name, the name spoken."""
+        name = self.work.source.path.name
+        return self.document.text, name, titles.spoken(name)
+
 
 @dataclass(frozen=True, slots=True)
 class Ready:
     """One file's passages, transformed and chunked; what is left is to embed and to write.
 
-    ``transformed`` are its text and its name, whose values the vault will keep.
+    ``transformed`` are its text and its name, whose values the vault will keep. ``work`` holds the
+    file's bytes no more.
     """
 
     work: Work
@@ -102,12 +125,23 @@ class Preparer:
         largest_file: int,
     ) -> None:
         self._target = target
+        self._where = f"{target.principal.tenant}/{target.collection}"
         self._parser = parser
         self._privacy = privacy
         self._policies = policies
         self._pipeline = pipeline
         self._name_key = name_key
         self._largest_file = largest_file
+
+    def key(self, source: SourceFile) -> str:
+        """Return the keyed digest by which the ledger knows the source, whatever is in it."""
+        return self.key_of(source.name, source.source)
+
+    def key_of(self, name: str, source: str) -> str:
+        """Return the key of a name: within a configured source, or among paths given by hand."""
+        # No source's name and no path holds a NUL, so no two of them make the same text.
+        text = f"{self._where}/{source}\0{name}" if source else f"{self._where}/{name}"
+        return hmac.new(self._name_key, text.encode(), hashlib.sha256).hexdigest()
 
     def fingerprint(self, source: SourceFile) -> Work:
         """Read the file and name what it would become.
@@ -118,8 +152,7 @@ class Preparer:
         data, sha256 = self._read(source)
         labels = self._given_labels(source)
         validate_labels(labels)
-        where = f"{labels.tenant}/{labels.collection}"
-        key = hmac.new(self._name_key, f"{where}/{source.name}".encode(), hashlib.sha256)
+        key = self.key(source)
         subjects = self._subjects(source)
         version = "\0".join(
             (
@@ -130,21 +163,21 @@ class Preparer:
         return Work(
             source=source,
             data=data,
-            key=key.hexdigest(),
+            key=key,
             sha256=sha256,
             labels=labels,
             subjects=subjects,
-            document=str(uuid.uuid5(_NAMESPACE, f"{where}/{key.hexdigest()}")),
+            document=str(uuid.uuid5(_NAMESPACE, f"{self._where}/{key}")),
             generation=hashlib.sha256(version.encode()).hexdigest()[:16],
         )
 
     def _read(self, source: SourceFile) -> tuple[bytes | None, str]:
-        """Return the file's bytes, or None if they are too many, and their digest.
+        """Return the file's bytes, or None if they are too many or refused, and their digest.
 
         Raises ``QuarantinedError`` for what is no regular file: reading a pipe may never end.
         """
         if source.refused:
-            raise QuarantinedError(source.refused, "what it lies in keeps this out of reach")
+            return None, hashlib.sha256(f"refused: {source.refused}".encode()).hexdigest()
         if source.content is not None:
             return source.content, hashlib.sha256(source.content).hexdigest()
         with _open_regular(source.path) as file:
@@ -180,41 +213,57 @@ class Preparer:
         validate_labels(labels)
         return replace(work, source=source, labels=labels, subjects=self._subjects(source))
 
-    def prepare(self, work: Work, report: Report) -> Ready:
-        """Parse, find personal data, decide, transform and chunk.
-
-        Raises ``QuarantinedError`` with the reason why the file must stay out, ``DetectorError``
-        when it could not be searched.
-        """
+    def parse(self, work: Work, tally: Tally) -> Parsed:
+        """Return the file's text. Raises ``QuarantinedError`` when it has none that may be read."""
+        if work.source.refused:
+            why = "what it lies in keeps this out of reach"
+            raise QuarantinedError(work.source.refused, why)
         if work.data is None:
             raise QuarantinedError("too_large", f"the file has over {self._largest_file:,} bytes")
-        with report.stage("parse"):
+        with tally.stage("parse"):
             parsed = self._parser.parse(work.data, work.source.path.name)
-        report.characters += len(parsed.text)
+        tally.characters += len(parsed.text)
         work = self._claimed(work, parsed.claims)
-        name = work.source.path.name
-        with report.stage("detect"):
-            texts = [parsed.text, name, titles.spoken(name)]
-            spans, *in_name = self._privacy.inspect(texts)
-        with report.stage("transform"):
+        source = replace(work.source, content=None)
+        return Parsed(replace(work, source=source, data=None), parsed)
+
+    def inspect(self, parsed: Sequence[Parsed], tally: Tally) -> list[tuple[Found, Found, Found]]:
+        """Return the personal data in the three texts of each, searched all at once.
+
+        Raises ``DetectorError`` when they could not be searched.
+        """
+        with tally.stage("detect"):
+            found = iter(self._privacy.inspect([text for one in parsed for text in one.texts]))
+        return [(next(found), next(found), next(found)) for _ in parsed]
+
+    def finish(self, parsed: Parsed, found: tuple[Found, Found, Found], tally: Tally) -> Ready:
+        """Decide, transform and chunk.
+
+        ``found`` is what ``inspect`` gave for it. Raises ``QuarantinedError`` with the reason why
+        the file must stay out.
+        """
+        work, document = parsed.work, parsed.document
+        text, name, spoken = parsed.texts
+        spans, *in_name = found
+        with tally.stage("transform"):
             whose = self._whose(work)
-            body = self._privacy.transform(parsed.text, spans, work.labels, whose)
+            body = self._privacy.transform(text, spans, work.labels, whose)
             collection = work.labels.collection
-            acted_on = [self._privacy.acted_on(found, collection) for found in (*in_name, spans)]
-            personal = titles.personal(name, acted_on[:-1], parsed.text, acted_on[-1])
-            title = self._privacy.transform(titles.spoken(name), personal, work.labels, whose)
-        report.personal_data.update(body.counts)
+            acted_on = [self._privacy.acted_on(some, collection) for some in (*in_name, spans)]
+            personal = titles.personal(name, acted_on[:-1], text, acted_on[-1])
+            title = self._privacy.transform(spoken, personal, work.labels, whose)
+        tally.personal_data.update(body.counts)
         if reason := body.quarantine or title.quarantine:
             raise QuarantinedError(reason, "policy keeps documents that hold this out")
         labels = replace(work.labels, categories=frozenset(s.category for s in acted_on[-1]))
         self._require_permission(labels)
-        with report.stage("chunk"):
+        with tally.stage("chunk"):
             # Titles and headings carry no spans to be cleared by: what is tagged goes from them.
             shown = self._privacy.without_tagged(title.text, title.kept)
-            passages = tuple(self._passages(work, parsed, body, shown, labels))
+            passages = tuple(self._passages(work, document, body, shown, labels))
         if not passages:
             raise QuarantinedError("empty", "the document holds no text")
-        return Ready(work, parsed.media_type, shown, (body, title), labels, passages)
+        return Ready(work, document.media_type, shown, (body, title), labels, passages)
 
     def _whose(self, work: Work) -> str:
         """Return by whom the document's dates move: its one subject, or else itself."""
@@ -278,6 +327,27 @@ class Preparer:
             if clean.get(heading.title, heading.title) == heading.title:
                 clean[heading.title] = masked
         return clean
+
+
+def take_in_hand(
+    ledger: Ledger, work: Work, *, run: str, name: str, contents: str | None = None
+) -> Claim:
+    """Return the run's right to work on the document; see ``Ledger.begin``.
+
+    ``name`` is transformed text, or says nothing of it.
+    """
+    return ledger.begin(
+        tenant=work.labels.tenant,
+        collection=work.labels.collection,
+        source_key=work.key,
+        sha256=work.sha256,
+        document=work.document,
+        generation=work.generation,
+        run=run,
+        display_name=name,
+        place=work.place,
+        contents=contents,
+    )
 
 
 def _chunk(
