@@ -6,6 +6,17 @@ from pathlib import Path
 from typing import Final
 
 from ingest.sources.folder import Folder
+from ingest.sources.opening import (
+    FHIR_KEYS,
+    IMAP_KEYS,
+    SFTP_KEYS,
+    check_fhir,
+    check_imap,
+    check_sftp,
+    open_fhir,
+    open_imap,
+    open_sftp,
+)
 from ingest.sources.options import Options
 from ingest.sources.port import Source
 from ragplatform.egress import Allowed
@@ -47,5 +58,23 @@ KINDS: Final[Mapping[str, SourceKind]] = {
         check=_check_folder,
         url=lambda _, __: "",
         open=_open_folder,
+    ),
+    "fhir": SourceKind(
+        keys=FHIR_KEYS,
+        check=check_fhir,
+        url=lambda place, _: place,
+        open=lambda place, options, reach: open_fhir(place, options, reach.allowed),
+    ),
+    "sftp": SourceKind(
+        keys=SFTP_KEYS,
+        check=check_sftp,
+        url=lambda place, _: place,
+        open=lambda place, options, reach: open_sftp(place, options, reach.allowed),
+    ),
+    "imap": SourceKind(
+        keys=IMAP_KEYS,
+        check=check_imap,
+        url=lambda place, _: place,
+        open=lambda place, options, reach: open_imap(place, options, reach.allowed),
     ),
 }
