@@ -189,7 +189,8 @@ class Fhir:
 
     def _keeps_history(self) -> bool:
         """Return whether the server says that it tells the history of all its resources."""
-        statement = self._server.get("metadata")
+        answer = self._server.ask("metadata")
+        statement = answer.json() if answer.status == 200 else {}
         rows = [one for one in _list(statement.get("rest")) if isinstance(one, dict)]
         return any(
             isinstance(one, dict) and one.get("code") == "history-system"
