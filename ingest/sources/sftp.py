@@ -90,9 +90,9 @@ class SftpFolder:
     def _inside(self, folder: bytes) -> Sequence[Named]:
         found: dict[bytes, Named] = {}
         try:
-            for one in self._sftp().folder(self._path(folder)):
+            for one in self._sftp().folder(self._path(folder), self._left):
                 self._left -= 1
-                if b"/" in one.name or one.name in found or self._left < 0:
+                if b"/" in one.name or one.name in found:
                     raise SourceError("the SFTP server lists what no folder can hold")
                 found[one.name] = one
         except StatusError as error:

@@ -6,7 +6,7 @@ Source: draft-ietf-secsh-filexfer-02. Every OpenSSH and nearly every other serve
 import stat
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -145,24 +145,37 @@ class Sftp:
         """Return what lies at a path, not what it links to. Raises ``StatusError``."""
         return self._asked(_LSTAT, _text(path), _ATTRS).attributes()
 
-    def folder(self, path: bytes) -> Iterator[Named]:
-        """Yield the entries of a folder, but itself and its parent. Raises ``StatusError``."""
+    def folder(self, path: bytes, most: int) -> Sequence[Named]:
+        """Return the entries of a folder, but itself and its parent.
+
+        Raises ``StatusError``, ``SourceError`` for more than ``most``.
+        """
         handle = self._asked(_OPENDIR, _text(path), _HANDLE).text()
+        found: list[Named] = []
         try:
-            while True:
-                try:
-                    reader = self._asked(_READDIR, _text(handle), _NAME)
-                except StatusError as error:
-                    if error.code == _EOF:
-                        return
-                    raise
-                for _ in range(reader.number()):
-                    name, _ = reader.text(), reader.text()
-                    attributes = reader.attributes()
-                    if name not in {b".", b".."}:
-                        yield Named(name, attributes)
-        finally:
+            while rows := self._entries(handle):
+                found += [one for one in rows if one.name not in {b".", b".."}]
+                if len(found) > most:
+                    raise SourceError("the SFTP server lists more than any folder holds")
+        except StatusError:
             self._close(handle)
+            raise
+        self._close(handle)
+        return found
+
+    def _entries(self, handle: bytes) -> Sequence[Named]:
+        """Return the next entries of a folder, none at its end."""
+        try:
+            reader = self._asked(_READDIR, _text(handle), _NAME)
+        except StatusError as error:
+            if error.code == _EOF:
+                return ()
+            raise
+        found = []
+        for _ in range(reader.number()):
+            name, _ = reader.text(), reader.text()
+            found.append(Named(name, reader.attributes()))
+        return found
 
     def open(self, path: bytes) -> bytes:
         """Return a handle for reading. Raises ``StatusError``."""
