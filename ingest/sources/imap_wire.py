@@ -13,6 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -295,8 +296,9 @@ class Imap:
             self._imap.allow(_SMALL, 5.0)
             self._imap.logout()
         except (OSError, imaplib.IMAP4.error, ValueError):
-            # It is gone already.
-            self._imap.sock.close()
+            # It is gone already, or says what it likes.
+            with suppress(OSError):
+                self._imap.shutdown()
 
 
 class _RefusedError(SourceError):
