@@ -3,7 +3,7 @@
 Whoever asks decides what comes of it: a run takes it in, a plan counts it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -69,6 +69,10 @@ _ENDS: Final = {
 }
 
 
+def _never(entry: Entry) -> bool:
+    return False
+
+
 class Changes:
     """Compares sources with the ledger. For one thread, and one run."""
 
@@ -80,7 +84,10 @@ class Changes:
         members: Members,
         containers: Containers,
         ledger: Ledger,
+        again: Callable[[Entry], bool] = _never,
     ) -> None:
+        """``again`` says of what was put aside before whether it is to be tried once more."""
+        self._again = again
         self._where = (target.principal.tenant, target.collection)
         self._preparer = preparer
         self._members = members
@@ -116,7 +123,7 @@ class Changes:
             return
         with watch.stage("ledger"):
             inside = self._containers.unchanged(work, known)
-        if inside is not None:
+        if inside is not None and not any(map(self._is_tried_again, (known, *inside))):
             yield from self._passed_over(work, known, inside)
             return
         with watch.stage("unpack"):
@@ -169,11 +176,14 @@ class Changes:
         """Return how the same bytes ended before through the same pipeline, if they did."""
         if known is None or known.generation != work.generation:
             return None
-        if known.state not in {State.INDEXED, State.QUARANTINED}:
+        if known.state not in {State.INDEXED, State.QUARANTINED} or self._is_tried_again(known):
             return None
         if known.place != work.place:
             self._containers.moved(known, work.place)
         return Settled(work.source.name, _ENDS[known.state], known.reason, known)
+
+    def _is_tried_again(self, known: Entry | None) -> bool:
+        return known is not None and known.state is State.QUARANTINED and self._again(known)
 
     def _passed_over(
         self, work: Work, known: Entry | None, inside: Sequence[Entry]

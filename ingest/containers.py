@@ -71,6 +71,9 @@ class Containers:
         Raises ``HeldError`` when another live run has it in work, ``ForgottenError`` when it was
         erased.
         """
+        if self._remover.dry:
+            self._open[work.key] = _Container(work, is_document)
+            return
         settled = known is not None and known.generation == work.generation
         if known is None or not settled or known.state not in _SETTLED:
             self._claim(work)
@@ -87,6 +90,8 @@ class Containers:
 
     def moved(self, known: Entry, place: Place) -> None:
         """Note that an unchanged source was met in another place than the ledger knows it from."""
+        if self._remover.dry:
+            return
         self._ledger.put_in_place(known.tenant, known.collection, place, [known.source_key])
 
     def finish(self, *, last: bool) -> Iterator[Removed]:
@@ -101,7 +106,8 @@ class Containers:
         for key, one in reversed(list(self._open.items())):
             if one.read:
                 yield from self._finish(one)
-                if self._settle(one) or last:
+                settled = not self._remover.dry and self._settle(one)
+                if settled or last:
                     self._keys -= len(one.seen)
                     del self._open[key]
         self._enough = max(_MOST_KEYS, 2 * self._keys)

@@ -222,8 +222,8 @@ class Ledger:
         if contents is not None:
             row["contents"] = contents
         at = _at(tenant, collection, source_key)
-        place = {"tenant": tenant, "collection": collection, "source_key": source_key}
-        fresh = {**place, **row, "chunks": 0, "live_generation": ""}
+        key = {"tenant": tenant, "collection": collection, "source_key": source_key}
+        fresh = {**key, **row, "chunks": 0, "live_generation": ""}
         with self._transaction() as connection:
             # Of several runs that meet a new source at once the first inserts it; the others wait
             # for its transaction and find it held.

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from ingest.ledger import Entry, Ledger, Place, State
 from ragplatform.catalog import DocumentEntry, SqlCatalog
+from ragplatform.errors import HeldError
 from ragplatform.model import Json, Labels
 from ragplatform.ports import Index
 from ragplatform.privacy.gate import Privacy
@@ -81,7 +82,10 @@ class Remover:
         ledger: Ledger,
         record: Recorder,
         why_kept: WhyKept,
+        dry: bool = False,
     ) -> None:
+        """With ``dry`` nothing is changed anywhere: what would go is told as if it went."""
+        self.dry = dry
         self._run = run
         self._privacy = privacy
         self._index = index
@@ -93,7 +97,7 @@ class Remover:
     def remove(self, entries: Iterable[Entry], why: Why) -> Iterator[Removed]:
         """Take out the sources and what lies in them; yield what became of each.
 
-        Raises ``HeldError`` when another live run has one in work.
+        What another live run has in work stays: a later run asks again.
         """
         for entry in entries:
             yield from self._remove(entry, why, _DEEPEST)
@@ -114,8 +118,13 @@ class Remover:
         if kept := self._kept(entry):
             yield Removed(entry, kept)
             return
-        self._take_out(entry, why)
-        yield Removed(entry)
+        try:
+            if not self.dry:
+                self._take_out(entry, why)
+        except HeldError as error:
+            yield Removed(entry, str(error))
+        else:
+            yield Removed(entry)
 
     def _kept(self, entry: Entry) -> str:
         known = self._catalog.document(entry.document)

@@ -4,20 +4,21 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import partial
 
+from ingest.attendance import attended
 from ingest.engine import InProcess
-from ingest.expand import expand
 from ingest.forget import Eraser
 from ingest.job import Job
-from ingest.ledger import Ledger
+from ingest.ledger import Entry, Ledger
 from ingest.members import Members
 from ingest.parse.sandbox import Limits, Sandbox
 from ingest.prepare import Parser, Preparer, Target
-from ingest.report import FileResult
+from ingest.removal import kept_by_labels
+from ingest.report import FileResult, Report
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
 from ingest.stages import Stages, pipeline
+from ingest.sweep import Guard
 from ragplatform import openers, wiring
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
@@ -26,14 +27,14 @@ from ragplatform.wiring import Store
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
-    """A job with what people should know of it: who holds the index, how parsing is confined.
-
-    ``expand`` puts each subject's part in the place of a file about several.
-    """
+    """A job with what people should know of it: who holds the index, how parsing is confined."""
 
     job: Job
     note: str
-    expand: Callable[[Iterable[SourceFile]], Iterator[SourceFile]]
+
+
+def _never(entry: Entry) -> bool:
+    return False
 
 
 def target(tenant: str, collection: str, purpose: Purpose) -> Target:
@@ -52,9 +53,20 @@ def target(tenant: str, collection: str, purpose: Purpose) -> Target:
 
 @contextmanager
 def job(
-    settings: Settings, run: str, where: Target, on_result: Callable[[FileResult], None]
+    settings: Settings,
+    report: Report,
+    where: Target,
+    on_result: Callable[[FileResult], None],
+    *,
+    source: str = "",
+    arguments: str = "",
+    again: Callable[[Entry], bool] = _never,
 ) -> Iterator[OpenJob]:
-    """Open everything that a run needs, and close it after."""
+    """Open everything that a run needs, and close it after; the ledger says that it works.
+
+    ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
+    sealed. ``again`` says what of the quarantine is tried once more.
+    """
     largest = settings.max_file_mb * 1024 * 1024
     limits = Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)
     store = wiring.open_store(settings, "ingest")
@@ -63,10 +75,11 @@ def job(
         with (
             Sandbox(limits=limits) as sandbox,
             ledger(settings) as book,
+            attended(book, report, where, source=source, arguments=arguments) as attendance,
         ):
             stages = _stages(settings, store, where, sandbox)
             made = Job(
-                run=run,
+                run=report.run,
                 target=where,
                 preparer=stages.preparer,
                 members=Members(parser=sandbox),
@@ -78,11 +91,18 @@ def job(
                 ledger=book,
                 audit=store.audit,
                 on_result=on_result,
+                why_kept=kept_by_labels(_today),
+                guard=Guard(
+                    percent=settings.ingest_removed_percent,
+                    documents=settings.ingest_removed_documents,
+                ),
+                stop=attendance.asked_to_end,
+                again=again,
             )
             walls = sandbox.isolation
             confined = f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
             note = f"{store.index_note}parser walls: {confined}"
-            yield OpenJob(made, note, partial(expand, splitter=sandbox, largest_file=largest))
+            yield OpenJob(made, note)
     finally:
         store.close()
 

@@ -1,19 +1,24 @@
 """A job whose stages run in this process, made of its parts."""
 
 from collections.abc import Callable
+from datetime import date
 
 from ingest.engine import InProcess
 from ingest.job import Job
-from ingest.ledger import Ledger
+from ingest.ledger import Entry, Ledger
 from ingest.members import Members
 from ingest.prepare import Parser, Preparer, Target
+from ingest.removal import kept_by_labels
 from ingest.report import FileResult
 from ingest.stages import Stages, pipeline
+from ingest.sweep import Guard
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Embedder, Index, TermWeigher
 from ragplatform.privacy.gate import Privacy
+
+UNGUARDED = Guard(percent=100, documents=0)
 
 
 def stages_of(
@@ -56,6 +61,9 @@ def job_here(
     name_key: bytes,
     largest_file: int,
     on_result: Callable[[FileResult], None],
+    guard: Guard = UNGUARDED,
+    stop: Callable[[], bool] = lambda: False,
+    again: Callable[[Entry], bool] = lambda entry: False,
 ) -> Job:
     """Return the job."""
     stages = stages_of(
@@ -81,4 +89,8 @@ def job_here(
         ledger=ledger,
         audit=audit,
         on_result=on_result,
+        why_kept=kept_by_labels(lambda: date(2026, 11, 26)),
+        guard=guard,
+        stop=stop,
+        again=again,
     )

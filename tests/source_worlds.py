@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from ingest.sources.folder import Folder
+from ingest.sources.http_lists import Format
 from ingest.sources.port import Source
 from tests.source_worlds_remote import REMOTE_WORLDS
+from tests.source_worlds_web import bucket_world, web_room
 
 
 class World(Protocol):
@@ -81,4 +83,12 @@ def folder(root: Path) -> Iterator[World]:
 Opener = Callable[[Path], AbstractContextManager[World]]
 
 # Every kind of source passes the contract on each of these.
-WORLDS: dict[str, Opener] = {"folder": folder, **REMOTE_WORLDS}
+WORLDS: dict[str, Opener] = {
+    "folder": folder,
+    "http-index": lambda _: web_room(Format.INDEX),
+    "http-lines": lambda _: web_room(Format.LINES),
+    "http-manifest": lambda _: web_room(Format.MANIFEST),
+    "http-sitemap": lambda _: web_room(Format.SITEMAP),
+    "s3": lambda _: bucket_world(),
+    **REMOTE_WORLDS,
+}

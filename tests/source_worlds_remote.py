@@ -2,6 +2,7 @@
 
 import atexit
 import base64
+import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,12 @@ from tests.imap_process import PASSWORD, USER, ImapProcess, dovecot_runs
 from tests.ssh_process import SftpProcess, sshd_runs
 
 
+def require(package: str, module: str) -> None:
+    """Skip the test where a server's package is not installed."""
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"the package {package} is not installed (script/setup)")
+
+
 class ReadAs(bytes):
     """Content as it is found in a document that says more than it."""
 
@@ -38,6 +45,7 @@ _RUNNING: dict[str, FhirProcess] = {}
 
 def fhir_process(root: Path) -> FhirProcess:
     """Return the server that runs already, or another if it was stopped."""
+    require("sekmet-fhir", "sekmet")
     if "open" not in _RUNNING:
         _RUNNING["open"] = FhirProcess(root / "fhir")
         atexit.register(_RUNNING["open"].stop)
@@ -160,6 +168,8 @@ class SftpWorld:
 @contextmanager
 def sftp(root: Path, kind: str = "conch") -> Iterator[SftpWorld]:
     """Give an SFTP server of a package."""
+    if kind == "conch":
+        require("twisted", "twisted")
     server = SftpProcess(root / "sftp", kind)
     yield SftpWorld(server)
     server.stop()
@@ -229,6 +239,8 @@ class ImapWorld:
 @contextmanager
 def imap(root: Path, kind: str = "pymap") -> Iterator[ImapWorld]:
     """Give an IMAP server of a package."""
+    if kind == "pymap":
+        require("pymap", "pymap")
     server = ImapProcess(root / "imap", kind)
     yield ImapWorld(server)
     server.stop()

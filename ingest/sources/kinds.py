@@ -1,47 +1,16 @@
-"""The kinds of sources there are. Each is opened here and nowhere else."""
+"""The kinds of sources there are. Each is picked here and nowhere else."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from ingest.sources import remote_kinds, web_kinds
 from ingest.sources.folder import Folder
-from ingest.sources.opening import (
-    FHIR_KEYS,
-    IMAP_KEYS,
-    SFTP_KEYS,
-    check_fhir,
-    check_imap,
-    check_sftp,
-    open_fhir,
-    open_imap,
-    open_sftp,
-)
+from ingest.sources.kind import Reach, SourceKind
 from ingest.sources.options import Options
 from ingest.sources.port import Source
-from ragplatform.egress import Allowed
 
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """What a source may use to reach its place: the networks that this process is sealed to."""
-
-    allowed: Allowed
-
-
-@dataclass(frozen=True, slots=True)
-class SourceKind:
-    """One kind. ``keys`` are its own keys in ``sources.toml``, beside those that all have.
-
-    ``check`` raises ``ConfigurationError`` for a place or keys that cannot be right; it reads no
-    secret and connects to nothing. ``url`` returns the address whose host this process has to
-    be allowed to reach, ``""`` for none. ``open`` reads the secrets; it need not connect yet.
-    """
-
-    keys: frozenset[str]
-    check: Callable[[str, Options], None]
-    url: Callable[[str, Options], str]
-    open: Callable[[str, Options, Reach], Source]
+__all__ = ["KINDS", "Reach", "SourceKind"]
 
 
 def _check_folder(place: str, options: Options) -> None:
@@ -59,22 +28,9 @@ KINDS: Final[Mapping[str, SourceKind]] = {
         url=lambda _, __: "",
         open=_open_folder,
     ),
-    "fhir": SourceKind(
-        keys=FHIR_KEYS,
-        check=check_fhir,
-        url=lambda place, _: place,
-        open=lambda place, options, reach: open_fhir(place, options, reach.allowed),
-    ),
-    "sftp": SourceKind(
-        keys=SFTP_KEYS,
-        check=check_sftp,
-        url=lambda place, _: place,
-        open=lambda place, options, reach: open_sftp(place, options, reach.allowed),
-    ),
-    "imap": SourceKind(
-        keys=IMAP_KEYS,
-        check=check_imap,
-        url=lambda place, _: place,
-        open=lambda place, options, reach: open_imap(place, options, reach.allowed),
-    ),
+    "fhir": remote_kinds.FHIR,
+    "http": web_kinds.HTTP,
+    "s3": web_kinds.S3,
+    "imap": remote_kinds.IMAP,
+    "sftp": remote_kinds.SFTP,
 }

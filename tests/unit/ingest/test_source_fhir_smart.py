@@ -13,6 +13,7 @@ from ingest.sources.fhir_smart import BackendServices, Bearer, read_key
 from ragplatform.egress import Allowed, client
 from ragplatform.errors import ConfigurationError, SourceError
 from tests.fhir_server import FhirProcess
+from tests.source_worlds_remote import require
 
 TOKEN = "a-static-token-for-the-test"
 RSA, CURVE = RSAKey.generate_key(2048), ECKey.generate_key("P-384")
@@ -20,6 +21,7 @@ RSA, CURVE = RSAKey.generate_key(2048), ECKey.generate_key("P-384")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FhirProcess]:
+    require("sekmet-fhir", "sekmet")
     clients = [
         {
             "client_id": key.key_type,

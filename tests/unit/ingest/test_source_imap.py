@@ -18,7 +18,7 @@ from ragplatform.egress import Allowed, tls_context
 from ragplatform.errors import MovedOnError, SourceError
 from tests.fakes_tls import Authority
 from tests.imap_process import USER, ImapProcess, dovecot_runs
-from tests.source_worlds_remote import imap_source, mail_of
+from tests.source_worlds_remote import imap_source, mail_of, require
 
 LIMIT = 1_000_000
 
@@ -27,6 +27,8 @@ LIMIT = 1_000_000
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ImapProcess]:
     if request.param == "dovecot" and (why := dovecot_runs()):
         pytest.skip(why)
+    if request.param == "pymap":
+        require("pymap", "pymap")
     process = ImapProcess(tmp_path / "imap", request.param)
     yield process
     process.stop()

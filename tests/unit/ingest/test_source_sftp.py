@@ -12,7 +12,7 @@ from ingest.sources.sftp import SftpFolder
 from ingest.sources.sftp_wire import Sftp
 from ingest.sources.ssh import SshServer
 from ragplatform.errors import ConfigurationError, MovedOnError, SourceError
-from tests.source_worlds_remote import sftp_source
+from tests.source_worlds_remote import require, sftp_source
 from tests.ssh_process import PASSWORD, KeyPair, SftpProcess
 
 LIMIT = 1_000_000
@@ -20,6 +20,7 @@ LIMIT = 1_000_000
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[SftpProcess]:
+    require("twisted", "twisted")
     process = SftpProcess(tmp_path / "server", "conch")
     yield process
     process.stop()

@@ -13,19 +13,20 @@ from ingest.sources.fhir_http import Credential, FhirServer, NoCredential, Origi
 from ingest.sources.fhir_smart import BackendServices, Bearer, read_key
 from ingest.sources.imap import Mailboxes
 from ingest.sources.imap_wire import Imap, ImapLogin
+from ingest.sources.kind import Reach, SourceKind
 from ingest.sources.options import Options
 from ingest.sources.sftp import SftpFolder
 from ingest.sources.sftp_wire import Sftp
 from ingest.sources.ssh import SshServer, opened
-from ragplatform.egress import Allowed, client, tls_context
+from ragplatform.egress import client, tls_context
 from ragplatform.errors import ConfigurationError
 
-FHIR_KEYS: Final = frozenset(
+_FHIR_KEYS: Final = frozenset(
     "level types token_file token_env client_id key_file key_id scope token_url files_from "
     "ca_file deletions full_every_days largest_export_mb patience_s attachments".split()
 )
-SFTP_KEYS: Final = frozenset("user key_file password_file password_env known_hosts".split())
-IMAP_KEYS: Final = frozenset(
+_SFTP_KEYS: Final = frozenset("user key_file password_file password_env known_hosts".split())
+_IMAP_KEYS: Final = frozenset(
     "user password_file password_env token_file token_env ca_file folders".split()
 )
 _MB: Final = 1024 * 1024
@@ -33,7 +34,7 @@ _DELETIONS: Final = ("", "manifest", "history", "full")
 _SILENCE_S: Final = 60.0
 
 
-def check_fhir(place: str, options: Options) -> None:
+def _check_fhir(place: str, options: Options) -> None:
     """Raise ``ConfigurationError`` for a table that cannot be a FHIR source."""
     _origins(place, options)
     fhir = _fhir_options(options)
@@ -49,10 +50,10 @@ def check_fhir(place: str, options: Options) -> None:
         )
 
 
-def open_fhir(place: str, options: Options, allowed: Allowed) -> Fhir:
+def _open_fhir(place: str, options: Options, reach: Reach) -> Fhir:
     """Return a FHIR source."""
     origins = _origins(place, options)
-    made = client(allowed, timeout_s=_SILENCE_S, tls=tls_context(options.file("ca_file")))
+    made = client(reach.allowed, timeout_s=_SILENCE_S, tls=tls_context(options.file("ca_file")))
     server = FhirServer(
         origins=origins, client=made, credential=_credential(options, origins, made)
     )
@@ -65,7 +66,7 @@ def open_fhir(place: str, options: Options, allowed: Allowed) -> Fhir:
     return Fhir(server=server, export=export, options=fhir)
 
 
-def fhir_urls(place: str, options: Options) -> tuple[str, ...]:
+def _fhir_urls(place: str, options: Options) -> tuple[str, ...]:
     """Return the addresses of every server that the source may ask."""
     token_url = options.text("token_url", "")
     return (place, *options.texts("files_from"), *((token_url,) if token_url else ()))
@@ -73,7 +74,7 @@ def fhir_urls(place: str, options: Options) -> tuple[str, ...]:
 
 def _origins(place: str, options: Options) -> Origins:
     try:
-        return Origins(place, fhir_urls(place, options)[1:])
+        return Origins(place, _fhir_urls(place, options)[1:])
     except ConfigurationError as error:
         raise ConfigurationError(f"{options.where}: {error}") from error
 
@@ -120,16 +121,18 @@ def _asking(options: Options, name: str) -> Callable[[], str]:
     return lambda: options.secret(name) or ""
 
 
-def check_sftp(place: str, options: Options) -> None:
+def _check_sftp(place: str, options: Options) -> None:
     """Raise ``ConfigurationError`` for a table that cannot be an SFTP source."""
     _ssh_server(place, options, password="named, not read")  # noqa: S106
 
 
-def open_sftp(place: str, options: Options, allowed: Allowed) -> SftpFolder:
+def _open_sftp(place: str, options: Options, reach: Reach) -> SftpFolder:
     """Return an SFTP source."""
 
     def connect() -> tuple[Sftp, Callable[[], None]]:
-        return opened(_ssh_server(place, options, password=options.secret("password")), allowed)
+        return opened(
+            _ssh_server(place, options, password=options.secret("password")), reach.allowed
+        )
 
     return SftpFolder(connect=connect, root=unquote(urlsplit(place).path) or "/")
 
@@ -147,7 +150,7 @@ def _ssh_server(place: str, options: Options, *, password: str | None) -> SshSer
     )
 
 
-def check_imap(place: str, options: Options) -> None:
+def _check_imap(place: str, options: Options) -> None:
     """Raise ``ConfigurationError`` for a table that cannot be an IMAP source."""
     _address(place, options, "imaps", 993)
     options.text("user")
@@ -164,7 +167,7 @@ def check_imap(place: str, options: Options) -> None:
         raise ConfigurationError(f"{options.where}: mailboxes are named by folders, not by place")
 
 
-def open_imap(place: str, options: Options, allowed: Allowed) -> Mailboxes:
+def _open_imap(place: str, options: Options, reach: Reach) -> Mailboxes:
     """Return an IMAP source."""
     host, port = _address(place, options, "imaps", 993)
     named = options.secret("token") is not None
@@ -176,7 +179,7 @@ def open_imap(place: str, options: Options, allowed: Allowed) -> Mailboxes:
     tls = tls_context(options.file("ca_file"))
 
     def connect() -> Imap:
-        return Imap(allowed=allowed, host=host, port=port, tls=tls, login=login)
+        return Imap(allowed=reach.allowed, host=host, port=port, tls=tls, login=login)
 
     return Mailboxes(connect=connect, folders=options.texts("folders", ("INBOX",)))
 
@@ -190,3 +193,14 @@ def _address(place: str, options: Options, scheme: str, port: int) -> tuple[str,
     if parts.scheme != scheme or not host or "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigurationError(f"{options.where}: place is an address {scheme}://host[:port]")
     return host, found
+
+
+FHIR: Final = SourceKind(
+    keys=_FHIR_KEYS, check=_check_fhir, url=lambda place, _: place, open=_open_fhir
+)
+SFTP: Final = SourceKind(
+    keys=_SFTP_KEYS, check=_check_sftp, url=lambda place, _: place, open=_open_sftp
+)
+IMAP: Final = SourceKind(
+    keys=_IMAP_KEYS, check=_check_imap, url=lambda place, _: place, open=_open_imap
+)
