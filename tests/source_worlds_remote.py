@@ -3,9 +3,13 @@
 import atexit
 import base64
 import importlib.util
+import shutil
+import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol, TypeVar, cast
 
 import pytest
 
@@ -40,16 +44,39 @@ class ReadAs(bytes):
         return super().__hash__()
 
 
-_RUNNING: dict[str, FhirProcess] = {}
+class Running(Protocol):
+    """A server as a process."""
+
+    def stop(self) -> None:
+        """End it."""
 
 
-def fhir_process(root: Path) -> FhirProcess:
-    """Return the server that runs already, or another if it was stopped."""
-    require("sekmet-fhir", "sekmet")
-    if "open" not in _RUNNING:
-        _RUNNING["open"] = FhirProcess(root / "fhir")
-        atexit.register(_RUNNING["open"].stop)
-    return _RUNNING["open"]
+_RUNNING: dict[str, Running] = {}
+_Server = TypeVar("_Server", bound=Running)
+
+
+def running(kind: str, start: Callable[[Path], _Server]) -> _Server:
+    """Return the server of a kind that runs already, or another if it was stopped.
+
+    Starting one takes longer than most tests.
+    """
+    if kind not in _RUNNING:
+        folder = Path(tempfile.mkdtemp(prefix=f"{kind}-"))
+        _RUNNING[kind] = start(folder)
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return cast("_Server", _RUNNING[kind])
+
+
+def stop(kind: str) -> None:
+    """End the server of a kind."""
+    if kind in _RUNNING:
+        _RUNNING.pop(kind).stop()
+
+
+@atexit.register
+def _stop_all() -> None:
+    for kind in list(_RUNNING):
+        stop(kind)
 
 
 def fhir_source(base: str, level: str, options: FhirOptions | None = None) -> Fhir:
@@ -72,9 +99,10 @@ class FhirWorld:
 
     is_snapshot = True
 
-    def __init__(self, root: Path, level: str) -> None:
+    def __init__(self, level: str) -> None:
+        require("sekmet-fhir", "sekmet")
         self._level = level
-        self._server = fhir_process(root)
+        self._server = running("fhir", FhirProcess)
         self._server.clear("DocumentReference")
 
     def put(self, key: str, data: bytes) -> None:
@@ -102,23 +130,25 @@ class FhirWorld:
         return fhir_source(self._server.base, self._level, options)
 
     def go_away(self) -> None:
-        _RUNNING.pop("open").stop()
+        stop("fhir")
 
 
 @contextmanager
-def fhir_export(root: Path) -> Iterator[FhirWorld]:
+def fhir_export(_: Path) -> Iterator[FhirWorld]:
     """Give a FHIR server, by bulk export."""
-    yield FhirWorld(root, "system")
+    yield FhirWorld("system")
 
 
 @contextmanager
-def fhir_search(root: Path) -> Iterator[FhirWorld]:
+def fhir_search(_: Path) -> Iterator[FhirWorld]:
     """Give a FHIR server, by search and history."""
-    yield FhirWorld(root, "search")
+    yield FhirWorld("search")
 
 
-def sftp_source(server: SftpProcess, *, password: str | None = None) -> SftpFolder:
-    """Return a source over the home folder of the server's user."""
+def sftp_source(
+    server: SftpProcess, root: Path | None = None, *, password: str | None = None
+) -> SftpFolder:
+    """Return a source over a folder of the server, the home of its user for none."""
     known = SshServer(
         host="127.0.0.1",
         port=server.port,
@@ -131,7 +161,7 @@ def sftp_source(server: SftpProcess, *, password: str | None = None) -> SftpFold
     def connect() -> tuple[Sftp, Callable[[], None]]:
         return opened(known, Allowed.of([]))
 
-    return SftpFolder(connect=connect, root=str(server.home))
+    return SftpFolder(connect=connect, root=str(root or server.home))
 
 
 class SftpWorld:
@@ -139,18 +169,20 @@ class SftpWorld:
 
     is_snapshot = False
 
-    def __init__(self, server: SftpProcess) -> None:
-        self.server = server
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self.server = running(f"sftp-{kind}", lambda folder: SftpProcess(folder, kind))
+        self._root = Path(tempfile.mkdtemp(dir=self.server.home))
 
     def put(self, key: str, data: bytes) -> None:
-        path = self.server.home / key
+        path = self._root / key
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f".{path.name}.part")
         fresh.write_bytes(data)
         fresh.replace(path)
 
     def remove(self, key: str) -> None:
-        (self.server.home / key).unlink()
+        (self._root / key).unlink()
 
     def name(self, key: str) -> str:
         return key
@@ -159,29 +191,25 @@ class SftpWorld:
         return data
 
     def source(self) -> Source:
-        return sftp_source(self.server)
+        return sftp_source(self.server, self._root)
 
     def go_away(self) -> None:
-        self.server.stop()
+        stop(f"sftp-{self._kind}")
 
 
 @contextmanager
-def sftp(root: Path, kind: str = "conch") -> Iterator[SftpWorld]:
+def sftp(_: Path) -> Iterator[SftpWorld]:
     """Give an SFTP server of a package."""
-    if kind == "conch":
-        require("twisted", "twisted")
-    server = SftpProcess(root / "sftp", kind)
-    yield SftpWorld(server)
-    server.stop()
+    require("twisted", "twisted")
+    yield SftpWorld("conch")
 
 
 @contextmanager
-def sftp_openssh(root: Path) -> Iterator[SftpWorld]:
+def sftp_openssh(_: Path) -> Iterator[SftpWorld]:
     """Give OpenSSH's server, where it is installed."""
     if why := sshd_runs():
         pytest.skip(why)
-    with sftp(root, "openssh") as world:
-        yield world
+    yield SftpWorld("openssh")
 
 
 def imap_source(server: ImapProcess, folders: tuple[str, ...] = ("INBOX",)) -> Mailboxes:
@@ -207,52 +235,51 @@ def mail_of(data: bytes) -> bytes:
 
 
 class ImapWorld:
-    """The inbox of an IMAP server's user."""
+    """A mailbox of an IMAP server's user."""
 
     is_snapshot = False
 
-    def __init__(self, server: ImapProcess) -> None:
-        self.server = server
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self.server = running(f"imap-{kind}", lambda folder: ImapProcess(folder, kind))
+        self._folder = f"w-{uuid.uuid4().hex}"
+        self.server.client.create(self._folder)
         self._names: dict[str, str] = {}
 
     def put(self, key: str, data: bytes) -> None:
         if key in self._names:
-            self.server.remove(self._names[key])
-        self._names[key] = self.server.put(mail_of(data))
+            self.remove(key)
+        self._names[key] = self.server.put(mail_of(data), self._folder)
 
     def remove(self, key: str) -> None:
-        self.server.remove(self._names[key])
+        self.server.remove(self._names[key], self._folder)
 
     def name(self, key: str) -> str:
-        return f"INBOX/{self._names[key]}.eml"
+        return f"{self._folder}/{self._names[key]}.eml"
 
     def content(self, data: bytes) -> bytes:
         return mail_of(data)
 
     def source(self) -> Source:
-        return imap_source(self.server)
+        return imap_source(self.server, (self._folder,))
 
     def go_away(self) -> None:
-        self.server.stop()
+        stop(f"imap-{self._kind}")
 
 
 @contextmanager
-def imap(root: Path, kind: str = "pymap") -> Iterator[ImapWorld]:
+def imap(_: Path) -> Iterator[ImapWorld]:
     """Give an IMAP server of a package."""
-    if kind == "pymap":
-        require("pymap", "pymap")
-    server = ImapProcess(root / "imap", kind)
-    yield ImapWorld(server)
-    server.stop()
+    require("pymap", "pymap")
+    yield ImapWorld("pymap")
 
 
 @contextmanager
-def imap_dovecot(root: Path) -> Iterator[ImapWorld]:
+def imap_dovecot(_: Path) -> Iterator[ImapWorld]:
     """Give Dovecot, where it is installed: it counts changes and tells what is no more."""
     if why := dovecot_runs():
         pytest.skip(why)
-    with imap(root, "dovecot") as world:
-        yield world
+    yield ImapWorld("dovecot")
 
 
 REMOTE_WORLDS = {
