@@ -1,6 +1,6 @@
 """The composition root of ingest."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -27,10 +27,15 @@ from ragplatform.wiring import Store
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
-    """A job with what people should know of it: who holds the index, how parsing is confined."""
+    """A job with what people should know of it: who holds the index, how parsing is confined.
+
+    ``preparer`` and ``ledger`` are those of the job, for who asks what it knows of sources.
+    """
 
     job: Job
     note: str
+    preparer: Preparer
+    ledger: Ledger
 
 
 def _never(entry: Entry) -> bool:
@@ -61,15 +66,17 @@ def job(
     source: str = "",
     arguments: str = "",
     again: Callable[[Entry], bool] = _never,
+    urls: Sequence[str] = (),
 ) -> Iterator[OpenJob]:
     """Open everything that a run needs, and close it after; the ledger says that it works.
 
     ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
-    sealed. ``again`` says what of the quarantine is tried once more.
+    sealed. ``again`` says what of the quarantine is tried once more. ``urls`` are services that
+    this process is sealed to beside those of the settings.
     """
     largest = settings.max_file_mb * 1024 * 1024
     limits = Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)
-    store = wiring.open_store(settings, "ingest")
+    store = wiring.open_store(settings, "ingest", *urls)
     try:
         store.record_start()
         with (
@@ -102,7 +109,7 @@ def job(
             walls = sandbox.isolation
             confined = f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
             note = f"{store.index_note}parser walls: {confined}"
-            yield OpenJob(made, note)
+            yield OpenJob(made, note, stages.preparer, book)
     finally:
         store.close()
 

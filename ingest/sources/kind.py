@@ -10,9 +10,13 @@ from ragplatform.egress import Allowed
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a source may use to reach its place: the networks that this process is sealed to."""
+    """What a source may use to reach its place: the networks that this process is sealed to.
+
+    ``settle_s`` is for how long a file has to be left alone before it is taken for written.
+    """
 
     allowed: Allowed
+    settle_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,17 +13,21 @@ from ingest.sources.port import Source
 __all__ = ["KINDS", "Reach", "SourceKind"]
 
 
+def _settle_s(options: Options) -> float:
+    return options.number("settle_s", 0, least=0, most=3600)
+
+
 def _check_folder(place: str, options: Options) -> None:
-    _open_folder(place, options, None).close()
+    Folder(Path(place), settle_s=_settle_s(options)).close()
 
 
-def _open_folder(place: str, _: Options, __: Reach | None) -> Source:
-    return Folder(Path(place))
+def _open_folder(place: str, options: Options, reach: Reach) -> Source:
+    return Folder(Path(place), settle_s=max(_settle_s(options), reach.settle_s))
 
 
 KINDS: Final[Mapping[str, SourceKind]] = {
     "folder": SourceKind(
-        keys=frozenset(),
+        keys=frozenset({"settle_s"}),
         check=_check_folder,
         url=lambda _, __: "",
         open=_open_folder,
