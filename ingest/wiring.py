@@ -184,6 +184,23 @@ def _today() -> date:
     return datetime.now().astimezone().date()
 
 
+def eraser_of(store: wiring.Store, book: Ledger, principal: Principal, purpose: Purpose) -> Eraser:
+    """Return what erases for a principal."""
+    return Eraser(
+        principal=principal,
+        purpose=purpose,
+        policies=store.policies,
+        privacy=store.privacy,
+        index=store.index,
+        catalog=store.catalog,
+        ledger=book,
+        register=store.register,
+        audit=store.audit,
+        seals=openers.open_sealed_texts(store.settings),
+        today=_today,
+    )
+
+
 @contextmanager
 def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
     """Open what erasure needs."""
@@ -197,18 +214,6 @@ def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
     try:
         store.record_start()
         with ledger(settings) as book:
-            yield Eraser(
-                principal=principal,
-                purpose=Purpose.COMPLIANCE,
-                policies=store.policies,
-                privacy=store.privacy,
-                index=store.index,
-                catalog=store.catalog,
-                ledger=book,
-                register=store.register,
-                audit=store.audit,
-                seals=openers.open_sealed_texts(settings),
-                today=_today,
-            )
+            yield eraser_of(store, book, principal, Purpose.COMPLIANCE)
     finally:
         store.close()
