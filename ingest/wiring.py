@@ -8,10 +8,11 @@ from functools import partial
 
 from ingest import worker_wiring
 from ingest.attendance import attended
+from ingest.changes import Retry
 from ingest.engines import EngineChoice, open_engine
 from ingest.forget import Eraser
 from ingest.job import Job
-from ingest.ledger import Entry, Ledger
+from ingest.ledger import Ledger
 from ingest.members import Members
 from ingest.prepare import Parser, Preparer
 from ingest.removal import kept_by_labels
@@ -34,10 +35,6 @@ class OpenJob:
 
     job: Job
     note: str
-
-
-def _never(entry: Entry) -> bool:
-    return False
 
 
 def target(tenant: str, collection: str, purpose: Purpose) -> Target:
@@ -64,12 +61,12 @@ def job(
     *,
     source: str = "",
     arguments: str = "",
-    again: Callable[[Entry], bool] = _never,
+    retry: Retry | None = None,
 ) -> Iterator[OpenJob]:
     """Open everything that a run needs, and close it after; the ledger says that it works.
 
     ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
-    sealed. ``again`` says what of the quarantine is tried once more. Without a choice the engine is
+    sealed. ``retry`` narrows it to what did not go in. Without a choice the engine is
     the local one, with the workers that the settings name.
     """
     choice = choice or EngineChoice(workers=settings.ingest_workers)
@@ -111,7 +108,7 @@ def job(
                 documents=settings.ingest_removed_documents,
             ),
             stop=attendance.asked_to_end,
-            again=again,
+            retry=retry,
         )
         walls = parser.isolation
         confined = f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
