@@ -5,20 +5,24 @@ written but that the program started.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ingest.changes import Changed, Changes, Finding, Refused, Settled
+from ingest.changes import Changed, Changes, Finding, Refused, Retry, Settled
 from ingest.containers import Containers
-from ingest.ledger import Entry, State
-from ingest.removal import Removed, Remover, Why
+from ingest.ledger import Entry, Ledger, State
+from ingest.members import Members
+from ingest.removal import Removed, Remover, Why, WhyKept
 from ingest.report import FileState, Report
 from ingest.runs import Run
 from ingest.sources import GivenLabels, SourceFile
-from ingest.sweep import Absent, MassRemovalError, Sweep
-from ingest.work import Work
+from ingest.sweep import Absent, Guard, MassRemovalError, Sweep
+from ingest.work import Fingerprinter, Target, Work
+from ragplatform.catalog import SqlCatalog
 from ragplatform.model import Json
+from ragplatform.ports import Index
+from ragplatform.privacy.gate import Privacy
 
 
 class Foreseen(StrEnum):
@@ -169,6 +173,47 @@ class Planner:
             plan.refused = error.counts | {"detail": str(error)}
             return
         yield from _gone(self._remover.remove(missing, Why.LEFT_SOURCE))
+
+
+def planner_of(
+    *,
+    target: Target,
+    fingerprint: Fingerprinter,
+    members: Members,
+    privacy: Privacy,
+    index: Index,
+    catalog: SqlCatalog,
+    ledger: Ledger,
+    why_kept: WhyKept,
+    guard: Guard,
+    retry: Retry | None,
+) -> Planner:
+    """Return a planner over the same parts as a job's."""
+    remover = Remover(
+        run="",
+        privacy=privacy,
+        index=index,
+        catalog=catalog,
+        ledger=ledger,
+        record=_unrecorded,
+        why_kept=why_kept,
+        dry=True,
+    )
+    containers = Containers(run="", ledger=ledger, catalog=catalog, remover=remover)
+    changes = Changes(
+        target=target,
+        fingerprint=fingerprint,
+        members=members,
+        containers=containers,
+        ledger=ledger,
+        retry=retry,
+    )
+    absent = Absent(target=target, fingerprint=fingerprint, ledger=ledger, guard=guard)
+    return Planner(changes=changes, containers=containers, remover=remover, absent=absent)
+
+
+def _unrecorded(details: dict[str, Json], subjects: Collection[str]) -> None:
+    raise AssertionError("a plan removes nothing, and so has nothing to record")
 
 
 def _foreseen(finding: Finding) -> Planned:

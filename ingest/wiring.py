@@ -1,6 +1,6 @@
 """The composition root of ingest."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,6 +14,7 @@ from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.members import Members
+from ingest.plan import Planner, planner_of
 from ingest.prepare import Parser, Preparer
 from ingest.removal import kept_by_labels
 from ingest.report import FileResult, Report
@@ -103,10 +104,7 @@ def job(
             audit=store.audit,
             on_result=on_result,
             why_kept=kept_by_labels(_today),
-            guard=Guard(
-                percent=settings.ingest_removed_percent,
-                documents=settings.ingest_removed_documents,
-            ),
+            guard=_guard(settings),
             stop=attendance.asked_to_end,
             retry=retry,
         )
@@ -147,6 +145,42 @@ def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> 
     )
     return Stages(
         preparer=preparer, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+    )
+
+
+@contextmanager
+def planner(
+    settings: Settings, where: Target, *, retry: Retry | None = None, urls: Sequence[str] = ()
+) -> Iterator[tuple[Planner, Fingerprinter, Ledger]]:
+    """Open what a plan needs: it reads files and ledger, and changes nothing."""
+    with ExitStack() as closing:
+        store = wiring.open_store(settings, "ingest")
+        closing.callback(store.close)
+        store.record_start()
+        parser = closing.enter_context(worker_wiring.sandbox(settings))
+        version = pipeline(
+            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        )
+        fingerprint = _fingerprinter(settings, store, where, version)
+        book = closing.enter_context(ledger(settings))
+        made = planner_of(
+            target=where,
+            fingerprint=fingerprint,
+            members=Members(parser=parser),
+            privacy=store.privacy,
+            index=store.index,
+            catalog=store.catalog,
+            ledger=book,
+            why_kept=kept_by_labels(_today),
+            guard=_guard(settings),
+            retry=retry,
+        )
+        yield made, fingerprint, book
+
+
+def _guard(settings: Settings) -> Guard:
+    return Guard(
+        percent=settings.ingest_removed_percent, documents=settings.ingest_removed_documents
     )
 
 
