@@ -14,6 +14,7 @@ from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.members import Members
+from ingest.parse.confine import Isolation
 from ingest.plan import Planner, planner_of
 from ingest.prepare import Parser, Preparer
 from ingest.removal import kept_by_labels
@@ -32,10 +33,15 @@ from ragplatform.wiring import Store
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
-    """A job with what people should know of it: who holds the index, how parsing is confined."""
+    """A job with what people should know of it: who holds the index, how parsing is confined.
+
+    ``fingerprint`` and ``ledger`` are those of the job, for who asks what it knows of sources.
+    """
 
     job: Job
     note: str
+    fingerprint: Fingerprinter
+    ledger: Ledger
 
 
 def target(tenant: str, collection: str, purpose: Purpose) -> Target:
@@ -63,16 +69,18 @@ def job(
     source: str = "",
     arguments: str = "",
     retry: Retry | None = None,
+    urls: Sequence[str] = (),
 ) -> Iterator[OpenJob]:
     """Open everything that a run needs, and close it after; the ledger says that it works.
 
     ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
-    sealed. ``retry`` narrows it to what did not go in. Without a choice the engine is
-    the local one, with the workers that the settings name.
+    sealed. ``retry`` narrows it to what did not go in. Without a choice the engine is the local
+    one, with the workers that the settings name. ``urls`` are services that this process is sealed
+    to beside those of the settings.
     """
     choice = choice or EngineChoice(workers=settings.ingest_workers)
     with ExitStack() as closing:
-        store = wiring.open_store(settings, "ingest")
+        store = wiring.open_store(settings, "ingest", *urls)
         closing.callback(store.close)
         store.record_start()
         parser = closing.enter_context(worker_wiring.sandbox(settings))
@@ -90,10 +98,11 @@ def job(
         attendance = closing.enter_context(
             attended(book, report, where, source=source, arguments=arguments)
         )
+        fingerprint = _fingerprinter(settings, store, where, version)
         made = Job(
             run=report.run,
             target=where,
-            fingerprint=_fingerprinter(settings, store, where, version),
+            fingerprint=fingerprint,
             members=Members(parser=parser),
             engine=engine,
             privacy=store.privacy,
@@ -108,10 +117,12 @@ def job(
             stop=attendance.asked_to_end,
             retry=retry,
         )
-        walls = parser.isolation
-        confined = f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
-        note = f"{store.index_note}{told}parser walls: {confined}"
-        yield OpenJob(made, note)
+        note = f"{store.index_note}{told}parser walls: {_confined(parser.isolation)}"
+        yield OpenJob(made, note, fingerprint, book)
+
+
+def _confined(walls: Isolation) -> str:
+    return f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
 
 
 def _recipe(settings: Settings, store: Store, where: Target, version: str) -> Recipe:
@@ -154,7 +165,7 @@ def planner(
 ) -> Iterator[tuple[Planner, Fingerprinter, Ledger]]:
     """Open what a plan needs: it reads files and ledger, and changes nothing."""
     with ExitStack() as closing:
-        store = wiring.open_store(settings, "ingest")
+        store = wiring.open_store(settings, "ingest", *urls)
         closing.callback(store.close)
         store.record_start()
         parser = closing.enter_context(worker_wiring.sandbox(settings))
