@@ -8,13 +8,15 @@ from functools import partial
 
 from ingest import worker_wiring
 from ingest.attendance import attended
+from ingest.changes import Retry
 from ingest.engines import EngineChoice, open_engine
 from ingest.forget import Eraser
 from ingest.job import Job
-from ingest.ledger import Entry, Ledger
+from ingest.ledger import Ledger
 from ingest.members import Members
 from ingest.parse.confine import Isolation
 from ingest.parse.sandbox import Sandbox
+from ingest.plan import Planner, planner_of
 from ingest.prepare import Parser, Preparer
 from ingest.removal import kept_by_labels
 from ingest.report import FileResult, Report
@@ -64,10 +66,6 @@ def workshop(settings: Settings, urls: Sequence[str] = ()) -> Iterator[Workshop]
         store.close()
 
 
-def _never(entry: Entry) -> bool:
-    return False
-
-
 def target(tenant: str, collection: str, purpose: Purpose) -> Target:
     """Return where a run from the command line writes, and as whom.
 
@@ -92,7 +90,7 @@ def job(
     *,
     source: str = "",
     arguments: str = "",
-    again: Callable[[Entry], bool] = _never,
+    retry: Retry | None = None,
     stopped: Callable[[], bool] = lambda: False,
     urls: Sequence[str] = (),
     shop: Workshop | None = None,
@@ -100,10 +98,10 @@ def job(
     """Open everything that a run needs, and close it after; the ledger says that it works.
 
     ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
-    sealed. ``again`` says what of the quarantine is tried once more. Without a choice the engine is
-    the local one, with the workers that the settings name. ``urls`` are services that this process
-    is sealed to beside those of the settings. The run ends early when it is cancelled in the
-    ledger, and when ``stopped`` says so. A ``shop`` that is given stays open.
+    sealed. ``retry`` narrows it to what did not go in. Without a choice the engine is the local
+    one, with the workers that the settings name. ``urls`` are services that this process is sealed
+    to beside those of the settings. The run ends early when it is cancelled in the ledger, and
+    when ``stopped`` says so. A ``shop`` that is given stays open.
     """
     choice = choice or EngineChoice(workers=settings.ingest_workers)
     with ExitStack() as closing:
@@ -137,9 +135,9 @@ def job(
             audit=store.audit,
             on_result=on_result,
             why_kept=kept_by_labels(_today),
-            guard=Guard(settings.ingest_removed_percent, settings.ingest_removed_documents),
+            guard=_guard(settings),
             stop=lambda: attendance.asked_to_end() or stopped(),
-            again=again,
+            retry=retry,
         )
         note = f"{store.index_note}{told}parser walls: {_confined(parser.isolation)}"
         yield OpenJob(made, note, fingerprint, book)
@@ -180,6 +178,42 @@ def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> 
     )
     return Stages(
         preparer=preparer, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+    )
+
+
+@contextmanager
+def planner(
+    settings: Settings, where: Target, *, retry: Retry | None = None, urls: Sequence[str] = ()
+) -> Iterator[tuple[Planner, Fingerprinter, Ledger]]:
+    """Open what a plan needs: it reads files and ledger, and changes nothing."""
+    with ExitStack() as closing:
+        store = wiring.open_store(settings, "ingest", *urls)
+        closing.callback(store.close)
+        store.record_start()
+        parser = closing.enter_context(worker_wiring.sandbox(settings))
+        version = pipeline(
+            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        )
+        fingerprint = _fingerprinter(settings, store, where, version)
+        book = closing.enter_context(ledger(settings))
+        made = planner_of(
+            target=where,
+            fingerprint=fingerprint,
+            members=Members(parser=parser),
+            privacy=store.privacy,
+            index=store.index,
+            catalog=store.catalog,
+            ledger=book,
+            why_kept=kept_by_labels(_today),
+            guard=_guard(settings),
+            retry=retry,
+        )
+        yield made, fingerprint, book
+
+
+def _guard(settings: Settings) -> Guard:
+    return Guard(
+        percent=settings.ingest_removed_percent, documents=settings.ingest_removed_documents
     )
 
 
