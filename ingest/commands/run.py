@@ -38,7 +38,8 @@ def run(
     ] = None,
     purpose: Annotated[Purpose, typer.Option(help="Purpose of use of the job.")] = Purpose.HOPERAT,
     engine: Annotated[
-        EngineKind, typer.Option(help="local: processes of this machine; ray: a Ray cluster.")
+        EngineKind,
+        typer.Option(help="here: this process; local: processes of this machine; ray: a cluster."),
     ] = EngineKind.LOCAL,
     workers: Annotated[
         int | None,
@@ -73,7 +74,8 @@ def run(
 
             settings = console.settings()
             target = wiring.target(tenant, collection, purpose)
-            choice = EngineChoice(engine, workers or settings.ingest_workers, address)
+            usual = 0 if engine is EngineKind.HERE else settings.ingest_workers
+            choice = EngineChoice(engine, workers or usual, address)
             with wiring.job(settings, report.run, target, told, choice) as opened:
                 if not as_json:
                     console.err.print(opened.note, markup=False)
