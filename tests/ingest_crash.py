@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ingest import sources
+from ingest.engine import Engine
 from ingest.expand import expand
 from ingest.forget import Eraser
 from ingest.ledger import Ledger
@@ -27,7 +28,8 @@ from ingest.parse.document import ParsedDocument, Part
 from ingest.parse.interchange import split
 from ingest.parse.route import parse
 from ingest.parse.unpack import Allowance, Opened, unpack
-from ingest.report import Report
+from ingest.report import FileResult, Report
+from ingest.stages import Stages
 from ingest.work import Target
 from ragplatform.access.register import Register
 from ragplatform.adapters.bm25 import Bm25Weigher
@@ -42,14 +44,14 @@ from ragplatform.model import Principal, Purpose, Sensitivity, Span
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Vectors
-from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.gate import Privacy, Treatment
 from ragplatform.privacy.keys import Keys
-from ragplatform.privacy.pseudonyms import Pseudonyms
+from ragplatform.privacy.pseudonyms import DOCUMENT_KEYS, Pseudonyms
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
-from tests.jobs import job_here
+from tests.jobs import job_here, stages_of
 from tests.stored import Stored, copy_data, look
 
 POLICIES = Path(__file__).parents[1] / "policies"
@@ -231,6 +233,9 @@ def _who(role: str) -> Principal:
     return Principal(f"{role}-mercy", "mercy", frozenset({role}), clearance=Sensitivity.RESTRICTED)
 
 
+TARGET = Target(_who("ingest"), Purpose.HOPERAT, "clinical")
+
+
 class RecordParser:
     """Reads records in this process: what the sandbox would answer, without it."""
 
@@ -246,15 +251,38 @@ class RecordParser:
         return unpack(data, name, allowance)
 
 
+def worker_stages() -> Stages:
+    """Return the stages as a worker of another process has them: with few keys and no store."""
+    return stages_of(
+        target=TARGET,
+        parser=PlainParser(),
+        privacy=Treatment(
+            detector=StumblingDetector(),
+            rules=PrivacyRules.load(POLICIES / "privacy.toml"),
+            pseudonyms=Pseudonyms(Keys(MASTER).only(DOCUMENT_KEYS, "mercy")),
+        ),
+        policies=Policies.load(POLICIES),
+        embedder=DigestEmbedder(),
+        weigher=Bm25Weigher(),
+        largest_file=LARGEST,
+    )
+
+
 def ingest(
-    files: Path, data: Path, fuse: Fuse, *, parser: PlainParser | RecordParser | None = None
+    files: Path,
+    data: Path,
+    fuse: Fuse,
+    *,
+    parser: PlainParser | RecordParser | None = None,
+    engine: Engine | None = None,
+    on_result: Callable[[FileResult], None] = lambda result: None,
 ) -> Report:
-    """Run the job over the files."""
+    """Run the job over the files, in this process unless an engine is given."""
     report = Report(run=os.urandom(8).hex())
     with opened(data, fuse) as parts:
         job = job_here(
             run=report.run,
-            target=Target(_who("ingest"), Purpose.HOPERAT, "clinical"),
+            target=TARGET,
             parser=parser or PlainParser(),
             privacy=parts.privacy,
             policies=parts.policies,
@@ -266,7 +294,8 @@ def ingest(
             audit=parts.audit,
             name_key=MASTER,
             largest_file=LARGEST,
-            on_result=lambda result: None,
+            on_result=on_result,
+            engine=engine,
         )
         found: Iterable[sources.SourceFile] = sources.find([files], sources.GivenLabels())
         if isinstance(parser, RecordParser):
