@@ -21,6 +21,7 @@ RESERVED_BYTES: Final = 2 * 1024**3
 class EngineKind(StrEnum):
     """Where the stages run."""
 
+    HERE = "here"
     LOCAL = "local"
     RAY = "ray"
 
@@ -39,6 +40,8 @@ class EngineChoice:
     def __post_init__(self) -> None:
         if self.address and self.kind is not EngineKind.RAY:
             raise ConfigurationError("--address is for --engine ray alone")
+        if self.workers > 1 and self.kind is EngineKind.HERE:
+            raise ConfigurationError("--engine here is one process: leave --workers out")
 
 
 def open_engine(
@@ -65,7 +68,8 @@ def open_engine(
         )
         return Spread(workers=ray), f"{ray.count} workers on Ray; "
     count = choice.workers or room_for_workers()
-    if count == 1:
+    if choice.kind is EngineKind.HERE or (count == 1 and not choice.workers):
+        # Where there is room for one, another process would only be memory.
         return InProcess(make=here), ""
     return Spread(workers=Pool(make=elsewhere, count=count)), f"{count} workers; "
 

@@ -21,7 +21,8 @@ from ragplatform.errors import InvalidRequestError
 from ragplatform.model import Json, Purpose
 
 Engine = Annotated[
-    EngineKind, typer.Option(help="local: processes of this machine; ray: a Ray cluster.")
+    EngineKind,
+    typer.Option(help="here: this process; local: processes of this machine; ray: a cluster."),
 ]
 Workers = Annotated[
     int | None,
@@ -118,7 +119,8 @@ def run(
 
             settings = console.settings()
             target = wiring.target(tenant, collection, purpose)
-            choice = EngineChoice(engine, workers or settings.ingest_workers, address)
+            usual = 0 if engine is EngineKind.HERE else settings.ingest_workers
+            choice = EngineChoice(engine, workers or usual, address)
             with wiring.job(settings, report, target, told, choice) as opened:
                 if not as_json:
                     console.err.print(opened.note, markup=False)
