@@ -8,10 +8,11 @@ from functools import partial
 from typing import Final, Protocol
 
 from ingest.ledger import Claim, Ledger
-from ingest.prepare import Ready, Work
+from ingest.prepare import Ready
 from ingest.refusals import Refusal, guarded
 from ingest.report import Report
 from ingest.stages import Prepared
+from ingest.work import Work
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.catalog import DocumentEntry, SqlCatalog
 from ragplatform.model import Json
