@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import Final
 
 from ingest.ledger import LEASE_S, Ledger
-from ingest.prepare import Target
 from ingest.report import Report
 from ingest.runs import Ended
+from ingest.work import Target
 from ragplatform.errors import PlatformError
 
 BEAT_S: Final = 5.0

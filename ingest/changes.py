@@ -12,10 +12,10 @@ from typing import Final, Protocol, TypeAlias
 from ingest.containers import Containers
 from ingest.ledger import Entry, Ledger, State
 from ingest.members import Budget, Contents, Members
-from ingest.prepare import Preparer, Target, Work
 from ingest.refusals import Refusal, guarded
 from ingest.report import FileState
 from ingest.sources import Later, SourceFile
+from ingest.work import Fingerprinter, Target, Work
 from ragplatform.errors import MovedOnError, QuarantinedError, UnreadableError
 
 # So many sources are looked up at once; of those in memory only so many bytes.
@@ -81,7 +81,7 @@ class Changes:
         self,
         *,
         target: Target,
-        preparer: Preparer,
+        fingerprint: Fingerprinter,
         members: Members,
         containers: Containers,
         ledger: Ledger,
@@ -90,7 +90,7 @@ class Changes:
         """``again`` says of what was put aside before whether it is to be tried once more."""
         self._again = again
         self._where = (target.principal.tenant, target.collection)
-        self._preparer = preparer
+        self._fingerprint = fingerprint
         self._members = members
         self._containers = containers
         self._ledger = ledger
@@ -104,7 +104,7 @@ class Changes:
         self, sources: Iterable[SourceFile], watch: Stopwatch
     ) -> Iterator[tuple[SourceFile, Entry | None]]:
         for window in _windows(sources):
-            keys = [self._preparer.key(source) for source in window]
+            keys = [self._fingerprint.key(source) for source in window]
             with watch.stage("ledger"):
                 known = self._ledger.known(*self._where, keys)
             for source, key in zip(window, keys, strict=True):
@@ -131,7 +131,7 @@ class Changes:
     ) -> Iterator[Finding]:
         """Yield what is found of a source whose content is read only if it is not known."""
         if later.sha256:
-            work = guarded(partial(self._preparer.fingerprint, source))
+            work = guarded(partial(self._fingerprint, source))
             if isinstance(work, Work):
                 with watch.stage("ledger"):
                     inside = self._passable(work, known)
@@ -163,7 +163,7 @@ class Changes:
         self, source: SourceFile, known: Entry | None, budget: Budget, watch: Stopwatch
     ) -> Iterator[Finding]:
         with watch.stage("fingerprint"):
-            work = guarded(partial(self._preparer.fingerprint, source))
+            work = guarded(partial(self._fingerprint, source))
         if isinstance(work, Refusal):
             yield Refused(source, work, known)
             return
@@ -215,7 +215,7 @@ class Changes:
     def _inner(self, work: Work, contents: Contents) -> Iterator[SourceFile]:
         for inner in contents.sources:
             placed = replace(inner, container=work.key)
-            self._containers.saw(work.key, self._preparer.key(placed))
+            self._containers.saw(work.key, self._fingerprint.key(placed))
             yield placed
 
     def _same(self, work: Work, known: Entry | None) -> Settled | None:

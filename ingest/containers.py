@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ingest.ledger import CONTENTS_OPEN, Claim, Entry, Ledger, Place, State
-from ingest.prepare import Work, take_in_hand
 from ingest.removal import Removed, Remover, Why
+from ingest.work import Work, take_in_hand
 from ragplatform.catalog import SqlCatalog
 
 # The keys of so many inner documents are kept before it is looked which containers are through.

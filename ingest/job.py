@@ -17,7 +17,7 @@ from ingest.containers import Containers
 from ingest.engine import Batch, Engine
 from ingest.ledger import Claim, Entry, Ledger
 from ingest.members import Members
-from ingest.prepare import Preparer, Ready, Target, Work, take_in_hand
+from ingest.prepare import Ready
 from ingest.refusals import Refusal, guarded
 from ingest.removal import Removed, Remover, Why, WhyKept
 from ingest.report import FileResult, FileState, Report
@@ -25,6 +25,7 @@ from ingest.runs import Ended
 from ingest.sources import SourceFile
 from ingest.stages import Prepared
 from ingest.sweep import Absent, Guard, MassRemovalError, Sweep
+from ingest.work import Fingerprinter, Target, Work, take_in_hand
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import DocumentEntry, SqlCatalog
@@ -49,7 +50,7 @@ class Job:
         *,
         run: str,
         target: Target,
-        preparer: Preparer,
+        fingerprint: Fingerprinter,
         members: Members,
         engine: Engine,
         why_kept: WhyKept,
@@ -90,13 +91,13 @@ class Job:
         )
         self._changes = Changes(
             target=target,
-            preparer=preparer,
+            fingerprint=fingerprint,
             members=members,
             containers=self._containers,
             ledger=ledger,
             again=again,
         )
-        self._absent = Absent(target=target, preparer=preparer, ledger=ledger, guard=guard)
+        self._absent = Absent(target=target, fingerprint=fingerprint, ledger=ledger, guard=guard)
 
     def run(
         self, sources: Iterable[SourceFile], report: Report, *, sweep: Sweep | None = None

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from ingest.ledger import Entry, Ledger
-from ingest.prepare import Preparer
 from ingest.sources import SourceFile
 from ingest.sources.config import SourceConfig, read_sources
 from ingest.sources.intake import Intake
@@ -12,6 +11,7 @@ from ingest.sources.kind import Reach
 from ingest.sources.marks import Marks
 from ingest.sources.port import Source
 from ingest.wiring import OpenJob
+from ingest.work import Fingerprinter
 from ragplatform import openers
 from ragplatform.config import Settings
 from ragplatform.errors import ConfigurationError
@@ -20,14 +20,14 @@ from ragplatform.errors import ConfigurationError
 class _Known:
     """The ledger, as a source's intake asks it."""
 
-    def __init__(self, config: SourceConfig, preparer: Preparer, ledger: Ledger) -> None:
+    def __init__(self, config: SourceConfig, fingerprint: Fingerprinter, ledger: Ledger) -> None:
         self._where = (config.tenant, config.collection)
-        self._preparer = preparer
+        self._fingerprint = fingerprint
         self._ledger = ledger
 
     def key(self, source: SourceFile) -> str:
         """Return the key of a thing."""
-        return self._preparer.key(source)
+        return self._fingerprint.key(source)
 
     def entries(self, keys: Collection[str]) -> Mapping[str, Entry]:
         """Return the rows of these keys."""
@@ -79,8 +79,8 @@ def intake(
                 config=config,
                 source=source,
                 marks=marks,
-                known=_Known(config, job.preparer, job.ledger),
-                pipeline=job.preparer.pipeline,
+                known=_Known(config, job.fingerprint, job.ledger),
+                pipeline=job.fingerprint.pipeline,
                 largest=settings.max_file_mb * 1024 * 1024,
             )
     finally:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ingest.ledger import Entry, Ledger
-from ingest.prepare import Preparer, Target
+from ingest.work import Fingerprinter, Target
 from ragplatform.errors import UnavailableError
 from ragplatform.model import Json
 
@@ -63,9 +63,11 @@ class MassRemovalError(UnavailableError):
 class Absent:
     """Tells which of a source's documents are gone."""
 
-    def __init__(self, *, target: Target, preparer: Preparer, ledger: Ledger, guard: Guard) -> None:
+    def __init__(
+        self, *, target: Target, fingerprint: Fingerprinter, ledger: Ledger, guard: Guard
+    ) -> None:
         self._where = (target.principal.tenant, target.collection)
-        self._preparer = preparer
+        self._fingerprint = fingerprint
         self._ledger = ledger
         self._guard = guard
 
@@ -88,4 +90,4 @@ class Absent:
         return [known[key] for key in missing if key in known]
 
     def _keys(self, sweep: Sweep, names: Iterable[str]) -> set[str]:
-        return {self._preparer.key_of(name, sweep.source) for name in names}
+        return {self._fingerprint.key_of(name, sweep.source) for name in names}

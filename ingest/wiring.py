@@ -1,24 +1,28 @@
 """The composition root of ingest."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 
+from ingest import worker_wiring
 from ingest.attendance import attended
-from ingest.engine import InProcess
+from ingest.engines import EngineChoice, open_engine
 from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Entry, Ledger
 from ingest.members import Members
-from ingest.parse.sandbox import Limits, Sandbox
-from ingest.prepare import Parser, Preparer, Target
+from ingest.parse.confine import Isolation
+from ingest.prepare import Parser, Preparer
 from ingest.removal import kept_by_labels
 from ingest.report import FileResult, Report
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
 from ingest.stages import Stages, pipeline
 from ingest.sweep import Guard
+from ingest.work import Fingerprinter, Target
+from ingest.worker_wiring import Recipe
 from ragplatform import openers, wiring
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
@@ -29,12 +33,12 @@ from ragplatform.wiring import Store
 class OpenJob:
     """A job with what people should know of it: who holds the index, how parsing is confined.
 
-    ``preparer`` and ``ledger`` are those of the job, for who asks what it knows of sources.
+    ``fingerprint`` and ``ledger`` are those of the job, for who asks what it knows of sources.
     """
 
     job: Job
     note: str
-    preparer: Preparer
+    fingerprint: Fingerprinter
     ledger: Ledger
 
 
@@ -62,6 +66,7 @@ def job(
     report: Report,
     where: Target,
     on_result: Callable[[FileResult], None],
+    choice: EngineChoice | None = None,
     *,
     source: str = "",
     arguments: str = "",
@@ -71,47 +76,76 @@ def job(
     """Open everything that a run needs, and close it after; the ledger says that it works.
 
     ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
-    sealed. ``again`` says what of the quarantine is tried once more. ``urls`` are services that
-    this process is sealed to beside those of the settings.
+    sealed. ``again`` says what of the quarantine is tried once more. Without a choice the engine is
+    the local one, with the workers that the settings name. ``urls`` are services that this process
+    is sealed to beside those of the settings.
     """
-    largest = settings.max_file_mb * 1024 * 1024
-    limits = Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)
-    store = wiring.open_store(settings, "ingest", *urls)
-    try:
+    choice = choice or EngineChoice(workers=settings.ingest_workers)
+    with ExitStack() as closing:
+        store = wiring.open_store(settings, "ingest", *urls)
+        closing.callback(store.close)
         store.record_start()
-        with (
-            Sandbox(limits=limits) as sandbox,
-            ledger(settings) as book,
-            attended(book, report, where, source=source, arguments=arguments) as attendance,
-        ):
-            stages = _stages(settings, store, where, sandbox)
-            made = Job(
-                run=report.run,
-                target=where,
-                preparer=stages.preparer,
-                members=Members(parser=sandbox),
-                engine=InProcess(make=lambda: stages),
-                privacy=store.privacy,
-                policies=store.policies,
-                index=store.index,
-                catalog=store.catalog,
-                ledger=book,
-                audit=store.audit,
-                on_result=on_result,
-                why_kept=kept_by_labels(_today),
-                guard=Guard(
-                    percent=settings.ingest_removed_percent,
-                    documents=settings.ingest_removed_documents,
-                ),
-                stop=attendance.asked_to_end,
-                again=again,
-            )
-            walls = sandbox.isolation
-            confined = f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
-            note = f"{store.index_note}parser walls: {confined}"
-            yield OpenJob(made, note, stages.preparer, book)
-    finally:
-        store.close()
+        parser = closing.enter_context(worker_wiring.sandbox(settings))
+        version = pipeline(
+            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        )
+        engine, told = open_engine(
+            choice,
+            here=lambda: _stages(settings, store, where, parser),
+            elsewhere=partial(worker_wiring.make_stages, _recipe(settings, store, where, version)),
+            ray_without_tls=settings.ray_without_tls,
+        )
+        closing.callback(engine.close)
+        book = closing.enter_context(ledger(settings))
+        attendance = closing.enter_context(
+            attended(book, report, where, source=source, arguments=arguments)
+        )
+        fingerprint = _fingerprinter(settings, store, where, version)
+        made = Job(
+            run=report.run,
+            target=where,
+            fingerprint=fingerprint,
+            members=Members(parser=parser),
+            engine=engine,
+            privacy=store.privacy,
+            policies=store.policies,
+            index=store.index,
+            catalog=store.catalog,
+            ledger=book,
+            audit=store.audit,
+            on_result=on_result,
+            why_kept=kept_by_labels(_today),
+            guard=Guard(settings.ingest_removed_percent, settings.ingest_removed_documents),
+            stop=attendance.asked_to_end,
+            again=again,
+        )
+        note = f"{store.index_note}{told}parser walls: {_confined(parser.isolation)}"
+        yield OpenJob(made, note, fingerprint, book)
+
+
+def _confined(walls: Isolation) -> str:
+    return f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
+
+
+def _recipe(settings: Settings, store: Store, where: Target, version: str) -> Recipe:
+    return Recipe(
+        # Workers share the cores of a machine: more threads would only wait for each other.
+        settings=settings.model_copy(update={"model_threads": settings.model_threads or 1}),
+        target=where,
+        keys=openers.document_keys(settings, where.principal.tenant),
+        pipeline=version,
+        policies=store.policies.digest,
+    )
+
+
+def _fingerprinter(settings: Settings, store: Store, where: Target, version: str) -> Fingerprinter:
+    return Fingerprinter(
+        target=where,
+        subject_ref=store.privacy.subject_ref,
+        pipeline=version,
+        name_key=openers.derive(settings, "source-name", where.principal.tenant),
+        largest_file=worker_wiring.largest_file(settings),
+    )
 
 
 def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> Stages:
@@ -120,11 +154,7 @@ def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> 
         parser=parser,
         privacy=store.privacy,
         policies=store.policies,
-        pipeline=pipeline(
-            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
-        ),
-        name_key=openers.derive(settings, "source-name", where.principal.tenant),
-        largest_file=settings.max_file_mb * 1024 * 1024,
+        largest_file=worker_wiring.largest_file(settings),
     )
     return Stages(
         preparer=preparer, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
@@ -136,15 +166,14 @@ def scanner(
     settings: Settings, found: Iterable[SourceFile], collection: str | None
 ) -> Iterator[Iterator[Scanned]]:
     """Open what a scan needs, which is no deployment: parsers and detector alone."""
-    largest = settings.max_file_mb * 1024 * 1024
     inspector = openers.open_inspector(settings)
-    with Sandbox(limits=Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)) as sandbox:
+    with worker_wiring.sandbox(settings) as sandbox:
         yield scan(
             found,
             parser=sandbox,
             inspector=inspector,
             collection=collection,
-            largest_file=largest,
+            largest_file=worker_wiring.largest_file(settings),
         )
 
 

@@ -131,6 +131,9 @@ class Settings(BaseSettings):
     tagger_model: str = Field(
         "identifiers-minilm-l2", description="Manifest name of the tagger of personal data."
     )
+    model_threads: int = Field(
+        0, ge=0, description="Threads of the local models in one process. 0: one for each core."
+    )
 
     answer_mode: AnswerChoice = Field(
         AnswerChoice.EXTRACTIVE,
@@ -266,6 +269,12 @@ class Settings(BaseSettings):
     )
     ingest_removed_documents: int = Field(
         10, ge=0, description="So many files may be gone at once whatever share they are."
+    )
+    ingest_workers: int = Field(
+        0, ge=0, description="Workers of an ingest run. 0: as many as cores and memory allow."
+    )
+    ray_without_tls: bool = Field(
+        False, description="Whether documents may go unencrypted to a Ray cluster elsewhere."
     )
 
     @classmethod

@@ -41,11 +41,11 @@ from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.kept import KeptPolicies
-from ragplatform.ports import Detector, Embedder, Index
-from ragplatform.privacy.gate import Inspector, Privacy
+from ragplatform.ports import Detector, Embedder, Index, TermWeigher
+from ragplatform.privacy.gate import Inspector, Privacy, Treatment
 from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption, new_key_file
-from ragplatform.privacy.keys import Keys
-from ragplatform.privacy.pseudonyms import Pseudonyms
+from ragplatform.privacy.keys import FewKeys, Keys
+from ragplatform.privacy.pseudonyms import DOCUMENT_KEYS, Pseudonyms
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.transform import Transformed
 from ragplatform.privacy.vault import Vault
@@ -345,8 +345,11 @@ def open_detector(settings: Settings) -> Detector:
     own = settings.policies_dir / _PATTERNS
     return IdentifierDetector(
         rules=RuleTier((*FAMILIES, load_patterns(own)) if own.is_file() else FAMILIES),
-        tagger=_open_tagger(model_store(settings).resolve(settings.tagger_model)),
+        tagger=_open_tagger(
+            model_store(settings).resolve(settings.tagger_model), settings.model_threads or None
+        ),
         added=_installed_recognisers(),
+        threads=settings.model_threads or None,
     )
 
 
@@ -360,12 +363,12 @@ def _installed_recognisers() -> "Sequence[EntityRecognizer]":
     return installed_recognisers("en")
 
 
-def _open_tagger(folder: Path) -> "NameFinder":
+def _open_tagger(folder: Path, threads: int | None) -> "NameFinder":
     """Load our own tagger, or the published GLiNER model or token classifier in the folder."""
     if (folder / "tagger.json").is_file():
         from ragplatform.adapters.tagger import Tagger
 
-        return Tagger(folder)
+        return Tagger(folder, threads=threads)
     if (folder / "gliner_config.json").is_file():
         from ragplatform.adapters.gliner import open_gliner
 
@@ -397,6 +400,20 @@ def open_rules(settings: Settings) -> PrivacyRules:
 def open_privacy(settings: Settings, vault: Vault) -> Privacy:
     """Return the privacy gate with its detector loaded."""
     return Privacy(detector=open_detector(settings), rules=open_rules(settings), vault=vault)
+
+
+def open_treatment(settings: Settings, keys: FewKeys) -> Treatment:
+    """Return what documents go through on their way in, for a process that is given few keys."""
+    return Treatment(
+        detector=open_detector(settings),
+        rules=open_rules(settings),
+        pseudonyms=Pseudonyms(keys),
+    )
+
+
+def document_keys(settings: Settings, tenant: str) -> FewKeys:
+    """Return the keys that documents of the tenant are transformed under, and no others."""
+    return Keys(settings.master_key()).only(DOCUMENT_KEYS, tenant)
 
 
 def open_inspector(settings: Settings) -> Inspector:
@@ -431,7 +448,17 @@ def open_embedder(settings: Settings) -> Embedder:
     """Load the encoder of dense vectors. Raises ``ModelError`` when its files are not right."""
     from ragplatform.adapters.encoder import SentenceEncoder
 
-    return SentenceEncoder(folder=model_store(settings).resolve(settings.embedding_model))
+    return SentenceEncoder(
+        folder=model_store(settings).resolve(settings.embedding_model),
+        threads=settings.model_threads or None,
+    )
+
+
+def open_weigher() -> TermWeigher:
+    """Return what weighs terms. It needs no files."""
+    from ragplatform.adapters.bm25 import Bm25Weigher
+
+    return Bm25Weigher()
 
 
 def open_index(settings: Settings, dim: int) -> Index:

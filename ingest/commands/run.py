@@ -14,11 +14,22 @@ from rich.table import Table
 from ingest import sources, wiring
 from ingest.commands import console, run_source
 from ingest.commands.run_source import Asked
+from ingest.engines import EngineChoice, EngineKind
 from ingest.report import FileResult, FileState, Report
 from ingest.sweep import Sweep
 from ragplatform.errors import InvalidRequestError
 from ragplatform.model import Json, Purpose
 
+Engine = Annotated[
+    EngineKind, typer.Option(help="local: processes of this machine; ray: a Ray cluster.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Workers. Default: as the settings say, or as there is room for."),
+]
+Address = Annotated[
+    str, typer.Option(help="Of the Ray cluster; default: one of this machine, for this run.")
+]
 DeleteMissing = Annotated[
     bool,
     typer.Option(
@@ -71,6 +82,9 @@ def run(
         ),
     ] = None,
     purpose: Annotated[Purpose, typer.Option(help="Purpose of use of the job.")] = Purpose.HOPERAT,
+    engine: Engine = EngineKind.LOCAL,
+    workers: Workers = None,
+    address: Address = "",
     dry_run: Annotated[bool, typer.Option(help="List the files and their labels only.")] = False,
     delete_missing: DeleteMissing = False,
     remove_many: RemoveMany = False,
@@ -80,12 +94,13 @@ def run(
 
     Labels for single files stand in `labels.toml` in a given folder; they go before --label.
     """
-    if source:
-        again = run_source.Again(watch or watch_poll > 0, watch_poll, every)
-        asked = Asked(source, purpose, whole, remove_many, again)
-        given = bool(paths or collection or tenant or label or delete_missing or dry_run)
-        _run_source(asked, given=given, as_json=as_json)
     with console.exits():
+        if source:
+            again = run_source.Again(watch or watch_poll > 0, watch_poll, every)
+            choice = EngineChoice(engine, workers or 0, address)
+            given = bool(paths or collection or tenant or label or delete_missing or dry_run)
+            asked = Asked(source, purpose, choice, whole, remove_many, again)
+            _run_source(asked, given=given, as_json=as_json)
         paths = _required(paths, collection, tenant)
         unread: list[str] = []
         labels = sources.parse_labels(label or [])
@@ -103,7 +118,8 @@ def run(
 
             settings = console.settings()
             target = wiring.target(tenant, collection, purpose)
-            with wiring.job(settings, report, target, told) as opened:
+            choice = EngineChoice(engine, workers or settings.ingest_workers, address)
+            with wiring.job(settings, report, target, told, choice) as opened:
                 if not as_json:
                     console.err.print(opened.note, markup=False)
                 opened.job.run(found, report, sweep=sweep)
@@ -112,18 +128,17 @@ def run(
 
 
 def _run_source(asked: Asked, *, given: bool, as_json: bool) -> NoReturn:
-    with console.exits():
-        if given:
-            raise InvalidRequestError(
-                "--source says what is taken and where it goes: give no path, tenant, collection, "
-                "label, --delete-missing or --dry-run beside it"
-            )
-        code = run_source.take(
-            asked,
-            told=partial(_tell, as_json=as_json),
-            ended=partial(_end, as_json=as_json),
-            noted=lambda note: None if as_json else console.err.print(note, markup=False),
+    if given:
+        raise InvalidRequestError(
+            "--source says what is taken and where it goes: give no path, tenant, collection, "
+            "label, --delete-missing or --dry-run beside it"
         )
+    code = run_source.take(
+        asked,
+        told=partial(_tell, as_json=as_json),
+        ended=partial(_end, as_json=as_json),
+        noted=lambda note: None if as_json else console.err.print(note, markup=False),
+    )
     raise typer.Exit(code)
 
 

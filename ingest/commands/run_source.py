@@ -5,7 +5,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +13,7 @@ import typer
 
 from ingest import source_wiring, wiring
 from ingest.commands import console
+from ingest.engines import EngineChoice
 from ingest.report import FileResult, FileState, Report
 from ingest.sources import SourceFile
 from ingest.sources.config import SourceConfig
@@ -66,6 +67,7 @@ class Asked:
 
     source: str
     purpose: Purpose
+    engine: EngineChoice
     whole: bool
     remove_many: bool
     again: Again
@@ -114,10 +116,11 @@ def _run(
     """Run once; return whether something is left for the next run."""
     target = wiring.target(config.tenant, config.collection, asked.purpose)
     settle_s = SETTLE_S if asked.again.watch else 0.0
+    engine = replace(asked.engine, workers=asked.engine.workers or settings.ingest_workers)
     try:
         with (
             wiring.job(
-                settings, report, target, told, source=config.name, urls=_urls(config)
+                settings, report, target, told, engine, source=config.name, urls=_urls(config)
             ) as opened,
             source_wiring.intake(settings, config, opened, settle_s=settle_s) as intake,
         ):

@@ -28,8 +28,10 @@ _ONE_THREAD_CHARACTERS: Final = 1000
 class SentenceEncoder:
     """Implements ``Embedder``. Safe to call from several threads; they run one after another."""
 
-    def __init__(self, *, folder: Path, device: str = "cpu") -> None:
+    def __init__(self, *, folder: Path, device: str = "cpu", threads: int | None = None) -> None:
         """Load the model in ``folder``, whose files the caller has verified.
+
+        ``threads`` are those of torch in this whole process, its own choice unless given.
 
         Only safetensors are read and no code of the folder runs. Raises ``ModelError`` when the
         folder holds no such model.
@@ -37,6 +39,8 @@ class SentenceEncoder:
         if not (folder / WEIGHTS).is_file():
             raise ModelError(f"{folder} holds no {WEIGHTS}: provision the model first")
         self._lock = threading.Lock()
+        if threads is not None:
+            torch.set_num_threads(threads)
         self._model = _load(folder, device)
         dim = self._model.get_embedding_dimension()
         if not dim:
