@@ -11,6 +11,8 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("status")(status.status)
+app.command("runs")(status.runs)
+app.command("cancel")(status.cancel)
 app.command("scan")(scan.scan)
 app.command("forget")(forget.forget)
 

@@ -12,19 +12,24 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
+from ingest.changes import Changed, Changes, Refused, Retry
+from ingest.containers import Containers
 from ingest.engine import Batch, Engine
-from ingest.ledger import Claim, Ledger, State
-from ingest.members import Budget, Members
+from ingest.ledger import Claim, Ledger
+from ingest.members import Members
 from ingest.prepare import Ready
 from ingest.refusals import Refusal, guarded
+from ingest.removal import Removed, Remover, Why, WhyKept
 from ingest.report import FileResult, FileState, Report
+from ingest.runs import Ended
 from ingest.sources import SourceFile
 from ingest.stages import Prepared
-from ingest.work import Fingerprinter, Target, Work
+from ingest.sweep import Absent, Guard, MassRemovalError, Sweep
+from ingest.work import Fingerprinter, Target, Work, take_in_hand
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import DocumentEntry, SqlCatalog
-from ragplatform.errors import ForgottenError, HeldError, QuarantinedError
+from ragplatform.errors import ForgottenError, HeldError
 from ragplatform.model import Json
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
@@ -48,6 +53,9 @@ class Job:
         fingerprint: Fingerprinter,
         members: Members,
         engine: Engine,
+        why_kept: WhyKept,
+        guard: Guard,
+        stop: Callable[[], bool],
         privacy: Privacy,
         policies: Policies,
         index: Index,
@@ -55,12 +63,13 @@ class Job:
         ledger: Ledger,
         audit: TenantLogs,
         on_result: Callable[[FileResult], None],
+        retry: Retry | None,
     ) -> None:
+        """``stop`` says that the run is to end, ``again`` what of the quarantine is tried again."""
         self._run = run
         self._target = target
-        self._fingerprint = fingerprint
-        self._members = members
         self._engine = engine
+        self._stop = stop
         self._privacy = privacy
         self._policies = policies
         self._index = index
@@ -68,24 +77,57 @@ class Job:
         self._ledger = ledger
         self._audit = audit
         self._on_result = on_result
+        self._remover = Remover(
+            run=run,
+            privacy=privacy,
+            index=index,
+            catalog=catalog,
+            ledger=ledger,
+            record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
+            why_kept=why_kept,
+        )
+        self._containers = Containers(
+            run=run, ledger=ledger, catalog=catalog, remover=self._remover
+        )
+        self._changes = Changes(
+            target=target,
+            fingerprint=fingerprint,
+            members=members,
+            containers=self._containers,
+            ledger=ledger,
+            retry=retry,
+        )
+        self._absent = Absent(target=target, fingerprint=fingerprint, ledger=ledger, guard=guard)
 
-    def run(self, sources: Iterable[SourceFile], report: Report) -> None:
+    def run(
+        self, sources: Iterable[SourceFile], report: Report, *, sweep: Sweep | None = None
+    ) -> None:
         """Take every source in, quarantine it, or find it unchanged; count it in ``report``.
+
+        What a container no longer holds goes, and with ``sweep`` what the source no longer has.
+        A run that is stopped ends after the documents in hand and sweeps nothing.
 
         Raises ``UnavailableError`` when a part that every file needs is away: what was finished
         stays, and running again goes on from there.
         """
-        where = self._target
-        self._ledger.start_run(
-            self._run, tenant=where.principal.tenant, collection=where.collection
-        )
-        for done in self._engine.run(_batches(self._changed(sources, report))):
+        for done in self._engine.run(_batches(self._works(sources, report))):
             report.merge(done.tally)
             for work, outcome in zip(done.works, done.outcomes, strict=True):
                 self._finish(work, outcome, report)
-        states: dict[str, Json] = {str(state): n for state, n in report.states.items()}
-        self._record(Action.INGEST_FINISHED, Outcome.SUCCESS, {"states": states})
-        self._ledger.finish_run(self._run, dict(report.states))
+            self._tell_removed(self._containers.finish(last=False), report)
+        self._tell_removed(self._containers.finish(last=True), report)
+        if sweep is not None and not report.cancelled:
+            self._sweep(sweep, report)
+        self._record_end(report)
+
+    def _record_end(self, report: Report) -> None:
+        details: dict[str, Json] = {
+            "states": {str(state): n for state, n in report.states.items()},
+            "ended": str(Ended.CANCELLED if report.cancelled else Ended.DONE),
+        }
+        if report.refused:
+            details["not_removed"] = report.refused["gone"]
+        self._record(Action.INGEST_FINISHED, Outcome.SUCCESS, details)
 
     def _finish(self, work: Work, outcome: Prepared | Refusal, report: Report) -> None:
         """Write one document, or put it aside when it cannot go in."""
@@ -96,56 +138,37 @@ class Job:
         if isinstance(written, Refusal):
             self._refuse(replace(outcome.ready.work, data=work.data), written, report)
 
-    def _changed(self, sources: Iterable[SourceFile], report: Report) -> Iterator[Work]:
-        """Yield the files whose content, labels or pipeline differ from the ledger's."""
-        for source in sources:
-            yield from self._changed_in(source, report, Budget())
-
-    def _changed_in(self, source: SourceFile, report: Report, budget: Budget) -> Iterator[Work]:
-        """Yield the file and the documents inside it that changed, each on its own."""
-        with report.stage("fingerprint"):
-            work = guarded(partial(self._fingerprint, source))
-        if isinstance(work, Refusal):
-            self._refuse(source, work, report)
-            return
-        opened = None
-        if work.data is not None:
-            try:
-                with report.stage("unpack"):
-                    opened = self._members.open(source, work.data, budget)
-            except QuarantinedError as error:
-                if not self._settled(work, report):
-                    self._put_aside(work, report, FileState.QUARANTINED, error.reason, str(error))
+    def _works(self, sources: Iterable[SourceFile], report: Report) -> Iterator[Work]:
+        """Yield the documents that are to be taken in; tell of all others how they end."""
+        for found in self._changes.among(sources, report):
+            if isinstance(found, Changed):
+                report.bytes += len(found.work.data or b"")
+                yield found.work
+            elif isinstance(found, Refused):
+                self._refuse(found.subject, found.refusal, report)
+            else:
+                self._told(report, FileResult(found.name, found.state, reason=found.reason))
+            if self._stop():
+                report.cancelled = True
                 return
-        for inner in self._members.inside(source, opened):
-            budget.depth -= 1
-            yield from self._changed_in(inner, report, budget)
-            budget.depth += 1
-        if opened and not opened.is_document:
-            # An older, damaged version of the archive may still be on record.
-            self._ledger.release(work.labels.tenant, work.labels.collection, work.key)
-            self._tell(report, source, FileState.UNPACKED)
-        elif not self._settled(work, report):
-            yield work
 
-    def _settled(self, work: Work, report: Report) -> bool:
-        entry = self._ledger.lookup(work.labels.tenant, work.labels.collection, work.key)
-        if entry is None:
-            return False
-        if entry.state is State.FORGOTTEN:
-            # What was erased stays out, although its file is still there.
-            self._tell(report, work.source, FileState.FORGOTTEN)
-            return True
-        if entry.generation != work.generation:
-            return False
-        if entry.state is State.INDEXED:
-            self._tell(report, work.source, FileState.UNCHANGED)
-            return True
-        if entry.state is State.QUARANTINED:
-            # The same bytes through the same pipeline end the same way.
-            self._tell(report, work.source, FileState.QUARANTINED, reason=entry.reason or "")
-            return True
-        return False
+    def _tell_removed(self, removed: Iterable[Removed], report: Report) -> None:
+        for one in removed:
+            name = one.entry.display_name or one.entry.document
+            state = FileState.KEPT if one.kept else FileState.REMOVED
+            if one.was_document:
+                document, detail = one.entry.document, one.kept
+                self._told(report, FileResult(name, state, document=document, detail=detail))
+
+    def _sweep(self, sweep: Sweep, report: Report) -> None:
+        """Take out what the source no longer has, unless that is more than may be believed."""
+        with report.stage("sweep"):
+            try:
+                gone = self._absent.of(sweep)
+            except MassRemovalError as error:
+                report.refused = error.counts | {"detail": str(error)}
+                return
+            self._tell_removed(self._remover.remove(gone, Why.LEFT_SOURCE), report)
 
     def _write(self, prepared: Prepared, report: Report) -> None:
         """Make one document's chunks findable. Every step may be repeated after a crash.
@@ -204,16 +227,7 @@ class Job:
         self._record(Action.RELABELLED, Outcome.SUCCESS, details, subjects)
 
     def _claim(self, work: Work, name: str) -> Claim:
-        return self._ledger.begin(
-            tenant=work.labels.tenant,
-            collection=work.labels.collection,
-            source_key=work.key,
-            sha256=work.sha256,
-            document=work.document,
-            generation=work.generation,
-            run=self._run,
-            display_name=name,
-        )
+        return take_in_hand(self._ledger, work, run=self._run, name=name)
 
     def _refuse(self, subject: Work | SourceFile, refusal: Refusal, report: Report) -> None:
         state, reason, detail = refusal.state, refusal.reason, refusal.detail
@@ -290,7 +304,9 @@ class Job:
         reason: str = "",
         detail: str = "",
     ) -> None:
-        result = FileResult(source.name, state, chunks, reason, document, detail)
+        self._told(report, FileResult(source.name, state, chunks, reason, document, detail))
+
+    def _told(self, report: Report, result: FileResult) -> None:
         report.add(result)
         self._on_result(result)
 

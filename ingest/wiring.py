@@ -1,23 +1,27 @@
 """The composition root of ingest."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 
 from ingest import worker_wiring
+from ingest.attendance import attended
+from ingest.changes import Retry
 from ingest.engines import EngineChoice, open_engine
-from ingest.expand import expand
 from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.members import Members
+from ingest.plan import Planner, planner_of
 from ingest.prepare import Parser, Preparer
-from ingest.report import FileResult
+from ingest.removal import kept_by_labels
+from ingest.report import FileResult, Report
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
 from ingest.stages import Stages, pipeline
+from ingest.sweep import Guard
 from ingest.work import Fingerprinter, Target
 from ingest.worker_wiring import Recipe
 from ragplatform import openers, wiring
@@ -28,14 +32,10 @@ from ragplatform.wiring import Store
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
-    """A job with what people should know of it: who holds the index, how parsing is confined.
-
-    ``expand`` puts each subject's part in the place of a file about several.
-    """
+    """A job with what people should know of it: who holds the index, how parsing is confined."""
 
     job: Job
     note: str
-    expand: Callable[[Iterable[SourceFile]], Iterator[SourceFile]]
 
 
 def target(tenant: str, collection: str, purpose: Purpose) -> Target:
@@ -55,14 +55,20 @@ def target(tenant: str, collection: str, purpose: Purpose) -> Target:
 @contextmanager
 def job(
     settings: Settings,
-    run: str,
+    report: Report,
     where: Target,
     on_result: Callable[[FileResult], None],
     choice: EngineChoice | None = None,
+    *,
+    source: str = "",
+    arguments: str = "",
+    retry: Retry | None = None,
 ) -> Iterator[OpenJob]:
-    """Open everything that a run needs, and close it after.
+    """Open everything that a run needs, and close it after; the ledger says that it works.
 
-    Without a choice the engine is the local one, with the workers that the settings name.
+    ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
+    sealed. ``retry`` narrows it to what did not go in. Without a choice the engine is
+    the local one, with the workers that the settings name.
     """
     choice = choice or EngineChoice(workers=settings.ingest_workers)
     with ExitStack() as closing:
@@ -80,8 +86,12 @@ def job(
             ray_without_tls=settings.ray_without_tls,
         )
         closing.callback(engine.close)
+        book = closing.enter_context(ledger(settings))
+        attendance = closing.enter_context(
+            attended(book, report, where, source=source, arguments=arguments)
+        )
         made = Job(
-            run=run,
+            run=report.run,
             target=where,
             fingerprint=_fingerprinter(settings, store, where, version),
             members=Members(parser=parser),
@@ -90,15 +100,18 @@ def job(
             policies=store.policies,
             index=store.index,
             catalog=store.catalog,
-            ledger=closing.enter_context(ledger(settings)),
+            ledger=book,
             audit=store.audit,
             on_result=on_result,
+            why_kept=kept_by_labels(_today),
+            guard=_guard(settings),
+            stop=attendance.asked_to_end,
+            retry=retry,
         )
         walls = parser.isolation
         confined = f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
         note = f"{store.index_note}{told}parser walls: {confined}"
-        largest = worker_wiring.largest_file(settings)
-        yield OpenJob(made, note, partial(expand, splitter=parser, largest_file=largest))
+        yield OpenJob(made, note)
 
 
 def _recipe(settings: Settings, store: Store, where: Target, version: str) -> Recipe:
@@ -132,6 +145,42 @@ def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> 
     )
     return Stages(
         preparer=preparer, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+    )
+
+
+@contextmanager
+def planner(
+    settings: Settings, where: Target, *, retry: Retry | None = None, urls: Sequence[str] = ()
+) -> Iterator[tuple[Planner, Fingerprinter, Ledger]]:
+    """Open what a plan needs: it reads files and ledger, and changes nothing."""
+    with ExitStack() as closing:
+        store = wiring.open_store(settings, "ingest")
+        closing.callback(store.close)
+        store.record_start()
+        parser = closing.enter_context(worker_wiring.sandbox(settings))
+        version = pipeline(
+            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        )
+        fingerprint = _fingerprinter(settings, store, where, version)
+        book = closing.enter_context(ledger(settings))
+        made = planner_of(
+            target=where,
+            fingerprint=fingerprint,
+            members=Members(parser=parser),
+            privacy=store.privacy,
+            index=store.index,
+            catalog=store.catalog,
+            ledger=book,
+            why_kept=kept_by_labels(_today),
+            guard=_guard(settings),
+            retry=retry,
+        )
+        yield made, fingerprint, book
+
+
+def _guard(settings: Settings) -> Guard:
+    return Guard(
+        percent=settings.ingest_removed_percent, documents=settings.ingest_removed_documents
     )
 
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from ingest import sources
+from ingest.attendance import attended
 from ingest.engine import Engine
-from ingest.expand import expand
 from ingest.forget import Eraser
 from ingest.ledger import Ledger
 from ingest.parse.document import ParsedDocument, Part
@@ -30,6 +30,7 @@ from ingest.parse.route import parse
 from ingest.parse.unpack import Allowance, Opened, unpack
 from ingest.report import FileResult, Report
 from ingest.stages import Stages
+from ingest.sweep import Guard, Sweep
 from ingest.work import Target
 from ragplatform.access.register import Register
 from ragplatform.adapters.bm25 import Bm25Weigher
@@ -51,7 +52,7 @@ from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
-from tests.jobs import job_here, stages_of
+from tests.jobs import UNGUARDED, job_here, stages_of
 from tests.stored import Stored, copy_data, look
 
 POLICIES = Path(__file__).parents[1] / "policies"
@@ -61,8 +62,9 @@ LARGEST = 20_000
 BROKEN = "The detector stumbles here."
 
 _WRITES = {
-    "ledger": {"start_run", "finish_run", "begin", "commit_indexed", "commit_quarantined",
-               "forget"},
+    "ledger": {"begin", "commit_indexed", "commit_quarantined", "commit_unpacked",
+               "commit_gone", "close_container", "put_in_place", "forget"},
+    "runs": {"start", "finish"},
     "catalog": {"register", "put_document", "delete_document"},
     "audit": {"append"},
     "vault": {"store", "destroy_subject"},
@@ -167,6 +169,8 @@ class Fused:
 
     def __getattr__(self, method: str) -> object:
         act = getattr(self._store, method)
+        if (self._name, method) == ("ledger", "runs"):
+            return Fused("runs", act, self._fuse)
         if method not in _WRITES[self._name]:
             return act
 
@@ -274,12 +278,17 @@ def ingest(
     fuse: Fuse,
     *,
     parser: PlainParser | RecordParser | None = None,
+    sweeping: bool = False,
+    guard: Guard = UNGUARDED,
     engine: Engine | None = None,
     on_result: Callable[[FileResult], None] = lambda result: None,
 ) -> Report:
-    """Run the job over the files, in this process unless an engine is given."""
+    """Run the job over the files; with ``sweeping`` take out what is not there any more.
+
+    Its stages are run in this process unless an engine is given.
+    """
     report = Report(run=os.urandom(8).hex())
-    with opened(data, fuse) as parts:
+    with opened(data, fuse) as parts, attended(parts.ledger, report, TARGET) as attendance:
         job = job_here(
             run=report.run,
             target=TARGET,
@@ -296,11 +305,12 @@ def ingest(
             largest_file=LARGEST,
             on_result=on_result,
             engine=engine,
+            guard=guard,
+            stop=attendance.asked_to_end,
         )
-        found: Iterable[sources.SourceFile] = sources.find([files], sources.GivenLabels())
-        if isinstance(parser, RecordParser):
-            found = expand(found, splitter=parser, largest_file=LARGEST)
-        job.run(found, report)
+        found = list(sources.find([files], sources.GivenLabels()))
+        sweep = Sweep("", lambda: [one.name for one in found])
+        job.run(found, report, sweep=sweep if sweeping else None)
     return report
 
 

@@ -14,13 +14,30 @@ from ingest import sources, wiring
 from ingest.commands import console
 from ingest.engines import EngineChoice, EngineKind
 from ingest.report import FileResult, FileState, Report
+from ingest.sweep import Sweep
+from ragplatform.errors import InvalidRequestError
 from ragplatform.model import Json, Purpose
+
+
+def _sweep(
+    paths: list[Path], found: list[sources.SourceFile], unread: list[str], *, many: bool
+) -> Sweep:
+    """Return what is to go: nothing where a folder could not be read.
+
+    Raises ``InvalidRequestError`` when something other than whole folders was given.
+    """
+    if not all(path.is_dir() for path in paths):
+        raise InvalidRequestError("--delete-missing: give whole folders, no single files")
+    names = None if unread else [one.name for one in found]
+    return Sweep("", lambda: names, many=many)
 
 
 def _file_line(result: FileResult) -> dict[str, Json]:
     line: dict[str, Json] = {"event": "file", "name": result.name, "state": str(result.state)}
     if result.state is FileState.INDEXED:
         line |= {"document": result.document, "chunks": result.chunks}
+    if result.state in {FileState.REMOVED, FileState.KEPT}:
+        line |= {"document": result.document, "detail": result.detail}
     if result.reason:
         line |= {"reason": result.reason, "detail": result.detail}
     return line
@@ -49,6 +66,17 @@ def run(
         str, typer.Option(help="Of the Ray cluster; default: one of this machine, for this run.")
     ] = "",
     dry_run: Annotated[bool, typer.Option(help="List the files and their labels only.")] = False,
+    delete_missing: Annotated[
+        bool,
+        typer.Option(
+            help="The folders are all there is of what was given by hand to this collection: "
+            "what is not in them any more is taken out."
+        ),
+    ] = False,
+    remove_many: Annotated[
+        bool,
+        typer.Option(help="Take out also when a large share is gone at once; see the docs."),
+    ] = False,
     as_json: console.AsJson = False,
 ) -> None:
     """Take documents in. Running it again changes nothing; a changed file replaces its chunks.
@@ -56,7 +84,10 @@ def run(
     Labels for single files stand in `labels.toml` in a given folder; they go before --label.
     """
     with console.exits():
-        found = list(sources.find(paths, sources.parse_labels(label or [])))
+        unread: list[str] = []
+        labels = sources.parse_labels(label or [])
+        found = list(sources.find(paths, labels, unread=unread.append))
+        sweep = _sweep(paths, found, unread, many=remove_many) if delete_missing else None
         if dry_run:
             _show_plan(found, as_json=as_json)
             return
@@ -76,10 +107,10 @@ def run(
             target = wiring.target(tenant, collection, purpose)
             usual = 0 if engine is EngineKind.HERE else settings.ingest_workers
             choice = EngineChoice(engine, workers or usual, address)
-            with wiring.job(settings, report.run, target, told, choice) as opened:
+            with wiring.job(settings, report, target, told, choice) as opened:
                 if not as_json:
                     console.err.print(opened.note, markup=False)
-                opened.job.run(opened.expand(found), report)
+                opened.job.run(found, report, sweep=sweep)
     if as_json:
         console.line({"event": "summary", **report.summary()})
     else:
@@ -126,7 +157,7 @@ def _show_summary(report: Report) -> None:
     summary = report.summary()
     table = Table(title="Ingest", title_justify="left", show_header=False)
     rows = (
-        *("files", "indexed", "unchanged", "unpacked", "forgotten"),
+        *("files", "indexed", "unchanged", "unpacked", "removed", "kept", "forgotten"),
         *("quarantined", "failed", "chunks"),
     )
     for name in rows:
@@ -137,6 +168,8 @@ def _show_summary(report: Report) -> None:
         table.add_row(name, str(shown or 0))
     found = report.personal_data.most_common()
     table.add_row("personal data", ", ".join(f"{entity} {count}" for entity, count in found))
+    if report.refused:
+        console.err.print(str(report.refused["detail"]), markup=False)
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in report.seconds.items())
     table.add_row("seconds by stage", seconds)
     console.out.print(table)
