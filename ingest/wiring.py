@@ -63,12 +63,13 @@ def job(
     source: str = "",
     arguments: str = "",
     retry: Retry | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
 ) -> Iterator[OpenJob]:
     """Open everything that a run needs, and close it after; the ledger says that it works.
 
     ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
-    sealed. ``retry`` narrows it to what did not go in. Without a choice the engine is
-    the local one, with the workers that the settings name.
+    sealed. ``retry`` narrows it to what did not go in; once ``interrupted`` is true, it ends.
+    Without a choice the engine is the local one, with the workers that the settings name.
     """
     choice = choice or EngineChoice(workers=settings.ingest_workers)
     with ExitStack() as closing:
@@ -105,7 +106,7 @@ def job(
             on_result=on_result,
             why_kept=kept_by_labels(_today),
             guard=_guard(settings),
-            stop=attendance.asked_to_end,
+            stop=lambda: attendance.asked_to_end() or interrupted(),
             retry=retry,
         )
         walls = parser.isolation

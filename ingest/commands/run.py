@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ingest import sources, wiring
 from ingest.commands import console
+from ingest.commands.interrupts import interrupts
 from ingest.engines import EngineChoice, EngineKind
 from ingest.report import FileResult, FileState, Report
 from ingest.sweep import Sweep
@@ -107,7 +108,12 @@ def run(
             target = wiring.target(tenant, collection, purpose)
             usual = 0 if engine is EngineKind.HERE else settings.ingest_workers
             choice = EngineChoice(engine, workers or usual, address)
-            with wiring.job(settings, report, target, told, choice) as opened:
+            with (
+                interrupts(_tell_ending) as interrupted,
+                wiring.job(
+                    settings, report, target, told, choice, interrupted=interrupted
+                ) as opened,
+            ):
                 if not as_json:
                     console.err.print(opened.note, markup=False)
                 opened.job.run(found, report, sweep=sweep)
@@ -116,6 +122,10 @@ def run(
     else:
         _show_summary(report)
     raise typer.Exit(report.exit_code)
+
+
+def _tell_ending() -> None:
+    console.err.print("ending after the documents in hand; once more to end at once")
 
 
 @contextmanager
