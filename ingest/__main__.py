@@ -2,7 +2,7 @@
 
 import typer
 
-from ingest.commands import forget, run, scan, status
+from ingest.commands import forget, run, scan, sources, status, worker
 
 app = typer.Typer(
     help="Take documents in, see what is there, and forget.",
@@ -15,6 +15,8 @@ app.command("runs")(status.runs)
 app.command("cancel")(status.cancel)
 app.command("scan")(scan.scan)
 app.command("forget")(forget.forget)
+app.command("worker")(worker.worker)
+app.add_typer(sources.app, name="sources")
 
 if __name__ == "__main__":
     app()

@@ -14,8 +14,9 @@ from ingest.ledger import Entry, Ledger, State
 from ingest.members import Budget, Contents, Members
 from ingest.refusals import Refusal, guarded
 from ingest.report import FileState
-from ingest.sources import SourceFile
+from ingest.sources import Later, SourceFile
 from ingest.work import Fingerprinter, Target, Work
+from ragplatform.errors import MovedOnError, QuarantinedError, UnreadableError
 
 # So many sources are looked up at once; of those in memory only so many bytes.
 _WINDOW: Final = 200
@@ -129,15 +130,60 @@ class Changes:
         if known is not None and known.state is State.FORGOTTEN:
             # What was erased stays out with all that lies in it, although its file is still there.
             yield Settled(source.name, FileState.FORGOTTEN, entry=known)
+        elif source.later is None:
+            yield from self._of_content(source, known, budget, watch)
+        else:
+            yield from self._of_later(source, source.later, known, budget, watch)
+
+    def _of_later(
+        self,
+        source: SourceFile,
+        later: Later,
+        known: Entry | None,
+        budget: Budget,
+        watch: Stopwatch,
+    ) -> Iterator[Finding]:
+        """Yield what is found of a source whose content is read only if it is not known."""
+        if later.sha256:
+            work = guarded(partial(self._fingerprint, source))
+            if isinstance(work, Work):
+                with watch.stage("ledger"):
+                    inside = self._passable(work, known)
+                if inside is not None:
+                    yield from self._passed_over(work, known, inside)
+                    return
+        try:
+            with watch.stage("read"):
+                source = replace(source, content=later.read(), later=None)
+        except QuarantinedError as error:
+            source = replace(source, refused=error.reason, later=None)
+        except MovedOnError as error:
+            yield Settled(source.name, FileState.DEFERRED, error.code)
             return
+        except UnreadableError as error:
+            # What was taken in before stays: nothing says that it is not so any more.
+            yield Settled(source.name, FileState.FAILED, error.code)
+            return
+        yield from self._of_content(source, known, budget, watch)
+
+    def _passable(self, work: Work, known: Entry | None) -> list[Entry] | None:
+        """Return what lies in a file that can be passed over, None if it has to be opened."""
+        inside = self._containers.unchanged(work, known)
+        if inside is None or any(map(self._is_tried_again, (known, *inside))):
+            return None
+        return inside
+
+    def _of_content(
+        self, source: SourceFile, known: Entry | None, budget: Budget, watch: Stopwatch
+    ) -> Iterator[Finding]:
         with watch.stage("fingerprint"):
             work = guarded(partial(self._fingerprint, source))
         if isinstance(work, Refusal):
             yield Refused(source, work, known)
             return
         with watch.stage("ledger"):
-            inside = self._containers.unchanged(work, known)
-        if inside is not None and not any(map(self._is_tried_again, (known, *inside))):
+            inside = self._passable(work, known)
+        if inside is not None:
             yield from self._passed_over(work, known, inside)
             return
         with watch.stage("unpack"):

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -43,6 +43,12 @@ class EngineChoice:
             raise ConfigurationError("--address is for --engine ray alone")
         if self.workers > 1 and self.kind is EngineKind.HERE:
             raise ConfigurationError("--engine here is one process: leave --workers out")
+
+    def or_usual(self, workers: int) -> "EngineChoice":
+        """Return the choice with the usual number of workers where none was asked for."""
+        if self.workers or self.kind is EngineKind.HERE:
+            return self
+        return replace(self, workers=workers)
 
 
 def open_engine(

@@ -22,6 +22,8 @@ class FileState(StrEnum):
     UNPACKED = "unpacked"
     REMOVED = "removed"
     KEPT = "kept"
+    # Changed or gone while it was read: the next run meets it as it is then.
+    DEFERRED = "deferred"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class Report(Tally):
 
     @property
     def exit_code(self) -> int:
-        """0 when all went in, 1 when some were quarantined, 2 when some failed, 3 when cancelled.
+        """0 when all went in, 1 when some were put aside, 2 when some failed, 3 when cancelled.
 
         A source that lost so much that nothing of it was taken out counts as failed.
         """
@@ -120,7 +122,7 @@ class Report(Tally):
             return 2
         if self.cancelled:
             return 3
-        return 1 if self.quarantined else 0
+        return 1 if self.quarantined or self.states[FileState.DEFERRED] else 0
 
     def summary(self) -> dict[str, Json]:
         """Return the counts for people and machines; holds no text of any document."""
@@ -133,6 +135,7 @@ class Report(Tally):
             "unpacked": self.states[FileState.UNPACKED],
             "removed": self.states[FileState.REMOVED],
             "kept": self.states[FileState.KEPT],
+            "deferred": self.states[FileState.DEFERRED],
             "quarantined": dict(sorted(self.quarantined.items())),
             "failed": dict(sorted(self.failed.items())),
             "chunks": self.chunks,

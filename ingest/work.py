@@ -94,6 +94,11 @@ class Fingerprinter:
         self._name_key = name_key
         self._largest_file = largest_file
 
+    @property
+    def pipeline(self) -> str:
+        """A word that changes whenever the same file would become other chunks."""
+        return self._pipeline
+
     def key(self, source: SourceFile) -> str:
         """Return the keyed digest by which the ledger knows the source, whatever is in it."""
         return self.key_of(source.name, source.source)
@@ -135,12 +140,14 @@ class Fingerprinter:
         )
 
     def _read(self, source: SourceFile) -> tuple[bytes | None, str]:
-        """Return the file's bytes, or None if they are too many or refused, and their digest.
+        """Return the file's bytes, or None if they are not to be had, and their digest.
 
         Raises ``QuarantinedError`` for what is no regular file: reading a pipe may never end.
         """
         if source.refused:
             return None, hashlib.sha256(f"refused: {source.refused}".encode()).hexdigest()
+        if source.later is not None:
+            return None, source.later.sha256
         if source.content is not None:
             return source.content, hashlib.sha256(source.content).hexdigest()
         with _open_regular(source.path) as file:

@@ -266,6 +266,9 @@ class Settings(BaseSettings):
     forward_in_service: bool = Field(
         False, description="Whether the question service sends records on while it runs."
     )
+    sources_file: Path | None = Field(
+        None, description="File of the configured sources of ingest. Default: none are configured."
+    )
     parse_timeout_s: float = Field(60.0, gt=0, description="Longest parse of one file, seconds.")
     max_file_mb: int = Field(256, ge=1, description="Largest file that ingest accepts, MiB.")
     ingest_removed_percent: int = Field(

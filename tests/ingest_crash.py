@@ -283,9 +283,9 @@ def ingest(
     engine: Engine | None = None,
     on_result: Callable[[FileResult], None] = lambda result: None,
 ) -> Report:
-    """Run the job over the files; with ``sweeping`` take out what is not there any more.
+    """Run the job over the files, in this process unless an engine is given.
 
-    Its stages are run in this process unless an engine is given.
+    With ``sweeping`` it takes out what is not there any more.
     """
     report = Report(run=os.urandom(8).hex())
     with opened(data, fuse) as parts, attended(parts.ledger, report, TARGET) as attendance:

@@ -20,6 +20,18 @@ _RULE_FIELDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """Content that is read only when it is needed.
+
+    ``sha256`` is its digest as it was known before, for the version that the source has now, or
+    ``""``. ``read`` raises what ``Source.read`` raises.
+    """
+
+    sha256: str
+    read: Callable[[], bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SourceFile:
     """One file of a run. ``name`` is its path below the given folder: it may hold personal data.
 
@@ -27,7 +39,7 @@ class SourceFile:
     for a document that lies inside another; its ``path`` is then a name alone. ``refused`` is the
     reason why such a document was not taken out. ``source`` is the name of the configured source
     that it comes from, or ``""`` for a path given by hand; ``container`` the key of what it lies
-    in, if anything.
+    in, if anything. ``later`` stands in the place of the content of what is not read yet.
     """
 
     path: Path
@@ -38,6 +50,7 @@ class SourceFile:
     source: str = ""
     container: str = ""
     is_part: bool = False
+    later: Later | None = None
 
     def inside(self, path: str, content: bytes, refused: str) -> "SourceFile":
         """Return the document at ``path`` inside this one: it is labelled as what it came in."""

@@ -1,51 +1,40 @@
-"""The kinds of sources there are. Each is opened here and nowhere else."""
+"""The kinds of sources there are. Each is picked here and nowhere else."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from ingest.sources import remote_kinds, web_kinds
 from ingest.sources.folder import Folder
+from ingest.sources.kind import Reach, SourceKind
 from ingest.sources.options import Options
 from ingest.sources.port import Source
-from ragplatform.egress import Allowed
+
+__all__ = ["KINDS", "Reach", "SourceKind"]
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """What a source may use to reach its place: the networks that this process is sealed to."""
-
-    allowed: Allowed
-
-
-@dataclass(frozen=True, slots=True)
-class SourceKind:
-    """One kind. ``keys`` are its own keys in ``sources.toml``, beside those that all have.
-
-    ``check`` raises ``ConfigurationError`` for a place or keys that cannot be right; it reads no
-    secret and connects to nothing. ``url`` returns the address whose host this process has to
-    be allowed to reach, ``""`` for none. ``open`` reads the secrets; it need not connect yet.
-    """
-
-    keys: frozenset[str]
-    check: Callable[[str, Options], None]
-    url: Callable[[str, Options], str]
-    open: Callable[[str, Options, Reach], Source]
+def _settle_s(options: Options) -> float:
+    return options.number("settle_s", 0, least=0, most=3600)
 
 
 def _check_folder(place: str, options: Options) -> None:
-    _open_folder(place, options, None).close()
+    Folder(Path(place), settle_s=_settle_s(options)).close()
 
 
-def _open_folder(place: str, _: Options, __: Reach | None) -> Source:
-    return Folder(Path(place))
+def _open_folder(place: str, options: Options, reach: Reach) -> Source:
+    return Folder(Path(place), settle_s=max(_settle_s(options), reach.settle_s))
 
 
 KINDS: Final[Mapping[str, SourceKind]] = {
     "folder": SourceKind(
-        keys=frozenset(),
+        keys=frozenset({"settle_s"}),
         check=_check_folder,
         url=lambda _, __: "",
         open=_open_folder,
     ),
+    "fhir": remote_kinds.FHIR,
+    "http": web_kinds.HTTP,
+    "s3": web_kinds.S3,
+    "imap": remote_kinds.IMAP,
+    "sftp": remote_kinds.SFTP,
 }

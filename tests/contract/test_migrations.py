@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from ingest import ledger_tables, queue
+from ingest.sources import marks
 from ragplatform import catalog
 from ragplatform.access import tables as register
 from ragplatform.audit import index_tables
@@ -26,6 +27,7 @@ METADATA = {
     "register": register.METADATA,
     "vault": vault_tables.METADATA,
     "audit_index": index_tables.METADATA,
+    "sources": marks.METADATA,
 }
 # What the oldest databases of a part lacked.
 OLDEST = {
@@ -53,6 +55,7 @@ ROWS = {
     "register": "INSERT INTO access_feeds VALUES ('mercy', 'ward', 1, NULL)",
     "vault": "INSERT INTO vault_subjects (tenant, subject, wrapped_key) VALUES ('m', 's_1', 'k')",
     "audit_index": "INSERT INTO audit_logs VALUES ('api', 0, 0, 0, 0, 'l')",
+    "sources": "INSERT INTO source_marks VALUES ('mercy', 'ward', 'k1', 'm1')",
 }
 
 

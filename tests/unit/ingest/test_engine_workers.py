@@ -108,7 +108,6 @@ import sys
 from functools import partial
 from pathlib import Path
 from ingest.engine_pool import Pool
-from ingest.engine_ray import RayWorkers
 from ingest.engine_spread import Spread
 from tests import fakes_stages
 from tests.fakes_stages import batches, document
