@@ -5,7 +5,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -116,7 +116,7 @@ def _run(
     """Run once; return whether something is left for the next run."""
     target = wiring.target(config.tenant, config.collection, asked.purpose)
     settle_s = SETTLE_S if asked.again.watch else 0.0
-    engine = replace(asked.engine, workers=asked.engine.workers or settings.ingest_workers)
+    engine = asked.engine.or_usual(settings.ingest_workers)
     try:
         with (
             wiring.job(
