@@ -270,6 +270,28 @@ class Ledger:
         self._scrub_log()
         return count
 
+    def reopen(self, entry: Entry) -> bool:
+        """Let the next run take an indexed source in again, as one whose passages are lost.
+
+        Return False, with nothing done, when the entry is not what the ledger says any more.
+        """
+        at = _at(entry.tenant, entry.collection, entry.source_key)
+        same = sa.and_(
+            at,
+            _SOURCES.c.state == State.INDEXED.value,
+            _SOURCES.c.generation == entry.generation,
+        )
+        open_again = {
+            "state": State.PENDING.value,
+            "generation": "",
+            "live_generation": "",
+            "chunks": 0,
+            "lease_until": 0.0,
+            "updated_at": _now(),
+        }
+        with self._transaction() as connection:
+            return connection.execute(_SOURCES.update().where(same).values(open_again)).rowcount > 0
+
     def release(self, tenant: str, collection: str, source_key: str) -> bool:
         """Drop the entry of a quarantined source that turned out to be no document after all.
 
