@@ -2,7 +2,7 @@
 
 import typer
 
-from ingest.commands import forget, run, scan, status
+from ingest.commands import forget, rebuild, run, scan, status
 
 app = typer.Typer(
     help="Take documents in, see what is there, and forget.",
@@ -13,6 +13,8 @@ app.command("run")(run.run)
 app.command("status")(status.status)
 app.command("scan")(scan.scan)
 app.command("forget")(forget.forget)
+app.command("rebuild")(rebuild.rebuild)
+app.command("check")(rebuild.check)
 
 if __name__ == "__main__":
     app()

@@ -156,8 +156,7 @@ class Survey:
 
 
 def _of_others(stock: Stock) -> Iterator[Finding]:
-    """Yield what the stores hold of documents that the ledger does not call indexed."""
-    settled = {State.INDEXED, State.PENDING}
+    """Yield what the stores hold of documents that should not be there."""
     stores = (
         (Fault.ORPHAN, stock.held),
         (Fault.LEFTOVER, stock.archived),
@@ -166,8 +165,19 @@ def _of_others(stock: Stock) -> Iterator[Finding]:
     for fault, documents in stores:
         for document in documents:
             row = stock.rows.get(document)
-            if row is None or row.state not in settled:
+            if not may_be_there(row, listed=document in stock.listed):
                 yield Finding(fault, stock.tenant, document, "", row)
+
+
+def may_be_there(row: Row | None, *, listed: bool) -> bool:
+    """Return whether passages of the document may be in the index.
+
+    One in work is in the catalog before a passage of it can be found. One that could not be taken
+    in is taken out of both, and stays pending in the ledger alone, to be tried again.
+    """
+    if row is None:
+        return False
+    return row.state is State.INDEXED or (row.state is State.PENDING and listed)
 
 
 def indexed_passages(

@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
+import numpy as np
+
 from ingest.ledger import Claim, Ledger, State
 from ingest.members import Budget, Members
 from ingest.prepare import Parser, Preparer, Ready, Target, Work
@@ -28,7 +30,7 @@ from ragplatform.errors import (
 from ragplatform.model import Json
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
-from ragplatform.ports import Embedder, Entry, Index, TermWeigher
+from ragplatform.ports import Archive, Archived, Embedder, Entry, Index, TermWeigher
 from ragplatform.privacy.gate import Privacy
 
 # Changes whenever this package would make other chunks from the same text.
@@ -55,6 +57,7 @@ class Job:
         embedder: Embedder,
         weigher: TermWeigher,
         index: Index,
+        archive: Archive,
         catalog: SqlCatalog,
         ledger: Ledger,
         audit: TenantLogs,
@@ -80,6 +83,7 @@ class Job:
         self._embedder = embedder
         self._weigher = weigher
         self._index = index
+        self._archive = archive
         self._catalog = catalog
         self._ledger = ledger
         self._audit = audit
@@ -184,8 +188,8 @@ class Job:
 
         1. Ledger: pending. 2. Catalog: access class and document are known before a chunk of them
         is found, so that erasure misses nothing. 3. Audit: durable before anything can be found.
-        4. Vault. 5. Index: new chunks, then the old generation goes. 6. Catalog, audit and
-        ledger: done.
+        4. Vault, and the archive, from which a lost index is made again. 5. Index: new chunks, then
+        the old generation goes. 6. Catalog, audit and ledger: done.
         """
         work, tenant = ready.work, ready.work.labels.tenant
         kind = access_class(ready.labels)
@@ -211,9 +215,13 @@ class Job:
         with report.stage("vault"):
             own = {self._privacy.subject_ref(tenant, f"document:{work.document}")}
             self._privacy.commit(tenant, work.subjects or own, *ready.transformed)  # 4
+        with report.stage("archive"):
+            self._archive.keep(archived(entries, self._embedder.version))
         with report.stage("index"):
             self._index.upsert(entries)  # 5
             self._index.retire(tenant, work.document, work.generation)
+        with report.stage("archive"):
+            self._archive.retire(tenant, work.document, work.generation)
         with report.stage("ledger"):
             self._catalog.put_document(_entry(ready, kind, len(entries), work.subjects))  # 6
         with report.stage("audit"):
@@ -302,7 +310,9 @@ class Job:
             return
         details["document"] = subject.document
         self._record(Action.QUARANTINED, Outcome.DENIED, details, subject.subjects)
-        # The older text must not be read on while the newer one is held back.
+        # The older text must not be read on while the newer one is held back, and a rebuild at work
+        # must not bring it back: it looks at the archive last.
+        self._archive.forget(subject.labels.tenant, subject.document)
         self._index.remove(subject.labels.tenant, subject.document)
         self._catalog.delete_document(subject.document)
         if state is FileState.QUARANTINED:
@@ -344,6 +354,12 @@ class Job:
         result = FileResult(source.name, state, chunks, reason, document, detail)
         report.add(result)
         self._on_result(result)
+
+
+def archived(entries: Sequence[Entry], encoder: str) -> Archived:
+    """Return what the archive keeps of a document's passages."""
+    vectors = np.asarray([entry.vector for entry in entries], dtype=np.float32)
+    return Archived(tuple(entry.passage for entry in entries), vectors, encoder)
 
 
 def _entry(ready: Ready, access: str, chunks: int, subjects: frozenset[str]) -> DocumentEntry:

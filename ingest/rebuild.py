@@ -9,7 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ingest.consistency import Fault, Finding, Stock, Survey, as_labelled, indexed_passages
+from ingest.consistency import (
+    Fault,
+    Finding,
+    Stock,
+    Survey,
+    as_labelled,
+    indexed_passages,
+    may_be_there,
+)
 from ingest.ledger import Entry as Row
 from ingest.ledger import Ledger, State
 from ragplatform.audit.events import Action, Outcome, event_of
@@ -31,6 +39,7 @@ class Rebuilt:
     chunks: int = 0
     embedded: int = 0
     pending: int = 0
+    reopened: int = 0
     found: Counter[str] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)
     left: Counter[str] = field(default_factory=Counter)
@@ -48,8 +57,8 @@ class Rebuilt:
             "embedded": self.embedded,
             "pending": self.pending,
             "found": dict(sorted(self.found.items())),
-            "mended": dict(sorted(self.mended.items())),
-            "left": dict(sorted(self.left.items())),
+            "mended": {fault: count for fault, count in sorted(self.mended.items()) if count},
+            "left": {fault: count for fault, count in sorted(self.left.items()) if count},
             "exit_code": self.exit_code,
         }
 
@@ -118,11 +127,15 @@ class Rebuilder:
         faults: dict[str, Json] = {"stage": "begun", "faults": dict(done.found)}
         self._record(faults)  # 2
         self._write([one for one in findings if one.fault in _WRITTEN], stock, done)  # 3
-        for finding in findings:
-            if finding.fault not in _WRITTEN:
-                done.mended[finding.fault] += self._mend(finding)  # 4
+        for finding in findings:  # 4
+            if finding.fault is Fault.LOST:
+                done.reopened += self._reopen(finding)
+            elif finding.fault not in _WRITTEN:
+                done.mended[finding.fault] += self._mend(finding)
         again = self._survey.stock(self._principal.tenant)
         done.left.update(str(one.fault) for one in self._survey.findings(again, deep=False))  # 5
+        done.left[Fault.LOST] += done.reopened
+        done.pending = again.pending
         self._record(
             {
                 "stage": "done",
@@ -138,8 +151,7 @@ class Rebuilder:
         for finding in findings:
             ready = self._ready(finding, stock)
             if ready is None:
-                self._reopen(finding)
-                done.found[Fault.LOST] += 1
+                done.reopened += self._reopen(finding)
                 continue
             batch.append(ready)
             if sum(len(one.passages) for one in batch) >= _BATCH_PASSAGES:
@@ -186,9 +198,7 @@ class Rebuilder:
             else:
                 self._withdraw(row)
 
-    def _vectors(
-        self, batch: Sequence[_Ready], done: Rebuilt
-    ) -> list[Sequence[Sequence[float]]]:
+    def _vectors(self, batch: Sequence[_Ready], done: Rebuilt) -> list[Sequence[Sequence[float]]]:
         """Return each document's vectors: as kept, or made where another encoder made those."""
         made_by_us = self._embedder.version
         texts = [
@@ -218,8 +228,11 @@ class Rebuilder:
         )
 
     def _withdraw(self, row: Row) -> None:
+        """Take out what was written of a version that is no longer in force."""
         now = self._ledger.lookup(row.tenant, row.collection, row.source_key)
-        if now is not None and now.state in {State.INDEXED, State.PENDING} and now.generation:
+        going_in = now is not None and now.state is State.PENDING
+        replaced = now is not None and now.state is State.INDEXED
+        if now is not None and (going_in or (replaced and now.generation != row.generation)):
             self._index.retire(row.tenant, row.document, now.generation)
         else:
             self._index.remove(row.tenant, row.document)
@@ -239,14 +252,13 @@ class Rebuilder:
                 return self._archive.retire(tenant, document, row.generation) > 0
             case Fault.LEFTOVER:
                 return self._archive.forget(tenant, document) > 0
-            case Fault.LOST:
-                return self._reopen(finding)
         return False
 
     def _remove_orphan(self, finding: Finding) -> bool:
         row = finding.row
         now = row and self._ledger.lookup(row.tenant, row.collection, row.source_key)
-        if now is not None and now.state in {State.INDEXED, State.PENDING}:
+        listed = self._catalog.document(finding.document) is not None
+        if may_be_there(now, listed=listed):
             # It came back while this worked.
             return False
         self._record({"stage": "orphan", "document": finding.document})
@@ -267,10 +279,8 @@ class Rebuilder:
         return True
 
     def _reopen(self, finding: Finding) -> bool:
-        """Let the next run take the document in again; return False, for it is not yet there."""
-        if finding.row is not None:
-            self._ledger.reopen(finding.row)
-        return False
+        """Let the next run take the document in again; return whether it will."""
+        return finding.row is not None and self._ledger.reopen(finding.row)
 
     def _record(self, details: Mapping[str, Json]) -> None:
         self._audit.append(

@@ -1,17 +1,20 @@
 """The composition root of ingest."""
 
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 
+from ingest.consistency import Survey
 from ingest.expand import expand
 from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.parse.sandbox import Limits, Sandbox
 from ingest.prepare import Target
+from ingest.rebuild import Rebuilder
 from ingest.report import FileResult
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
@@ -69,6 +72,7 @@ def job(
                 embedder=store.embedder,
                 weigher=store.weigher,
                 index=store.index,
+                archive=openers.open_archive(settings, store.vault),
                 catalog=store.catalog,
                 ledger=book,
                 audit=store.audit,
@@ -112,6 +116,45 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
         book.close()
 
 
+@contextmanager
+def rebuilding(settings: Settings) -> Iterator[Callable[[str], Rebuilder]]:
+    """Open what a rebuild of the index needs; the function yielded gives one for each tenant."""
+    store = wiring.open_store(settings, "ingest")
+    run = uuid.uuid4().hex
+    try:
+        store.record_start()
+        archive = openers.open_archive(settings, store.vault)
+        with ledger(settings) as book:
+
+            def rebuilder(tenant: str) -> Rebuilder:
+                return Rebuilder(
+                    principal=Principal(f"rebuild-{tenant}", tenant, frozenset({"operator"})),
+                    run=run,
+                    policy=store.policies.digest,
+                    survey=Survey(
+                        ledger=book, catalog=store.catalog, archive=archive, index=store.index
+                    ),
+                    embed_view=store.privacy.embed_view,
+                    embedder=store.embedder,
+                    weigher=store.weigher,
+                    index=store.index,
+                    catalog=store.catalog,
+                    ledger=book,
+                    archive=archive,
+                    audit=store.audit,
+                )
+
+            yield rebuilder
+    finally:
+        store.close()
+
+
+def tenants(settings: Settings) -> list[str]:
+    """Return the tenants that the ledger knows."""
+    with ledger(settings) as book:
+        return sorted({tenant for tenant, _, _ in book.counts()})
+
+
 def _today() -> date:
     return datetime.now().astimezone().date()
 
@@ -135,6 +178,7 @@ def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
                 policies=store.policies,
                 privacy=store.privacy,
                 index=store.index,
+                archive=openers.open_archive(settings, store.vault),
                 catalog=store.catalog,
                 ledger=book,
                 register=store.register,

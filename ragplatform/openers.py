@@ -19,6 +19,7 @@ from ragplatform.access.register import Register
 from ragplatform.adapters.gguf_conversion import convert_gguf
 from ragplatform.adapters.shared_edge import SharedEdgeIndex
 from ragplatform.adapters.tenant_indexes import TENANT, TenantIndexes
+from ragplatform.archive import SealedArchive
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.export.package import PackageMaker
 from ragplatform.audit.index import AuditIndex
@@ -41,7 +42,7 @@ from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.kept import KeptPolicies
-from ragplatform.ports import Detector, Embedder, Index
+from ragplatform.ports import Archive, Detector, Embedder, Index
 from ragplatform.privacy.gate import Inspector, Privacy
 from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption, new_key_file
 from ragplatform.privacy.keys import Keys
@@ -274,6 +275,14 @@ def open_sealed_files(settings: Settings, vault: Vault) -> SealedFiles:
         name_key=derive(settings, "sealed-file-names"),
         storage=Disk(),
     )
+
+
+def open_archive(settings: Settings, vault: Vault) -> Archive:
+    """Return what keeps the passages of every indexed document beside the index."""
+    from ragplatform.adapters.archived import decode_archived, encode_archived
+
+    files = open_sealed_files(settings, vault)
+    return SealedArchive(files, encode=encode_archived, decode=decode_archived)
 
 
 def subject_ref(settings: Settings, tenant: str, raw_id: str) -> str:

@@ -33,6 +33,7 @@ from ingest.report import Report
 from ragplatform.access.register import Register
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
+from ragplatform.archive import SealedArchive
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.sealed_about import SealedTexts
 from ragplatform.audit.seeds import SealSeeds
@@ -50,6 +51,7 @@ from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
+from tests.sealed import archive_in
 from tests.stored import Stored, copy_data, look
 
 POLICIES = Path(__file__).parents[1] / "policies"
@@ -66,6 +68,7 @@ _WRITES = {
     "vault": {"store", "destroy_subject"},
     "register": {"forget"},
     "index": {"upsert", "retire", "remove"},
+    "archive": {"keep", "retire", "forget"},
 }  # fmt: skip
 
 _NOTE = "Maria Lopez, MRN 4471230, SSN 078-05-1120, called (212) 555-0143 about {}. "
@@ -185,6 +188,7 @@ class Parts:
     audit: TenantLogs
     vault: Vault
     index: EdgeIndex
+    archive: SealedArchive
     policies: Policies
     privacy: Privacy
 
@@ -209,6 +213,7 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
             audit=fused("audit", log),
             vault=vault,
             index=fused("index", EdgeIndex(folder=data / "index", dim=DIM)),
+            archive=Fused("archive", archive_in(data, vault), fuse),
             policies=Policies.load(POLICIES),
             privacy=Privacy(
                 detector=StumblingDetector(),
@@ -261,6 +266,7 @@ def ingest(
             embedder=DigestEmbedder(),
             weigher=Bm25Weigher(),
             index=parts.index,
+            archive=parts.archive,
             catalog=parts.catalog,
             ledger=parts.ledger,
             audit=parts.audit,
@@ -284,6 +290,7 @@ def erase(data: Path, fuse: Fuse) -> None:
             policies=parts.policies,
             privacy=parts.privacy,
             index=parts.index,
+            archive=parts.archive,
             catalog=parts.catalog,
             ledger=parts.ledger,
             register=parts.register,

@@ -46,15 +46,16 @@ def decode_archived(data: bytes) -> Archived:
         (length,) = _LENGTH.unpack_from(data)
         head, *lines = zlib.decompress(data[_LENGTH.size : _LENGTH.size + length]).split(b"\n")
         said = json.loads(head)
-        if said["format"] != FORMAT or said["n"] != len(lines):
-            raise ValueError("head")
+        _require(said["format"] == FORMAT and said["n"] == len(lines), "head")
         passages = tuple(_passage(line) for line in lines)
         vectors = _vectors(data[_LENGTH.size + length :], said["n"], said["dim"])
         return Archived(passages, vectors, str(said["encoder"]))
     except (ValueError, TypeError, KeyError, struct.error, zlib.error) as error:
         # The cause could quote what was read.
         kind = type(error).__name__
-        raise TamperedError(f"an archived document is not in the form that was kept ({kind})") from None
+        raise TamperedError(
+            f"an archived document is not in the form that was kept ({kind})"
+        ) from None
 
 
 def _passage(line: bytes) -> Passage:
@@ -64,7 +65,11 @@ def _passage(line: bytes) -> Passage:
 
 def _vectors(raw: bytes, rows: int, dim: int) -> Vectors | None:
     if not dim:
-        if raw:
-            raise ValueError("vectors")
+        _require(not raw, "vectors")
         return None
     return np.frombuffer(raw, dtype="<f4").reshape(rows, dim).astype(np.float32)
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise ValueError(what)
