@@ -8,19 +8,23 @@ from datetime import date, datetime
 from functools import partial
 
 from ingest.consistency import Survey
+from ingest.engine import InProcess
 from ingest.expand import expand
 from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Ledger
+from ingest.members import Members
 from ingest.parse.sandbox import Limits, Sandbox
-from ingest.prepare import Target
+from ingest.prepare import Parser, Preparer, Target
 from ingest.rebuild import Rebuilder
 from ingest.report import FileResult
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
+from ingest.stages import Stages, pipeline
 from ragplatform import openers, wiring
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
+from ragplatform.wiring import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +67,21 @@ def job(
             Sandbox(limits=limits) as sandbox,
             ledger(settings) as book,
         ):
+            stages = _stages(settings, store, where, sandbox)
             made = Job(
                 run=run,
                 target=where,
-                parser=sandbox,
+                preparer=stages.preparer,
+                members=Members(parser=sandbox),
+                engine=InProcess(make=lambda: stages),
                 privacy=store.privacy,
                 policies=store.policies,
-                embedder=store.embedder,
-                weigher=store.weigher,
                 index=store.index,
+                encoder=store.embedder.version,
                 archive=openers.open_archive(settings, store.vault),
                 catalog=store.catalog,
                 ledger=book,
                 audit=store.audit,
-                name_key=openers.derive(settings, "source-name", where.principal.tenant),
-                largest_file=largest,
                 on_result=on_result,
             )
             walls = sandbox.isolation
@@ -86,6 +90,23 @@ def job(
             yield OpenJob(made, note, partial(expand, splitter=sandbox, largest_file=largest))
     finally:
         store.close()
+
+
+def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> Stages:
+    preparer = Preparer(
+        target=where,
+        parser=parser,
+        privacy=store.privacy,
+        policies=store.policies,
+        pipeline=pipeline(
+            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        ),
+        name_key=openers.derive(settings, "source-name", where.principal.tenant),
+        largest_file=settings.max_file_mb * 1024 * 1024,
+    )
+    return Stages(
+        preparer=preparer, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+    )
 
 
 @contextmanager

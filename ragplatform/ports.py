@@ -154,6 +154,12 @@ class Archived:
     vectors: Vectors | None = field(repr=False)
     encoder: str
 
+    @classmethod
+    def of(cls, entries: Sequence[Entry], encoder: str) -> "Archived":
+        """Return what is kept of entries whose vectors the encoder of this version made."""
+        vectors = np.asarray([entry.vector for entry in entries], dtype=np.float32)
+        return cls(tuple(entry.passage for entry in entries), vectors, encoder)
+
 
 class Archive(Protocol):
     """Keeps what the index holds, sealed, so that a lost index can be made again without sources.

@@ -22,7 +22,6 @@ import numpy as np
 from ingest import sources
 from ingest.expand import expand
 from ingest.forget import Eraser
-from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.parse.document import ParsedDocument, Part
 from ingest.parse.interchange import split
@@ -51,6 +50,7 @@ from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
+from tests.jobs import job_here
 from tests.sealed import archive_in
 from tests.stored import Stored, copy_data, look
 
@@ -257,7 +257,7 @@ def ingest(
     """Run the job over the files."""
     report = Report(run=os.urandom(8).hex())
     with opened(data, fuse) as parts:
-        job = Job(
+        job = job_here(
             run=report.run,
             target=Target(_who("ingest"), Purpose.HOPERAT, "clinical"),
             parser=parser or PlainParser(),

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from ingest import sources
-from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.prepare import Target
 from ingest.report import FileState, Report
@@ -31,6 +30,7 @@ from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
 from tests.fakes_audit import open_logs
 from tests.ingest_crash import DIM, DigestEmbedder, PlainParser
+from tests.jobs import job_here
 from tests.sealed import archive_in
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
@@ -166,7 +166,7 @@ def ingest(folder: Path, data: Path) -> Report:
     index = EdgeIndex(folder=data / "index", dim=DIM)
     audit = open_logs(data / "audit", kind="ingest")
     who = Principal("job", "mercy", frozenset({"ingest"}), clearance=Sensitivity.RESTRICTED)
-    job = Job(
+    job = job_here(
         run=report.run,
         target=Target(who, Purpose.HOPERAT, "clinical"),
         parser=PlainParser(),
