@@ -15,11 +15,12 @@ from typing import Final
 from ingest.engine import Batch, Engine
 from ingest.ledger import Claim, Ledger, State
 from ingest.members import Budget, Members
-from ingest.prepare import Preparer, Ready, Target, Work
+from ingest.prepare import Ready
 from ingest.refusals import Refusal, guarded
 from ingest.report import FileResult, FileState, Report
 from ingest.sources import SourceFile
 from ingest.stages import Prepared
+from ingest.work import Fingerprinter, Target, Work
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import DocumentEntry, SqlCatalog
@@ -44,7 +45,7 @@ class Job:
         *,
         run: str,
         target: Target,
-        preparer: Preparer,
+        fingerprint: Fingerprinter,
         members: Members,
         engine: Engine,
         privacy: Privacy,
@@ -59,7 +60,7 @@ class Job:
     ) -> None:
         self._run = run
         self._target = target
-        self._preparer = preparer
+        self._fingerprint = fingerprint
         self._members = members
         self._engine = engine
         self._privacy = privacy
@@ -107,7 +108,7 @@ class Job:
     def _changed_in(self, source: SourceFile, report: Report, budget: Budget) -> Iterator[Work]:
         """Yield the file and the documents inside it that changed, each on its own."""
         with report.stage("fingerprint"):
-            work = guarded(partial(self._preparer.fingerprint, source))
+            work = guarded(partial(self._fingerprint, source))
         if isinstance(work, Refusal):
             self._refuse(source, work, report)
             return

@@ -15,12 +15,13 @@ from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.members import Members
 from ingest.parse.sandbox import Limits, Sandbox
-from ingest.prepare import Parser, Preparer, Target
+from ingest.prepare import Parser, Preparer
 from ingest.rebuild import Rebuilder
 from ingest.report import FileResult
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
 from ingest.stages import Stages, pipeline
+from ingest.work import Fingerprinter, Target
 from ragplatform import openers, wiring
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
@@ -71,7 +72,7 @@ def job(
             made = Job(
                 run=run,
                 target=where,
-                preparer=stages.preparer,
+                fingerprint=_fingerprinter(settings, store, where, sandbox),
                 members=Members(parser=sandbox),
                 engine=InProcess(make=lambda: stages),
                 privacy=store.privacy,
@@ -92,16 +93,26 @@ def job(
         store.close()
 
 
+def _fingerprinter(
+    settings: Settings, store: Store, where: Target, parser: Parser
+) -> Fingerprinter:
+    return Fingerprinter(
+        target=where,
+        subject_ref=store.privacy.subject_ref,
+        pipeline=pipeline(
+            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        ),
+        name_key=openers.derive(settings, "source-name", where.principal.tenant),
+        largest_file=settings.max_file_mb * 1024 * 1024,
+    )
+
+
 def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> Stages:
     preparer = Preparer(
         target=where,
         parser=parser,
         privacy=store.privacy,
         policies=store.policies,
-        pipeline=pipeline(
-            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
-        ),
-        name_key=openers.derive(settings, "source-name", where.principal.tenant),
         largest_file=settings.max_file_mb * 1024 * 1024,
     )
     return Stages(

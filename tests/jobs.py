@@ -1,40 +1,38 @@
-"""A job whose stages run in this process, made of its parts."""
+"""A job made of its parts, by default with its stages in this process."""
 
 from collections.abc import Callable
 
-from ingest.engine import InProcess
+from ingest.engine import Engine, InProcess
 from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.members import Members
-from ingest.prepare import Parser, Preparer, Target
+from ingest.prepare import Parser, Preparer
 from ingest.report import FileResult
 from ingest.stages import Stages, pipeline
+from ingest.work import Fingerprinter, Target
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Archive, Embedder, Index, TermWeigher
-from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.gate import Privacy, Treatment
 
 
 def stages_of(
     *,
     target: Target,
     parser: Parser,
-    privacy: Privacy,
+    privacy: Treatment,
     policies: Policies,
     embedder: Embedder,
     weigher: TermWeigher,
-    name_key: bytes,
     largest_file: int,
 ) -> Stages:
-    """Return the stages, with the version that their parts have."""
+    """Return the stages."""
     preparer = Preparer(
         target=target,
         parser=parser,
         privacy=privacy,
         policies=policies,
-        pipeline=pipeline(parser=parser, privacy=privacy, embedder=embedder, weigher=weigher),
-        name_key=name_key,
         largest_file=largest_file,
     )
     return Stages(preparer=preparer, privacy=privacy, embedder=embedder, weigher=weigher)
@@ -57,8 +55,10 @@ def job_here(
     name_key: bytes,
     largest_file: int,
     on_result: Callable[[FileResult], None],
+    engine: Engine | None = None,
 ) -> Job:
-    """Return the job."""
+    """Return the job, whose stages run in this process unless an engine is given."""
+    version = pipeline(parser=parser, privacy=privacy, embedder=embedder, weigher=weigher)
     stages = stages_of(
         target=target,
         parser=parser,
@@ -66,15 +66,20 @@ def job_here(
         policies=policies,
         embedder=embedder,
         weigher=weigher,
-        name_key=name_key,
         largest_file=largest_file,
     )
     return Job(
         run=run,
         target=target,
-        preparer=stages.preparer,
+        fingerprint=Fingerprinter(
+            target=target,
+            subject_ref=privacy.subject_ref,
+            pipeline=version,
+            name_key=name_key,
+            largest_file=largest_file,
+        ),
         members=Members(parser=parser),
-        engine=InProcess(make=lambda: stages),
+        engine=engine or InProcess(make=lambda: stages),
         privacy=privacy,
         policies=policies,
         index=index,
