@@ -2,7 +2,7 @@
 
 import typer
 
-from ingest.commands import forget, rebuild, run, scan, status
+from ingest.commands import forget, rebuild, reindex, run, scan, status
 
 app = typer.Typer(
     help="Take documents in, see what is there, and forget.",
@@ -15,6 +15,8 @@ app.command("scan")(scan.scan)
 app.command("forget")(forget.forget)
 app.command("rebuild")(rebuild.rebuild)
 app.command("check")(rebuild.check)
+app.command("reindex")(reindex.reindex)
+app.command("editions")(reindex.editions)
 
 if __name__ == "__main__":
     app()

@@ -104,6 +104,8 @@ class Eraser:
             ref = self._privacy.subject_ref(entry.tenant, own)
             values += self._privacy.forget(entry.tenant, ref)
             self._ledger.forget(entry.document)
+            # Once more: a rebuild at work may have kept it anew before the ledger said so.
+            self._archive.forget(entry.tenant, entry.document)
             # Last, because a repetition after a crash finds by it what is still to be erased.
             self._catalog.delete_document(entry.document)
         if subject is not None:

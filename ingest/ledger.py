@@ -270,6 +270,16 @@ class Ledger:
         self._scrub_log()
         return count
 
+    def is_held(self, entry: Entry) -> bool:
+        """Return whether a live run has the source in hand now."""
+        query = sa.select(_SOURCES).where(
+            _at(entry.tenant, entry.collection, entry.source_key),
+            _SOURCES.c.state == State.PENDING.value,
+        )
+        with self._transaction() as connection:
+            row = connection.execute(query).one_or_none()
+        return row is not None and row.lease_until > time.time() and is_alive(row.holder)
+
     def reopen(self, entry: Entry) -> bool:
         """Let the next run take an indexed source in again, as one whose passages are lost.
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+
 from ingest.consistency import (
     Fault,
     Finding,
@@ -146,6 +148,18 @@ class Rebuilder:
         )  # 6
         return done
 
+    def archive_all(self) -> int:
+        """Keep what only the index holds; return how many documents.
+
+        For the next edition of an index, which is written from the archive alone.
+        """
+        stock = self._survey.stock(self._principal.tenant)
+        kept = 0
+        for finding in self._survey.findings(stock, deep=False):
+            if finding.fault is Fault.UNARCHIVED:
+                kept += self._mend(finding)
+        return kept
+
     def _write(self, findings: Sequence[Finding], stock: Stock, done: Rebuilt) -> None:
         batch: list[_Ready] = []
         for finding in findings:
@@ -188,10 +202,11 @@ class Rebuilder:
         ]
         if entries:
             self._index.upsert(entries)
-        for one in batch:
+        for one, rows in zip(batch, vectors, strict=True):
             row = one.row
             if self._in_force(row):
                 self._index.retire(row.tenant, row.document, row.generation)
+                self._keep_vectors(one, rows)
                 done.documents += 1
                 done.chunks += len(one.passages)
                 done.mended[one.finding.fault] += 1
@@ -217,6 +232,25 @@ class Rebuilder:
             else:
                 found.append([next(fresh).tolist() for _ in one.passages])
         return found
+
+    def _keep_vectors(self, ready: _Ready, rows: Sequence[Sequence[float]]) -> None:
+        """Keep vectors that were made here, so that the next rebuild need not make them again."""
+        if ready.archived.encoder == self._embedder.version:
+            return
+        made = np.asarray(rows, dtype=np.float32)
+        kept = Archived(ready.archived.passages, made, self._embedder.version)
+        self._keep(ready.row, kept)
+
+    def _keep(self, row: Row, kept: Archived) -> bool:
+        """Put a copy into the archive; take it out again where the document went meanwhile.
+
+        Whoever erases one empties the archive once more after the ledger says so.
+        """
+        self._archive.keep(kept)
+        if self._in_force(row):
+            return True
+        self._archive.forget(row.tenant, row.document)
+        return False
 
     def _in_force(self, row: Row) -> bool:
         """Return whether ledger and archive still say that this is the version to be found."""
@@ -273,10 +307,7 @@ class Rebuilder:
             return False
         if len(passages) != row.chunks or not passages:
             return False
-        self._archive.keep(Archived(passages, None, ""))
-        if not self._in_force(row):
-            self._archive.retire(row.tenant, row.document, "")
-        return True
+        return self._keep(row, Archived(passages, None, ""))
 
     def _reopen(self, finding: Finding) -> bool:
         """Let the next run take the document in again; return whether it will."""

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
@@ -17,6 +17,7 @@ from ingest.members import Members
 from ingest.parse.sandbox import Limits, Sandbox
 from ingest.prepare import Parser, Preparer
 from ingest.rebuild import Rebuilder
+from ingest.reindex import Reindexer
 from ingest.report import FileResult
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
@@ -24,7 +25,9 @@ from ingest.stages import Stages, pipeline
 from ingest.work import Fingerprinter, Target
 from ragplatform import openers, wiring
 from ragplatform.config import Settings
+from ragplatform.editions import EditionBook, EditionRow, EditionState, OneEdition, edition_name
 from ragplatform.model import Principal, Purpose, Sensitivity
+from ragplatform.ports import Edition
 from ragplatform.wiring import Store
 
 
@@ -68,7 +71,8 @@ def job(
             Sandbox(limits=limits) as sandbox,
             ledger(settings) as book,
         ):
-            stages = _stages(settings, store, where, sandbox)
+            edition = store.for_writing()
+            stages = _stages(settings, store, edition, where, sandbox)
             made = Job(
                 run=run,
                 target=where,
@@ -77,8 +81,8 @@ def job(
                 engine=InProcess(make=lambda: stages),
                 privacy=store.privacy,
                 policies=store.policies,
-                index=store.index,
-                encoder=store.embedder.version,
+                index=edition.index,
+                encoder=edition.embedder.version,
                 archive=openers.open_archive(settings, store.vault),
                 catalog=store.catalog,
                 ledger=book,
@@ -99,15 +103,15 @@ def _fingerprinter(
     return Fingerprinter(
         target=where,
         subject_ref=store.privacy.subject_ref,
-        pipeline=pipeline(
-            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
-        ),
+        pipeline=pipeline(parser=parser, privacy=store.privacy),
         name_key=openers.derive(settings, "source-name", where.principal.tenant),
         largest_file=settings.max_file_mb * 1024 * 1024,
     )
 
 
-def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> Stages:
+def _stages(
+    settings: Settings, store: Store, edition: Edition, where: Target, parser: Parser
+) -> Stages:
     preparer = Preparer(
         target=where,
         parser=parser,
@@ -116,7 +120,10 @@ def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> 
         largest_file=settings.max_file_mb * 1024 * 1024,
     )
     return Stages(
-        preparer=preparer, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        preparer=preparer,
+        privacy=store.privacy,
+        embedder=edition.embedder,
+        weigher=edition.weigher,
     )
 
 
@@ -152,33 +159,114 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
 def rebuilding(settings: Settings) -> Iterator[Callable[[str], Rebuilder]]:
     """Open what a rebuild of the index needs; the function yielded gives one for each tenant."""
     store = wiring.open_store(settings, "ingest")
+    try:
+        store.record_start()
+        with ledger(settings) as book, openers.alone(settings, "rebuild"):
+            edition = store.for_writing()
+            yield partial(_rebuilder, store, book, edition, uuid.uuid4().hex)
+    finally:
+        store.close()
+
+
+def _rebuilder(store: Store, book: Ledger, edition: Edition, run: str, tenant: str) -> Rebuilder:
+    archive = openers.open_archive(store.settings, store.vault)
+    return Rebuilder(
+        principal=Principal(f"rebuild-{tenant}", tenant, frozenset({"operator"})),
+        run=run,
+        policy=store.policies.digest,
+        survey=Survey(ledger=book, catalog=store.catalog, archive=archive, index=edition.index),
+        embed_view=store.privacy.embed_view,
+        embedder=edition.embedder,
+        weigher=edition.weigher,
+        index=edition.index,
+        catalog=store.catalog,
+        ledger=book,
+        archive=archive,
+        audit=store.audit,
+    )
+
+
+@contextmanager
+def reindexing(settings: Settings) -> Iterator[Reindexer | None]:
+    """Open what the next edition of the index needs; None when the right one answers already."""
+    editions = openers.open_edition_book(settings)
+    try:
+        before = editions.answering()
+        embedder, weigher = openers.open_embedder(settings), openers.open_weigher()
+        if before is None or before.name == edition_name(embedder.version, weigher.version):
+            yield None
+            return
+        after = editions.add(
+            model=settings.embedding_model,
+            encoder=embedder.version,
+            weigher=weigher.version,
+            dim=embedder.dim,
+        )
+        index = openers.open_index(settings, before.dim, before.place)
+        # Its own encoder may be gone with an older program, and nothing is embedded for it here.
+        old = Edition(before.name, before.model, embedder, weigher, index)
+        index = openers.open_index(settings, after.dim, after.place)
+        new = Edition(after.name, after.model, embedder, weigher, index)
+        with (
+            closing(new.index),
+            _reindexer(settings, editions, (before, old), (after, new)) as made,
+        ):
+            yield made
+    finally:
+        editions.close()
+
+
+@contextmanager
+def _reindexer(
+    settings: Settings,
+    editions: EditionBook,
+    before: tuple[EditionRow, Edition],
+    after: tuple[EditionRow, Edition],
+) -> Iterator[Reindexer]:
+    store = wiring.open_store(settings, "ingest", OneEdition(before[1]))
     run = uuid.uuid4().hex
     try:
         store.record_start()
-        archive = openers.open_archive(settings, store.vault)
-        with ledger(settings) as book:
-
-            def rebuilder(tenant: str) -> Rebuilder:
-                return Rebuilder(
-                    principal=Principal(f"rebuild-{tenant}", tenant, frozenset({"operator"})),
-                    run=run,
-                    policy=store.policies.digest,
-                    survey=Survey(
-                        ledger=book, catalog=store.catalog, archive=archive, index=store.index
-                    ),
-                    embed_view=store.privacy.embed_view,
-                    embedder=store.embedder,
-                    weigher=store.weigher,
-                    index=store.index,
-                    catalog=store.catalog,
-                    ledger=book,
-                    archive=archive,
-                    audit=store.audit,
-                )
-
-            yield rebuilder
+        new = wiring.patient(settings, after[1])
+        with ledger(settings) as book, openers.alone(settings, "rebuild"):
+            names = sorted({tenant for tenant, _, _ in book.counts()})
+            yield Reindexer(
+                run=run,
+                policy=store.policies.digest,
+                book=editions,
+                before=before[0],
+                after=after[0],
+                old={name: _rebuilder(store, book, before[1], run, name) for name in names},
+                new={name: _rebuilder(store, book, new, run, name) for name in names},
+                index=new.index,
+                ledger=book,
+                audit=store.audit,
+            )
     finally:
         store.close()
+
+
+def drop_editions(settings: Settings) -> list[EditionRow]:
+    """Delete every edition that has retired; return them."""
+    book = openers.open_edition_book(settings)
+    try:
+        gone = [row for row in book.all() if row.state is EditionState.RETIRED]
+        for row in gone:
+            # The place first: what is not in the book any more nobody erases from.
+            openers.drop_index(settings, row.place)
+            book.drop(row.name)
+        return gone
+    finally:
+        book.close()
+
+
+def editions(settings: Settings) -> list[EditionRow]:
+    """Return every edition of the index."""
+    book = openers.open_edition_book(settings)
+    try:
+        return book.all()
+    finally:
+        book.close()
 
 
 def tenants(settings: Settings) -> list[str]:
@@ -203,13 +291,13 @@ def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
     store = wiring.open_store(settings, "ingest")
     try:
         store.record_start()
-        with ledger(settings) as book:
+        with ledger(settings) as book, closing(store.every_edition()) as index:
             yield Eraser(
                 principal=principal,
                 purpose=Purpose.COMPLIANCE,
                 policies=store.policies,
                 privacy=store.privacy,
-                index=store.index,
+                index=index,
                 archive=openers.open_archive(settings, store.vault),
                 catalog=store.catalog,
                 ledger=book,

@@ -143,6 +143,36 @@ class Index(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Edition:
+    """An index together with what its vectors and weights are made by: others do not compare.
+
+    ``model`` is the manifest name of the encoder's model.
+    """
+
+    name: str
+    model: str
+    embedder: Embedder
+    weigher: TermWeigher
+    index: Index
+
+
+class Editions(Protocol):
+    """Knows which edition of the index answers. Ask once for each question, and use its parts."""
+
+    def current(self) -> Edition:
+        """Return the edition that answers now.
+
+        Raises ``IndexUnavailableError`` when this process cannot ask it.
+        """
+
+    def still(self, edition: Edition) -> bool:
+        """Return whether the edition is the one that answers."""
+
+    def close(self) -> None:
+        """Close every index that was opened. Calling it again does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Archived:
     """One generation of a document as it went into the index.
 

@@ -58,7 +58,7 @@ def job_here(
     engine: Engine | None = None,
 ) -> Job:
     """Return the job, whose stages run in this process unless an engine is given."""
-    version = pipeline(parser=parser, privacy=privacy, embedder=embedder, weigher=weigher)
+    version = pipeline(parser=parser, privacy=privacy)
     stages = stages_of(
         target=target,
         parser=parser,

@@ -40,6 +40,7 @@ class Action(StrEnum):
     ERASED = "erased"
     SEAL_DESTROYED = "seal_destroyed"
     INDEX_REBUILT = "index_rebuilt"
+    INDEX_SWITCHED = "index_switched"
     EGRESS_BLOCKED = "egress_blocked"
     ARCHIVED = "archived"
     AUDIT_READ = "audit_read"

@@ -347,6 +347,17 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             ),
             since=2,
         ),
+        Action.INDEX_SWITCHED: Entry(
+            "Another edition of the index answers from now on; recorded before it does.",
+            (
+                _id("before", "The edition until now.", required=False),
+                _id("after", "The edition from now on."),
+                _id("model", "Name of the encoder's model."),
+                _count("documents", "Documents in it."),
+                _count("chunks", "Passages in it."),
+            ),
+            since=2,
+        ),
         Action.EGRESS_BLOCKED: Entry(
             "A connection out of the allowed networks was refused. An alarm.",
             (

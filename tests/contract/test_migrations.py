@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from ingest import ledger
-from ragplatform import catalog
+from ragplatform import catalog, editions
 from ragplatform.access import tables as register
 from ragplatform.audit import index_tables
 from ragplatform.errors import ConfigurationError
@@ -25,6 +25,7 @@ METADATA = {
     "register": register.METADATA,
     "vault": vault_tables.METADATA,
     "audit_index": index_tables.METADATA,
+    "editions": editions.METADATA,
 }
 # What the oldest databases of a part lacked.
 OLDEST = {
@@ -36,6 +37,7 @@ ROWS = {
     "ledger": "INSERT INTO ingest_runs VALUES ('r1', 'mercy', 'clinical', 'h', 'now', '', '{}')",
     "register": "INSERT INTO access_feeds VALUES ('mercy', 'ward', 1, NULL)",
     "vault": "INSERT INTO vault_subjects (tenant, subject, wrapped_key) VALUES ('m', 's_1', 'k')",
+    "editions": "INSERT INTO index_editions VALUES ('e', 'm', 'st', 'bm', 4, '', 'retired', 'now')",
     "audit_index": "INSERT INTO audit_logs VALUES ('api', 0, 0, 0, 0, 'l')",
 }
 

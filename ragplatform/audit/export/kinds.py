@@ -76,7 +76,7 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
         Verb.START: "ingest_started",
         Verb.STOP: "ingest_finished",
         Verb.REFUSE: "quarantined",
-        Verb.UPDATE: "relabelled held released index_rebuilt",
+        Verb.UPDATE: "relabelled held released index_rebuilt index_switched",
         Verb.DELETE: "erased",
     },
     Family.ENTITY: {
