@@ -21,7 +21,11 @@ from ragplatform.adapters.payload import (
     origin,
     require_vector,
 )
-from ragplatform.errors import ConfigurationError, IndexUnavailableError, PlatformError
+from ragplatform.errors import (
+    ConfigurationError,
+    IndexUnavailableError,
+    PlatformError,
+)
 from ragplatform.model import AnyOf, Hit, Labels, Passage, Scope, TermWeights
 from ragplatform.ports import Entry
 
@@ -351,7 +355,7 @@ def _server(act: str) -> Iterator[None]:
         raise
     except UnexpectedResponse as error:
         if error.status_code in _REFUSED:
-            raise ConfigurationError(
+            raise IndexRefusedError(
                 f"the Qdrant server refuses to {act} ({error.status_code}): see to its API key in "
                 "qdrant_api_key_file and to what that key may do"
             ) from error

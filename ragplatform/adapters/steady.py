@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
-from ragplatform.errors import IndexUnavailableError
+from ragplatform.errors import IndexLockedError, IndexRefusedError, IndexUnavailableError
 from ragplatform.model import Hit, Labels, Passage, Scope, TermWeights
 from ragplatform.ports import Entry, Index
 
@@ -104,7 +104,9 @@ class SteadyIndex:
         while True:
             try:
                 return operation()
-            except IndexUnavailableError as error:
+            except IndexRefusedError:
+                raise
+            except (IndexUnavailableError, IndexLockedError) as error:
                 began = self._clock() if began is None else began
                 if self._clock() + pause_s - began > self._patience_s:
                     raise IndexUnavailableError(
