@@ -34,6 +34,7 @@ from ragplatform.audit.sealed_about import SealedTexts
 from ragplatform.audit.seeds import SealSeeds
 from ragplatform.audit.storage import Disk, Storage
 from ragplatform.audit.verify import VerifyReport, verify
+from ragplatform.backup import Layout
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import IndexBackend, Settings, read_secret
 from ragplatform.editions import EditionBook, EditionRow, FollowedEditions
@@ -530,6 +531,25 @@ def open_index(settings: Settings, dim: int, place: str = "") -> Index:
         dim=dim,
         open_one=lambda tenant: _open_one_index(settings, dim, place, tenant),
         begun=lambda: _index_layout(settings, place).tenants,
+    )
+
+
+def backup_layout(settings: Settings) -> Layout:
+    """Return where this deployment has what a backup copies."""
+    data = settings.data_dir
+    keys = {"secrets": settings.keys_dir}
+    if settings.vault_keys_dir is not None:
+        keys["vault"] = settings.vault_keys_dir
+    return Layout(
+        databases={"catalog": settings.catalog_url, "vault": settings.effective_vault_url},
+        folders={
+            "sealed": data / _SEALED,
+            "audit": settings.audit_dir,
+            "seals": data / "seals",
+            "policies": data / _POLICIES,
+        },
+        twice=frozenset({"sealed"}),
+        keys=keys,
     )
 
 

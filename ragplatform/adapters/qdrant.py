@@ -23,6 +23,7 @@ from ragplatform.adapters.payload import (
 )
 from ragplatform.errors import (
     ConfigurationError,
+    IndexRefusedError,
     IndexUnavailableError,
     PlatformError,
 )

@@ -41,6 +41,8 @@ class Action(StrEnum):
     SEAL_DESTROYED = "seal_destroyed"
     INDEX_REBUILT = "index_rebuilt"
     INDEX_SWITCHED = "index_switched"
+    BACKED_UP = "backed_up"
+    RESTORED = "restored"
     EGRESS_BLOCKED = "egress_blocked"
     ARCHIVED = "archived"
     AUDIT_READ = "audit_read"

@@ -358,6 +358,26 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             ),
             since=2,
         ),
+        Action.BACKED_UP: Entry(
+            "A backup is made; recorded before, and once more when it is whole.",
+            (
+                _id("backup", "Its id."),
+                _code("stage", "begun or done."),
+                _count("files", "Its files.", required=False),
+                _count("bytes", "Their size.", required=False),
+                _digest("sha256", "Digest of its manifest.", required=False),
+            ),
+            since=2,
+        ),
+        Action.RESTORED: Entry(
+            "A deployment was put back from a backup; recorded before it serves.",
+            (
+                _id("backup", "The backup's id."),
+                _moment("made", "When the backup was made."),
+                _digest("sha256", "Digest of its manifest."),
+            ),
+            since=2,
+        ),
         Action.EGRESS_BLOCKED: Entry(
             "A connection out of the allowed networks was refused. An alarm.",
             (

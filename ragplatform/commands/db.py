@@ -47,8 +47,8 @@ def _of_all(settings: Settings, ask: Callable[[sa.Connection, str], Standing]) -
         "ledger": settings.catalog_url,
         "register": settings.catalog_url,
         "vault": settings.effective_vault_url,
-        "editions": settings.catalog_url,
         "audit_index": settings.effective_audit_index_url,
+        "editions": settings.catalog_url,
     }
     found = []
     for part, url in urls.items():
