@@ -2,7 +2,7 @@
 
 import typer
 
-from ingest.commands import forget, rebuild, reindex, run, scan, status
+from ingest.commands import forget, rebuild, reindex, replay, run, scan, status
 
 app = typer.Typer(
     help="Take documents in, see what is there, and forget.",
@@ -16,6 +16,7 @@ app.command("forget")(forget.forget)
 app.command("rebuild")(rebuild.rebuild)
 app.command("check")(rebuild.check)
 app.command("reindex")(reindex.reindex)
+app.command("replay-erasures")(replay.replay_erasures)
 app.command("editions")(reindex.editions)
 
 if __name__ == "__main__":

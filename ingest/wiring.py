@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
+from pathlib import Path
 
 from ingest.consistency import Survey
 from ingest.engine import InProcess
@@ -18,14 +19,17 @@ from ingest.parse.sandbox import Limits, Sandbox
 from ingest.prepare import Parser, Preparer
 from ingest.rebuild import Rebuilder
 from ingest.reindex import Reindexer
+from ingest.replay import ErasureReplay, Erasures, erasures_in
 from ingest.report import FileResult
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
 from ingest.stages import Stages, pipeline
 from ingest.work import Fingerprinter, Target
 from ragplatform import openers, wiring
+from ragplatform.audit import query
 from ragplatform.config import Settings
 from ragplatform.editions import EditionBook, EditionRow, EditionState, OneEdition, edition_name
+from ragplatform.errors import TamperedError
 from ragplatform.model import Principal, Purpose, Sensitivity
 from ragplatform.ports import Edition
 from ragplatform.wiring import Store
@@ -267,6 +271,37 @@ def editions(settings: Settings) -> list[EditionRow]:
         return book.all()
     finally:
         book.close()
+
+
+@contextmanager
+def replay(settings: Settings, folder: Path) -> Iterator[tuple[ErasureReplay, Erasures]]:
+    """Open what erases again what the logs in a folder say was erased.
+
+    Raises ``TamperedError`` when one of them is not what this deployment wrote: an erasure that was
+    made up would be obeyed.
+    """
+    logs = query.find_logs(folder)
+    for log in logs:
+        report = openers.verify_audit(settings, log)
+        if not report.ok:
+            raise TamperedError(f"log {log.name} does not verify: {report.problem}")
+    found = erasures_in(logs)
+    store = wiring.open_store(settings, "ingest")
+    try:
+        store.record_start()
+        with ledger(settings) as book, closing(store.every_edition()) as index:
+            made = ErasureReplay(
+                privacy=store.privacy,
+                index=index,
+                archive=openers.open_archive(settings, store.vault),
+                catalog=store.catalog,
+                ledger=book,
+                register=store.register,
+                audit=store.audit,
+            )
+            yield made, found
+    finally:
+        store.close()
 
 
 def tenants(settings: Settings) -> list[str]:
