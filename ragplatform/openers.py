@@ -501,6 +501,16 @@ def open_editions(settings: Settings) -> FollowedEditions:
     return FollowedEditions(book=book, first=first, open_one=partial(open_edition, settings))
 
 
+def open_other_indexes(settings: Settings, name: str) -> list[Index]:
+    """Open the index of every edition but this one; the caller closes them."""
+    book = open_edition_book(settings)
+    try:
+        rows = [row for row in book.all() if row.name != name]
+    finally:
+        book.close()
+    return [open_index(settings, row.dim, row.place) for row in rows]
+
+
 def open_edition(settings: Settings, row: EditionRow) -> Edition:
     """Open one edition of the index with the encoder and weigher that it was made by.
 

@@ -105,21 +105,12 @@ class Store:
     def every_edition(self) -> Index:
         """Return the index that answers, of which what is removed leaves every other edition too.
 
-        Whoever uses it closes it.
+        It belongs to the store: who uses it does not close it.
         """
         found = self.editions.current()
-        book = openers.open_edition_book(self.settings)
-        try:
-            others = [
-                openers.open_index(self.settings, row.dim, row.place)
-                for row in book.all()
-                if row.name != found.name
-            ]
-        finally:
-            book.close()
         return EveryEdition(
             found.index,
-            others=others,
+            others=partial(openers.open_other_indexes, self.settings, found.name),
             patience_s=self.settings.index_patience_s,
             still=lambda: self.editions.still(found),
         )

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ingest import wiring
+from ingest import upkeep
 from ingest.commands import console
 from ingest.rebuild import Rebuilt
 
@@ -42,8 +42,8 @@ def _for_each(tenant: str | None, *, deep: bool, dry_run: bool, as_json: bool) -
     code = 0
     with console.exits():
         settings = console.settings()
-        names = [tenant] if tenant else wiring.tenants(settings)
-        with wiring.rebuilding(settings) as rebuilder:
+        names = [tenant] if tenant else upkeep.tenants(settings)
+        with upkeep.rebuilding(settings) as rebuilder:
             for name in names:
                 done = rebuilder(name).rebuild(deep=deep, dry_run=dry_run)
                 code = max(code, done.exit_code)

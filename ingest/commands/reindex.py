@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 from rich.table import Table
 
-from ingest import wiring
+from ingest import upkeep
 from ingest.commands import console
 from ragplatform.model import Json
 
@@ -29,7 +29,7 @@ def reindex(
     code = 0
     with console.exits():
         settings = console.settings()
-        with wiring.reindexing(settings) as reindexer:
+        with upkeep.reindexing(settings) as reindexer:
             if reindexer is None:
                 _say({"event": "reindexed", "switched": False}, as_json=as_json)
             else:
@@ -38,7 +38,7 @@ def reindex(
                 _say({"event": "reindexed", **done.summary()}, as_json=as_json)
                 time.sleep(0 if keep_old else _GRACE_S)
         if not keep_old:
-            for row in wiring.drop_editions(settings):
+            for row in upkeep.drop_editions(settings):
                 _say({"event": "dropped", "edition": row.name, "model": row.model}, as_json=as_json)
     raise typer.Exit(code)
 
@@ -46,7 +46,7 @@ def reindex(
 def editions(as_json: console.AsJson = False) -> None:
     """Say which editions of the index there are, and which one answers."""
     with console.exits():
-        rows = wiring.editions(console.settings())
+        rows = upkeep.editions(console.settings())
     table = Table("edition", "state", "model", "encoder", "since")
     for row in rows:
         since = row.since.isoformat(timespec="seconds")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ingest import wiring
+from ingest import upkeep
 from ingest.commands import console
 
 
@@ -23,7 +23,7 @@ def replay_erasures(
     """
     with console.exits():
         settings = console.settings()
-        with wiring.replay(settings, audit or settings.audit_dir) as (eraser, found):
+        with upkeep.replay(settings, audit or settings.audit_dir) as (eraser, found):
             done = eraser.replay(found)
     if as_json:
         console.line({"event": "erasures_replayed", **done.summary()})

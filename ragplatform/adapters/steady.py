@@ -6,6 +6,7 @@ patience ends. A count can then be short: what the failed try had done already i
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Final, TypeVar
 
@@ -131,21 +132,18 @@ class EveryEdition(SteadyIndex):
         self,
         index: Index,
         *,
-        others: Sequence[Index],
+        others: Callable[[], Sequence[Index]],
         patience_s: float,
         still: Callable[[], bool],
     ) -> None:
-        """``others`` are the editions that are being built or have retired."""
+        """``others`` opens the editions that are being built or have retired."""
         super().__init__(index, patience_s=patience_s, still=still)
         self._others = others
 
     def remove(self, tenant: str, document: str) -> int:
         """Delete all chunks of the document in every edition; return how many of them answered."""
-        for other in self._others:
-            self._do("remove a document", partial(other.remove, tenant, document))
+        with ExitStack() as closing:
+            for other in self._others():
+                closing.callback(other.close)
+                self._do("remove a document", partial(other.remove, tenant, document))
         return super().remove(tenant, document)
-
-    def close(self) -> None:
-        """Close the other editions; the one that answers belongs to the store."""
-        for other in self._others:
-            other.close()

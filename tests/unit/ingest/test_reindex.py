@@ -249,7 +249,7 @@ def test_what_is_erased_leaves_editions_that_do_not_answer_too(data: Path) -> No
             return super().remove(tenant, document)
 
     every = EveryEdition(
-        MemoryIndex(dim=DIM), others=[Other(dim=DIM)], patience_s=0, still=lambda: True
+        MemoryIndex(dim=DIM), others=lambda: [Other(dim=DIM)], patience_s=0, still=lambda: True
     )
 
     every.remove("mercy", "letter")
