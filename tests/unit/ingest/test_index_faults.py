@@ -5,8 +5,11 @@
 
 import os
 import random
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,11 +17,13 @@ import pytest
 from ingest import sources
 from ingest.ledger import State
 from ingest.prepare import Target
-from ingest.report import Report
+from ingest.report import FileResult, Report
+from ragplatform.adapters import edge_guest
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.qdrant import QdrantIndex, connect
+from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.adapters.steady import SteadyIndex
-from ragplatform.errors import IndexRefusedError, IndexUnavailableError
+from ragplatform.errors import IndexRefusedError, IndexUnavailableError, UnavailableError
 from ragplatform.model import Principal, Purpose, Sensitivity
 from ragplatform.ports import Index
 from tests.ingest_crash import (
@@ -37,6 +42,7 @@ from tests.qdrant_server import Failure, Server, serving
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
 SEED = int(os.environ.get("RAGPLATFORM_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
+ROOT = Path(__file__).parents[3]
 PASSING = [one for one in Failure if one is not Failure.REFUSED]
 
 
@@ -48,9 +54,17 @@ def server() -> Iterator[Server]:
 
 def run(files: Path, data: Path, server: Server, *, patience_s: float = 30.0) -> Report:
     """Run the job into the server, which is waited for."""
+    with closing(steady(server, patience_s)) as index:
+        return run_into(index, files, data)
+
+
+def run_into(
+    index: Index, files: Path, data: Path, told: Callable[[FileResult], None] = lambda _: None
+) -> Report:
+    """Run the job into an index."""
     report = Report(run=os.urandom(8).hex())
     who = Principal("job", "mercy", frozenset({"ingest"}), clearance=Sensitivity.RESTRICTED)
-    with opened(data, Fuse()) as parts, closing(steady(server, patience_s)) as index:
+    with opened(data, Fuse()) as parts:
         job_here(
             run=report.run,
             target=Target(who, Purpose.HOPERAT, "clinical"),
@@ -66,7 +80,7 @@ def run(files: Path, data: Path, server: Server, *, patience_s: float = 30.0) ->
             audit=parts.audit,
             name_key=MASTER,
             largest_file=LARGEST,
-            on_result=lambda result: None,
+            on_result=told,
         ).run(sources.find([files], sources.GivenLabels()), report)
     return report
 
@@ -171,3 +185,62 @@ def test_a_key_that_may_not_write_is_told_at_once_and_not_waited_for(
         run(tmp_path / "files", tmp_path / "data", server)
 
     assert server.failures == [Failure.REFUSED]
+
+
+OWNER = f"""
+import sys, time
+from pathlib import Path
+from ragplatform.adapters.shared_edge import SharedEdgeIndex
+index = SharedEdgeIndex(folder=Path(sys.argv[1]), dim={DIM})
+print(index.role, flush=True)
+time.sleep(600)
+"""
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Let another process hold the embedded index in the folder."""
+    command = [sys.executable, "-c", OWNER, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as owner:
+        try:
+            assert owner.stdout is not None
+            assert owner.stdout.readline().strip() == "owner"
+            yield owner
+        finally:
+            owner.kill()
+
+
+def guest(folder: Path) -> Index:
+    index = SharedEdgeIndex(folder=folder, dim=DIM, patience_s=0.5)
+    assert index.role is Role.GUEST
+    return SteadyIndex(index, patience_s=1.0, still=lambda: True)
+
+
+def test_a_run_goes_on_when_the_process_that_holds_the_index_is_killed_in_its_midst(
+    tmp_path: Path,
+) -> None:
+    first_version(tmp_path / "files")
+    with owned(tmp_path / "index") as owner, closing(guest(tmp_path / "index")) as index:
+        report = run_into(index, tmp_path / "files", tmp_path / "data", lambda _: owner.kill())
+        count = index.count()
+
+    assert (report.exit_code, report.states["indexed"], count) == (0, 5, report.chunks)
+
+
+def test_a_run_ends_clearly_when_the_process_that_holds_the_index_is_stopped_and_then_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge_guest, "REQUEST_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(edge_guest, "GREETING_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("ingest.ledger.is_alive", lambda holder: False)
+    files, data = tmp_path / "files", tmp_path / "data"
+    first_version(files)
+    with owned(tmp_path / "index") as owner, closing(guest(tmp_path / "index")) as index:
+        with pytest.raises(UnavailableError, match="mend it and run again"):
+            run_into(index, files, data, lambda _: owner.send_signal(signal.SIGSTOP))
+        owner.send_signal(signal.SIGCONT)
+        report = run_into(index, files, data)
+
+        assert (report.exit_code, report.states["unchanged"]) == (0, 1)
+        assert report.states["indexed"] == 4
+        assert sum(index.generations("mercy")[one] != {} for one in index.generations("mercy")) == 5

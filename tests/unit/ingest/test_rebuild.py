@@ -14,6 +14,7 @@ from qdrant_client import QdrantClient
 from ingest.consistency import Survey, indexed_passages
 from ingest.ledger import Ledger, State
 from ingest.rebuild import Rebuilder, Rebuilt
+from ingest.replay import ErasureReplay, erasures_in
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.qdrant import QdrantIndex
 from ragplatform.audit import query
@@ -366,3 +367,42 @@ def test_the_ledger_lets_a_lost_document_in_again_only_while_it_says_the_same(da
     assert not ledger.reopen(row)
     assert [one.document for one in ledger.pending()] == [row.document]
     ledger.close()
+
+
+def test_what_was_erased_since_a_backup_is_erased_again_by_newer_logs(
+    data: Path, tmp_path: Path
+) -> None:
+    copy_data(data, tmp_path / "restored")
+    erase(data, Fuse())
+
+    with opened(tmp_path / "restored", Fuse()) as parts:
+        replay = ErasureReplay(
+            privacy=parts.privacy,
+            index=parts.index,
+            archive=parts.archive,
+            catalog=parts.catalog,
+            ledger=parts.ledger,
+            register=parts.register,
+            audit=parts.audit,
+        )
+        found = erasures_in(query.find_logs(data / "audit"))
+        first, again = replay.replay(found), replay.replay(found)
+
+    assert (first.documents, first.subjects, again.documents) == (5, 1, 0)
+    assert first.values > 0
+    assert points(tmp_path / "restored") == {}
+    assert rebuild(tmp_path / "restored").found == {}
+
+
+def test_a_document_taken_in_again_after_its_erasure_is_not_erased_again(
+    data: Path, tmp_path: Path
+) -> None:
+    erase(data, Fuse())
+    with opened(data, Fuse()) as parts:
+        for row in parts.ledger.entries():
+            parts.ledger.revive(row.tenant, row.collection, row.source_key)
+    ingest(tmp_path / "files", data, Fuse())
+
+    found = erasures_in(query.find_logs(data / "audit"))
+
+    assert found.documents == {}
