@@ -2,7 +2,17 @@
 
 import typer
 
-from ingest.commands import forget, run, scan, sources, status, worker
+from ingest.commands import (
+    forget,
+    rebuild,
+    reindex,
+    replay,
+    run,
+    scan,
+    sources,
+    status,
+    worker,
+)
 
 app = typer.Typer(
     help="Take documents in, see what is there, and forget.",
@@ -17,6 +27,11 @@ app.command("scan")(scan.scan)
 app.command("forget")(forget.forget)
 app.command("worker")(worker.worker)
 app.add_typer(sources.app, name="sources")
+app.command("rebuild")(rebuild.rebuild)
+app.command("check")(rebuild.check)
+app.command("reindex")(reindex.reindex)
+app.command("replay-erasures")(replay.replay_erasures)
+app.command("editions")(reindex.editions)
 
 if __name__ == "__main__":
     app()

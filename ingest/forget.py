@@ -16,7 +16,7 @@ from ragplatform.errors import DeniedError, InvalidRequestError
 from ragplatform.model import Json, Labels, Principal, Purpose
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
-from ragplatform.ports import Index
+from ragplatform.ports import Archive, Index
 from ragplatform.privacy.gate import Privacy
 
 # What one record can name. A register of more people than this is named by its document.
@@ -47,6 +47,7 @@ class Eraser:
         policies: Policies,
         privacy: Privacy,
         index: Index,
+        archive: Archive,
         catalog: SqlCatalog,
         ledger: Ledger,
         register: Register,
@@ -60,6 +61,7 @@ class Eraser:
         self._policies = policies
         self._privacy = privacy
         self._index = index
+        self._archive = archive
         self._catalog = catalog
         self._ledger = ledger
         self._register = register
@@ -95,11 +97,15 @@ class Eraser:
         chunks = values = 0
         for entry in entries:
             self._record({"document": entry.document}, entry.subjects)
+            # First: a rebuild of the index at work looks here last, and takes its own out again.
+            self._archive.forget(entry.tenant, entry.document)
             chunks += self._index.remove(entry.tenant, entry.document)
             own = f"document:{entry.document}"
             ref = self._privacy.subject_ref(entry.tenant, own)
             values += self._privacy.forget(entry.tenant, ref)
             self._ledger.forget(entry.document)
+            # Once more: a rebuild at work may have kept it anew before the ledger said so.
+            self._archive.forget(entry.tenant, entry.document)
             # Last, because a repetition after a crash finds by it what is still to be erased.
             self._catalog.delete_document(entry.document)
         if subject is not None:

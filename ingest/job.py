@@ -30,7 +30,7 @@ from ragplatform.catalog import SqlCatalog
 from ragplatform.errors import ForgottenError, HeldError
 from ragplatform.model import Json
 from ragplatform.policy.engine import Policies
-from ragplatform.ports import Index
+from ragplatform.ports import Archive, Index
 from ragplatform.privacy.gate import Privacy
 
 # Small files share the syncs of a batch: of 448 notes one by one, index and tables took 110 s of
@@ -58,6 +58,8 @@ class Job:
         privacy: Privacy,
         policies: Policies,
         index: Index,
+        encoder: str,
+        archive: Archive,
         catalog: SqlCatalog,
         ledger: Ledger,
         audit: TenantLogs,
@@ -71,6 +73,7 @@ class Job:
         self._stop = stop
         self._policies = policies
         self._index = index
+        self._archive = archive
         self._catalog = catalog
         self._ledger = ledger
         self._audit = audit
@@ -80,6 +83,8 @@ class Job:
             record=self._record,
             privacy=privacy,
             index=index,
+            encoder=encoder,
+            archive=archive,
             catalog=catalog,
             ledger=ledger,
         )
@@ -87,6 +92,7 @@ class Job:
             run=run,
             privacy=privacy,
             index=index,
+            archive=archive,
             catalog=catalog,
             ledger=ledger,
             record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
@@ -226,7 +232,9 @@ class Job:
             return
         details["document"] = subject.document
         self._record(Action.QUARANTINED, Outcome.DENIED, details, subject.subjects)
-        # The older text must not be read on while the newer one is held back.
+        # The older text must not be read on while the newer one is held back, and a rebuild at work
+        # must not bring it back: it looks at the archive last.
+        self._archive.forget(subject.labels.tenant, subject.document)
         self._index.remove(subject.labels.tenant, subject.document)
         self._catalog.delete_document(subject.document)
         if state is FileState.QUARANTINED:

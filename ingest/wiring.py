@@ -29,6 +29,7 @@ from ingest.worker_wiring import Recipe
 from ragplatform import openers, wiring
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
+from ragplatform.ports import Edition
 from ragplatform.wiring import Store
 
 
@@ -107,13 +108,13 @@ def job(
     with ExitStack() as closing:
         shop = shop or closing.enter_context(workshop(settings, urls))
         store, parser, book = shop.store, shop.parser, shop.ledger
-        version = pipeline(
-            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
-        )
+        version = pipeline(parser=parser, privacy=store.privacy)
+        edition = store.for_writing()
+        recipe = _recipe(settings, store, edition, where, version)
         engine, told = open_engine(
             choice,
-            here=lambda: _stages(settings, store, where, parser),
-            elsewhere=partial(worker_wiring.make_stages, _recipe(settings, store, where, version)),
+            here=lambda: _stages(settings, store, edition, where, parser),
+            elsewhere=partial(worker_wiring.make_stages, recipe),
             ray_without_tls=settings.ray_without_tls,
         )
         closing.callback(engine.close)
@@ -129,7 +130,9 @@ def job(
             engine=engine,
             privacy=store.privacy,
             policies=store.policies,
-            index=store.index,
+            index=edition.index,
+            encoder=edition.embedder.version,
+            archive=openers.open_archive(settings, store.vault),
             catalog=store.catalog,
             ledger=book,
             audit=store.audit,
@@ -147,13 +150,17 @@ def _confined(walls: Isolation) -> str:
     return f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
 
 
-def _recipe(settings: Settings, store: Store, where: Target, version: str) -> Recipe:
+def _recipe(
+    settings: Settings, store: Store, edition: Edition, where: Target, version: str
+) -> Recipe:
     return Recipe(
         # Workers share the cores of a machine: more threads would only wait for each other.
         settings=settings.model_copy(update={"model_threads": settings.model_threads or 1}),
         target=where,
         keys=openers.document_keys(settings, where.principal.tenant),
         pipeline=version,
+        model=edition.model,
+        encoder=edition.embedder.version,
         policies=store.policies.digest,
     )
 
@@ -168,7 +175,9 @@ def _fingerprinter(settings: Settings, store: Store, where: Target, version: str
     )
 
 
-def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> Stages:
+def _stages(
+    settings: Settings, store: Store, edition: Edition, where: Target, parser: Parser
+) -> Stages:
     preparer = Preparer(
         target=where,
         parser=parser,
@@ -177,7 +186,10 @@ def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> 
         largest_file=worker_wiring.largest_file(settings),
     )
     return Stages(
-        preparer=preparer, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        preparer=preparer,
+        privacy=store.privacy,
+        embedder=edition.embedder,
+        weigher=edition.weigher,
     )
 
 
@@ -191,9 +203,7 @@ def planner(
         closing.callback(store.close)
         store.record_start()
         parser = closing.enter_context(worker_wiring.sandbox(settings))
-        version = pipeline(
-            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
-        )
+        version = pipeline(parser=parser, privacy=store.privacy)
         fingerprint = _fingerprinter(settings, store, where, version)
         book = closing.enter_context(ledger(settings))
         made = planner_of(
@@ -202,6 +212,7 @@ def planner(
             members=Members(parser=parser),
             privacy=store.privacy,
             index=store.index,
+            archive=openers.open_archive(settings, store.vault),
             catalog=store.catalog,
             ledger=book,
             why_kept=kept_by_labels(_today),
@@ -255,7 +266,8 @@ def eraser_of(store: Store, book: Ledger, principal: Principal, purpose: Purpose
         purpose=purpose,
         policies=store.policies,
         privacy=store.privacy,
-        index=store.index,
+        index=store.every_edition(),
+        archive=openers.open_archive(store.settings, store.vault),
         catalog=store.catalog,
         ledger=book,
         register=store.register,

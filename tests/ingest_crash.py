@@ -35,6 +35,7 @@ from ingest.work import Target
 from ragplatform.access.register import Register
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
+from ragplatform.archive import SealedArchive
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.sealed_about import SealedTexts
 from ragplatform.audit.seeds import SealSeeds
@@ -53,6 +54,7 @@ from ragplatform.privacy.vault import Vault
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
 from tests.jobs import UNGUARDED, job_here, stages_of
+from tests.sealed import archive_in
 from tests.stored import Stored, copy_data, look
 
 POLICIES = Path(__file__).parents[1] / "policies"
@@ -70,6 +72,7 @@ _WRITES = {
     "vault": {"store", "destroy_subject"},
     "register": {"forget"},
     "index": {"upsert", "retire", "remove"},
+    "archive": {"keep", "retire", "forget"},
 }  # fmt: skip
 
 _NOTE = "Maria Lopez, MRN 4471230, SSN 078-05-1120, called (212) 555-0143 about {}. "
@@ -191,6 +194,7 @@ class Parts:
     audit: TenantLogs
     vault: Vault
     index: EdgeIndex
+    archive: SealedArchive
     policies: Policies
     privacy: Privacy
 
@@ -215,6 +219,7 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
             audit=fused("audit", log),
             vault=vault,
             index=fused("index", EdgeIndex(folder=data / "index", dim=DIM)),
+            archive=Fused("archive", archive_in(data, vault), fuse),
             policies=Policies.load(POLICIES),
             privacy=Privacy(
                 detector=StumblingDetector(),
@@ -298,6 +303,7 @@ def ingest(
             embedder=DigestEmbedder(),
             weigher=Bm25Weigher(),
             index=parts.index,
+            archive=parts.archive,
             catalog=parts.catalog,
             ledger=parts.ledger,
             audit=parts.audit,
@@ -323,6 +329,7 @@ def erase(data: Path, fuse: Fuse) -> None:
             policies=parts.policies,
             privacy=parts.privacy,
             index=parts.index,
+            archive=parts.archive,
             catalog=parts.catalog,
             ledger=parts.ledger,
             register=parts.register,

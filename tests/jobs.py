@@ -17,7 +17,7 @@ from ingest.work import Fingerprinter, Target
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
 from ragplatform.policy.engine import Policies
-from ragplatform.ports import Embedder, Index, TermWeigher
+from ragplatform.ports import Archive, Embedder, Index, TermWeigher
 from ragplatform.privacy.gate import Privacy, Treatment
 
 UNGUARDED = Guard(percent=100, documents=0)
@@ -54,6 +54,7 @@ def job_here(
     embedder: Embedder,
     weigher: TermWeigher,
     index: Index,
+    archive: Archive,
     catalog: SqlCatalog,
     ledger: Ledger,
     audit: TenantLogs,
@@ -66,7 +67,7 @@ def job_here(
     engine: Engine | None = None,
 ) -> Job:
     """Return the job, whose stages run in this process unless an engine is given."""
-    version = pipeline(parser=parser, privacy=privacy, embedder=embedder, weigher=weigher)
+    version = pipeline(parser=parser, privacy=privacy)
     stages = stages_of(
         target=target,
         parser=parser,
@@ -91,6 +92,8 @@ def job_here(
         privacy=privacy,
         policies=policies,
         index=index,
+        encoder=embedder.version,
+        archive=archive,
         catalog=catalog,
         ledger=ledger,
         audit=audit,

@@ -21,7 +21,12 @@ from ragplatform.adapters.payload import (
     origin,
     require_vector,
 )
-from ragplatform.errors import ConfigurationError, IndexUnavailableError, PlatformError
+from ragplatform.errors import (
+    ConfigurationError,
+    IndexRefusedError,
+    IndexUnavailableError,
+    PlatformError,
+)
 from ragplatform.model import AnyOf, Hit, Labels, Passage, Scope, TermWeights
 from ragplatform.ports import Entry
 
@@ -38,6 +43,8 @@ FEWEST_CANDIDATES: Final = 50
 _BATCH: Final = 128
 _PAGE: Final = 4096
 _MOST_GENERATIONS: Final = 1000
+# Waiting does not help against these: no key, or one that may not.
+_REFUSED: Final = frozenset({401, 403})
 
 
 def connect(*, url: str, api_key: str | None, timeout_s: int) -> QdrantClient:
@@ -63,6 +70,12 @@ def collections(client: QdrantClient) -> frozenset[str]:
     """Return the names of all collections. Raises ``IndexUnavailableError``."""
     with _server("list its collections"):
         return frozenset(found.name for found in client.get_collections().collections)
+
+
+def drop(client: QdrantClient, collection: str) -> None:
+    """Delete a collection. Raises ``IndexUnavailableError``."""
+    with _server("delete a collection"):
+        client.delete_collection(collection)
 
 
 class QdrantIndex:
@@ -341,5 +354,14 @@ def _server(act: str) -> Iterator[None]:
         yield
     except PlatformError:
         raise
+    except UnexpectedResponse as error:
+        if error.status_code in _REFUSED:
+            raise IndexRefusedError(
+                f"the Qdrant server refuses to {act} ({error.status_code}): see to its API key in "
+                "qdrant_api_key_file and to what that key may do"
+            ) from error
+        raise IndexUnavailableError(
+            f"the Qdrant server failed to {act}: it answered {error.status_code}"
+        ) from error
     except Exception as error:
         raise IndexUnavailableError(f"the Qdrant server failed to {act}: see the cause") from error

@@ -373,6 +373,48 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             ),
             since=2,
         ),
+        Action.INDEX_REBUILT: Entry(
+            "The index is made again from ledger, catalog and archive; recorded before and after.",
+            (
+                _code("stage", "begun, orphan or stale (one document's passages go), or done."),
+                _counts("faults", "Documents by what differed, or is left.", required=False),
+                _id("document", "The document, where passages of one go.", required=False),
+                _count("documents", "Documents written again.", required=False),
+                _count("chunks", "Passages written again.", required=False),
+            ),
+            since=2,
+        ),
+        Action.INDEX_SWITCHED: Entry(
+            "Another edition of the index answers from now on; recorded before it does.",
+            (
+                _id("before", "The edition until now.", required=False),
+                _id("after", "The edition from now on."),
+                _id("model", "Name of the encoder's model."),
+                _count("documents", "Documents in it."),
+                _count("chunks", "Passages in it."),
+            ),
+            since=2,
+        ),
+        Action.BACKED_UP: Entry(
+            "A backup is made; recorded before, and once more when it is whole.",
+            (
+                _id("backup", "Its id."),
+                _code("stage", "begun or done."),
+                _count("files", "Its files.", required=False),
+                _count("bytes", "Their size.", required=False),
+                _digest("sha256", "Digest of its manifest.", required=False),
+            ),
+            since=2,
+        ),
+        Action.RESTORED: Entry(
+            "A deployment was put back from a backup; recorded before it serves.",
+            (
+                _id("backup", "The backup's id."),
+                _moment("made", "When the backup was made."),
+                _digest("sha256", "Digest of its manifest."),
+            ),
+            since=2,
+        ),
         Action.EGRESS_BLOCKED: Entry(
             "A connection out of the allowed networks was refused. An alarm.",
             (

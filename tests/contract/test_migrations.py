@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 
 from ingest import ledger_tables, queue
 from ingest.sources import marks
-from ragplatform import catalog
+from ragplatform import catalog, editions
 from ragplatform.access import tables as register
 from ragplatform.audit import index_tables
 from ragplatform.errors import ConfigurationError
@@ -28,6 +28,7 @@ METADATA = {
     "vault": vault_tables.METADATA,
     "audit_index": index_tables.METADATA,
     "sources": marks.METADATA,
+    "editions": editions.METADATA,
 }
 # What the oldest databases of a part lacked.
 OLDEST = {
@@ -54,6 +55,7 @@ ROWS = {
     "queue": "INSERT INTO ingest_events VALUES ('r1', 1, 'file', '{}')",
     "register": "INSERT INTO access_feeds VALUES ('mercy', 'ward', 1, NULL)",
     "vault": "INSERT INTO vault_subjects (tenant, subject, wrapped_key) VALUES ('m', 's_1', 'k')",
+    "editions": "INSERT INTO index_editions VALUES ('e', 'm', 'st', 'bm', 4, '', 'retired', 'now')",
     "audit_index": "INSERT INTO audit_logs VALUES ('api', 0, 0, 0, 0, 'l')",
     "sources": "INSERT INTO source_marks VALUES ('mercy', 'ward', 'k1', 'm1')",
 }

@@ -31,6 +31,7 @@ from ragplatform.privacy.vault import Vault
 from tests.fakes_audit import open_logs
 from tests.ingest_crash import DIM, DigestEmbedder, PlainParser
 from tests.jobs import job_here
+from tests.sealed import archive_in
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 MASTER = bytes(range(32))
@@ -174,6 +175,7 @@ def ingest(folder: Path, data: Path) -> Report:
         embedder=DigestEmbedder(),
         weigher=Bm25Weigher(),
         index=index,
+        archive=archive_in(data, vault),
         catalog=catalog,
         ledger=ledger,
         audit=audit,

@@ -38,6 +38,7 @@ def eraser(one: Bench, made: list[Ledger], today: date) -> Eraser:
         policies=store.policies,
         privacy=store.privacy,
         index=store.index,
+        archive=openers.open_archive(one.settings, store.vault),
         catalog=store.catalog,
         ledger=made[-1],
         register=store.register,
