@@ -20,8 +20,8 @@ from ragplatform.privacy.keys import FewKeys
 class Recipe:
     """All that a worker is given to begin with.
 
-    ``pipeline``, ``policies`` and ``encoder`` (of the model of that name) are what the job works by:
-    a worker that has others would make chunks that nobody could tell from the job's own.
+    ``pipeline``, ``policies`` and ``encoder``, of ``model``, are what the job works by: a worker
+    that has others would make chunks that nobody could tell from the job's own.
     """
 
     settings: Settings
