@@ -32,6 +32,12 @@ Workers = Annotated[
 Address = Annotated[
     str, typer.Option(help="Of the Ray cluster; default: one of this machine, for this run.")
 ]
+GivenLabel = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="sensitivity=, department=, restriction=, subject=, retain_until=; repeatable."
+    ),
+]
 DeleteMissing = Annotated[
     bool,
     typer.Option(
@@ -77,12 +83,7 @@ def run(
     watch: run_source.Watch = False,
     watch_poll: run_source.WatchPoll = 0.0,
     every: run_source.EverySeconds = 0.0,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="sensitivity=, department=, restriction=, subject=, retain_until=; repeatable."
-        ),
-    ] = None,
+    label: GivenLabel = None,
     purpose: Annotated[Purpose, typer.Option(help="Purpose of use of the job.")] = Purpose.HOPERAT,
     engine: Engine = EngineKind.LOCAL,
     workers: Workers = None,
@@ -97,9 +98,9 @@ def run(
     Labels for single files stand in `labels.toml` in a given folder; they go before --label.
     """
     with console.exits():
+        choice = EngineChoice(engine, workers or 0, address)
         if source:
             again = run_source.Again(watch or watch_poll > 0, watch_poll, every)
-            choice = EngineChoice(engine, workers or 0, address)
             given = bool(paths or collection or tenant or label or delete_missing or dry_run)
             asked = Asked(source, purpose, choice, whole, remove_many, again)
             _run_source(asked, given=given, as_json=as_json)
@@ -120,10 +121,10 @@ def run(
 
             settings = console.settings()
             target = wiring.target(tenant, collection, purpose)
-            choice = EngineChoice(engine, workers or 0, address).or_usual(settings.ingest_workers)
+            choice = choice.or_usual(settings.ingest_workers)
             with (
-                interrupts(_tell_ending) as interrupted,
-                wiring.job(settings, report, target, told, choice, stopped=interrupted) as opened,
+                interrupts(console.tell_ending) as asked,
+                wiring.job(settings, report, target, told, choice, stopped=asked) as opened,
             ):
                 if not as_json:
                     console.err.print(opened.note, markup=False)
@@ -165,10 +166,6 @@ def _end(report: Report, *, as_json: bool) -> None:
         console.line({"event": "summary", **report.summary()})
     else:
         _show_summary(report)
-
-
-def _tell_ending() -> None:
-    console.err.print("ending after the documents in hand; once more to end at once")
 
 
 @contextmanager
