@@ -44,6 +44,15 @@ class OpenJob:
     ledger: Ledger
 
 
+@dataclass(frozen=True, slots=True)
+class OpenPlanner:
+    """A planner, with what else it knows of sources."""
+
+    planner: Planner
+    fingerprint: Fingerprinter
+    ledger: Ledger
+
+
 def target(tenant: str, collection: str, purpose: Purpose) -> Target:
     """Return where a run from the command line writes, and as whom.
 
@@ -162,7 +171,7 @@ def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> 
 @contextmanager
 def planner(
     settings: Settings, where: Target, *, retry: Retry | None = None, urls: Sequence[str] = ()
-) -> Iterator[tuple[Planner, Fingerprinter, Ledger]]:
+) -> Iterator[OpenPlanner]:
     """Open what a plan needs: it reads files and ledger, and changes nothing."""
     with ExitStack() as closing:
         store = wiring.open_store(settings, "ingest", *urls)
@@ -186,7 +195,7 @@ def planner(
             guard=_guard(settings),
             retry=retry,
         )
-        yield made, fingerprint, book
+        yield OpenPlanner(made, fingerprint, book)
 
 
 def _guard(settings: Settings) -> Guard:
