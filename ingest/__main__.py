@@ -2,7 +2,7 @@
 
 import typer
 
-from ingest.commands import again, forget, plan, run, scan, sources, status
+from ingest.commands import again, forget, plan, run, scan, sources, status, worker
 
 app = typer.Typer(
     help="Take documents in, see what is there, and forget.",
@@ -18,6 +18,7 @@ app.command("retry")(again.retry)
 app.command("cancel")(status.cancel)
 app.command("scan")(scan.scan)
 app.command("forget")(forget.forget)
+app.command("worker")(worker.worker)
 app.add_typer(sources.app, name="sources")
 
 if __name__ == "__main__":

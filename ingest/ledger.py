@@ -22,7 +22,7 @@ from ingest.ledger_tables import SOURCES
 from ingest.runs import Runs
 from ragplatform.errors import ForgottenError, HeldError, UnavailableError
 from ragplatform.migrations import bring_up
-from ragplatform.tables import insert, open_engine
+from ragplatform.tables import Joined, insert, open_engine
 
 LEASE_S: Final = 900.0
 CONTENTS_OPEN: Final = "open"
@@ -120,6 +120,7 @@ class Ledger:
         self._lease_s = lease_s
         self._holder = this_process()
         self._engine = open_engine(url, begin_immediate=True)
+        self._joined = Joined()
         with self._transaction() as connection:
             bring_up(connection, "ledger")
         self.runs = Runs(self._transaction)
@@ -346,7 +347,19 @@ class Ledger:
         self._engine.dispose()
 
     @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make all that this thread does here meanwhile one transaction, done whole or not at all.
+
+        On SQLite it keeps every other writer waiting: nothing slow belongs in it.
+        """
+        with self._joined.over(self._transaction()):
+            yield
+
+    @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
+        if (joined := self._joined.connection) is not None:
+            yield joined
+            return
         try:
             with self._engine.begin() as connection:
                 yield connection

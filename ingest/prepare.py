@@ -83,7 +83,6 @@ class Preparer:
         largest_file: int,
     ) -> None:
         self._target = target
-        self._where = f"{target.principal.tenant}/{target.collection}"
         self._parser = parser
         self._privacy = privacy
         self._policies = policies

@@ -15,6 +15,7 @@ from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.members import Members
 from ingest.parse.confine import Isolation
+from ingest.parse.sandbox import Sandbox
 from ingest.plan import Planner, planner_of
 from ingest.prepare import Parser, Preparer
 from ingest.removal import kept_by_labels
@@ -53,6 +54,27 @@ class OpenPlanner:
     ledger: Ledger
 
 
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What runs share that follow each other in one process: models, index, parser, databases."""
+
+    store: Store
+    parser: Sandbox
+    ledger: Ledger
+
+
+@contextmanager
+def workshop(settings: Settings, urls: Sequence[str] = ()) -> Iterator[Workshop]:
+    """Open what runs share, and close it after; ``urls`` are further services to be reached."""
+    store = wiring.open_store(settings, "ingest", *urls)
+    try:
+        store.record_start()
+        with worker_wiring.sandbox(settings) as parser, ledger(settings) as book:
+            yield Workshop(store, parser, book)
+    finally:
+        store.close()
+
+
 def target(tenant: str, collection: str, purpose: Purpose) -> Target:
     """Return where a run from the command line writes, and as whom.
 
@@ -78,21 +100,22 @@ def job(
     source: str = "",
     arguments: str = "",
     retry: Retry | None = None,
+    stopped: Callable[[], bool] = lambda: False,
     urls: Sequence[str] = (),
+    shop: Workshop | None = None,
 ) -> Iterator[OpenJob]:
     """Open everything that a run needs, and close it after; the ledger says that it works.
 
     ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
     sealed. ``retry`` narrows it to what did not go in. Without a choice the engine is the local
     one, with the workers that the settings name. ``urls`` are services that this process is sealed
-    to beside those of the settings.
+    to beside those of the settings. The run ends early when it is cancelled in the ledger, and
+    when ``stopped`` says so. A ``shop`` that is given stays open.
     """
     choice = choice or EngineChoice(workers=settings.ingest_workers)
     with ExitStack() as closing:
-        store = wiring.open_store(settings, "ingest", *urls)
-        closing.callback(store.close)
-        store.record_start()
-        parser = closing.enter_context(worker_wiring.sandbox(settings))
+        shop = shop or closing.enter_context(workshop(settings, urls))
+        store, parser, book = shop.store, shop.parser, shop.ledger
         version = pipeline(
             parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
         )
@@ -103,7 +126,6 @@ def job(
             ray_without_tls=settings.ray_without_tls,
         )
         closing.callback(engine.close)
-        book = closing.enter_context(ledger(settings))
         attendance = closing.enter_context(
             attended(book, report, where, source=source, arguments=arguments)
         )
@@ -123,7 +145,7 @@ def job(
             on_result=on_result,
             why_kept=kept_by_labels(_today),
             guard=_guard(settings),
-            stop=attendance.asked_to_end,
+            stop=lambda: attendance.asked_to_end() or stopped(),
             retry=retry,
         )
         note = f"{store.index_note}{told}parser walls: {_confined(parser.isolation)}"
@@ -235,7 +257,7 @@ def _today() -> date:
     return datetime.now().astimezone().date()
 
 
-def eraser_of(store: wiring.Store, book: Ledger, principal: Principal, purpose: Purpose) -> Eraser:
+def eraser_of(store: Store, book: Ledger, principal: Principal, purpose: Purpose) -> Eraser:
     """Return what erases for a principal."""
     return Eraser(
         principal=principal,

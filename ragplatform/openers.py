@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from ragplatform import egress
 from ragplatform.access.register import Register
+from ragplatform.adapters.encoder_folder import bert_form
 from ragplatform.adapters.gguf_conversion import convert_gguf
 from ragplatform.adapters.shared_edge import SharedEdgeIndex
 from ragplatform.adapters.tenant_indexes import TENANT, TenantIndexes
@@ -31,7 +32,7 @@ from ragplatform.audit.seeds import SealSeeds
 from ragplatform.audit.storage import Disk, Storage
 from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
-from ragplatform.config import IndexBackend, Settings, read_secret
+from ragplatform.config import EmbeddingPrecision, IndexBackend, Settings, read_secret
 from ragplatform.errors import (
     ConfigurationError,
 )
@@ -459,12 +460,15 @@ def redact_by_policy(settings: Settings, text: str, labels: Labels) -> Transform
 
 def open_embedder(settings: Settings) -> Embedder:
     """Load the encoder of dense vectors. Raises ``ModelError`` when its files are not right."""
+    folder = model_store(settings).resolve(settings.embedding_model)
+    if bert_form(folder) is not None:
+        from ragplatform.adapters.bert_encoder import BertEncoder
+
+        int8 = settings.embedding_precision is EmbeddingPrecision.INT8
+        return BertEncoder(folder=folder, int8=int8, threads=settings.model_threads or None)
     from ragplatform.adapters.encoder import SentenceEncoder
 
-    return SentenceEncoder(
-        folder=model_store(settings).resolve(settings.embedding_model),
-        threads=settings.model_threads or None,
-    )
+    return SentenceEncoder(folder=folder, threads=settings.model_threads or None)
 
 
 def open_weigher() -> TermWeigher:

@@ -1,8 +1,8 @@
 """Kills the ingest job at each of its writes in turn, with SIGKILL, in processes of its own.
 
 ``python -m tests.ingest_crash FOLDER THEN STRIDE [SEED]`` works through the points and prints one
-JSON line for each. It imports no model and starts no thread, so that it can fork. Stores, policies and
-audit log are the real ones; parser, detector and encoder are small and deterministic.
+JSON line for each. It imports no model and starts no thread, so that it can fork. Stores, policies
+and audit log are the real ones; parser, detector and encoder are small and deterministic.
 """
 
 import hashlib
@@ -23,14 +23,15 @@ import numpy as np
 from ingest import sources
 from ingest.attendance import attended
 from ingest.changes import Retry
+from ingest.engine import Engine
 from ingest.forget import Eraser
 from ingest.ledger import Ledger
 from ingest.parse.document import ParsedDocument, Part
 from ingest.parse.interchange import split
 from ingest.parse.route import parse
 from ingest.parse.unpack import Allowance, Opened, unpack
-from ingest.report import Report
-from ingest.stages import pipeline
+from ingest.report import FileResult, Report
+from ingest.stages import Stages, pipeline
 from ingest.sweep import Guard, Sweep
 from ingest.work import Target
 from ragplatform.access.register import Register
@@ -46,15 +47,15 @@ from ragplatform.model import Principal, Purpose, Sensitivity, Span
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Vectors
-from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.gate import Privacy, Treatment
 from ragplatform.privacy.keys import Keys
-from ragplatform.privacy.pseudonyms import Pseudonyms
+from ragplatform.privacy.pseudonyms import DOCUMENT_KEYS, Pseudonyms
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
 from tests.containers import register, zipped
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
-from tests.jobs import UNGUARDED, job_here
+from tests.jobs import UNGUARDED, job_here, stages_of
 from tests.stored import Stored, copy_data, look
 
 POLICIES = Path(__file__).parents[1] / "policies"
@@ -267,7 +268,7 @@ def _who(role: str) -> Principal:
     return Principal(f"{role}-mercy", "mercy", frozenset({role}), clearance=Sensitivity.RESTRICTED)
 
 
-WHERE = Target(_who("ingest"), Purpose.HOPERAT, "clinical")
+TARGET = Target(_who("ingest"), Purpose.HOPERAT, "clinical")
 
 
 def today() -> date:
@@ -297,6 +298,23 @@ class RecordParser:
         return unpack(data, name, allowance)
 
 
+def worker_stages() -> Stages:
+    """Return the stages as a worker of another process has them: with few keys and no store."""
+    return stages_of(
+        target=TARGET,
+        parser=PlainParser(),
+        privacy=Treatment(
+            detector=StumblingDetector(),
+            rules=PrivacyRules.load(POLICIES / "privacy.toml"),
+            pseudonyms=Pseudonyms(Keys(MASTER).only(DOCUMENT_KEYS, "mercy")),
+        ),
+        policies=Policies.load(POLICIES),
+        embedder=DigestEmbedder(),
+        weigher=Bm25Weigher(),
+        largest_file=LARGEST,
+    )
+
+
 def ingest(
     files: Path,
     data: Path,
@@ -307,13 +325,18 @@ def ingest(
     guard: Guard = UNGUARDED,
     retry: Retry | None = None,
     stop: Callable[[Report], bool] = lambda report: False,
+    engine: Engine | None = None,
+    on_result: Callable[[FileResult], None] = lambda result: None,
 ) -> Report:
-    """Run the job over the files; with ``sweeping`` take out what is not there any more."""
+    """Run the job over the files, in this process unless an engine is given.
+
+    With ``sweeping`` it takes out what is not there any more.
+    """
     report = Report(run=os.urandom(8).hex())
-    with opened(data, fuse) as parts, attended(parts.ledger, report, WHERE) as attendance:
+    with opened(data, fuse) as parts, attended(parts.ledger, report, TARGET) as attendance:
         job = job_here(
             run=report.run,
-            target=WHERE,
+            target=TARGET,
             parser=parser or PlainParser(),
             privacy=parts.privacy,
             policies=parts.policies,
@@ -325,7 +348,8 @@ def ingest(
             audit=parts.audit,
             name_key=MASTER,
             largest_file=LARGEST,
-            on_result=lambda result: None,
+            on_result=on_result,
+            engine=engine,
             guard=guard,
             retry=retry,
             stop=lambda: attendance.asked_to_end() or stop(report),

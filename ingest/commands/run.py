@@ -16,6 +16,7 @@ from ingest import sources, wiring
 from ingest.changes import Retry
 from ingest.commands import calling, console, foreseen, run_source
 from ingest.commands.calling import Call
+from ingest.commands.interrupts import interrupts
 from ingest.commands.run_source import Asked
 from ingest.engines import EngineChoice, EngineKind
 from ingest.report import FileResult, FileState, Report
@@ -24,7 +25,8 @@ from ragplatform.errors import InvalidRequestError
 from ragplatform.model import Json, Purpose
 
 Engine = Annotated[
-    EngineKind, typer.Option(help="local: processes of this machine; ray: a Ray cluster.")
+    EngineKind,
+    typer.Option(help="here: this process; local: processes of this machine; ray: a cluster."),
 ]
 Workers = Annotated[
     int | None,
@@ -139,16 +141,20 @@ def run(
 
             settings = console.settings()
             target = wiring.target(tenant, collection, purpose)
-            choice = EngineChoice(engine, workers or settings.ingest_workers, address)
-            with wiring.job(
-                settings,
-                report,
-                target,
-                told,
-                choice,
-                arguments=call.sealed(settings, tenant, report.run),
-                retry=call.retry,
-            ) as opened:
+            choice = EngineChoice(engine, workers or 0, address).or_usual(settings.ingest_workers)
+            with (
+                interrupts(_tell_ending) as interrupted,
+                wiring.job(
+                    settings,
+                    report,
+                    target,
+                    told,
+                    choice,
+                    arguments=call.sealed(settings, tenant, report.run),
+                    retry=call.retry,
+                    stopped=interrupted,
+                ) as opened,
+            ):
                 call.take_up(opened.ledger)
                 if not as_json:
                     console.err.print(opened.note, markup=False)
@@ -208,6 +214,10 @@ def _end(report: Report, *, as_json: bool) -> None:
         console.line({"event": "summary", **report.summary()})
     else:
         _show_summary(report)
+
+
+def _tell_ending() -> None:
+    console.err.print("ending after the documents in hand; once more to end at once")
 
 
 @contextmanager
