@@ -1,9 +1,11 @@
-"""The command line of batch ingest. Exit codes of a run: 0 all in, 1 some quarantined, 2 failed."""
+"""The command line of batch ingest. Exit codes are in docs/ingest.md."""
 
 import typer
 
 from ingest.commands import (
+    again,
     forget,
+    plan,
     rebuild,
     reindex,
     replay,
@@ -19,9 +21,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command("plan")(plan.plan)
 app.command("run")(run.run)
 app.command("status")(status.status)
 app.command("runs")(status.runs)
+app.command("resume")(again.resume)
+app.command("retry")(again.retry)
 app.command("cancel")(status.cancel)
 app.command("scan")(scan.scan)
 app.command("forget")(forget.forget)

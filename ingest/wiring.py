@@ -47,6 +47,15 @@ class OpenJob:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenPlanner:
+    """A planner, with what else it knows of sources."""
+
+    planner: Planner
+    fingerprint: Fingerprinter
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
 class Workshop:
     """What runs share that follow each other in one process: models, index, parser, databases."""
 
@@ -196,7 +205,7 @@ def _stages(
 @contextmanager
 def planner(
     settings: Settings, where: Target, *, retry: Retry | None = None, urls: Sequence[str] = ()
-) -> Iterator[tuple[Planner, Fingerprinter, Ledger]]:
+) -> Iterator[OpenPlanner]:
     """Open what a plan needs: it reads files and ledger, and changes nothing."""
     with ExitStack() as closing:
         store = wiring.open_store(settings, "ingest", *urls)
@@ -219,7 +228,7 @@ def planner(
             guard=_guard(settings),
             retry=retry,
         )
-        yield made, fingerprint, book
+        yield OpenPlanner(made, fingerprint, book)
 
 
 def _guard(settings: Settings) -> Guard:
