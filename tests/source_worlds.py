@@ -9,6 +9,7 @@ from typing import Protocol
 from ingest.sources.folder import Folder
 from ingest.sources.http_lists import Format
 from ingest.sources.port import Source
+from tests.source_worlds_remote import REMOTE_WORLDS
 from tests.source_worlds_web import bucket_world, web_room
 
 
@@ -89,4 +90,5 @@ WORLDS: dict[str, Opener] = {
     "http-manifest": lambda _: web_room(Format.MANIFEST),
     "http-sitemap": lambda _: web_room(Format.SITEMAP),
     "s3": lambda _: bucket_world(),
+    **REMOTE_WORLDS,
 }

@@ -45,9 +45,8 @@ def _of_source(name: str, purpose: Purpose, *, whole: bool, many: bool, as_json:
     """Go through what the source lists and compare it; its cursor stays where it is."""
     settings, config = run_source.open_source(name)
     where = wiring.target(config.tenant, config.collection, purpose)
-    url = source_wiring.url_of(config)
     with (
-        wiring.planner(settings, where, urls=[url] if url else []) as opened,
+        wiring.planner(settings, where, urls=source_wiring.urls_of(config)) as opened,
         source_wiring.intake(settings, config, opened) as intake,
     ):
         sweep = Sweep(config.name, intake.names, intake.gone, many=many)

@@ -78,7 +78,7 @@ def open_source(name: str) -> tuple[Settings, SourceConfig]:
     """Return the settings and a configured source, after sealing the process to its host too."""
     loaded = configuration.load()
     config = source_wiring.source_config(loaded, name)
-    return console.settings(*_urls(config)), config
+    return console.settings(*source_wiring.urls_of(config)), config
 
 
 def take(
@@ -132,7 +132,7 @@ def _run(
                 arguments=call.sealed(settings, config.tenant, report.run),
                 # A listing that tells only of changes must be taken whole, or they are lost.
                 retry=call.retry and replace(call.retry, narrow=False),
-                urls=_urls(config),
+                urls=source_wiring.urls_of(config),
             ) as opened,
             source_wiring.intake(settings, config, opened, settle_s=settle_s) as intake,
         ):
@@ -163,10 +163,6 @@ def _until(
             report.cancelled = True
             return
         yield file
-
-
-def _urls(config: SourceConfig) -> list[str]:
-    return [url] if (url := source_wiring.url_of(config)) else []
 
 
 def _rhythm(asked: Asked, config: SourceConfig, stop: threading.Event) -> Rhythm:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from ingest.sources import web_kinds
+from ingest.sources import remote_kinds, web_kinds
 from ingest.sources.folder import Folder
 from ingest.sources.kind import Reach, SourceKind
 from ingest.sources.options import Options
@@ -29,9 +29,12 @@ KINDS: Final[Mapping[str, SourceKind]] = {
     "folder": SourceKind(
         keys=frozenset({"settle_s"}),
         check=_check_folder,
-        url=lambda _, __: "",
+        urls=lambda _, __: (),
         open=_open_folder,
     ),
+    "fhir": remote_kinds.FHIR,
     "http": web_kinds.HTTP,
     "s3": web_kinds.S3,
+    "imap": remote_kinds.IMAP,
+    "sftp": remote_kinds.SFTP,
 }
