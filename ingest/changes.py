@@ -3,7 +3,7 @@
 Whoever asks decides what comes of it: a run takes it in, a plan counts it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -70,8 +70,23 @@ _ENDS: Final = {
 }
 
 
-def _never(entry: Entry) -> bool:
-    return False
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Narrows a run to what did not go in: failed or cut off, and on request the quarantine.
+
+    ``reason`` narrows the quarantine to what was put aside for it, ``""`` to nothing less. Without
+    ``narrow`` all else is looked at too, as in every run.
+    """
+
+    quarantined: bool = False
+    reason: str = ""
+    narrow: bool = True
+
+    def takes(self, known: Entry) -> bool:
+        """Return whether the source is tried again."""
+        if known.state is State.QUARANTINED:
+            return self.quarantined and self.reason in {"", known.reason}
+        return known.state is State.PENDING
 
 
 class Changes:
@@ -85,10 +100,11 @@ class Changes:
         members: Members,
         containers: Containers,
         ledger: Ledger,
-        again: Callable[[Entry], bool] = _never,
+        retry: Retry | None,
     ) -> None:
-        """``again`` says of what was put aside before whether it is to be tried once more."""
-        self._again = again
+        """With ``retry`` all else is passed over, unread and untold, if it is a narrow one."""
+        self._retry = retry
+        self._narrow = retry is not None and retry.narrow
         self._where = (target.principal.tenant, target.collection)
         self._fingerprint = fingerprint
         self._members = members
@@ -98,7 +114,8 @@ class Changes:
     def among(self, sources: Iterable[SourceFile], watch: Stopwatch) -> Iterator[Finding]:
         """Yield what is found of every source, in order, and before it of what lies inside."""
         for source, known in self._looked_up(sources, watch):
-            yield from self._of(source, known, Budget(), watch)
+            if not self._narrow or (known is not None and self._unfinished(known)):
+                yield from self._of(source, known, Budget(), watch)
 
     def _looked_up(
         self, sources: Iterable[SourceFile], watch: Stopwatch
@@ -229,7 +246,14 @@ class Changes:
         return Settled(work.source.name, _ENDS[known.state], known.reason, known)
 
     def _is_tried_again(self, known: Entry | None) -> bool:
-        return known is not None and known.state is State.QUARANTINED and self._again(known)
+        return known is not None and self._retry is not None and self._retry.takes(known)
+
+    def _unfinished(self, known: Entry) -> bool:
+        """Return whether it, or something that lies in it, is to be tried again."""
+        if self._is_tried_again(known):
+            return True
+        inside = self._containers.inside(known)
+        return inside is None or any(map(self._is_tried_again, inside))
 
     def _passed_over(
         self, work: Work, known: Entry | None, inside: Sequence[Entry]

@@ -48,9 +48,10 @@ class Containers:
             return None
         if known.state not in {State.INDEXED, State.QUARANTINED, State.UNPACKED}:
             return None
-        return self._contents(known)
+        return self.inside(known)
 
-    def _contents(self, known: Entry) -> list[Entry] | None:
+    def inside(self, known: Entry) -> list[Entry] | None:
+        """Return all that lies in a source at any depth, None when not all of it is settled."""
         if not known.contents:
             return []
         if known.contents != known.generation:
@@ -59,7 +60,7 @@ class Containers:
         for one in self._ledger.inside(known.tenant, known.collection, known.source_key):
             if one.state is State.GONE:
                 continue
-            deeper = self._contents(one)
+            deeper = self.inside(one)
             if one.state not in _SETTLED or deeper is None:
                 return None
             found += [one, *deeper]

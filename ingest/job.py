@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from ingest.changes import Changed, Changes, Refused
+from ingest.changes import Changed, Changes, Refused, Retry
 from ingest.containers import Containers
 from ingest.engine import Batch, Engine
-from ingest.ledger import Claim, Entry, Ledger
+from ingest.ledger import Claim, Ledger
 from ingest.members import Members
 from ingest.prepare import Ready
 from ingest.refusals import Refusal, guarded
@@ -63,7 +63,7 @@ class Job:
         ledger: Ledger,
         audit: TenantLogs,
         on_result: Callable[[FileResult], None],
-        again: Callable[[Entry], bool],
+        retry: Retry | None,
     ) -> None:
         """``stop`` says that the run is to end, ``again`` what of the quarantine is tried again."""
         self._run = run
@@ -95,7 +95,7 @@ class Job:
             members=members,
             containers=self._containers,
             ledger=ledger,
-            again=again,
+            retry=retry,
         )
         self._absent = Absent(target=target, fingerprint=fingerprint, ledger=ledger, guard=guard)
 

@@ -86,6 +86,15 @@ class Run:
     arguments: str = field(repr=False)
 
     @property
+    def remaining_s(self) -> float | None:
+        """How long it may still work by its own pace, None where nobody can tell."""
+        done = self.progress
+        if not self.alive or not done.total or not done.files:
+            return None
+        left = max(done.total - done.files, 0)
+        return round(done.elapsed_s * left / done.files, 1)
+
+    @property
     def standing(self) -> str:
         """One word: running, cancelling, or how it ended; ``killed`` for one that never said."""
         if self.ended is not None:

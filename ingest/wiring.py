@@ -8,12 +8,14 @@ from functools import partial
 
 from ingest import worker_wiring
 from ingest.attendance import attended
+from ingest.changes import Retry
 from ingest.engines import EngineChoice, open_engine
 from ingest.forget import Eraser
 from ingest.job import Job
-from ingest.ledger import Entry, Ledger
+from ingest.ledger import Ledger
 from ingest.members import Members
 from ingest.parse.confine import Isolation
+from ingest.plan import Planner, planner_of
 from ingest.prepare import Parser, Preparer
 from ingest.removal import kept_by_labels
 from ingest.report import FileResult, Report
@@ -42,8 +44,13 @@ class OpenJob:
     ledger: Ledger
 
 
-def _never(entry: Entry) -> bool:
-    return False
+@dataclass(frozen=True, slots=True)
+class OpenPlanner:
+    """A planner, with what else it knows of sources."""
+
+    planner: Planner
+    fingerprint: Fingerprinter
+    ledger: Ledger
 
 
 def target(tenant: str, collection: str, purpose: Purpose) -> Target:
@@ -70,15 +77,15 @@ def job(
     *,
     source: str = "",
     arguments: str = "",
-    again: Callable[[Entry], bool] = _never,
+    retry: Retry | None = None,
     urls: Sequence[str] = (),
 ) -> Iterator[OpenJob]:
     """Open everything that a run needs, and close it after; the ledger says that it works.
 
     ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
-    sealed. ``again`` says what of the quarantine is tried once more. Without a choice the engine is
-    the local one, with the workers that the settings name. ``urls`` are services that this process
-    is sealed to beside those of the settings.
+    sealed. ``retry`` narrows it to what did not go in. Without a choice the engine is the local
+    one, with the workers that the settings name. ``urls`` are services that this process is sealed
+    to beside those of the settings.
     """
     choice = choice or EngineChoice(workers=settings.ingest_workers)
     with ExitStack() as closing:
@@ -115,9 +122,9 @@ def job(
             audit=store.audit,
             on_result=on_result,
             why_kept=kept_by_labels(_today),
-            guard=Guard(settings.ingest_removed_percent, settings.ingest_removed_documents),
+            guard=_guard(settings),
             stop=attendance.asked_to_end,
-            again=again,
+            retry=retry,
         )
         note = f"{store.index_note}{told}parser walls: {_confined(parser.isolation)}"
         yield OpenJob(made, note, fingerprint, book)
@@ -162,6 +169,42 @@ def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> 
 
 
 @contextmanager
+def planner(
+    settings: Settings, where: Target, *, retry: Retry | None = None, urls: Sequence[str] = ()
+) -> Iterator[OpenPlanner]:
+    """Open what a plan needs: it reads files and ledger, and changes nothing."""
+    with ExitStack() as closing:
+        store = wiring.open_store(settings, "ingest", *urls)
+        closing.callback(store.close)
+        store.record_start()
+        parser = closing.enter_context(worker_wiring.sandbox(settings))
+        version = pipeline(
+            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        )
+        fingerprint = _fingerprinter(settings, store, where, version)
+        book = closing.enter_context(ledger(settings))
+        made = planner_of(
+            target=where,
+            fingerprint=fingerprint,
+            members=Members(parser=parser),
+            privacy=store.privacy,
+            index=store.index,
+            catalog=store.catalog,
+            ledger=book,
+            why_kept=kept_by_labels(_today),
+            guard=_guard(settings),
+            retry=retry,
+        )
+        yield OpenPlanner(made, fingerprint, book)
+
+
+def _guard(settings: Settings) -> Guard:
+    return Guard(
+        percent=settings.ingest_removed_percent, documents=settings.ingest_removed_documents
+    )
+
+
+@contextmanager
 def scanner(
     settings: Settings, found: Iterable[SourceFile], collection: str | None
 ) -> Iterator[Iterator[Scanned]]:
@@ -192,6 +235,23 @@ def _today() -> date:
     return datetime.now().astimezone().date()
 
 
+def eraser_of(store: wiring.Store, book: Ledger, principal: Principal, purpose: Purpose) -> Eraser:
+    """Return what erases for a principal."""
+    return Eraser(
+        principal=principal,
+        purpose=purpose,
+        policies=store.policies,
+        privacy=store.privacy,
+        index=store.index,
+        catalog=store.catalog,
+        ledger=book,
+        register=store.register,
+        audit=store.audit,
+        seals=openers.open_sealed_texts(store.settings),
+        today=_today,
+    )
+
+
 @contextmanager
 def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
     """Open what erasure needs."""
@@ -205,18 +265,6 @@ def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
     try:
         store.record_start()
         with ledger(settings) as book:
-            yield Eraser(
-                principal=principal,
-                purpose=Purpose.COMPLIANCE,
-                policies=store.policies,
-                privacy=store.privacy,
-                index=store.index,
-                catalog=store.catalog,
-                ledger=book,
-                register=store.register,
-                audit=store.audit,
-                seals=openers.open_sealed_texts(settings),
-                today=_today,
-            )
+            yield eraser_of(store, book, principal, Purpose.COMPLIANCE)
     finally:
         store.close()

@@ -1,13 +1,14 @@
 """Kills the ingest job at each of its writes in turn, with SIGKILL, in processes of its own.
 
-``python -m tests.ingest_crash FOLDER THEN STRIDE`` works through the points and prints one JSON
-line for each. It imports no model and starts no thread, so that it can fork. Stores, policies and
+``python -m tests.ingest_crash FOLDER THEN STRIDE [SEED]`` works through the points and prints one
+JSON line for each. It imports no model and starts no thread, so that it can fork. Stores, policies and
 audit log are the real ones; parser, detector and encoder are small and deterministic.
 """
 
 import hashlib
 import json
 import os
+import random
 import shutil
 import signal
 import sys
@@ -21,6 +22,7 @@ import numpy as np
 
 from ingest import sources
 from ingest.attendance import attended
+from ingest.changes import Retry
 from ingest.forget import Eraser
 from ingest.ledger import Ledger
 from ingest.parse.document import ParsedDocument, Part
@@ -28,6 +30,7 @@ from ingest.parse.interchange import split
 from ingest.parse.route import parse
 from ingest.parse.unpack import Allowance, Opened, unpack
 from ingest.report import Report
+from ingest.stages import pipeline
 from ingest.sweep import Guard, Sweep
 from ingest.work import Target
 from ragplatform.access.register import Register
@@ -48,6 +51,7 @@ from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.pseudonyms import Pseudonyms
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
+from tests.containers import register, zipped
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
 from tests.jobs import UNGUARDED, job_here
@@ -104,6 +108,34 @@ def second_version(folder: Path) -> None:
     (folder / "labels.toml").write_text(_ALL_ABOUT_ONE + rule)
 
 
+def first_holdings(folder: Path) -> None:
+    """Write what the first version is joined by when things come to leave their places."""
+    (folder / "leaves.txt").write_text(_NOTE.format("a rash"))
+    (folder / "people.ndjson").write_bytes(register("anna", "bert", "carl"))
+    (folder / "grows.ndjson").write_bytes(register("dora"))
+    (folder / "shrinks.ndjson").write_bytes(register("emil", "fred"))
+    deep = zipped(("deep.txt", _NOTE.format("her heart").encode()), ("bad.txt", b"MZ\0\0"))
+    stays = ("stays.txt", _NOTE.format("her eyes").encode())
+    leaves = ("leaves.txt", _NOTE.format("her ears").encode())
+    (folder / "sheaf.zip").write_bytes(zipped(stays, leaves, ("deep.zip", deep)))
+    (folder / "goes.zip").write_bytes(zipped(("x.txt", _NOTE.format("her nose").encode())))
+
+
+def second_holdings(folder: Path) -> None:
+    """Let things leave the folder, an archive and a bulk export, and two files change their kind.
+
+    One file of several people comes to be about one, and one about one comes to hold two.
+    """
+    (folder / "leaves.txt").unlink(missing_ok=True)
+    (folder / "goes.zip").unlink(missing_ok=True)
+    (folder / "people.ndjson").write_bytes(register("anna", "carl"))
+    (folder / "grows.ndjson").write_bytes(register("dora", "gina"))
+    (folder / "shrinks.ndjson").write_bytes(register("emil"))
+    stays = ("stays.txt", _NOTE.format("her eyes").encode())
+    comes = ("comes.txt", _NOTE.format("her hands").encode())
+    (folder / "sheaf.zip").write_bytes(zipped(stays, comes))
+
+
 class PlainParser:
     """Takes UTF-8 text and refuses what looks like a program."""
 
@@ -115,7 +147,7 @@ class PlainParser:
         return ParsedDocument(text=data.decode(), media_type="text/plain")
 
     def split(self, data: bytes, name: str) -> tuple[Part, ...]:
-        return ()
+        return split(data, name)
 
     def unpack(self, data: bytes, name: str, allowance: Allowance) -> Opened:
         return unpack(data, name, allowance)
@@ -235,6 +267,21 @@ def _who(role: str) -> Principal:
     return Principal(f"{role}-mercy", "mercy", frozenset({role}), clearance=Sensitivity.RESTRICTED)
 
 
+WHERE = Target(_who("ingest"), Purpose.HOPERAT, "clinical")
+
+
+def today() -> date:
+    """Return the day on which all of this happens."""
+    return date(2026, 11, 26)
+
+
+def pipeline_of(parts: Parts, parser: "PlainParser | RecordParser") -> str:
+    """Return the version of the stages that a job of these parts has."""
+    return pipeline(
+        parser=parser, privacy=parts.privacy, embedder=DigestEmbedder(), weigher=Bm25Weigher()
+    )
+
+
 class RecordParser:
     """Reads records in this process: what the sandbox would answer, without it."""
 
@@ -258,14 +305,15 @@ def ingest(
     parser: PlainParser | RecordParser | None = None,
     sweeping: bool = False,
     guard: Guard = UNGUARDED,
+    retry: Retry | None = None,
+    stop: Callable[[Report], bool] = lambda report: False,
 ) -> Report:
     """Run the job over the files; with ``sweeping`` take out what is not there any more."""
-    where = Target(_who("ingest"), Purpose.HOPERAT, "clinical")
     report = Report(run=os.urandom(8).hex())
-    with opened(data, fuse) as parts, attended(parts.ledger, report, where) as attendance:
+    with opened(data, fuse) as parts, attended(parts.ledger, report, WHERE) as attendance:
         job = job_here(
             run=report.run,
-            target=where,
+            target=WHERE,
             parser=parser or PlainParser(),
             privacy=parts.privacy,
             policies=parts.policies,
@@ -279,7 +327,8 @@ def ingest(
             largest_file=LARGEST,
             on_result=lambda result: None,
             guard=guard,
-            stop=attendance.asked_to_end,
+            retry=retry,
+            stop=lambda: attendance.asked_to_end() or stop(report),
         )
         found = list(sources.find([files], sources.GivenLabels()))
         sweep = Sweep("", lambda: [one.name for one in found])
@@ -301,7 +350,7 @@ def erase(data: Path, fuse: Fuse) -> None:
             register=parts.register,
             audit=parts.audit,
             seals=SealedTexts(data / "audit", lambda origin: SealSeeds(data / f"{origin}.json")),
-            today=lambda: date(2026, 11, 26),
+            today=today,
         ).subject("mrn:1", dry_run=False)
 
 
@@ -322,45 +371,81 @@ def apart(act: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def main(folder: Path, then: str, stride: int) -> None:
+def first_files(folder: Path, then: str) -> None:
+    """Write the files of the first run."""
+    first_version(folder)
+    if then == "leave":
+        first_holdings(folder)
+
+
+def second_files(folder: Path, then: str) -> None:
+    """Change them for the second run."""
+    second_version(folder)
+    if then == "leave":
+        second_holdings(folder)
+
+
+def run_over(files: Path, data: Path, fuse: Fuse, then: str) -> None:
+    """Run the job, and let what is gone leave where that is the story."""
+    ingest(files, data, fuse, sweeping=then == "leave")
+
+
+def main(folder: Path, then: str, stride: int, start: int = 0) -> None:
     """Kill at every ``stride``-th write of the second run, then print what is wrong.
 
     What follows the kill is ``then``:
     ``again``: the same run once more. ``back``: the files are as they were first, then a run.
+    ``leave``: as ``again``, with things that left the folder, archives and bulk exports.
     ``erase``: the patient is erased; then points lie in the erasure too.
+    The run that mends is itself killed at a random write, and once more, where ``start`` is not 0:
+    it is the seed then.
     """
     files, base = folder / "files", folder / "base"
-    first_version(files)
-    assert apart(lambda: ingest(files, base, Fuse())) == 0
+    first_files(files, then)
+    assert apart(lambda: run_over(files, base, Fuse(), then)) == 0
     reference = copy_data(base, folder / "reference")
-    if then == "again":
-        second_version(files)
-        assert apart(lambda: ingest(files, reference, Fuse())) == 0
+    if then in {"again", "leave"}:
+        second_files(files, then)
+        assert apart(lambda: run_over(files, reference, Fuse(), then)) == 0
+    chance = random.Random(start) if start else None
     point, died = 1 - stride, True
     while died:
         point += stride
         data = copy_data(base, folder / f"at-{point}")
-        died = one_point(point, then, files, data, reference)
+        died = one_point(point, then, files, data, reference, chance)
         shutil.rmtree(data)
 
 
-def one_point(point: int, then: str, files: Path, data: Path, reference: Path) -> bool:
+def one_point(
+    point: int,
+    then: str,
+    files: Path,
+    data: Path,
+    reference: Path,
+    chance: random.Random | None,
+) -> bool:
     """Kill at one write and see it through; return whether there was such a write."""
     place, note = data.with_suffix(".write"), data.with_suffix(".wrong")
     note.write_text('["no judgement"]')
 
     def act() -> None:
         fuse = Fuse(point, lambda name: place.write_text(name) and None)
-        ingest(files, data, fuse)
+        run_over(files, data, fuse, then)
         if then == "erase":
             erase(data, fuse)
 
-    second_version(files)
+    second_files(files, then)
     ended = apart(act)
+    kills = int(ended == -signal.SIGKILL)
+    for _ in range(2 if chance else 0):
+        # Every start looks at what the kill before it left.
+        fuse = Fuse(chance.randrange(1, 60) if chance else 0)
+        kills += apart(lambda fuse=fuse: run_over(files, data, fuse, then)) == -signal.SIGKILL
     apart(lambda: note.write_text(json.dumps(judge(then, files, data, reference))))
     line = {
         "point": point,
         "ended": ended,
+        "kills": kills,
         "write": place.read_text() if place.exists() else "",
         "wrong": json.loads(note.read_text()),
     }
@@ -372,17 +457,17 @@ def judge(then: str, files: Path, data: Path, reference: Path) -> list[str]:
     """Look at what the kill left, do what comes then, and return what is wrong."""
     wrong = look(data, dim=DIM, master=MASTER).wrong_at_any_moment()
     if then == "back":
-        first_version(files)
+        first_files(files, then)
     if then == "erase":
         # An erasure that was killed may leave the ledger behind; only what it leaves now counts.
         erase(data, Fuse())
         after = look(data, dim=DIM, master=MASTER)
         return after.wrong_at_any_moment() + _about("mrn:1", after)
-    ingest(files, data, Fuse())
+    run_over(files, data, Fuse(), then)
     after = look(data, dim=DIM, master=MASTER)
     wrong += [f"after: {one}" for one in after.wrong_after_a_run()]
     expected = look(reference, dim=DIM, master=MASTER)
-    if then == "again" and not after.same_as(expected):
+    if then in {"again", "leave"} and not after.same_as(expected):
         wrong.append("differs from the run that was not killed")
     if then == "back":
         wrong += [
@@ -400,4 +485,4 @@ def _about(raw_id: str, stored: Stored) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:]))

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from datetime import date
 
+from ingest.changes import Retry
 from ingest.engine import Engine, InProcess
 from ingest.job import Job
-from ingest.ledger import Entry, Ledger
+from ingest.ledger import Ledger
 from ingest.members import Members
 from ingest.prepare import Parser, Preparer
 from ingest.removal import kept_by_labels
@@ -61,7 +62,7 @@ def job_here(
     on_result: Callable[[FileResult], None],
     guard: Guard = UNGUARDED,
     stop: Callable[[], bool] = lambda: False,
-    again: Callable[[Entry], bool] = lambda entry: False,
+    retry: Retry | None = None,
     engine: Engine | None = None,
 ) -> Job:
     """Return the job, whose stages run in this process unless an engine is given."""
@@ -97,5 +98,5 @@ def job_here(
         why_kept=kept_by_labels(lambda: date(2026, 11, 26)),
         guard=guard,
         stop=stop,
-        again=again,
+        retry=retry,
     )

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from ingest import ledger_tables
+from ingest import ledger_tables, queue
 from ingest.sources import marks
 from ragplatform import catalog
 from ragplatform.access import tables as register
@@ -23,6 +23,7 @@ from ragplatform.tables import open_engine
 METADATA = {
     "catalog": catalog._METADATA,
     "ledger": ledger_tables.METADATA,
+    "queue": queue._METADATA,
     "register": register.METADATA,
     "vault": vault_tables.METADATA,
     "audit_index": index_tables.METADATA,
@@ -50,6 +51,7 @@ ROWS = {
         "INSERT INTO ingest_runs (run, tenant, collection, holder, started_at, finished_at, counts)"
         " VALUES ('r1', 'mercy', 'clinical', 'h', 'now', '', '{}')"
     ),
+    "queue": "INSERT INTO ingest_events VALUES ('r1', 1, 'file', '{}')",
     "register": "INSERT INTO access_feeds VALUES ('mercy', 'ward', 1, NULL)",
     "vault": "INSERT INTO vault_subjects (tenant, subject, wrapped_key) VALUES ('m', 's_1', 'k')",
     "audit_index": "INSERT INTO audit_logs VALUES ('api', 0, 0, 0, 0, 'l')",

@@ -73,11 +73,11 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
     },
     Family.DOCUMENT: {
         Verb.CREATE: "ingested",
-        Verb.START: "ingest_started",
-        Verb.STOP: "ingest_finished",
+        Verb.START: "ingest_asked ingest_started",
+        Verb.STOP: "ingest_cancelled ingest_finished",
         Verb.REFUSE: "quarantined",
         Verb.UPDATE: "relabelled held released",
-        Verb.DELETE: "erased removed",
+        Verb.DELETE: "erased removed upload_removed",
     },
     Family.ENTITY: {
         Verb.CREATE: "key_made api_key_made",
