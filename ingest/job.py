@@ -6,9 +6,11 @@ by running it again.
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
+from ingest.keeping import Keeping
 from ingest.ledger import Claim, Ledger, State
 from ingest.members import Budget, Members
 from ingest.prepare import Parser, Preparer, Ready, Target, Work
@@ -57,6 +59,7 @@ class Job:
         index: Index,
         catalog: SqlCatalog,
         ledger: Ledger,
+        keeping: Keeping,
         audit: TenantLogs,
         name_key: bytes,
         largest_file: int,
@@ -82,6 +85,7 @@ class Job:
         self._index = index
         self._catalog = catalog
         self._ledger = ledger
+        self._keeping = keeping
         self._audit = audit
         self._on_result = on_result
 
@@ -138,7 +142,7 @@ class Job:
             self._ledger.release(work.labels.tenant, work.labels.collection, work.key)
             self._tell(report, source, FileState.UNPACKED)
         elif not self._settled(work, report):
-            yield work
+            yield replace(work, by_hand=self._catalog.labels_by_hand(work.document))
 
     def _fingerprinting(self, source: SourceFile) -> Callable[[], Work]:
         return lambda: self._preparer.fingerprint(source)
@@ -152,7 +156,7 @@ class Job:
             self._tell(report, work.source, FileState.FORGOTTEN)
             return True
         if entry.generation != work.generation:
-            return False
+            return self._held_back(work, report)
         if entry.state is State.INDEXED:
             self._tell(report, work.source, FileState.UNCHANGED)
             return True
@@ -161,6 +165,25 @@ class Job:
             self._tell(report, work.source, FileState.QUARANTINED, reason=entry.reason or "")
             return True
         return False
+
+    def _held_back(self, work: Work, report: Report) -> bool:
+        """Return whether the version that is there is on legal hold, and this one has to wait."""
+        old = self._catalog.document(work.document)
+        if old is None:
+            return False
+        classes = self._catalog.classes(old.tenant)
+        why = self._keeping.why_held(old, classes[old.access_class])
+        if why is None:
+            return False
+        self._tell(
+            report,
+            work.source,
+            FileState.ON_HOLD,
+            reason="on_hold",
+            document=work.document,
+            detail=f"the new version waits: {why}",
+        )
+        return True
 
     def _store(self, ready: Sequence[Ready], report: Report) -> None:
         """Embed many documents at once, then write each on its own."""
@@ -360,6 +383,7 @@ def _entry(ready: Ready, access: str, chunks: int, subjects: frozenset[str]) -> 
         chunks=chunks,
         treated=ready.transformed[0].methods,
         indexed_at=datetime.now(UTC),
+        dated=ready.dated,
     )
 
 

@@ -5,13 +5,14 @@ import hmac
 import os
 import stat
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Final, Protocol
 
 from ingest import titles
+from ingest.by_hand import relabelled
 from ingest.chunk import Piece, chunk
 from ingest.claims import labelled, mapping
 from ingest.parse.document import MIXED_SUBJECTS, Claims, ParsedDocument, Part
@@ -19,7 +20,7 @@ from ingest.parse.unpack import Allowance, Opened
 from ingest.report import Report
 from ingest.sources import SourceFile
 from ragplatform.errors import QuarantinedError
-from ragplatform.model import Chunk, Labels, Passage, Principal, Purpose
+from ragplatform.model import Chunk, Json, Labels, Passage, Principal, Purpose
 from ragplatform.policy.classes import access_class, validate_labels
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
@@ -70,6 +71,8 @@ class Work:
     subjects: frozenset[str]
     document: str
     generation: str
+    by_hand: Mapping[str, Json] = field(default_factory=dict)
+    """Labels that people gave the document, in place of its source's and its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class Ready:
     transformed: tuple[Transformed, Transformed] = field(repr=False)
     labels: Labels
     passages: tuple[Passage, ...]
+    dated: str = ""
+    """The day that the document gives of itself, or ""."""
 
 
 class Preparer:
@@ -192,6 +197,8 @@ class Preparer:
             parsed = self._parser.parse(work.data, work.source.path.name)
         report.characters += len(parsed.text)
         work = self._claimed(work, parsed.claims)
+        # Not part of the generation: other labels alone must not embed a document anew.
+        work = replace(work, labels=relabelled(work.labels, work.by_hand))
         name = work.source.path.name
         with report.stage("detect"):
             texts = [parsed.text, name, titles.spoken(name)]
@@ -214,7 +221,9 @@ class Preparer:
             passages = tuple(self._passages(work, parsed, body, shown, labels))
         if not passages:
             raise QuarantinedError("empty", "the document holds no text")
-        return Ready(work, parsed.media_type, shown, (body, title), labels, passages)
+        return Ready(
+            work, parsed.media_type, shown, (body, title), labels, passages, parsed.claims.date
+        )
 
     def _whose(self, work: Work) -> str:
         """Return by whom the document's dates move: its one subject, or else itself."""

@@ -19,6 +19,8 @@ class FileState(StrEnum):
     FORGOTTEN = "forgotten"
     FAILED = "failed"
     UNPACKED = "unpacked"
+    ON_HOLD = "on_hold"
+    """Changed, and kept back: the version that is there is on legal hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +72,10 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 when all went in, 1 when some were quarantined, 2 when some failed."""
+        """0 when all went in, 1 when some were quarantined or wait, 2 when some failed."""
         if self.failed:
             return 2
-        return 1 if self.quarantined else 0
+        return 1 if self.quarantined or self.states[FileState.ON_HOLD] else 0
 
     def summary(self) -> dict[str, Json]:
         """Return the counts for people and machines; holds no text of any document."""
@@ -84,6 +86,7 @@ class Report:
             "unchanged": self.states[FileState.UNCHANGED],
             "forgotten": self.states[FileState.FORGOTTEN],
             "unpacked": self.states[FileState.UNPACKED],
+            "on_hold": self.states[FileState.ON_HOLD],
             "quarantined": dict(sorted(self.quarantined.items())),
             "failed": dict(sorted(self.failed.items())),
             "chunks": self.chunks,

@@ -1,18 +1,22 @@
 """The composition root of ingest."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 
 from ingest.expand import expand
 from ingest.forget import Eraser
+from ingest.holding import HoldDesk
+from ingest.holds import Holds
 from ingest.job import Job
+from ingest.keeping import Keeping
 from ingest.ledger import Ledger
 from ingest.parse.sandbox import Limits, Sandbox
 from ingest.prepare import Target
 from ingest.report import FileResult
+from ingest.retention import RETENTION, Retention
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
 from ragplatform import openers, wiring
@@ -59,6 +63,7 @@ def job(
         with (
             Sandbox(limits=limits) as sandbox,
             ledger(settings) as book,
+            keeping(settings) as kept,
         ):
             made = Job(
                 run=run,
@@ -71,6 +76,7 @@ def job(
                 index=store.index,
                 catalog=store.catalog,
                 ledger=book,
+                keeping=kept,
                 audit=store.audit,
                 name_key=openers.derive(settings, "source-name", where.principal.tenant),
                 largest_file=largest,
@@ -112,6 +118,57 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
         book.close()
 
 
+@contextmanager
+def holds(settings: Settings) -> Iterator[Holds]:
+    """Open the legal holds alone."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    book = Holds(settings.catalog_url, derive=openers.deriver(settings))
+    try:
+        yield book
+    finally:
+        book.close()
+
+
+@contextmanager
+def keeping(settings: Settings) -> Iterator[Keeping]:
+    """Open what says whether a document may go. Raises ``PolicyError`` for wrong rules."""
+    rules = Retention.load(settings.policies_dir / RETENTION)
+    with holds(settings) as book:
+        yield Keeping(holds=book, retention=rules, today=_today)
+
+
+@contextmanager
+def hold_desk(settings: Settings, tenant: str) -> Iterator[HoldDesk]:
+    """Open what placing and releasing legal holds needs: no model and no index."""
+    with (
+        openers.open_audit(settings, "ingest") as audit,
+        closing(openers.open_vault(settings)) as vault,
+        closing(openers.open_catalog(settings)) as catalog,
+        ledger(settings) as book,
+        holds(settings) as kept,
+    ):
+        yield HoldDesk(
+            principal=_officer("legal", tenant),
+            purpose=Purpose.COMPLIANCE,
+            policies=openers.open_policies_in_force(settings),
+            people=vault,
+            catalog=catalog,
+            ledger=book,
+            holds=kept,
+            audit=audit,
+        )
+
+
+def _officer(role: str, tenant: str) -> Principal:
+    """Return as whom a command acts: policy decides by role, whoever may run the command."""
+    return Principal(
+        id=f"{role}-{tenant}",
+        tenant=tenant,
+        roles=frozenset({role}),
+        clearance=Sensitivity.RESTRICTED,
+    )
+
+
 def _today() -> date:
     return datetime.now().astimezone().date()
 
@@ -119,18 +176,12 @@ def _today() -> date:
 @contextmanager
 def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
     """Open what erasure needs."""
-    principal = Principal(
-        id=f"erasure-{tenant}",
-        tenant=tenant,
-        roles=frozenset({"erasure"}),
-        clearance=Sensitivity.RESTRICTED,
-    )
     store = wiring.open_store(settings, "ingest")
     try:
         store.record_start()
-        with ledger(settings) as book:
+        with ledger(settings) as book, keeping(settings) as kept:
             yield Eraser(
-                principal=principal,
+                principal=_officer("erasure", tenant),
                 purpose=Purpose.COMPLIANCE,
                 policies=store.policies,
                 privacy=store.privacy,
@@ -140,7 +191,7 @@ def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
                 register=store.register,
                 audit=store.audit,
                 seals=openers.open_sealed_texts(settings),
-                today=_today,
+                keeping=kept,
             )
     finally:
         store.close()

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,9 @@ import numpy as np
 from ingest import sources
 from ingest.expand import expand
 from ingest.forget import Eraser
+from ingest.holds import Holds
 from ingest.job import Job
+from ingest.keeping import Keeping
 from ingest.ledger import Ledger
 from ingest.parse.document import ParsedDocument, Part
 from ingest.parse.interchange import split
@@ -50,6 +52,7 @@ from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
+from tests.state import keeping_of
 from tests.stored import Stored, copy_data, look
 
 POLICIES = Path(__file__).parents[1] / "policies"
@@ -61,11 +64,12 @@ BROKEN = "The detector stumbles here."
 _WRITES = {
     "ledger": {"start_run", "finish_run", "begin", "commit_indexed", "commit_quarantined",
                "forget"},
-    "catalog": {"register", "put_document", "delete_document"},
+    "catalog": {"register", "put_document", "delete_document", "drop_labels", "scrub"},
     "audit": {"append"},
     "vault": {"store", "destroy_subject"},
     "register": {"forget"},
-    "index": {"upsert", "retire", "remove"},
+    "index": {"upsert", "retire", "remove", "scrub"},
+    "holds": set(),
 }  # fmt: skip
 
 _NOTE = "Maria Lopez, MRN 4471230, SSN 078-05-1120, called (212) 555-0143 about {}. "
@@ -187,6 +191,7 @@ class Parts:
     index: EdgeIndex
     policies: Policies
     privacy: Privacy
+    keeping: Keeping
 
 
 @contextmanager
@@ -215,6 +220,7 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
                 rules=PrivacyRules.load(POLICIES / "privacy.toml"),
                 vault=vault,
             ),
+            keeping=keeping_of(fused("holds", Holds(url, derive=Keys(MASTER).derive))),
         )
 
 
@@ -263,6 +269,7 @@ def ingest(
             index=parts.index,
             catalog=parts.catalog,
             ledger=parts.ledger,
+            keeping=parts.keeping,
             audit=parts.audit,
             name_key=MASTER,
             largest_file=LARGEST,
@@ -289,7 +296,7 @@ def erase(data: Path, fuse: Fuse) -> None:
             register=parts.register,
             audit=parts.audit,
             seals=SealedTexts(data / "audit", lambda origin: SealSeeds(data / f"{origin}.json")),
-            today=lambda: date(2026, 11, 26),
+            keeping=parts.keeping,
         ).subject("mrn:1", dry_run=False)
 
 

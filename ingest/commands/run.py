@@ -112,7 +112,7 @@ def _show_summary(report: Report) -> None:
     summary = report.summary()
     table = Table(title="Ingest", title_justify="left", show_header=False)
     rows = (
-        *("files", "indexed", "unchanged", "unpacked", "forgotten"),
+        *("files", "indexed", "unchanged", "unpacked", "forgotten", "on_hold"),
         *("quarantined", "failed", "chunks"),
     )
     for name in rows:

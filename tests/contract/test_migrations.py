@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from ingest import ledger
+from ingest import holds, ledger
 from ragplatform import catalog
 from ragplatform.access import tables as register
 from ragplatform.audit import index_tables
@@ -25,10 +25,16 @@ METADATA = {
     "register": register.METADATA,
     "vault": vault_tables.METADATA,
     "audit_index": index_tables.METADATA,
+    "holds": holds.METADATA,
 }
 # What the oldest databases of a part lacked.
 OLDEST = {
-    "catalog": ["ALTER TABLE documents DROP COLUMN treated"],
+    "catalog": [
+        "ALTER TABLE documents DROP COLUMN treated",
+        "ALTER TABLE documents DROP COLUMN taken_in_at",
+        "ALTER TABLE documents DROP COLUMN dated",
+        "DROP TABLE document_labels",
+    ],
     "vault": ["ALTER TABLE vault_subjects DROP COLUMN kek", "DROP TABLE vault_clues"],
 }
 ROWS = {
@@ -36,6 +42,7 @@ ROWS = {
     "ledger": "INSERT INTO ingest_runs VALUES ('r1', 'mercy', 'clinical', 'h', 'now', '', '{}')",
     "register": "INSERT INTO access_feeds VALUES ('mercy', 'ward', 1, NULL)",
     "vault": "INSERT INTO vault_subjects (tenant, subject, wrapped_key) VALUES ('m', 's_1', 'k')",
+    "holds": "INSERT INTO legal_holds VALUES ('m', 'c_1', 'document', 'd1', 'k', 'legal', 'now')",
     "audit_index": "INSERT INTO audit_logs VALUES ('api', 0, 0, 0, 0, 'l')",
 }
 

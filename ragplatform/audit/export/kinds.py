@@ -72,12 +72,13 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
         Verb.DECRYPT: "revealed",
     },
     Family.DOCUMENT: {
-        Verb.CREATE: "ingested",
+        Verb.CREATE: "ingested erasure_certified",
         Verb.START: "ingest_started",
         Verb.STOP: "ingest_finished",
         Verb.REFUSE: "quarantined",
         Verb.UPDATE: "relabelled held released",
         Verb.DELETE: "erased",
+        Verb.READ: "subject_reported holds_read",
     },
     Family.ENTITY: {
         Verb.CREATE: "key_made api_key_made",
