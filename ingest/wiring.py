@@ -5,7 +5,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
+from typing import Final
 
+from ingest.certificate import Certifier
 from ingest.expand import expand
 from ingest.forget import Eraser
 from ingest.holding import HoldDesk
@@ -15,13 +17,19 @@ from ingest.keeping import Keeping
 from ingest.ledger import Ledger
 from ingest.parse.sandbox import Limits, Sandbox
 from ingest.prepare import Target
+from ingest.relabel import Relabeller
 from ingest.report import FileResult
 from ingest.retention import RETENTION, Retention
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
+from ingest.subject_report import SubjectReporter
 from ragplatform import openers, wiring
+from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
+
+CERTIFICATES: Final = "certificates"
+"""The folder in a deployment's data that keeps copies of all certificates of erasure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,68 @@ def keeping(settings: Settings) -> Iterator[Keeping]:
         yield Keeping(holds=book, retention=rules, today=_today)
 
 
+@dataclass(frozen=True, slots=True)
+class LifeCycle:
+    """What says how long documents are kept."""
+
+    catalog: SqlCatalog
+    keeping: Keeping
+
+
+@contextmanager
+def life_cycle(settings: Settings) -> Iterator[LifeCycle]:
+    """Open what says how long documents are kept: no model and no index."""
+    with keeping(settings) as kept, closing(openers.open_catalog(settings)) as catalog:
+        yield LifeCycle(catalog, kept)
+
+
+@contextmanager
+def relabeller(settings: Settings, tenant: str, role: str) -> Iterator[Relabeller]:
+    """Open what gives documents other labels."""
+    store = wiring.open_store(settings, "ingest")
+    try:
+        store.record_start()
+        with keeping(settings) as kept:
+            yield Relabeller(
+                principal=_officer(role, tenant),
+                purpose=Purpose.COMPLIANCE,
+                policies=store.policies,
+                index=store.index,
+                catalog=store.catalog,
+                keeping=kept,
+                audit=store.audit,
+            )
+    finally:
+        store.close()
+
+
+@contextmanager
+def subject_reporter(
+    settings: Settings, tenant: str, role: str, purpose: Purpose
+) -> Iterator[SubjectReporter]:
+    """Open what reports on a person."""
+    store = wiring.open_store(settings, "ingest")
+    try:
+        store.record_start()
+        with keeping(settings) as kept, holds(settings) as book:
+            yield SubjectReporter(
+                principal=_officer(role, tenant),
+                purpose=purpose,
+                policies=store.policies,
+                privacy=store.privacy,
+                index=store.index,
+                catalog=store.catalog,
+                register=store.register,
+                holds=book,
+                keeping=kept,
+                audit=store.audit,
+                audit_index=store.audit_index,
+                logs=settings.audit_dir,
+            )
+    finally:
+        store.close()
+
+
 @contextmanager
 def hold_desk(settings: Settings, tenant: str) -> Iterator[HoldDesk]:
     """Open what placing and releasing legal holds needs: no model and no index."""
@@ -173,15 +243,26 @@ def _today() -> date:
     return datetime.now().astimezone().date()
 
 
+@dataclass(frozen=True, slots=True)
+class OpenErasure:
+    """What erases, what certifies that, and what both look at."""
+
+    eraser: Eraser
+    certifier: Certifier
+    catalog: SqlCatalog
+    keeping: Keeping
+
+
 @contextmanager
-def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
+def erasure(settings: Settings, tenant: str) -> Iterator[OpenErasure]:
     """Open what erasure needs."""
     store = wiring.open_store(settings, "ingest")
     try:
         store.record_start()
         with ledger(settings) as book, keeping(settings) as kept:
-            yield Eraser(
-                principal=_officer("erasure", tenant),
+            officer = _officer("erasure", tenant)
+            eraser = Eraser(
+                principal=officer,
                 purpose=Purpose.COMPLIANCE,
                 policies=store.policies,
                 privacy=store.privacy,
@@ -192,6 +273,22 @@ def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
                 audit=store.audit,
                 seals=openers.open_sealed_texts(settings),
                 keeping=kept,
+                places=(),
             )
+            certifier = Certifier(
+                principal=officer,
+                purpose=Purpose.COMPLIANCE,
+                policies=store.policies,
+                privacy=store.privacy,
+                index=store.index,
+                catalog=store.catalog,
+                ledger=book,
+                audit=store.audit,
+                logs=settings.audit_dir,
+                signer=partial(openers.log_signer, settings),
+                folder=settings.data_dir / CERTIFICATES,
+                places=(),
+            )
+            yield OpenErasure(eraser, certifier, store.catalog, kept)
     finally:
         store.close()

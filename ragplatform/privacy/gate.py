@@ -132,6 +132,14 @@ class Privacy(Inspector):
         """Destroy a subject's key and values for good; return how many values went."""
         return self._vault.destroy_subject(tenant, subject)
 
+    def values_of(self, tenant: str, subject: str) -> dict[str, str]:
+        """Return all values that are kept of a subject, by pseudonym: for the subject itself."""
+        return self._vault.values_of(tenant, subject)
+
+    def kept_of(self, tenant: str, subject: str) -> int:
+        """Return how much is kept of a subject: its key counts too."""
+        return self._vault.kept_of(tenant, subject)
+
     def subject_ref(self, tenant: str, raw_id: str) -> str:
         """Return the keyed reference by which a subject is known everywhere but in the vault."""
         return self._vault.subject_ref(tenant, raw_id)
