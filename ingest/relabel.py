@@ -5,8 +5,8 @@ document changes. It takes effect for the next question, since the index is aske
 
 1. Policy must permit it under the old labels and under the new ones. 2. A hold keeps a document
 from being opened further. 3. On record. 4. Kept as given by hand, unsettled. 5. The new class is
-known before a passage carries it. 6. Closing, the index goes first and the catalog last; opening, the
-other way round. 7. Settled. One that was killed is finished by the next run of either command.
+known before a passage carries it. 6. Closing, the index goes first and the catalog last; opening,
+the other way round. 7. Settled. One that was killed is finished by the next run of either command.
 """
 
 import uuid
