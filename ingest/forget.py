@@ -1,9 +1,9 @@
 """Erasure: documents, or all that is held about a person.
 
 1. Ask policy and ``Keeping`` about every document first: one that has to stay keeps all of them.
-2. Each document, on record before: index, other places, its own values in the vault, ledger,
+2. Each document, on record before: index, its own values in the vault, other places, ledger,
    labels given by hand, and the catalog last, since a repetition finds by it what is left.
-3. The person, on record before: register, other places, vault, and what was sealed of questions.
+3. The person, on record before: register, vault, what was sealed of questions, other places.
 4. Scrub the files of index and database: what was deleted still stands in them until then.
 
 Every step may be repeated. An erasure that was killed anywhere is finished by running it again.
@@ -155,6 +155,8 @@ class Eraser:
                 if entry.document not in erased.documents:
                     self._erase_document(entry, erased, None)
             self._erase_subject(ref, len(mine), erased)
+        for place in self._places:
+            erased.count(place.name, place.erase_subjects(tenant, frozenset(refs)))
         self._scrub()
         return erased
 
@@ -169,12 +171,12 @@ class Eraser:
         chunks = self._index.remove(tenant, document)
         erased.chunks += chunks
         erased.count("index", chunks)
-        for place in self._places:
-            erased.count(place.name, place.erase_document(tenant, document))
         own = self._privacy.subject_ref(tenant, f"document:{document}")
         values = self._privacy.forget(tenant, own)
         erased.values += values
         erased.count("vault", values)
+        for place in self._places:
+            erased.count(place.name, place.erase_document(tenant, document))
         erased.count("ledger", self._ledger.forget(document))
         self._catalog.drop_labels(document)
         # Last, because a repetition after a crash finds by it what is still to be erased.
@@ -185,8 +187,6 @@ class Eraser:
         tenant = self._principal.tenant
         erased.records.append(self._record({"documents": documents}, [subject]))
         erased.count("register", self._register.forget(tenant, subject))
-        for place in self._places:
-            erased.count(place.name, place.erase_subject(tenant, subject))
         values = self._privacy.forget(tenant, subject)
         erased.values += values
         erased.count("vault", values)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from ingest import titles
 from ingest.by_hand import relabelled
@@ -17,15 +17,17 @@ from ingest.chunk import Piece, chunk
 from ingest.claims import labelled, mapping
 from ingest.parse.document import MIXED_SUBJECTS, Claims, ParsedDocument, Part
 from ingest.parse.unpack import Allowance, Opened
-from ingest.report import Report
+from ingest.report import Tally
 from ingest.sources import SourceFile
 from ragplatform.errors import QuarantinedError
-from ragplatform.model import Chunk, Json, Labels, Passage, Principal, Purpose
+from ragplatform.model import Chunk, Json, Labels, Passage, Principal, Purpose, Span
 from ragplatform.policy.classes import access_class, validate_labels
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.transform import Transformed
+
+Found: TypeAlias = list[Span]
 
 _NAMESPACE: Final = uuid.UUID("6f0c7f1e-1a52-4f0e-8a0b-6a1f3b0a2c11")
 
@@ -76,10 +78,25 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Parsed:
+    """One file's text, with the labels that its own fields add."""
+
+    work: Work
+    document: ParsedDocument = field(repr=False)
+
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """What is to be searched for personal data: the text, the file's name, the name spoken."""
+        name = self.work.source.path.name
+        return self.document.text, name, titles.spoken(name)
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """One file's passages, transformed and chunked; what is left is to embed and to write.
 
-    ``transformed`` are its text and its name, whose values the vault will keep.
+    ``transformed`` are its text and its name, whose values the vault will keep. ``work`` holds the
+    file's bytes no more.
     """
 
     work: Work
@@ -185,45 +202,57 @@ class Preparer:
         validate_labels(labels)
         return replace(work, source=source, labels=labels, subjects=self._subjects(source))
 
-    def prepare(self, work: Work, report: Report) -> Ready:
-        """Parse, find personal data, decide, transform and chunk.
-
-        Raises ``QuarantinedError`` with the reason why the file must stay out, ``DetectorError``
-        when it could not be searched.
-        """
+    def parse(self, work: Work, tally: Tally) -> Parsed:
+        """Return the file's text. Raises ``QuarantinedError`` when it has none that may be read."""
         if work.data is None:
             raise QuarantinedError("too_large", f"the file has over {self._largest_file:,} bytes")
-        with report.stage("parse"):
+        with tally.stage("parse"):
             parsed = self._parser.parse(work.data, work.source.path.name)
-        report.characters += len(parsed.text)
+        tally.characters += len(parsed.text)
         work = self._claimed(work, parsed.claims)
         # Not part of the generation: other labels alone must not embed a document anew.
         work = replace(work, labels=relabelled(work.labels, work.by_hand))
-        name = work.source.path.name
-        with report.stage("detect"):
-            texts = [parsed.text, name, titles.spoken(name)]
-            spans, *in_name = self._privacy.inspect(texts)
-        with report.stage("transform"):
+        source = replace(work.source, content=None)
+        return Parsed(replace(work, source=source, data=None), parsed)
+
+    def inspect(self, parsed: Sequence[Parsed], tally: Tally) -> list[tuple[Found, Found, Found]]:
+        """Return the personal data in the three texts of each, searched all at once.
+
+        Raises ``DetectorError`` when they could not be searched.
+        """
+        with tally.stage("detect"):
+            found = iter(self._privacy.inspect([text for one in parsed for text in one.texts]))
+        return [(next(found), next(found), next(found)) for _ in parsed]
+
+    def finish(self, parsed: Parsed, found: tuple[Found, Found, Found], tally: Tally) -> Ready:
+        """Decide, transform and chunk.
+
+        ``found`` is what ``inspect`` gave for it. Raises ``QuarantinedError`` with the reason why
+        the file must stay out.
+        """
+        work, document = parsed.work, parsed.document
+        text, name, spoken = parsed.texts
+        spans, *in_name = found
+        with tally.stage("transform"):
             whose = self._whose(work)
-            body = self._privacy.transform(parsed.text, spans, work.labels, whose)
+            body = self._privacy.transform(text, spans, work.labels, whose)
             collection = work.labels.collection
-            acted_on = [self._privacy.acted_on(found, collection) for found in (*in_name, spans)]
-            personal = titles.personal(name, acted_on[:-1], parsed.text, acted_on[-1])
-            title = self._privacy.transform(titles.spoken(name), personal, work.labels, whose)
-        report.personal_data.update(body.counts)
+            acted_on = [self._privacy.acted_on(some, collection) for some in (*in_name, spans)]
+            personal = titles.personal(name, acted_on[:-1], text, acted_on[-1])
+            title = self._privacy.transform(spoken, personal, work.labels, whose)
+        tally.personal_data.update(body.counts)
         if reason := body.quarantine or title.quarantine:
             raise QuarantinedError(reason, "policy keeps documents that hold this out")
         labels = replace(work.labels, categories=frozenset(s.category for s in acted_on[-1]))
         self._require_permission(labels)
-        with report.stage("chunk"):
+        with tally.stage("chunk"):
             # Titles and headings carry no spans to be cleared by: what is tagged goes from them.
             shown = self._privacy.without_tagged(title.text, title.kept)
-            passages = tuple(self._passages(work, parsed, body, shown, labels))
+            passages = tuple(self._passages(work, document, body, shown, labels))
         if not passages:
             raise QuarantinedError("empty", "the document holds no text")
-        return Ready(
-            work, parsed.media_type, shown, (body, title), labels, passages, parsed.claims.date
-        )
+        dated = document.claims.date
+        return Ready(work, document.media_type, shown, (body, title), labels, passages, dated)
 
     def _whose(self, work: Work) -> str:
         """Return by whom the document's dates move: its one subject, or else itself."""

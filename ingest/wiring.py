@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from ingest.certificate import Certifier
+from ingest.engine import InProcess
 from ingest.expand import expand
 from ingest.forget import Eraser
 from ingest.holding import HoldDesk
@@ -15,18 +16,22 @@ from ingest.holds import Holds
 from ingest.job import Job
 from ingest.keeping import Keeping
 from ingest.ledger import Ledger
+from ingest.members import Members
 from ingest.parse.sandbox import Limits, Sandbox
-from ingest.prepare import Target
+from ingest.places import Place, SealedPlace
+from ingest.prepare import Parser, Preparer, Target
 from ingest.relabel import Relabeller
 from ingest.report import FileResult
 from ingest.retention import RETENTION, Retention
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
+from ingest.stages import Stages, pipeline
 from ingest.subject_report import SubjectReporter
 from ragplatform import openers, wiring
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
+from ragplatform.wiring import Store
 
 CERTIFICATES: Final = "certificates"
 """The folder in a deployment's data that keeps copies of all certificates of erasure."""
@@ -73,21 +78,20 @@ def job(
             ledger(settings) as book,
             keeping(settings) as kept,
         ):
+            stages = _stages(settings, store, where, sandbox)
             made = Job(
                 run=run,
                 target=where,
-                parser=sandbox,
+                preparer=stages.preparer,
+                members=Members(parser=sandbox),
+                engine=InProcess(make=lambda: stages),
                 privacy=store.privacy,
                 policies=store.policies,
-                embedder=store.embedder,
-                weigher=store.weigher,
                 index=store.index,
                 catalog=store.catalog,
                 ledger=book,
                 keeping=kept,
                 audit=store.audit,
-                name_key=openers.derive(settings, "source-name", where.principal.tenant),
-                largest_file=largest,
                 on_result=on_result,
             )
             walls = sandbox.isolation
@@ -96,6 +100,23 @@ def job(
             yield OpenJob(made, note, partial(expand, splitter=sandbox, largest_file=largest))
     finally:
         store.close()
+
+
+def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> Stages:
+    preparer = Preparer(
+        target=where,
+        parser=parser,
+        privacy=store.privacy,
+        policies=store.policies,
+        pipeline=pipeline(
+            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        ),
+        name_key=openers.derive(settings, "source-name", where.principal.tenant),
+        largest_file=settings.max_file_mb * 1024 * 1024,
+    )
+    return Stages(
+        preparer=preparer, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+    )
 
 
 @contextmanager
@@ -140,9 +161,14 @@ def holds(settings: Settings) -> Iterator[Holds]:
 @contextmanager
 def keeping(settings: Settings) -> Iterator[Keeping]:
     """Open what says whether a document may go. Raises ``PolicyError`` for wrong rules."""
-    rules = Retention.load(settings.policies_dir / RETENTION)
     with holds(settings) as book:
-        yield Keeping(holds=book, retention=rules, today=_today)
+        yield keeping_of(settings, book)
+
+
+def keeping_of(settings: Settings, book: Holds) -> Keeping:
+    """Return what says whether a document may go. Raises ``PolicyError`` for wrong rules."""
+    rules = Retention.load(settings.policies_dir / RETENTION)
+    return Keeping(holds=book, retention=rules, today=_today)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +269,49 @@ def _today() -> date:
     return datetime.now().astimezone().date()
 
 
+def eraser_of(
+    store: Store, book: Ledger, kept: Keeping, principal: Principal, purpose: Purpose
+) -> Eraser:
+    """Return what erases for a principal."""
+    return Eraser(
+        principal=principal,
+        purpose=purpose,
+        policies=store.policies,
+        privacy=store.privacy,
+        index=store.index,
+        catalog=store.catalog,
+        ledger=book,
+        register=store.register,
+        audit=store.audit,
+        seals=openers.open_sealed_texts(store.settings),
+        keeping=kept,
+        places=_places(store),
+    )
+
+
+def certifier_of(store: Store, book: Ledger, principal: Principal, purpose: Purpose) -> Certifier:
+    """Return what certifies erasures of a principal."""
+    return Certifier(
+        principal=principal,
+        purpose=purpose,
+        policies=store.policies,
+        privacy=store.privacy,
+        index=store.index,
+        catalog=store.catalog,
+        ledger=book,
+        audit=store.audit,
+        logs=store.settings.audit_dir,
+        signer=partial(openers.log_signer, store.settings),
+        folder=store.settings.data_dir / CERTIFICATES,
+        places=_places(store),
+    )
+
+
+def _places(store: Store) -> tuple[Place, ...]:
+    """Return where else something of a document may lie."""
+    return (SealedPlace(openers.open_sealed_files(store.settings, store.vault)),)
+
+
 @dataclass(frozen=True, slots=True)
 class OpenErasure:
     """What erases, what certifies that, and what both look at."""
@@ -261,34 +330,11 @@ def erasure(settings: Settings, tenant: str) -> Iterator[OpenErasure]:
         store.record_start()
         with ledger(settings) as book, keeping(settings) as kept:
             officer = _officer("erasure", tenant)
-            eraser = Eraser(
-                principal=officer,
-                purpose=Purpose.COMPLIANCE,
-                policies=store.policies,
-                privacy=store.privacy,
-                index=store.index,
-                catalog=store.catalog,
-                ledger=book,
-                register=store.register,
-                audit=store.audit,
-                seals=openers.open_sealed_texts(settings),
-                keeping=kept,
-                places=(),
+            yield OpenErasure(
+                eraser_of(store, book, kept, officer, Purpose.COMPLIANCE),
+                certifier_of(store, book, officer, Purpose.COMPLIANCE),
+                store.catalog,
+                kept,
             )
-            certifier = Certifier(
-                principal=officer,
-                purpose=Purpose.COMPLIANCE,
-                policies=store.policies,
-                privacy=store.privacy,
-                index=store.index,
-                catalog=store.catalog,
-                ledger=book,
-                audit=store.audit,
-                logs=settings.audit_dir,
-                signer=partial(openers.log_signer, settings),
-                folder=settings.data_dir / CERTIFICATES,
-                places=(),
-            )
-            yield OpenErasure(eraser, certifier, store.catalog, kept)
     finally:
         store.close()

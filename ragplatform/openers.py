@@ -28,7 +28,7 @@ from ragplatform.audit.record import Record, unseal
 from ragplatform.audit.seal import DEPLOYMENT_KEY
 from ragplatform.audit.sealed_about import SealedTexts
 from ragplatform.audit.seeds import SealSeeds
-from ragplatform.audit.storage import Storage
+from ragplatform.audit.storage import Disk, Storage
 from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import IndexBackend, Settings, read_secret
@@ -49,6 +49,7 @@ from ragplatform.privacy.pseudonyms import Pseudonyms
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.transform import Transformed
 from ragplatform.privacy.vault import Vault
+from ragplatform.sealed_files import SealedFiles
 
 if TYPE_CHECKING:
     from presidio_analyzer import EntityRecognizer
@@ -62,6 +63,8 @@ _INDEXES: Final = "indexes"
 _TENANT_SEAL: Final = "audit-seal-tenant"
 # Copies of what was in force, each under its digest: not the folder that is edited.
 _POLICIES: Final = "policies"
+# Documents' bytes, sealed. Not "seals": there are the seeds of the audit logs' sealed parts.
+_SEALED: Final = "sealed"
 _RULES: Final = "privacy.toml"
 _RECOGNISERS: Final = "ragplatform.recognisers"
 # Packages of the deployment's own that ask a directory who is related to whom: ``ports.Directory``.
@@ -261,6 +264,16 @@ def open_vault(settings: Settings) -> Vault:
     folder = settings.vault_keys_dir
     keks = KeyFiles(folder, older=MasterKeyEncryption(Keys(master))) if folder else None
     return Vault(settings.effective_vault_url, master=master, key_encryption=keks)
+
+
+def open_sealed_files(settings: Settings, vault: Vault) -> SealedFiles:
+    """Return what keeps documents' bytes until the documents are forgotten."""
+    return SealedFiles(
+        settings.data_dir / _SEALED,
+        keys=vault,
+        name_key=derive(settings, "sealed-file-names"),
+        storage=Disk(),
+    )
 
 
 def subject_ref(settings: Settings, tenant: str, raw_id: str) -> str:

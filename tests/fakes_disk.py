@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ragplatform.audit.storage import Disk, File
 
+_OURS = re.compile(r"/audit/|/sealed_files\.py$")
 # The unit that a drive writes whole or not at all.
 SECTOR = 512
 
@@ -252,7 +253,7 @@ class JournalDisk(QuickDisk):
     def heard(self, op: Op, path: Path) -> None:
         what = "folder of tiles" if "tile" in path.parts and path.is_dir() else ""
         what = what or ("tile" if "tile" in path.parts else re.split("[-.]", path.name)[0])
-        site = f"{_caller()} syncs {what}"
+        site = f"{caller_of_sync()} syncs {what}"
         self.sites.add(site)
         if site not in self.deaf:
             self.record(op)
@@ -389,10 +390,10 @@ def _apply(inode: _Inode, op: Op, lucky: Callable[[], bool]) -> None:
             start = stop
 
 
-def _caller() -> str:
-    """Return the function of the audit package that asked for a sync."""
+def caller_of_sync() -> str:
+    """Return the function of ours, of no test and no context, that asked for a sync."""
     frame = sys._getframe(1)
-    while "/audit/" not in frame.f_code.co_filename or "tests" in frame.f_code.co_filename:
+    while not _OURS.search(frame.f_code.co_filename) or "tests" in frame.f_code.co_filename:
         assert frame.f_back is not None
         frame = frame.f_back
     return frame.f_code.co_name

@@ -23,7 +23,6 @@ from ingest import sources
 from ingest.expand import expand
 from ingest.forget import Eraser
 from ingest.holds import Holds
-from ingest.job import Job
 from ingest.keeping import Keeping
 from ingest.ledger import Ledger
 from ingest.parse.document import ParsedDocument, Part
@@ -52,6 +51,7 @@ from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
+from tests.jobs import job_here
 from tests.state import keeping_of
 from tests.stored import Stored, copy_data, look
 
@@ -258,7 +258,7 @@ def ingest(
     """Run the job over the files."""
     report = Report(run=os.urandom(8).hex())
     with opened(data, fuse) as parts:
-        job = Job(
+        job = job_here(
             run=report.run,
             target=Target(_who("ingest"), Purpose.HOPERAT, "clinical"),
             parser=parser or PlainParser(),

@@ -7,15 +7,23 @@ them is overwritten.
 import hmac
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import Any, Final
 
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from ragplatform.errors import TamperedError, UnavailableError, VaultError
+from ragplatform.errors import (
+    ForgottenError,
+    InvalidRequestError,
+    TamperedError,
+    UnavailableError,
+    VaultError,
+)
 from ragplatform.migrations import bring_up
 from ragplatform.ports import KeyEncryption, WrappedKey
 from ragplatform.privacy.clues import Clue, fits, stored
@@ -208,6 +216,28 @@ class Vault:
             self._cut_log()
         return count
 
+    def file_key(self, tenant: str, refs: Collection[str], salt: bytes, *, make: bool) -> bytes:
+        """Return the 32-byte key of one sealed file, which all the subjects' keys give together.
+
+        Destroying any one of the subjects puts it out of reach. ``salt`` is random and the file's
+        own, so that no key seals two. With ``make`` subjects without a key get one. Raises
+        ``ForgottenError`` when one has none, ``InvalidRequestError`` without a subject.
+
+        Source: RFC 5869; the input is the concatenation of the keys in order of the references.
+        """
+        wanted = sorted(set(refs))
+        if not wanted:
+            raise InvalidRequestError("a sealed file needs a subject to be erased with")
+        with self._transaction("BEGIN IMMEDIATE" if make else "BEGIN") as connection:
+            if make:
+                keys = [self._subject_key(connection, tenant, ref) for ref in wanted]
+            else:
+                keys = self._keys_of(connection, tenant, wanted)
+        if len(keys) < len(wanted):
+            raise ForgottenError("what this was sealed under was destroyed: it stays unreadable")
+        info = f"ragplatform/sealed-file/v1/{tenant}".encode()
+        return HKDF(SHA256(), length=KEY_BYTES, salt=salt, info=info).derive(b"".join(keys))
+
     def rotate(self, *, batch: int = _BATCH) -> int:
         """Wrap every subject's key anew under the version in use; return how many were wrapped.
 
@@ -296,6 +326,17 @@ class Vault:
         query = sa.select(SUBJECTS.c.wrapped_key, SUBJECTS.c.kek).with_for_update()
         mine = of_subject(SUBJECTS, tenant, subject)
         return self._unwrap(tenant, subject, connection.execute(query.where(mine)).one())
+
+    def _keys_of(
+        self, connection: sa.Connection, tenant: str, subjects: Sequence[str]
+    ) -> list[bytes]:
+        """Return the keys of those subjects that have one, in the order of the sorted subjects."""
+        found: dict[str, bytes] = {}
+        for batch in _batches(subjects):
+            here = (SUBJECTS.c.tenant == tenant) & SUBJECTS.c.subject.in_(batch)
+            for row in connection.execute(sa.select(SUBJECTS).where(here)):
+                found[row.subject] = self._unwrap(tenant, row.subject, row)
+        return [found[one] for one in subjects if one in found]
 
     def _unwrap(self, tenant: str, subject: str, row: Any) -> bytes:  # queries of two shapes
         wrapped = WrappedKey(row.kek, row.wrapped_key)

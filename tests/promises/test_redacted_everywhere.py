@@ -16,7 +16,6 @@ import pytest
 
 from ingest import sources
 from ingest.holds import Holds
-from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.prepare import Target
 from ingest.report import FileState, Report
@@ -33,6 +32,7 @@ from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
 from tests.fakes_audit import open_logs
 from tests.ingest_crash import DIM, DigestEmbedder, PlainParser
+from tests.jobs import job_here
 from tests.state import keeping_of
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
@@ -169,7 +169,7 @@ def ingest(folder: Path, data: Path) -> Report:
     index = EdgeIndex(folder=data / "index", dim=DIM)
     audit = open_logs(data / "audit", kind="ingest")
     who = Principal("job", "mercy", frozenset({"ingest"}), clearance=Sensitivity.RESTRICTED)
-    job = Job(
+    job = job_here(
         run=report.run,
         target=Target(who, Purpose.HOPERAT, "clinical"),
         parser=PlainParser(),

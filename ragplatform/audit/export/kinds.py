@@ -73,11 +73,11 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
     },
     Family.DOCUMENT: {
         Verb.CREATE: "ingested erasure_certified",
-        Verb.START: "ingest_started",
-        Verb.STOP: "ingest_finished",
+        Verb.START: "ingest_asked ingest_started",
+        Verb.STOP: "ingest_cancelled ingest_finished",
         Verb.REFUSE: "quarantined",
         Verb.UPDATE: "relabelled held released",
-        Verb.DELETE: "erased",
+        Verb.DELETE: "erased upload_removed",
         Verb.READ: "subject_reported holds_read",
     },
     Family.ENTITY: {
