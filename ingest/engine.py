@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from ingest.prepare import Work
 from ingest.refusals import Refusal
 from ingest.report import Tally
 from ingest.stages import Prepared, Processed
+from ingest.work import Work
 
 Stage: TypeAlias = Callable[[Sequence[Work]], Processed]
 

@@ -1,35 +1,27 @@
 """From one file's bytes to passages that may be embedded: parse, find, decide, transform, chunk."""
 
-import hashlib
-import hmac
-import os
-import stat
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from io import BufferedReader
-from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from ingest import titles
 from ingest.by_hand import relabelled
 from ingest.chunk import Piece, chunk
-from ingest.claims import labelled, mapping
-from ingest.parse.document import MIXED_SUBJECTS, Claims, ParsedDocument, Part
+from ingest.claims import labelled
+from ingest.parse.document import Claims, ParsedDocument, Part
 from ingest.parse.unpack import Allowance, Opened
 from ingest.report import Tally
-from ingest.sources import SourceFile
+from ingest.work import NAMESPACE, Target, Work, given_labels
 from ragplatform.errors import QuarantinedError
-from ragplatform.model import Chunk, Json, Labels, Passage, Principal, Purpose, Span
+from ragplatform.model import Chunk, Labels, Passage, Span
 from ragplatform.policy.classes import access_class, validate_labels
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
-from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.gate import Treatment
 from ragplatform.privacy.transform import Transformed
 
 Found: TypeAlias = list[Span]
-
-_NAMESPACE: Final = uuid.UUID("6f0c7f1e-1a52-4f0e-8a0b-6a1f3b0a2c11")
 
 
 class Parser(Protocol):
@@ -47,34 +39,6 @@ class Parser(Protocol):
 
     def unpack(self, data: bytes, name: str, allowance: Allowance) -> Opened:
         """Return the documents that lie in it. Raises ``QuarantinedError`` with a reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where documents go, and for whom the job acts."""
-
-    principal: Principal
-    purpose: Purpose
-    collection: str
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One file that must go through. ``key`` is the keyed digest of its name.
-
-    ``data`` is None for a file that is too large to be read.
-    """
-
-    source: SourceFile
-    data: bytes | None = field(repr=False)
-    key: str
-    sha256: str
-    labels: Labels
-    subjects: frozenset[str]
-    document: str
-    generation: str
-    by_hand: Mapping[str, Json] = field(default_factory=dict)
-    """Labels that people gave the document, in place of its source's and its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,80 +81,15 @@ class Preparer:
         *,
         target: Target,
         parser: Parser,
-        privacy: Privacy,
+        privacy: Treatment,
         policies: Policies,
-        pipeline: str,
-        name_key: bytes,
         largest_file: int,
     ) -> None:
         self._target = target
         self._parser = parser
         self._privacy = privacy
         self._policies = policies
-        self._pipeline = pipeline
-        self._name_key = name_key
         self._largest_file = largest_file
-
-    def fingerprint(self, source: SourceFile) -> Work:
-        """Read the file and name what it would become.
-
-        Raises ``InvalidRequestError`` for labels that cannot be stored, ``OSError`` when it cannot
-        be read.
-        """
-        data, sha256 = self._read(source)
-        labels = self._given_labels(source)
-        validate_labels(labels)
-        where = f"{labels.tenant}/{labels.collection}"
-        key = hmac.new(self._name_key, f"{where}/{source.name}".encode(), hashlib.sha256)
-        subjects = self._subjects(source)
-        version = "\0".join(
-            (
-                *(sha256, self._pipeline, access_class(labels)),
-                *(*sorted(subjects), *mapping(source.labels)),
-            )
-        )
-        return Work(
-            source=source,
-            data=data,
-            key=key.hexdigest(),
-            sha256=sha256,
-            labels=labels,
-            subjects=subjects,
-            document=str(uuid.uuid5(_NAMESPACE, f"{where}/{key.hexdigest()}")),
-            generation=hashlib.sha256(version.encode()).hexdigest()[:16],
-        )
-
-    def _read(self, source: SourceFile) -> tuple[bytes | None, str]:
-        """Return the file's bytes, or None if they are too many, and their digest.
-
-        Raises ``QuarantinedError`` for what is no regular file: reading a pipe may never end.
-        """
-        if source.refused:
-            raise QuarantinedError(source.refused, "what it lies in keeps this out of reach")
-        if source.content is not None:
-            return source.content, hashlib.sha256(source.content).hexdigest()
-        with _open_regular(source.path) as file:
-            data = file.read(self._largest_file + 1)
-            if len(data) <= self._largest_file:
-                return data, hashlib.sha256(data).hexdigest()
-            file.seek(0)
-            return None, hashlib.file_digest(file, "sha256").hexdigest()
-
-    def _given_labels(self, source: SourceFile) -> Labels:
-        given = source.labels
-        mixed = {MIXED_SUBJECTS} if len(given.subjects) > 1 else set()
-        return Labels(
-            tenant=self._target.principal.tenant,
-            collection=self._target.collection,
-            sensitivity=given.sensitivity,
-            department=given.department,
-            restrictions=given.restrictions | mixed,
-            retain_until=given.retain_until,
-        )
-
-    def _subjects(self, source: SourceFile) -> frozenset[str]:
-        tenant = self._target.principal.tenant
-        return frozenset(self._privacy.subject_ref(tenant, raw) for raw in source.labels.subjects)
 
     def _claimed(self, work: Work, claims: Claims) -> Work:
         """Return the work with the labels that its document's own fields add to the given ones."""
@@ -198,12 +97,17 @@ class Preparer:
         if given == work.source.labels:
             return work
         source = replace(work.source, labels=given)
-        labels = self._given_labels(source)
+        labels = given_labels(self._target, given)
         validate_labels(labels)
-        return replace(work, source=source, labels=labels, subjects=self._subjects(source))
+        tenant = self._target.principal.tenant
+        subjects = frozenset(self._privacy.subject_ref(tenant, raw) for raw in given.subjects)
+        return replace(work, source=source, labels=labels, subjects=subjects)
 
     def parse(self, work: Work, tally: Tally) -> Parsed:
         """Return the file's text. Raises ``QuarantinedError`` when it has none that may be read."""
+        if work.source.refused:
+            why = "what it lies in keeps this out of reach"
+            raise QuarantinedError(work.source.refused, why)
         if work.data is None:
             raise QuarantinedError("too_large", f"the file has over {self._largest_file:,} bytes")
         with tally.stage("parse"):
@@ -286,7 +190,7 @@ class Preparer:
             name = f"{work.document}/{work.generation}/{ordinal}"
             yield Passage(
                 chunk=_chunk(
-                    str(uuid.uuid5(_NAMESPACE, name)),
+                    str(uuid.uuid5(NAMESPACE, name)),
                     ordinal,
                     replace(piece, heading=tuple(headings[title] for title in piece.heading)),
                     body,
@@ -348,12 +252,3 @@ def _page_at(pages: Sequence[tuple[int, int]], offset: int) -> int | None:
         if number is None or start <= offset:
             number = page
     return number
-
-
-def _open_regular(path: Path) -> BufferedReader:
-    # The check is made on what was opened: the name may come to mean something else in between.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise QuarantinedError("not_a_file", "this is a pipe, a device or a socket")
-    return os.fdopen(handle, "rb")

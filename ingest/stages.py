@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeVar
 
-from ingest.prepare import Found, Parsed, Parser, Preparer, Ready, Work
+from ingest.prepare import Found, Parsed, Parser, Preparer, Ready
 from ingest.refusals import Refusal, guarded
 from ingest.report import Tally
+from ingest.work import Work
 from ragplatform.ports import Embedder, Entry, TermWeigher
-from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.gate import Treatment
 
 # Changes whenever this package would make other chunks from the same text.
 PIPELINE: Final = "1"
@@ -43,9 +44,9 @@ class Stages:
     """Parses, finds personal data, decides, transforms, chunks, embeds and weighs terms."""
 
     def __init__(
-        self, *, preparer: Preparer, privacy: Privacy, embedder: Embedder, weigher: TermWeigher
+        self, *, preparer: Preparer, privacy: Treatment, embedder: Embedder, weigher: TermWeigher
     ) -> None:
-        self.preparer = preparer
+        self._preparer = preparer
         self._privacy = privacy
         self._embedder = embedder
         self._weigher = weigher
@@ -56,7 +57,7 @@ class Stages:
         Raises ``UnavailableError`` when a part is away that every document needs.
         """
         tally = Tally()
-        parsed = [guarded(partial(self.preparer.parse, work, tally)) for work in works]
+        parsed = [guarded(partial(self._preparer.parse, work, tally)) for work in works]
         searched = _together(parsed, lambda some: self._search(some, tally))
         ready = [
             one if isinstance(one, Refusal) else guarded(partial(self._finish, one, tally))
@@ -67,10 +68,10 @@ class Stages:
     def _search(
         self, parsed: Sequence[Parsed], tally: Tally
     ) -> list[tuple[Parsed, tuple[Found, Found, Found]]]:
-        return list(zip(parsed, self.preparer.inspect(parsed, tally), strict=True))
+        return list(zip(parsed, self._preparer.inspect(parsed, tally), strict=True))
 
     def _finish(self, searched: tuple[Parsed, tuple[Found, Found, Found]], tally: Tally) -> Ready:
-        return self.preparer.finish(*searched, tally)
+        return self._preparer.finish(*searched, tally)
 
     def _embed(self, ready: Sequence[Ready], tally: Tally) -> list[Prepared]:
         texts = [self._privacy.embed_view(p.chunk.text) for one in ready for p in one.passages]
@@ -89,7 +90,9 @@ class Stages:
             ]
 
 
-def pipeline(*, parser: Parser, privacy: Privacy, embedder: Embedder, weigher: TermWeigher) -> str:
+def pipeline(
+    *, parser: Parser, privacy: Treatment, embedder: Embedder, weigher: TermWeigher
+) -> str:
     """Return a word that changes whenever the same file could give other chunks or vectors."""
     versions = (PIPELINE, parser.version, privacy.version, embedder.version, weigher.version)
     return hashlib.sha256("\0".join(versions).encode()).hexdigest()[:16]

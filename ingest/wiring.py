@@ -1,52 +1,67 @@
 """The composition root of ingest."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
 from functools import partial
-from typing import Final
 
-from ingest.certificate import Certifier
-from ingest.engine import InProcess
-from ingest.expand import expand
-from ingest.forget import Eraser
-from ingest.holding import HoldDesk
-from ingest.holds import Holds
+from ingest import worker_wiring
+from ingest.attendance import attended
+from ingest.changes import Retry
+from ingest.engines import EngineChoice, open_engine
 from ingest.job import Job
-from ingest.keeping import Keeping
 from ingest.ledger import Ledger
+from ingest.life_wiring import keeping
 from ingest.members import Members
-from ingest.parse.sandbox import Limits, Sandbox
-from ingest.places import Place, SealedPlace
-from ingest.prepare import Parser, Preparer, Target
-from ingest.relabel import Relabeller
-from ingest.report import FileResult
-from ingest.retention import RETENTION, Retention
+from ingest.parse.confine import Isolation
+from ingest.parse.sandbox import Sandbox
+from ingest.plan import Planner, planner_of
+from ingest.prepare import Parser, Preparer
+from ingest.report import FileResult, Report
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
 from ingest.stages import Stages, pipeline
-from ingest.subject_report import SubjectReporter
+from ingest.sweep import Guard
+from ingest.work import Fingerprinter, Target
+from ingest.worker_wiring import Recipe
 from ragplatform import openers, wiring
-from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
 from ragplatform.wiring import Store
-
-CERTIFICATES: Final = "certificates"
-"""The folder in a deployment's data that keeps copies of all certificates of erasure."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
     """A job with what people should know of it: who holds the index, how parsing is confined.
 
-    ``expand`` puts each subject's part in the place of a file about several.
+    ``fingerprint`` and ``ledger`` are those of the job, for who asks what it knows of sources.
     """
 
     job: Job
     note: str
-    expand: Callable[[Iterable[SourceFile]], Iterator[SourceFile]]
+    fingerprint: Fingerprinter
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What runs share that follow each other in one process: models, index, parser, databases."""
+
+    store: Store
+    parser: Sandbox
+    ledger: Ledger
+
+
+@contextmanager
+def workshop(settings: Settings, urls: Sequence[str] = ()) -> Iterator[Workshop]:
+    """Open what runs share, and close it after; ``urls`` are further services to be reached."""
+    store = wiring.open_store(settings, "ingest", *urls)
+    try:
+        store.record_start()
+        with worker_wiring.sandbox(settings) as parser, ledger(settings) as book:
+            yield Workshop(store, parser, book)
+    finally:
+        store.close()
 
 
 def target(tenant: str, collection: str, purpose: Purpose) -> Target:
@@ -65,41 +80,92 @@ def target(tenant: str, collection: str, purpose: Purpose) -> Target:
 
 @contextmanager
 def job(
-    settings: Settings, run: str, where: Target, on_result: Callable[[FileResult], None]
+    settings: Settings,
+    report: Report,
+    where: Target,
+    on_result: Callable[[FileResult], None],
+    choice: EngineChoice | None = None,
+    *,
+    source: str = "",
+    arguments: str = "",
+    retry: Retry | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+    urls: Sequence[str] = (),
+    shop: Workshop | None = None,
 ) -> Iterator[OpenJob]:
-    """Open everything that a run needs, and close it after."""
-    largest = settings.max_file_mb * 1024 * 1024
-    limits = Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)
-    store = wiring.open_store(settings, "ingest")
-    try:
-        store.record_start()
-        with (
-            Sandbox(limits=limits) as sandbox,
-            ledger(settings) as book,
-            keeping(settings) as kept,
-        ):
-            stages = _stages(settings, store, where, sandbox)
-            made = Job(
-                run=run,
-                target=where,
-                preparer=stages.preparer,
-                members=Members(parser=sandbox),
-                engine=InProcess(make=lambda: stages),
-                privacy=store.privacy,
-                policies=store.policies,
-                index=store.index,
-                catalog=store.catalog,
-                ledger=book,
-                keeping=kept,
-                audit=store.audit,
-                on_result=on_result,
-            )
-            walls = sandbox.isolation
-            confined = f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
-            note = f"{store.index_note}parser walls: {confined}"
-            yield OpenJob(made, note, partial(expand, splitter=sandbox, largest_file=largest))
-    finally:
-        store.close()
+    """Open everything that a run needs, and close it after; the ledger says that it works.
+
+    ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
+    sealed. ``retry`` narrows it to what did not go in. Without a choice the engine is the local
+    one, with the workers that the settings name. ``urls`` are services that this process is sealed
+    to beside those of the settings. The run ends early when it is cancelled in the ledger, and
+    when ``stopped`` says so. A ``shop`` that is given stays open.
+    """
+    choice = choice or EngineChoice(workers=settings.ingest_workers)
+    with ExitStack() as closing:
+        shop = shop or closing.enter_context(workshop(settings, urls))
+        store, parser, book = shop.store, shop.parser, shop.ledger
+        version = pipeline(
+            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        )
+        engine, told = open_engine(
+            choice,
+            here=lambda: _stages(settings, store, where, parser),
+            elsewhere=partial(worker_wiring.make_stages, _recipe(settings, store, where, version)),
+            ray_without_tls=settings.ray_without_tls,
+        )
+        closing.callback(engine.close)
+        attendance = closing.enter_context(
+            attended(book, report, where, source=source, arguments=arguments)
+        )
+        fingerprint = _fingerprinter(settings, store, where, version)
+        kept = closing.enter_context(keeping(settings))
+        made = Job(
+            run=report.run,
+            target=where,
+            fingerprint=fingerprint,
+            members=Members(parser=parser),
+            engine=engine,
+            privacy=store.privacy,
+            policies=store.policies,
+            index=store.index,
+            catalog=store.catalog,
+            ledger=book,
+            audit=store.audit,
+            on_result=on_result,
+            why_kept=kept.why_kept,
+            why_held=kept.why_held,
+            guard=_guard(settings),
+            stop=lambda: attendance.asked_to_end() or stopped(),
+            retry=retry,
+        )
+        note = f"{store.index_note}{told}parser walls: {_confined(parser.isolation)}"
+        yield OpenJob(made, note, fingerprint, book)
+
+
+def _confined(walls: Isolation) -> str:
+    return f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
+
+
+def _recipe(settings: Settings, store: Store, where: Target, version: str) -> Recipe:
+    return Recipe(
+        # Workers share the cores of a machine: more threads would only wait for each other.
+        settings=settings.model_copy(update={"model_threads": settings.model_threads or 1}),
+        target=where,
+        keys=openers.document_keys(settings, where.principal.tenant),
+        pipeline=version,
+        policies=store.policies.digest,
+    )
+
+
+def _fingerprinter(settings: Settings, store: Store, where: Target, version: str) -> Fingerprinter:
+    return Fingerprinter(
+        target=where,
+        subject_ref=store.privacy.subject_ref,
+        pipeline=version,
+        name_key=openers.derive(settings, "source-name", where.principal.tenant),
+        largest_file=worker_wiring.largest_file(settings),
+    )
 
 
 def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> Stages:
@@ -108,14 +174,47 @@ def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> 
         parser=parser,
         privacy=store.privacy,
         policies=store.policies,
-        pipeline=pipeline(
-            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
-        ),
-        name_key=openers.derive(settings, "source-name", where.principal.tenant),
-        largest_file=settings.max_file_mb * 1024 * 1024,
+        largest_file=worker_wiring.largest_file(settings),
     )
     return Stages(
         preparer=preparer, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+    )
+
+
+@contextmanager
+def planner(
+    settings: Settings, where: Target, *, retry: Retry | None = None, urls: Sequence[str] = ()
+) -> Iterator[tuple[Planner, Fingerprinter, Ledger]]:
+    """Open what a plan needs: it reads files and ledger, and changes nothing."""
+    with ExitStack() as closing:
+        store = wiring.open_store(settings, "ingest", *urls)
+        closing.callback(store.close)
+        store.record_start()
+        parser = closing.enter_context(worker_wiring.sandbox(settings))
+        version = pipeline(
+            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        )
+        fingerprint = _fingerprinter(settings, store, where, version)
+        book = closing.enter_context(ledger(settings))
+        kept = closing.enter_context(keeping(settings))
+        made = planner_of(
+            target=where,
+            fingerprint=fingerprint,
+            members=Members(parser=parser),
+            privacy=store.privacy,
+            index=store.index,
+            catalog=store.catalog,
+            ledger=book,
+            why_kept=kept.why_kept,
+            guard=_guard(settings),
+            retry=retry,
+        )
+        yield made, fingerprint, book
+
+
+def _guard(settings: Settings) -> Guard:
+    return Guard(
+        percent=settings.ingest_removed_percent, documents=settings.ingest_removed_documents
     )
 
 
@@ -124,15 +223,14 @@ def scanner(
     settings: Settings, found: Iterable[SourceFile], collection: str | None
 ) -> Iterator[Iterator[Scanned]]:
     """Open what a scan needs, which is no deployment: parsers and detector alone."""
-    largest = settings.max_file_mb * 1024 * 1024
     inspector = openers.open_inspector(settings)
-    with Sandbox(limits=Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)) as sandbox:
+    with worker_wiring.sandbox(settings) as sandbox:
         yield scan(
             found,
             parser=sandbox,
             inspector=inspector,
             collection=collection,
-            largest_file=largest,
+            largest_file=worker_wiring.largest_file(settings),
         )
 
 
@@ -145,196 +243,3 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
         yield book
     finally:
         book.close()
-
-
-@contextmanager
-def holds(settings: Settings) -> Iterator[Holds]:
-    """Open the legal holds alone."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    book = Holds(settings.catalog_url, derive=openers.deriver(settings))
-    try:
-        yield book
-    finally:
-        book.close()
-
-
-@contextmanager
-def keeping(settings: Settings) -> Iterator[Keeping]:
-    """Open what says whether a document may go. Raises ``PolicyError`` for wrong rules."""
-    with holds(settings) as book:
-        yield keeping_of(settings, book)
-
-
-def keeping_of(settings: Settings, book: Holds) -> Keeping:
-    """Return what says whether a document may go. Raises ``PolicyError`` for wrong rules."""
-    rules = Retention.load(settings.policies_dir / RETENTION)
-    return Keeping(holds=book, retention=rules, today=_today)
-
-
-@dataclass(frozen=True, slots=True)
-class LifeCycle:
-    """What says how long documents are kept."""
-
-    catalog: SqlCatalog
-    keeping: Keeping
-
-
-@contextmanager
-def life_cycle(settings: Settings) -> Iterator[LifeCycle]:
-    """Open what says how long documents are kept: no model and no index."""
-    with keeping(settings) as kept, closing(openers.open_catalog(settings)) as catalog:
-        yield LifeCycle(catalog, kept)
-
-
-@contextmanager
-def relabeller(settings: Settings, tenant: str, role: str) -> Iterator[Relabeller]:
-    """Open what gives documents other labels."""
-    store = wiring.open_store(settings, "ingest")
-    try:
-        store.record_start()
-        with keeping(settings) as kept:
-            yield Relabeller(
-                principal=_officer(role, tenant),
-                purpose=Purpose.COMPLIANCE,
-                policies=store.policies,
-                index=store.index,
-                catalog=store.catalog,
-                keeping=kept,
-                audit=store.audit,
-            )
-    finally:
-        store.close()
-
-
-@contextmanager
-def subject_reporter(
-    settings: Settings, tenant: str, role: str, purpose: Purpose
-) -> Iterator[SubjectReporter]:
-    """Open what reports on a person."""
-    store = wiring.open_store(settings, "ingest")
-    try:
-        store.record_start()
-        with keeping(settings) as kept, holds(settings) as book:
-            yield SubjectReporter(
-                principal=_officer(role, tenant),
-                purpose=purpose,
-                policies=store.policies,
-                privacy=store.privacy,
-                index=store.index,
-                catalog=store.catalog,
-                register=store.register,
-                holds=book,
-                keeping=kept,
-                audit=store.audit,
-                audit_index=store.audit_index,
-                logs=settings.audit_dir,
-            )
-    finally:
-        store.close()
-
-
-@contextmanager
-def hold_desk(settings: Settings, tenant: str) -> Iterator[HoldDesk]:
-    """Open what placing and releasing legal holds needs: no model and no index."""
-    with (
-        openers.open_audit(settings, "ingest") as audit,
-        closing(openers.open_vault(settings)) as vault,
-        closing(openers.open_catalog(settings)) as catalog,
-        ledger(settings) as book,
-        holds(settings) as kept,
-    ):
-        yield HoldDesk(
-            principal=_officer("legal", tenant),
-            purpose=Purpose.COMPLIANCE,
-            policies=openers.open_policies_in_force(settings),
-            people=vault,
-            catalog=catalog,
-            ledger=book,
-            holds=kept,
-            audit=audit,
-        )
-
-
-def _officer(role: str, tenant: str) -> Principal:
-    """Return as whom a command acts: policy decides by role, whoever may run the command."""
-    return Principal(
-        id=f"{role}-{tenant}",
-        tenant=tenant,
-        roles=frozenset({role}),
-        clearance=Sensitivity.RESTRICTED,
-    )
-
-
-def _today() -> date:
-    return datetime.now().astimezone().date()
-
-
-def eraser_of(
-    store: Store, book: Ledger, kept: Keeping, principal: Principal, purpose: Purpose
-) -> Eraser:
-    """Return what erases for a principal."""
-    return Eraser(
-        principal=principal,
-        purpose=purpose,
-        policies=store.policies,
-        privacy=store.privacy,
-        index=store.index,
-        catalog=store.catalog,
-        ledger=book,
-        register=store.register,
-        audit=store.audit,
-        seals=openers.open_sealed_texts(store.settings),
-        keeping=kept,
-        places=_places(store),
-    )
-
-
-def certifier_of(store: Store, book: Ledger, principal: Principal, purpose: Purpose) -> Certifier:
-    """Return what certifies erasures of a principal."""
-    return Certifier(
-        principal=principal,
-        purpose=purpose,
-        policies=store.policies,
-        privacy=store.privacy,
-        index=store.index,
-        catalog=store.catalog,
-        ledger=book,
-        audit=store.audit,
-        logs=store.settings.audit_dir,
-        signer=partial(openers.log_signer, store.settings),
-        folder=store.settings.data_dir / CERTIFICATES,
-        places=_places(store),
-    )
-
-
-def _places(store: Store) -> tuple[Place, ...]:
-    """Return where else something of a document may lie."""
-    return (SealedPlace(openers.open_sealed_files(store.settings, store.vault)),)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenErasure:
-    """What erases, what certifies that, and what both look at."""
-
-    eraser: Eraser
-    certifier: Certifier
-    catalog: SqlCatalog
-    keeping: Keeping
-
-
-@contextmanager
-def erasure(settings: Settings, tenant: str) -> Iterator[OpenErasure]:
-    """Open what erasure needs."""
-    store = wiring.open_store(settings, "ingest")
-    try:
-        store.record_start()
-        with ledger(settings) as book, keeping(settings) as kept:
-            officer = _officer("erasure", tenant)
-            yield OpenErasure(
-                eraser_of(store, book, kept, officer, Purpose.COMPLIANCE),
-                certifier_of(store, book, officer, Purpose.COMPLIANCE),
-                store.catalog,
-                kept,
-            )
-    finally:
-        store.close()

@@ -18,7 +18,6 @@ from ragplatform.access.desk import AccessDesk
 from ragplatform.access.explain import AccessExplainer
 from ragplatform.access.register import Register
 from ragplatform.adapters.api_keys import ApiKeyAuthenticator
-from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.answer.ask import Answerer, AnswerLimits
 from ragplatform.answer.retrieve import Retriever
@@ -126,12 +125,13 @@ class Store:
         self.audit.close()
 
 
-def open_store(settings: Settings, kind: str) -> Store:
+def open_store(settings: Settings, kind: str, *urls: str) -> Store:
     """Seal the process and open all that ingest and questions share; ``kind`` names its log.
 
-    Raises ``ConfigurationError`` or one of its kinds for what the operator must mend.
+    ``urls`` are services that this process speaks to beside those of the settings. Raises
+    ``ConfigurationError`` or one of its kinds for what the operator must mend.
     """
-    openers.seal(settings)
+    openers.seal(settings, *urls)
     with contextlib.ExitStack() as undo:
         audit = openers.open_audit(settings, kind)
         undo.callback(audit.close)
@@ -151,14 +151,14 @@ def open_store(settings: Settings, kind: str) -> Store:
             catalog=catalog,
             register=register,
             embedder=embedder,
-            weigher=Bm25Weigher(),
+            weigher=openers.open_weigher(),
             index=openers.open_index(settings, embedder.dim),
             audit=audit,
             audit_index=openers.open_audit_index(settings),
             alarm=EgressAlarm(audit.append, actor="system"),
         )
         undo.pop_all()
-    egress.seal(openers.allowed(settings), store.alarm.tell)
+    egress.seal(openers.allowed(settings, *urls), store.alarm.tell)
     return store
 
 

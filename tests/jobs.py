@@ -1,41 +1,45 @@
-"""A job whose stages run in this process, made of its parts."""
+"""A job made of its parts, by default with its stages in this process."""
 
 from collections.abc import Callable
+from datetime import date
 
-from ingest.engine import InProcess
+from ingest.changes import Retry
+from ingest.engine import Engine, InProcess
 from ingest.job import Job
 from ingest.keeping import Keeping
 from ingest.ledger import Ledger
 from ingest.members import Members
-from ingest.prepare import Parser, Preparer, Target
+from ingest.prepare import Parser, Preparer
+from ingest.removal import kept_by_labels
 from ingest.report import FileResult
 from ingest.stages import Stages, pipeline
+from ingest.sweep import Guard
+from ingest.work import Fingerprinter, Target
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Embedder, Index, TermWeigher
-from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.gate import Privacy, Treatment
+
+UNGUARDED = Guard(percent=100, documents=0)
 
 
 def stages_of(
     *,
     target: Target,
     parser: Parser,
-    privacy: Privacy,
+    privacy: Treatment,
     policies: Policies,
     embedder: Embedder,
     weigher: TermWeigher,
-    name_key: bytes,
     largest_file: int,
 ) -> Stages:
-    """Return the stages, with the version that their parts have."""
+    """Return the stages."""
     preparer = Preparer(
         target=target,
         parser=parser,
         privacy=privacy,
         policies=policies,
-        pipeline=pipeline(parser=parser, privacy=privacy, embedder=embedder, weigher=weigher),
-        name_key=name_key,
         largest_file=largest_file,
     )
     return Stages(preparer=preparer, privacy=privacy, embedder=embedder, weigher=weigher)
@@ -53,13 +57,18 @@ def job_here(
     index: Index,
     catalog: SqlCatalog,
     ledger: Ledger,
-    keeping: Keeping,
     audit: TenantLogs,
     name_key: bytes,
     largest_file: int,
     on_result: Callable[[FileResult], None],
+    guard: Guard = UNGUARDED,
+    stop: Callable[[], bool] = lambda: False,
+    retry: Retry | None = None,
+    engine: Engine | None = None,
+    keeping: Keeping | None = None,
 ) -> Job:
-    """Return the job."""
+    """Return the job, whose stages run in this process unless an engine is given."""
+    version = pipeline(parser=parser, privacy=privacy, embedder=embedder, weigher=weigher)
     stages = stages_of(
         target=target,
         parser=parser,
@@ -67,21 +76,30 @@ def job_here(
         policies=policies,
         embedder=embedder,
         weigher=weigher,
-        name_key=name_key,
         largest_file=largest_file,
     )
     return Job(
         run=run,
         target=target,
-        preparer=stages.preparer,
+        fingerprint=Fingerprinter(
+            target=target,
+            subject_ref=privacy.subject_ref,
+            pipeline=version,
+            name_key=name_key,
+            largest_file=largest_file,
+        ),
         members=Members(parser=parser),
-        engine=InProcess(make=lambda: stages),
+        engine=engine or InProcess(make=lambda: stages),
         privacy=privacy,
         policies=policies,
         index=index,
         catalog=catalog,
         ledger=ledger,
-        keeping=keeping,
         audit=audit,
         on_result=on_result,
+        why_kept=keeping.why_kept if keeping else kept_by_labels(lambda: date(2026, 11, 26)),
+        why_held=keeping.why_held if keeping else lambda entry, labels: None,
+        guard=guard,
+        stop=stop,
+        retry=retry,
     )

@@ -17,8 +17,8 @@ import pytest
 from ingest import sources
 from ingest.holds import Holds
 from ingest.ledger import Ledger
-from ingest.prepare import Target
 from ingest.report import FileState, Report
+from ingest.work import Target
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
 from ragplatform.catalog import SqlCatalog

@@ -77,7 +77,7 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
         Verb.STOP: "ingest_cancelled ingest_finished",
         Verb.REFUSE: "quarantined",
         Verb.UPDATE: "relabelled held released",
-        Verb.DELETE: "erased upload_removed",
+        Verb.DELETE: "erased upload_removed removed",
         Verb.READ: "subject_reported holds_read",
     },
     Family.ENTITY: {
