@@ -4,11 +4,16 @@ import typer
 
 from ingest.commands import (
     again,
+    certificate,
     forget,
+    hold,
     plan,
     rebuild,
     reindex,
+    relabel,
     replay,
+    report,
+    retention,
     run,
     scan,
     sources,
@@ -30,6 +35,11 @@ app.command("retry")(again.retry)
 app.command("cancel")(status.cancel)
 app.command("scan")(scan.scan)
 app.command("forget")(forget.forget)
+app.add_typer(hold.app, name="hold")
+app.add_typer(certificate.app, name="certificate")
+app.add_typer(retention.app, name="retention")
+app.add_typer(report.app, name="report")
+app.command("relabel")(relabel.relabel)
 app.command("worker")(worker.worker)
 app.add_typer(sources.app, name="sources")
 app.command("rebuild")(rebuild.rebuild)

@@ -3,22 +3,20 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
 from functools import partial
 
 from ingest import worker_wiring
 from ingest.attendance import attended
 from ingest.changes import Retry
 from ingest.engines import EngineChoice, open_engine
-from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Ledger
+from ingest.life_wiring import keeping
 from ingest.members import Members
 from ingest.parse.confine import Isolation
 from ingest.parse.sandbox import Sandbox
 from ingest.plan import Planner, planner_of
 from ingest.prepare import Parser, Preparer
-from ingest.removal import kept_by_labels
 from ingest.report import FileResult, Report
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
@@ -131,6 +129,7 @@ def job(
             attended(book, report, where, source=source, arguments=arguments)
         )
         fingerprint = _fingerprinter(settings, store, where, version)
+        kept = closing.enter_context(keeping(settings))
         made = Job(
             run=report.run,
             target=where,
@@ -146,7 +145,8 @@ def job(
             ledger=book,
             audit=store.audit,
             on_result=on_result,
-            why_kept=kept_by_labels(_today),
+            why_kept=kept.why_kept,
+            why_held=kept.why_held,
             guard=_guard(settings),
             stop=lambda: attendance.asked_to_end() or stopped(),
             retry=retry,
@@ -215,6 +215,7 @@ def planner(
         version = pipeline(parser=parser, privacy=store.privacy)
         fingerprint = _fingerprinter(settings, store, where, version)
         book = closing.enter_context(ledger(settings))
+        kept = closing.enter_context(keeping(settings))
         made = planner_of(
             target=where,
             fingerprint=fingerprint,
@@ -224,7 +225,7 @@ def planner(
             archive=openers.open_archive(settings, store.vault),
             catalog=store.catalog,
             ledger=book,
-            why_kept=kept_by_labels(_today),
+            why_kept=kept.why_kept,
             guard=_guard(settings),
             retry=retry,
         )
@@ -262,43 +263,3 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
         yield book
     finally:
         book.close()
-
-
-def _today() -> date:
-    return datetime.now().astimezone().date()
-
-
-def eraser_of(store: Store, book: Ledger, principal: Principal, purpose: Purpose) -> Eraser:
-    """Return what erases for a principal."""
-    return Eraser(
-        principal=principal,
-        purpose=purpose,
-        policies=store.policies,
-        privacy=store.privacy,
-        index=store.every_edition(),
-        archive=openers.open_archive(store.settings, store.vault),
-        catalog=store.catalog,
-        ledger=book,
-        register=store.register,
-        audit=store.audit,
-        seals=openers.open_sealed_texts(store.settings),
-        today=_today,
-    )
-
-
-@contextmanager
-def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
-    """Open what erasure needs."""
-    principal = Principal(
-        id=f"erasure-{tenant}",
-        tenant=tenant,
-        roles=frozenset({"erasure"}),
-        clearance=Sensitivity.RESTRICTED,
-    )
-    store = wiring.open_store(settings, "ingest")
-    try:
-        store.record_start()
-        with ledger(settings) as book:
-            yield eraser_of(store, book, principal, Purpose.COMPLIANCE)
-    finally:
-        store.close()

@@ -77,6 +77,7 @@ class _Written:
             chunks=len(self.prepared.entries),
             treated=self.ready.transformed[0].methods,
             indexed_at=datetime.now(UTC),
+            dated=self.ready.dated,
         )
 
 

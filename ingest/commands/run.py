@@ -233,7 +233,7 @@ def _show_summary(report: Report) -> None:
     table = Table(title="Ingest", title_justify="left", show_header=False)
     rows = (
         *("files", "indexed", "unchanged", "unpacked", "removed", "kept", "forgotten"),
-        *("deferred", "quarantined", "failed", "chunks"),
+        *("deferred", "on_hold", "quarantined", "failed", "chunks"),
     )
     for name in rows:
         value = summary[name]
