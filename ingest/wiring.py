@@ -1,24 +1,31 @@
 """The composition root of ingest."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 
-from ingest.engine import InProcess
-from ingest.expand import expand
+from ingest import worker_wiring
+from ingest.attendance import attended
+from ingest.changes import Retry
+from ingest.engines import EngineChoice, open_engine
 from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.members import Members
-from ingest.parse.sandbox import Limits, Sandbox
+from ingest.parse.confine import Isolation
+from ingest.parse.sandbox import Sandbox
+from ingest.plan import Planner, planner_of
 from ingest.prepare import Parser, Preparer
-from ingest.report import FileResult
+from ingest.removal import kept_by_labels
+from ingest.report import FileResult, Report
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
 from ingest.stages import Stages, pipeline
+from ingest.sweep import Guard
 from ingest.work import Fingerprinter, Target
+from ingest.worker_wiring import Recipe
 from ragplatform import openers, wiring
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
@@ -30,12 +37,34 @@ from ragplatform.wiring import Store
 class OpenJob:
     """A job with what people should know of it: who holds the index, how parsing is confined.
 
-    ``expand`` puts each subject's part in the place of a file about several.
+    ``fingerprint`` and ``ledger`` are those of the job, for who asks what it knows of sources.
     """
 
     job: Job
     note: str
-    expand: Callable[[Iterable[SourceFile]], Iterator[SourceFile]]
+    fingerprint: Fingerprinter
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What runs share that follow each other in one process: models, index, parser, databases."""
+
+    store: Store
+    parser: Sandbox
+    ledger: Ledger
+
+
+@contextmanager
+def workshop(settings: Settings, urls: Sequence[str] = ()) -> Iterator[Workshop]:
+    """Open what runs share, and close it after; ``urls`` are further services to be reached."""
+    store = wiring.open_store(settings, "ingest", *urls)
+    try:
+        store.record_start()
+        with worker_wiring.sandbox(settings) as parser, ledger(settings) as book:
+            yield Workshop(store, parser, book)
+    finally:
+        store.close()
 
 
 def target(tenant: str, collection: str, purpose: Purpose) -> Target:
@@ -54,53 +83,90 @@ def target(tenant: str, collection: str, purpose: Purpose) -> Target:
 
 @contextmanager
 def job(
-    settings: Settings, run: str, where: Target, on_result: Callable[[FileResult], None]
+    settings: Settings,
+    report: Report,
+    where: Target,
+    on_result: Callable[[FileResult], None],
+    choice: EngineChoice | None = None,
+    *,
+    source: str = "",
+    arguments: str = "",
+    retry: Retry | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+    urls: Sequence[str] = (),
+    shop: Workshop | None = None,
 ) -> Iterator[OpenJob]:
-    """Open everything that a run needs, and close it after."""
-    largest = settings.max_file_mb * 1024 * 1024
-    limits = Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)
-    store = wiring.open_store(settings, "ingest")
-    try:
-        store.record_start()
-        with (
-            Sandbox(limits=limits) as sandbox,
-            ledger(settings) as book,
-        ):
-            edition = store.for_writing()
-            stages = _stages(settings, store, edition, where, sandbox)
-            made = Job(
-                run=run,
-                target=where,
-                fingerprint=_fingerprinter(settings, store, where, sandbox),
-                members=Members(parser=sandbox),
-                engine=InProcess(make=lambda: stages),
-                privacy=store.privacy,
-                policies=store.policies,
-                index=edition.index,
-                encoder=edition.embedder.version,
-                archive=openers.open_archive(settings, store.vault),
-                catalog=store.catalog,
-                ledger=book,
-                audit=store.audit,
-                on_result=on_result,
-            )
-            walls = sandbox.isolation
-            confined = f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
-            note = f"{store.index_note}parser walls: {confined}"
-            yield OpenJob(made, note, partial(expand, splitter=sandbox, largest_file=largest))
-    finally:
-        store.close()
+    """Open everything that a run needs, and close it after; the ledger says that it works.
+
+    ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
+    sealed. ``retry`` narrows it to what did not go in. Without a choice the engine is the local
+    one, with the workers that the settings name. ``urls`` are services that this process is sealed
+    to beside those of the settings. The run ends early when it is cancelled in the ledger, and
+    when ``stopped`` says so. A ``shop`` that is given stays open.
+    """
+    choice = choice or EngineChoice(workers=settings.ingest_workers)
+    with ExitStack() as closing:
+        shop = shop or closing.enter_context(workshop(settings, urls))
+        store, parser, book = shop.store, shop.parser, shop.ledger
+        version, edition = pipeline(parser=parser, privacy=store.privacy), store.for_writing()
+        recipe = _recipe(settings, store, edition.name, where, version)
+        engine, told = open_engine(
+            choice,
+            here=lambda: _stages(settings, store, edition, where, parser),
+            elsewhere=partial(worker_wiring.make_stages, recipe),
+            ray_without_tls=settings.ray_without_tls,
+        )
+        closing.callback(engine.close)
+        attendance = closing.enter_context(
+            attended(book, report, where, source=source, arguments=arguments)
+        )
+        made = Job(
+            run=report.run,
+            target=where,
+            fingerprint=(fingerprint := _fingerprinter(settings, store, where, version)),
+            members=Members(parser=parser),
+            engine=engine,
+            privacy=store.privacy,
+            policies=store.policies,
+            index=edition.index,
+            encoder=edition.embedder.version,
+            archive=openers.open_archive(settings, store.vault),
+            catalog=store.catalog,
+            ledger=book,
+            audit=store.audit,
+            on_result=on_result,
+            why_kept=kept_by_labels(_today),
+            guard=_guard(settings),
+            stop=lambda: attendance.asked_to_end() or stopped(),
+            retry=retry,
+        )
+        note = f"{store.index_note}{told}parser walls: {_confined(parser.isolation)}"
+        yield OpenJob(made, note, fingerprint, book)
 
 
-def _fingerprinter(
-    settings: Settings, store: Store, where: Target, parser: Parser
-) -> Fingerprinter:
+def _confined(walls: Isolation) -> str:
+    return f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
+
+
+def _recipe(settings: Settings, store: Store, edition: str, where: Target, version: str) -> Recipe:
+    return Recipe(
+        # Workers share the cores of a machine: more threads would only wait for each other.
+        settings=settings.model_copy(update={"model_threads": settings.model_threads or 1}),
+        target=where,
+        keys=openers.document_keys(settings, where.principal.tenant),
+        pipeline=version,
+        edition=edition,
+        policies=store.policies.digest,
+    )
+
+
+def _fingerprinter(settings: Settings, store: Store, where: Target, version: str) -> Fingerprinter:
     return Fingerprinter(
         target=where,
         subject_ref=store.privacy.subject_ref,
-        pipeline=pipeline(parser=parser, privacy=store.privacy),
+        pipeline=version,
         name_key=openers.derive(settings, "source-name", where.principal.tenant),
-        largest_file=settings.max_file_mb * 1024 * 1024,
+        largest_file=worker_wiring.largest_file(settings),
     )
 
 
@@ -112,7 +178,7 @@ def _stages(
         parser=parser,
         privacy=store.privacy,
         policies=store.policies,
-        largest_file=settings.max_file_mb * 1024 * 1024,
+        largest_file=worker_wiring.largest_file(settings),
     )
     return Stages(
         preparer=preparer,
@@ -123,19 +189,53 @@ def _stages(
 
 
 @contextmanager
+def planner(
+    settings: Settings, where: Target, *, retry: Retry | None = None, urls: Sequence[str] = ()
+) -> Iterator[tuple[Planner, Fingerprinter, Ledger]]:
+    """Open what a plan needs: it reads files and ledger, and changes nothing."""
+    with ExitStack() as closing:
+        store = wiring.open_store(settings, "ingest", *urls)
+        closing.callback(store.close)
+        store.record_start()
+        parser = closing.enter_context(worker_wiring.sandbox(settings))
+        version = pipeline(parser=parser, privacy=store.privacy)
+        fingerprint = _fingerprinter(settings, store, where, version)
+        book = closing.enter_context(ledger(settings))
+        made = planner_of(
+            target=where,
+            fingerprint=fingerprint,
+            members=Members(parser=parser),
+            privacy=store.privacy,
+            index=store.index,
+            archive=openers.open_archive(settings, store.vault),
+            catalog=store.catalog,
+            ledger=book,
+            why_kept=kept_by_labels(_today),
+            guard=_guard(settings),
+            retry=retry,
+        )
+        yield made, fingerprint, book
+
+
+def _guard(settings: Settings) -> Guard:
+    return Guard(
+        percent=settings.ingest_removed_percent, documents=settings.ingest_removed_documents
+    )
+
+
+@contextmanager
 def scanner(
     settings: Settings, found: Iterable[SourceFile], collection: str | None
 ) -> Iterator[Iterator[Scanned]]:
     """Open what a scan needs, which is no deployment: parsers and detector alone."""
-    largest = settings.max_file_mb * 1024 * 1024
     inspector = openers.open_inspector(settings)
-    with Sandbox(limits=Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)) as sandbox:
+    with worker_wiring.sandbox(settings) as sandbox:
         yield scan(
             found,
             parser=sandbox,
             inspector=inspector,
             collection=collection,
-            largest_file=largest,
+            largest_file=worker_wiring.largest_file(settings),
         )
 
 
@@ -154,7 +254,7 @@ def _today() -> date:
     return datetime.now().astimezone().date()
 
 
-def eraser_of(store: wiring.Store, book: Ledger, principal: Principal, purpose: Purpose) -> Eraser:
+def eraser_of(store: Store, book: Ledger, principal: Principal, purpose: Purpose) -> Eraser:
     """Return what erases for a principal."""
     return Eraser(
         principal=principal,

@@ -49,6 +49,13 @@ class IndexBackend(StrEnum):
     QDRANT = "qdrant"
 
 
+class EmbeddingPrecision(StrEnum):
+    """How exactly vectors are computed."""
+
+    INT8 = "int8"
+    FLOAT32 = "float32"
+
+
 class AnswerChoice(StrEnum):
     """How answers are made: quotes only, the model's own words, or by the size of the model."""
 
@@ -132,8 +139,15 @@ class Settings(BaseSettings):
     vllm_timeout_s: float = Field(120.0, gt=0, description="Longest wait for one answer, seconds.")
 
     embedding_model: str = Field("all-minilm-l6-v2", description="Manifest name of the encoder.")
+    embedding_precision: EmbeddingPrecision = Field(
+        EmbeddingPrecision.INT8,
+        description="int8: faster; float32: exact. A model not of BERT's form is always float32.",
+    )
     tagger_model: str = Field(
         "identifiers-minilm-l2", description="Manifest name of the tagger of personal data."
+    )
+    model_threads: int = Field(
+        0, ge=0, description="Threads of the local models in one process. 0: one for each core."
     )
 
     answer_mode: AnswerChoice = Field(
@@ -256,8 +270,27 @@ class Settings(BaseSettings):
     forward_in_service: bool = Field(
         False, description="Whether the question service sends records on while it runs."
     )
+    sources_file: Path | None = Field(
+        None, description="File of the configured sources of ingest. Default: none are configured."
+    )
     parse_timeout_s: float = Field(60.0, gt=0, description="Longest parse of one file, seconds.")
     max_file_mb: int = Field(256, ge=1, description="Largest file that ingest accepts, MiB.")
+    ingest_removed_percent: int = Field(
+        20,
+        ge=0,
+        le=100,
+        description="Largest share of a source that may be gone at once before nothing of it is "
+        "taken out without `--remove-many`, percent.",
+    )
+    ingest_removed_documents: int = Field(
+        10, ge=0, description="So many files may be gone at once whatever share they are."
+    )
+    ingest_workers: int = Field(
+        0, ge=0, description="Workers of an ingest run. 0: as many as cores and memory allow."
+    )
+    ray_without_tls: bool = Field(
+        False, description="Whether documents may go unencrypted to a Ray cluster elsewhere."
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -187,14 +187,16 @@ def patient(settings: Settings, edition: Edition) -> Edition:
     return replace(edition, index=steady)
 
 
-def open_store(settings: Settings, kind: str, editions: Editions | None = None) -> Store:
+def open_store(
+    settings: Settings, kind: str, *urls: str, editions: Editions | None = None
+) -> Store:
     """Seal the process and open all that ingest and questions share; ``kind`` names its log.
 
-    ``editions`` are those of the index, by default the one that answers and what follows it.
-
-    Raises ``ConfigurationError`` or one of its kinds for what the operator must mend.
+    ``urls`` are services that this process speaks to beside those of the settings. ``editions``
+    are those of the index, by default the one that answers and what follows it. Raises
+    ``ConfigurationError`` or one of its kinds for what the operator must mend.
     """
-    openers.seal(settings)
+    openers.seal(settings, *urls)
     with contextlib.ExitStack() as undo:
         audit = openers.open_audit(settings, kind)
         undo.callback(audit.close)
@@ -220,7 +222,7 @@ def open_store(settings: Settings, kind: str, editions: Editions | None = None) 
             alarm=EgressAlarm(audit.append, actor="system"),
         )
         undo.pop_all()
-    egress.seal(openers.allowed(settings), store.alarm.tell)
+    egress.seal(openers.allowed(settings, *urls), store.alarm.tell)
     return store
 
 

@@ -1,20 +1,26 @@
 """A job made of its parts, by default with its stages in this process."""
 
 from collections.abc import Callable
+from datetime import date
 
+from ingest.changes import Retry
 from ingest.engine import Engine, InProcess
 from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.members import Members
 from ingest.prepare import Parser, Preparer
+from ingest.removal import kept_by_labels
 from ingest.report import FileResult
 from ingest.stages import Stages, pipeline
+from ingest.sweep import Guard
 from ingest.work import Fingerprinter, Target
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Archive, Embedder, Index, TermWeigher
 from ragplatform.privacy.gate import Privacy, Treatment
+
+UNGUARDED = Guard(percent=100, documents=0)
 
 
 def stages_of(
@@ -55,6 +61,9 @@ def job_here(
     name_key: bytes,
     largest_file: int,
     on_result: Callable[[FileResult], None],
+    guard: Guard = UNGUARDED,
+    stop: Callable[[], bool] = lambda: False,
+    retry: Retry | None = None,
     engine: Engine | None = None,
 ) -> Job:
     """Return the job, whose stages run in this process unless an engine is given."""
@@ -89,4 +98,8 @@ def job_here(
         ledger=ledger,
         audit=audit,
         on_result=on_result,
+        why_kept=kept_by_labels(lambda: date(2026, 11, 26)),
+        guard=guard,
+        stop=stop,
+        retry=retry,
     )

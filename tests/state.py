@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
-from ingest.ledger import Claim, Ledger
+from ingest.ledger import NOWHERE, Claim, Ledger, Place
 from ragplatform.catalog import DocumentEntry
 from ragplatform.model import Category, Labels, Mode, Passage, Sensitivity
 from ragplatform.policy.classes import access_class
@@ -49,7 +49,14 @@ def entry_of(passage: Passage) -> DocumentEntry:
     )
 
 
-def begin(ledger: Ledger, *, run: str = "r1", key: str = "k1", version: str = "g1") -> Claim:
+def begin(
+    ledger: Ledger,
+    *,
+    run: str = "r1",
+    key: str = "k1",
+    version: str = "g1",
+    place: Place = NOWHERE,
+) -> Claim:
     """Take a source in hand."""
     return ledger.begin(
         tenant="mercy",
@@ -60,4 +67,5 @@ def begin(ledger: Ledger, *, run: str = "r1", key: str = "k1", version: str = "g
         generation=version,
         run=run,
         display_name="note for [PERSON]",
+        place=place,
     )

@@ -40,6 +40,7 @@ class Action(StrEnum):
     INGEST_FINISHED = "ingest_finished"
     QUARANTINED = "quarantined"
     RELABELLED = "relabelled"
+    REMOVED = "removed"
     ERASED = "erased"
     SEAL_DESTROYED = "seal_destroyed"
     INDEX_REBUILT = "index_rebuilt"

@@ -322,7 +322,15 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
         Action.INGESTED: Entry("A document was taken in.", _TAKEN_IN),
         Action.INGEST_FINISHED: Entry(
             "A run of ingest came to its end.",
-            (_counts("states", "Its files, by what became of them."),),
+            (
+                _counts("states", "Its files, by what became of them."),
+                _code("ended", "done, or cancelled before all was seen.", required=False),
+                _count(
+                    "not_removed",
+                    "Files that the source has no more and that stay: too many at once.",
+                    required=False,
+                ),
+            ),
         ),
         Action.QUARANTINED: Entry(
             "A file was kept out; what was there of an older version is taken out.",
@@ -339,6 +347,15 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _id("before", "Digest of its labels before."),
                 _id("after", "Digest of its labels from now on."),
             ),
+        ),
+        Action.REMOVED: Entry(
+            "A document is taken out, since where it came from has it no more; recorded before.",
+            (
+                _DOCUMENT,
+                _code("reason", "left_source, left_container or became_container."),
+                _id("source", "The configured source that it came from.", required=False),
+            ),
+            since=2,
         ),
         Action.ERASED: Entry(
             "A document or all of a subject is erased, or that was denied; recorded before.",

@@ -77,7 +77,7 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
         Verb.STOP: "ingest_cancelled ingest_finished",
         Verb.REFUSE: "quarantined",
         Verb.UPDATE: "relabelled held released index_rebuilt index_switched",
-        Verb.DELETE: "erased upload_removed",
+        Verb.DELETE: "erased upload_removed removed",
     },
     Family.ENTITY: {
         Verb.CREATE: "key_made api_key_made backed_up",
