@@ -47,6 +47,8 @@ app.command("check")(rebuild.check)
 app.command("reindex")(reindex.reindex)
 app.command("replay-erasures")(replay.replay_erasures)
 app.command("editions")(reindex.editions)
+app.command("worker")(worker.worker)
+app.add_typer(sources.app, name="sources")
 
 if __name__ == "__main__":
     app()

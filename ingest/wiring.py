@@ -133,7 +133,7 @@ def job(
         made = Job(
             run=report.run,
             target=where,
-            fingerprint=fingerprint,
+            fingerprint=(fingerprint := _fingerprinter(settings, store, where, version)),
             members=Members(parser=parser),
             engine=engine,
             privacy=store.privacy,
