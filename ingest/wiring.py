@@ -119,7 +119,6 @@ def job(
             attended(book, report, where, source=source, arguments=arguments)
         )
         fingerprint = _fingerprinter(settings, store, where, version)
-        kept = closing.enter_context(keeping(settings))
         made = Job(
             run=report.run,
             target=where,
@@ -133,8 +132,7 @@ def job(
             ledger=book,
             audit=store.audit,
             on_result=on_result,
-            why_kept=kept.why_kept,
-            why_held=kept.why_held,
+            keeping=closing.enter_context(keeping(settings)),
             guard=_guard(settings),
             stop=lambda: attendance.asked_to_end() or stopped(),
             retry=retry,
@@ -196,7 +194,6 @@ def planner(
         )
         fingerprint = _fingerprinter(settings, store, where, version)
         book = closing.enter_context(ledger(settings))
-        kept = closing.enter_context(keeping(settings))
         made = planner_of(
             target=where,
             fingerprint=fingerprint,
@@ -205,7 +202,7 @@ def planner(
             index=store.index,
             catalog=store.catalog,
             ledger=book,
-            why_kept=kept.why_kept,
+            keeping=closing.enter_context(keeping(settings)),
             guard=_guard(settings),
             retry=retry,
         )
