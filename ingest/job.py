@@ -17,7 +17,7 @@ from ingest.engine import Batch, Done, Engine
 from ingest.ledger import Claim, Ledger
 from ingest.members import Members
 from ingest.refusals import Refusal
-from ingest.removal import Removed, Remover, Why, WhyKept
+from ingest.removal import Keeps, Removed, Remover, Why
 from ingest.report import FileResult, FileState, Report
 from ingest.runs import Ended
 from ingest.sources import SourceFile
@@ -52,8 +52,7 @@ class Job:
         fingerprint: Fingerprinter,
         members: Members,
         engine: Engine,
-        why_kept: WhyKept,
-        why_held: WhyKept,
+        keeping: Keeps,
         guard: Guard,
         stop: Callable[[], bool],
         privacy: Privacy,
@@ -67,14 +66,11 @@ class Job:
         on_result: Callable[[FileResult], None],
         retry: Retry | None,
     ) -> None:
-        """``why_held`` says why a document may not even be replaced, ``stop`` that the run is to
-        end; ``retry`` narrows it to what did not go in.
-        """
+        """``stop`` says that the run is to end, ``retry`` narrows it to what did not go in."""
         self._run = run
         self._target = target
         self._engine = engine
         self._stop = stop
-        self._why_held = why_held
         self._policies = policies
         self._index = index
         self._archive = archive
@@ -83,7 +79,7 @@ class Job:
         self._audit = audit
         self._on_result = on_result
         self._writer = self._new_writer(privacy, encoder)
-        self._remover = self._new_remover(privacy, why_kept)
+        self._remover = self._new_remover(privacy, keeping)
         self._containers = Containers(
             run=run, ledger=ledger, catalog=catalog, remover=self._remover
         )
@@ -109,7 +105,7 @@ class Job:
             ledger=self._ledger,
         )
 
-    def _new_remover(self, privacy: Privacy, why_kept: WhyKept) -> Remover:
+    def _new_remover(self, privacy: Privacy, keeping: Keeps) -> Remover:
         return Remover(
             run=self._run,
             privacy=privacy,
@@ -118,7 +114,7 @@ class Job:
             catalog=self._catalog,
             ledger=self._ledger,
             record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
-            why_kept=why_kept,
+            keeping=keeping,
         )
 
     def run(
@@ -189,10 +185,7 @@ class Job:
 
     def _held_back(self, work: Work, report: Report) -> bool:
         """Return whether the version that is there is on legal hold, and this one has to wait."""
-        old = self._catalog.document(work.document)
-        if old is None:
-            return False
-        why = self._why_held(old, self._catalog.classes(old.tenant)[old.access_class])
+        why = self._remover.why_waits(work.document)
         if why is None:
             return False
         state, document = FileState.ON_HOLD, work.document

@@ -13,7 +13,7 @@ from ingest.changes import Changed, Changes, Finding, Refused, Retry, Settled
 from ingest.containers import Containers
 from ingest.ledger import Entry, Ledger, State
 from ingest.members import Members
-from ingest.removal import Removed, Remover, Why, WhyKept
+from ingest.removal import Keeps, Removed, Remover, Why
 from ingest.report import FileState, Report
 from ingest.runs import Run
 from ingest.sources import GivenLabels, SourceFile
@@ -185,7 +185,7 @@ def planner_of(
     archive: Archive,
     catalog: SqlCatalog,
     ledger: Ledger,
-    why_kept: WhyKept,
+    keeping: Keeps,
     guard: Guard,
     retry: Retry | None,
 ) -> Planner:
@@ -198,7 +198,7 @@ def planner_of(
         catalog=catalog,
         ledger=ledger,
         record=_unrecorded,
-        why_kept=why_kept,
+        keeping=keeping,
         dry=True,
     )
     containers = Containers(run="", ledger=ledger, catalog=catalog, remover=remover)

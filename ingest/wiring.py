@@ -129,7 +129,6 @@ def job(
             attended(book, report, where, source=source, arguments=arguments)
         )
         fingerprint = _fingerprinter(settings, store, where, version)
-        kept = closing.enter_context(keeping(settings))
         made = Job(
             run=report.run,
             target=where,
@@ -145,8 +144,7 @@ def job(
             ledger=book,
             audit=store.audit,
             on_result=on_result,
-            why_kept=kept.why_kept,
-            why_held=kept.why_held,
+            keeping=closing.enter_context(keeping(settings)),
             guard=_guard(settings),
             stop=lambda: attendance.asked_to_end() or stopped(),
             retry=retry,
@@ -215,7 +213,6 @@ def planner(
         version = pipeline(parser=parser, privacy=store.privacy)
         fingerprint = _fingerprinter(settings, store, where, version)
         book = closing.enter_context(ledger(settings))
-        kept = closing.enter_context(keeping(settings))
         made = planner_of(
             target=where,
             fingerprint=fingerprint,
@@ -225,7 +222,7 @@ def planner(
             archive=openers.open_archive(settings, store.vault),
             catalog=store.catalog,
             ledger=book,
-            why_kept=kept.why_kept,
+            keeping=closing.enter_context(keeping(settings)),
             guard=_guard(settings),
             retry=retry,
         )
