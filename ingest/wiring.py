@@ -8,6 +8,7 @@ from functools import partial
 from ingest import worker_wiring
 from ingest.attendance import attended
 from ingest.changes import Retry
+from ingest.engine import Engine
 from ingest.engines import EngineChoice, open_engine
 from ingest.job import Job
 from ingest.ledger import Ledger
@@ -117,13 +118,7 @@ def job(
         store, parser, book = shop.store, shop.parser, shop.ledger
         version = pipeline(parser=parser, privacy=store.privacy)
         edition = store.for_writing()
-        recipe = _recipe(settings, store, edition, where, version)
-        engine, told = open_engine(
-            choice,
-            here=lambda: _stages(settings, store, edition, where, parser),
-            elsewhere=partial(worker_wiring.make_stages, recipe),
-            ray_without_tls=settings.ray_without_tls,
-        )
+        engine, told = _engine(settings, shop, edition, where, version, choice)
         closing.callback(engine.close)
         attendance = closing.enter_context(
             attended(book, report, where, source=source, arguments=arguments)
@@ -132,7 +127,7 @@ def job(
         made = Job(
             run=report.run,
             target=where,
-            fingerprint=(fingerprint := _fingerprinter(settings, store, where, version)),
+            fingerprint=fingerprint,
             members=Members(parser=parser),
             engine=engine,
             privacy=store.privacy,
@@ -151,6 +146,24 @@ def job(
         )
         note = f"{store.index_note}{told}parser walls: {_confined(parser.isolation)}"
         yield OpenJob(made, note, fingerprint, book)
+
+
+def _engine(
+    settings: Settings,
+    shop: Workshop,
+    edition: Edition,
+    where: Target,
+    version: str,
+    choice: EngineChoice,
+) -> tuple[Engine, str]:
+    """Return what works on documents, and what people should know of it."""
+    recipe = _recipe(settings, shop.store, edition, where, version)
+    return open_engine(
+        choice,
+        here=lambda: _stages(settings, shop.store, edition, where, shop.parser),
+        elsewhere=partial(worker_wiring.make_stages, recipe),
+        ray_without_tls=settings.ray_without_tls,
+    )
 
 
 def _confined(walls: Isolation) -> str:
