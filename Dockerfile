@@ -37,6 +37,12 @@ RUN python -m pip uninstall --yes pip setuptools wheel \
       --shell /usr/sbin/nologin ragplatform \
  && install -d -o 10001 -g 10001 -m 700 /data
 
+# Sources on SFTP servers are reached by OpenSSH's own client.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends openssh-client \
+ && rm -rf /var/lib/apt/lists/*
+
 COPY --from=build /opt/venv /opt/venv
 
 ENV PATH=/opt/venv/bin:$PATH \

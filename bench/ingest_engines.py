@@ -102,7 +102,7 @@ def one_run(folder: Path, engine: str, workers: int) -> dict[str, Any]:
         files = list(sources.find([folder], sources.parse_labels([])))
         began = time.perf_counter()
         choice = EngineChoice(EngineKind(engine), workers)
-        with wiring.job(settings, report.run, where, on_result, choice) as opened:
+        with wiring.job(settings, report, where, on_result, choice) as opened:
             opened.job.run(files, report)
             wall = time.perf_counter() - began
         sizes = {file.name: file.path.stat().st_size for file in files}

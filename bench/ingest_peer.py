@@ -70,6 +70,7 @@ def in_turns(folder: Path, peer: Path, rounds: int) -> list[dict[str, dict[str, 
     taken = []
     for _ in range(rounds):
         taken.append({name: _fresh(sides[name], peer if name == PEER else None) for name in order})
+        print(json.dumps(taken[-1]), file=sys.stderr, flush=True)
         order.reverse()
     return taken
 

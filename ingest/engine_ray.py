@@ -27,6 +27,7 @@ from ragplatform.errors import ConfigurationError, PlatformError, UnavailableErr
 _STORE_BYTES: Final = 512 * 1024 * 1024
 # Read when Ray is imported. "0" makes a cluster of one machine, on loopback, whatever the system.
 _LOOPBACK_ALONE: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+_QUIET: Final = {"RAY_USAGE_STATS_ENABLED": "0"}
 _ON: Final = frozenset({"1", "true"})
 
 
@@ -191,6 +192,7 @@ def require_encryption(
 
 
 def _import_ray(*, own: bool) -> Any:  # Ray is optional and has types of its own making
+    os.environ.update(_QUIET)
     if own:
         os.environ.update(_LOOPBACK_ALONE)
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from ingest.engine import Engine, InProcess, Stage
 from ingest.engine_pool import Pool
+from ingest.engine_ray import RayWorkers
 from ingest.engine_spread import Spread
 from ragplatform.errors import ConfigurationError
 
@@ -43,6 +44,12 @@ class EngineChoice:
         if self.workers > 1 and self.kind is EngineKind.HERE:
             raise ConfigurationError("--engine here is one process: leave --workers out")
 
+    def or_usual(self, workers: int) -> "EngineChoice":
+        """Return the choice with the usual number of workers where none was asked for."""
+        if self.workers or self.kind is EngineKind.HERE:
+            return self
+        return replace(self, workers=workers)
+
 
 def open_engine(
     choice: EngineChoice,
@@ -57,9 +64,6 @@ def open_engine(
     there. Raises ``ConfigurationError`` when the engine cannot be had.
     """
     if choice.kind is EngineKind.RAY:
-        # A library of 200 MB that only this choice needs, and an optional one.
-        from ingest.engine_ray import RayWorkers
-
         ray = RayWorkers(
             make=elsewhere,
             count=choice.workers,

@@ -38,7 +38,7 @@ from ragplatform.privacy.gate import Privacy
 _BATCH_FILES: Final = 64
 # What one record can name. A register of more people than this is named by its document.
 _MOST_SUBJECTS: Final = 1000
-_BATCH_BYTES: Final = 2 * 1024 * 1024
+_BATCH_BYTES: Final = 512 * 1024
 
 
 class Job:

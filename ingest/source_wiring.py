@@ -50,15 +50,15 @@ def source_config(settings: Settings, name: str) -> SourceConfig:
     return known[name]
 
 
-def url_of(config: SourceConfig) -> str:
-    """Return the address that this process has to be allowed to reach, ``""`` for none."""
-    return config.known_kind.url(config.place, config.options)
+def urls_of(config: SourceConfig) -> tuple[str, ...]:
+    """Return the addresses that this process has to be allowed to reach."""
+    return config.known_kind.urls(config.place, config.options)
 
 
 @contextmanager
 def opened(settings: Settings, config: SourceConfig, settle_s: float = 0.0) -> Iterator[Source]:
     """Open a source, within the networks that this process may reach, and close it after."""
-    reach = Reach(openers.allowed(settings, url_of(config)), settle_s)
+    reach = Reach(openers.allowed(settings, *urls_of(config)), settle_s)
     source = config.known_kind.open(config.place, config.options, reach)
     try:
         yield source

@@ -17,7 +17,7 @@ from tests.fakes_tls import Authority
 from tests.fhir_server import free_port
 
 # As tests/imap_server.py has them.
-USER, PASSWORD = "archive", "a password with spaces"
+USER, PASSWORD = "archive", "river stone and lamp 9"
 DOVECOT = shutil.which("dovecot", path=f"/usr/sbin:/sbin:{os.environ.get('PATH', '')}")
 
 

@@ -14,7 +14,7 @@ from proxyprotocol.reader import ProxyProtocolReader
 from pymap.backend.dict import DictBackend
 from pymap.imap import IMAPServer
 
-USER, PASSWORD = "archive", "a password with spaces"
+USER, PASSWORD = "archive", "river stone and lamp 9"
 
 
 async def serve(certificate: str, key: str) -> None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.fhir_server import free_port
 
-PASSWORD = "a password with spaces and $"
+PASSWORD = "river stone and $lamp 9"
 SSHD = shutil.which("sshd", path=f"/usr/sbin:/sbin:{os.environ.get('PATH', '')}")
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from ingest import sources, wiring
 from ingest.commands import console, run_source
+from ingest.commands.interrupts import interrupts
 from ingest.commands.run_source import Asked
 from ingest.engines import EngineChoice, EngineKind
 from ingest.report import FileResult, FileState, Report
@@ -119,9 +120,11 @@ def run(
 
             settings = console.settings()
             target = wiring.target(tenant, collection, purpose)
-            usual = 0 if engine is EngineKind.HERE else settings.ingest_workers
-            choice = EngineChoice(engine, workers or usual, address)
-            with wiring.job(settings, report, target, told, choice) as opened:
+            choice = EngineChoice(engine, workers or 0, address).or_usual(settings.ingest_workers)
+            with (
+                interrupts(_tell_ending) as interrupted,
+                wiring.job(settings, report, target, told, choice, stopped=interrupted) as opened,
+            ):
                 if not as_json:
                     console.err.print(opened.note, markup=False)
                 opened.job.run(found, report, sweep=sweep)
@@ -162,6 +165,10 @@ def _end(report: Report, *, as_json: bool) -> None:
         console.line({"event": "summary", **report.summary()})
     else:
         _show_summary(report)
+
+
+def _tell_ending() -> None:
+    console.err.print("ending after the documents in hand; once more to end at once")
 
 
 @contextmanager

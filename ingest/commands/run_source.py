@@ -5,7 +5,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -77,7 +77,7 @@ def open_source(name: str) -> tuple[Settings, SourceConfig]:
     """Return the settings and a configured source, after sealing the process to its host too."""
     loaded = configuration.load()
     config = source_wiring.source_config(loaded, name)
-    return console.settings(*_urls(config)), config
+    return console.settings(*source_wiring.urls_of(config)), config
 
 
 def take(
@@ -116,11 +116,17 @@ def _run(
     """Run once; return whether something is left for the next run."""
     target = wiring.target(config.tenant, config.collection, asked.purpose)
     settle_s = SETTLE_S if asked.again.watch else 0.0
-    engine = replace(asked.engine, workers=asked.engine.workers or settings.ingest_workers)
+    engine = asked.engine.or_usual(settings.ingest_workers)
     try:
         with (
             wiring.job(
-                settings, report, target, told, engine, source=config.name, urls=_urls(config)
+                settings,
+                report,
+                target,
+                told,
+                engine,
+                source=config.name,
+                urls=source_wiring.urls_of(config),
             ) as opened,
             source_wiring.intake(settings, config, opened, settle_s=settle_s) as intake,
         ):
@@ -150,10 +156,6 @@ def _until(
             report.cancelled = True
             return
         yield file
-
-
-def _urls(config: SourceConfig) -> list[str]:
-    return [url] if (url := source_wiring.url_of(config)) else []
 
 
 def _rhythm(asked: Asked, config: SourceConfig, stop: threading.Event) -> Rhythm:

@@ -24,11 +24,11 @@ class SourceKind:
     """One kind. ``keys`` are its own keys in ``sources.toml``, beside those that all have.
 
     ``check`` raises ``ConfigurationError`` for a place or keys that cannot be right; it reads no
-    secret and connects to nothing. ``url`` returns the address whose host this process has to
-    be allowed to reach, ``""`` for none. ``open`` reads the secrets; it need not connect yet.
+    secret and connects to nothing. ``urls`` returns the addresses whose hosts this process has to
+    be allowed to reach. ``open`` reads the secrets; it need not connect yet.
     """
 
     keys: frozenset[str]
     check: Callable[[str, Options], None]
-    url: Callable[[str, Options], str]
+    urls: Callable[[str, Options], tuple[str, ...]]
     open: Callable[[str, Options, Reach], Source]

@@ -29,7 +29,7 @@ KINDS: Final[Mapping[str, SourceKind]] = {
     "folder": SourceKind(
         keys=frozenset({"settle_s"}),
         check=_check_folder,
-        url=lambda _, __: "",
+        urls=lambda _, __: (),
         open=_open_folder,
     ),
     "fhir": remote_kinds.FHIR,

