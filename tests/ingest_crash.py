@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ from ingest.attendance import attended
 from ingest.changes import Retry
 from ingest.engine import Engine
 from ingest.forget import Eraser
+from ingest.holds import Holds
+from ingest.keeping import Keeping
 from ingest.ledger import Ledger
 from ingest.parse.document import ParsedDocument, Part
 from ingest.parse.interchange import split
@@ -37,6 +39,7 @@ from ingest.work import Target
 from ragplatform.access.register import Register
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
+from ragplatform.archive import SealedArchive
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.sealed_about import SealedTexts
 from ragplatform.audit.seeds import SealSeeds
@@ -56,6 +59,8 @@ from tests.containers import register, zipped
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
 from tests.jobs import UNGUARDED, job_here, stages_of
+from tests.sealed import archive_in
+from tests.state import keeping_of
 from tests.stored import Stored, copy_data, look
 
 POLICIES = Path(__file__).parents[1] / "policies"
@@ -68,11 +73,13 @@ _WRITES = {
     "ledger": {"begin", "commit_indexed", "commit_quarantined", "commit_unpacked",
                "commit_gone", "close_container", "put_in_place", "forget"},
     "runs": {"start", "finish"},
-    "catalog": {"register", "put_document", "delete_document"},
+    "catalog": {"register", "put_document", "delete_document", "drop_labels", "scrub"},
     "audit": {"append"},
     "vault": {"store", "destroy_subject"},
     "register": {"forget"},
-    "index": {"upsert", "retire", "remove"},
+    "index": {"upsert", "retire", "remove", "scrub"},
+    "archive": {"keep", "retire", "forget"},
+    "holds": set(),
 }  # fmt: skip
 
 _NOTE = "Maria Lopez, MRN 4471230, SSN 078-05-1120, called (212) 555-0143 about {}. "
@@ -222,8 +229,10 @@ class Parts:
     audit: TenantLogs
     vault: Vault
     index: EdgeIndex
+    archive: SealedArchive
     policies: Policies
     privacy: Privacy
+    keeping: Keeping
 
 
 @contextmanager
@@ -246,12 +255,14 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
             audit=fused("audit", log),
             vault=vault,
             index=fused("index", EdgeIndex(folder=data / "index", dim=DIM)),
+            archive=Fused("archive", archive_in(data, vault), fuse),
             policies=Policies.load(POLICIES),
             privacy=Privacy(
                 detector=StumblingDetector(),
                 rules=PrivacyRules.load(POLICIES / "privacy.toml"),
                 vault=vault,
             ),
+            keeping=keeping_of(fused("holds", Holds(url, derive=Keys(MASTER).derive))),
         )
 
 
@@ -269,11 +280,6 @@ def _who(role: str) -> Principal:
 
 
 TARGET = Target(_who("ingest"), Purpose.HOPERAT, "clinical")
-
-
-def today() -> date:
-    """Return the day on which all of this happens."""
-    return date(2026, 11, 26)
 
 
 def pipeline_of(parts: Parts, parser: "PlainParser | RecordParser") -> str:
@@ -343,8 +349,10 @@ def ingest(
             embedder=DigestEmbedder(),
             weigher=Bm25Weigher(),
             index=parts.index,
+            archive=parts.archive,
             catalog=parts.catalog,
             ledger=parts.ledger,
+            keeping=parts.keeping,
             audit=parts.audit,
             name_key=MASTER,
             largest_file=LARGEST,
@@ -369,12 +377,13 @@ def erase(data: Path, fuse: Fuse) -> None:
             policies=parts.policies,
             privacy=parts.privacy,
             index=parts.index,
+            archive=parts.archive,
             catalog=parts.catalog,
             ledger=parts.ledger,
             register=parts.register,
             audit=parts.audit,
             seals=SealedTexts(data / "audit", lambda origin: SealSeeds(data / f"{origin}.json")),
-            today=today,
+            keeping=parts.keeping,
         ).subject("mrn:1", dry_run=False)
 
 

@@ -35,7 +35,7 @@ Workers = Annotated[
 Address = Annotated[
     str, typer.Option(help="Of the Ray cluster; default: one of this machine, for this run.")
 ]
-Label = Annotated[
+GivenLabel = Annotated[
     list[str] | None,
     typer.Option(
         help="sensitivity=, department=, restriction=, subject=, retain_until=; repeatable."
@@ -98,7 +98,7 @@ def run(
     watch: run_source.Watch = False,
     watch_poll: run_source.WatchPoll = 0.0,
     every: run_source.EverySeconds = 0.0,
-    label: Label = None,
+    label: GivenLabel = None,
     purpose: Annotated[Purpose, typer.Option(help="Purpose of use of the job.")] = Purpose.HOPERAT,
     engine: Engine = EngineKind.LOCAL,
     workers: Workers = None,
@@ -118,6 +118,7 @@ def run(
     """
     call = Call(calling.words_of(context), _tried(retry, reason), taken_up)
     with console.exits():
+        choice = EngineChoice(engine, workers or 0, address)
         if source:
             again = run_source.Again(watch or watch_poll > 0, watch_poll, every)
             choice = EngineChoice(engine, workers or 0, address)
@@ -141,9 +142,9 @@ def run(
 
             settings = console.settings()
             target = wiring.target(tenant, collection, purpose)
-            choice = EngineChoice(engine, workers or 0, address).or_usual(settings.ingest_workers)
+            choice = choice.or_usual(settings.ingest_workers)
             with (
-                interrupts(_tell_ending) as interrupted,
+                interrupts(console.tell_ending) as interrupted,
                 wiring.job(
                     settings,
                     report,
@@ -216,10 +217,6 @@ def _end(report: Report, *, as_json: bool) -> None:
         _show_summary(report)
 
 
-def _tell_ending() -> None:
-    console.err.print("ending after the documents in hand; once more to end at once")
-
-
 @contextmanager
 def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     if quiet or not console.err.is_terminal:
@@ -236,7 +233,7 @@ def _show_summary(report: Report) -> None:
     table = Table(title="Ingest", title_justify="left", show_header=False)
     rows = (
         *("files", "indexed", "unchanged", "unpacked", "removed", "kept", "forgotten"),
-        *("deferred", "quarantined", "failed", "chunks"),
+        *("deferred", "on_hold", "quarantined", "failed", "chunks"),
     )
     for name in rows:
         value = summary[name]
