@@ -2,7 +2,24 @@
 
 import typer
 
-from ingest.commands import again, forget, plan, run, scan, sources, status
+from ingest.commands import (
+    again,
+    certificate,
+    forget,
+    hold,
+    plan,
+    rebuild,
+    reindex,
+    relabel,
+    replay,
+    report,
+    retention,
+    run,
+    scan,
+    sources,
+    status,
+    worker,
+)
 
 app = typer.Typer(
     help="Take documents in, see what is there, and forget.",
@@ -18,7 +35,18 @@ app.command("retry")(again.retry)
 app.command("cancel")(status.cancel)
 app.command("scan")(scan.scan)
 app.command("forget")(forget.forget)
+app.add_typer(hold.app, name="hold")
+app.add_typer(certificate.app, name="certificate")
+app.add_typer(retention.app, name="retention")
+app.add_typer(report.app, name="report")
+app.command("relabel")(relabel.relabel)
+app.command("worker")(worker.worker)
 app.add_typer(sources.app, name="sources")
+app.command("rebuild")(rebuild.rebuild)
+app.command("check")(rebuild.check)
+app.command("reindex")(reindex.reindex)
+app.command("replay-erasures")(replay.replay_erasures)
+app.command("editions")(reindex.editions)
 
 if __name__ == "__main__":
     app()

@@ -8,38 +8,37 @@ by running it again.
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
 from ingest.changes import Changed, Changes, Refused, Retry
 from ingest.containers import Containers
-from ingest.engine import Batch, Engine
+from ingest.engine import Batch, Done, Engine
 from ingest.ledger import Claim, Ledger
 from ingest.members import Members
-from ingest.prepare import Ready
-from ingest.refusals import Refusal, guarded
+from ingest.refusals import Refusal
 from ingest.removal import Removed, Remover, Why, WhyKept
 from ingest.report import FileResult, FileState, Report
 from ingest.runs import Ended
 from ingest.sources import SourceFile
-from ingest.stages import Prepared
 from ingest.sweep import Absent, Guard, MassRemovalError, Sweep
 from ingest.work import Fingerprinter, Target, Work, take_in_hand
+from ingest.writer import Writer
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
-from ragplatform.catalog import DocumentEntry, SqlCatalog
+from ragplatform.catalog import SqlCatalog
 from ragplatform.errors import ForgottenError, HeldError
 from ragplatform.model import Json
-from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
-from ragplatform.ports import Index
+from ragplatform.ports import Archive, Index
 from ragplatform.privacy.gate import Privacy
 
-_BATCH_FILES: Final = 16
+# Small files share the syncs of a batch: of 448 notes one by one, index and tables took 110 s of
+# the clock on a busy disk.
+_BATCH_FILES: Final = 64
 # What one record can name. A register of more people than this is named by its document.
 _MOST_SUBJECTS: Final = 1000
-_BATCH_BYTES: Final = 2 * 1024 * 1024
+_BATCH_BYTES: Final = 512 * 1024
 
 
 class Job:
@@ -54,33 +53,50 @@ class Job:
         members: Members,
         engine: Engine,
         why_kept: WhyKept,
+        why_held: WhyKept,
         guard: Guard,
         stop: Callable[[], bool],
         privacy: Privacy,
         policies: Policies,
         index: Index,
+        encoder: str,
+        archive: Archive,
         catalog: SqlCatalog,
         ledger: Ledger,
         audit: TenantLogs,
         on_result: Callable[[FileResult], None],
         retry: Retry | None,
     ) -> None:
-        """``stop`` says that the run is to end, ``again`` what of the quarantine is tried again."""
+        """``why_held`` says why a document may not even be replaced, ``stop`` that the run is to
+        end; ``retry`` narrows it to what did not go in.
+        """
         self._run = run
         self._target = target
         self._engine = engine
         self._stop = stop
-        self._privacy = privacy
+        self._why_held = why_held
         self._policies = policies
         self._index = index
+        self._archive = archive
         self._catalog = catalog
         self._ledger = ledger
         self._audit = audit
         self._on_result = on_result
+        self._writer = Writer(
+            claim=self._claim,
+            record=self._record,
+            privacy=privacy,
+            index=index,
+            encoder=encoder,
+            archive=archive,
+            catalog=catalog,
+            ledger=ledger,
+        )
         self._remover = Remover(
             run=run,
             privacy=privacy,
             index=index,
+            archive=archive,
             catalog=catalog,
             ledger=ledger,
             record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
@@ -112,8 +128,7 @@ class Job:
         """
         for done in self._engine.run(_batches(self._works(sources, report))):
             report.merge(done.tally)
-            for work, outcome in zip(done.works, done.outcomes, strict=True):
-                self._finish(work, outcome, report)
+            self._finish(done, report)
             self._tell_removed(self._containers.finish(last=False), report)
         self._tell_removed(self._containers.finish(last=True), report)
         if sweep is not None and not report.cancelled:
@@ -129,21 +144,35 @@ class Job:
             details["not_removed"] = report.refused["gone"]
         self._record(Action.INGEST_FINISHED, Outcome.SUCCESS, details)
 
-    def _finish(self, work: Work, outcome: Prepared | Refusal, report: Report) -> None:
-        """Write one document, or put it aside when it cannot go in."""
-        if isinstance(outcome, Refusal):
-            self._refuse(work, outcome, report)
-            return
-        written = guarded(partial(self._write, outcome, report))
-        if isinstance(written, Refusal):
-            self._refuse(replace(outcome.ready.work, data=work.data), written, report)
+    def _finish(self, done: Done, report: Report) -> None:
+        """Write what can go in, and put aside what cannot."""
+        good = []
+        for work, outcome in zip(done.works, done.outcomes, strict=True):
+            if isinstance(outcome, Refusal):
+                self._refuse(work, outcome, report)
+            else:
+                good.append((work, outcome))
+        written = self._writer.write([prepared for _, prepared in good], report)
+        for (work, prepared), refusal in zip(good, written, strict=True):
+            if refusal is not None:
+                self._refuse(replace(prepared.ready.work, data=work.data), refusal, report)
+                continue
+            self._tell(
+                report,
+                work.source,
+                FileState.INDEXED,
+                document=work.document,
+                chunks=len(prepared.entries),
+            )
 
     def _works(self, sources: Iterable[SourceFile], report: Report) -> Iterator[Work]:
         """Yield the documents that are to be taken in; tell of all others how they end."""
         for found in self._changes.among(sources, report):
             if isinstance(found, Changed):
-                report.bytes += len(found.work.data or b"")
-                yield found.work
+                if not self._held_back(found.work, report):
+                    report.bytes += len(found.work.data or b"")
+                    by_hand = self._catalog.labels_by_hand(found.work.document)
+                    yield replace(found.work, by_hand=by_hand)
             elif isinstance(found, Refused):
                 self._refuse(found.subject, found.refusal, report)
             else:
@@ -151,6 +180,19 @@ class Job:
             if self._stop():
                 report.cancelled = True
                 return
+
+    def _held_back(self, work: Work, report: Report) -> bool:
+        """Return whether the version that is there is on legal hold, and this one has to wait."""
+        old = self._catalog.document(work.document)
+        if old is None:
+            return False
+        why = self._why_held(old, self._catalog.classes(old.tenant)[old.access_class])
+        if why is None:
+            return False
+        state, document = FileState.ON_HOLD, work.document
+        detail = f"the new version waits: {why}"
+        self._tell(report, work.source, state, reason=state.value, document=document, detail=detail)
+        return True
 
     def _tell_removed(self, removed: Iterable[Removed], report: Report) -> None:
         for one in removed:
@@ -169,62 +211,6 @@ class Job:
                 report.refused = error.counts | {"detail": str(error)}
                 return
             self._tell_removed(self._remover.remove(gone, Why.LEFT_SOURCE), report)
-
-    def _write(self, prepared: Prepared, report: Report) -> None:
-        """Make one document's chunks findable. Every step may be repeated after a crash.
-
-        1. Ledger: pending. 2. Catalog: access class and document are known before a chunk of them
-        is found, so that erasure misses nothing. 3. Audit: durable before anything can be found.
-        4. Vault. 5. Index: new chunks, then the old generation goes. 6. Catalog, audit and
-        ledger: done.
-        """
-        ready, entries = prepared.ready, prepared.entries
-        work, tenant = ready.work, ready.work.labels.tenant
-        kind = access_class(ready.labels)
-        details: dict[str, Json] = {
-            "document": work.document,
-            "generation": work.generation,
-            "chunks": len(entries),
-            "found": dict(ready.transformed[0].counts),
-            "access_class": kind,
-        }
-        with report.stage("ledger"):
-            claim = self._claim(work, ready.title)  # 1
-            self._catalog.register(ready.labels, kind)  # 2
-            # Until the old chunks are gone, the document is about the people of both versions.
-            old = self._catalog.document(work.document)
-            both = work.subjects | (old.subjects if old else frozenset())
-            if old and old.access_class != kind:
-                # Before the catalog says so: a run that is repeated would see no difference.
-                self._record_relabelled(work, old.access_class, kind, both)
-            self._catalog.put_document(_entry(ready, kind, len(entries), both))
-        with report.stage("audit"):
-            self._record(Action.INGEST_STARTED, Outcome.SUCCESS, details, work.subjects)  # 3
-        with report.stage("vault"):
-            own = {self._privacy.subject_ref(tenant, f"document:{work.document}")}
-            self._privacy.commit(tenant, work.subjects or own, *ready.transformed)  # 4
-        with report.stage("index"):
-            self._index.upsert(entries)  # 5
-            self._index.retire(tenant, work.document, work.generation)
-        with report.stage("ledger"):
-            self._catalog.put_document(_entry(ready, kind, len(entries), work.subjects))  # 6
-        with report.stage("audit"):
-            self._record(Action.INGESTED, Outcome.SUCCESS, details, work.subjects)
-        with report.stage("ledger"):
-            self._ledger.commit_indexed(claim, chunks=len(entries))
-        self._tell(
-            report,
-            work.source,
-            FileState.INDEXED,
-            document=work.document,
-            chunks=len(entries),
-        )
-
-    def _record_relabelled(
-        self, work: Work, before: str, after: str, subjects: frozenset[str]
-    ) -> None:
-        details: dict[str, Json] = {"document": work.document, "before": before, "after": after}
-        self._record(Action.RELABELLED, Outcome.SUCCESS, details, subjects)
 
     def _claim(self, work: Work, name: str) -> Claim:
         return take_in_hand(self._ledger, work, run=self._run, name=name)
@@ -256,6 +242,8 @@ class Job:
             self._record(Action.QUARANTINED, Outcome.DENIED, details)
             self._tell(report, subject, state, reason=reason, detail=detail)
             return
+        if self._held_back(subject, report):
+            return
         try:
             # First of all: what is being taken out must not count as indexed.
             claim = self._claim(subject, f"withheld ({subject.sha256[:12]})")
@@ -265,7 +253,9 @@ class Job:
             return
         details["document"] = subject.document
         self._record(Action.QUARANTINED, Outcome.DENIED, details, subject.subjects)
-        # The older text must not be read on while the newer one is held back.
+        # The older text must not be read on while the newer one is held back, and a rebuild at work
+        # must not bring it back: it looks at the archive last.
+        self._archive.forget(subject.labels.tenant, subject.document)
         self._index.remove(subject.labels.tenant, subject.document)
         self._catalog.delete_document(subject.document)
         if state is FileState.QUARANTINED:
@@ -309,23 +299,6 @@ class Job:
     def _told(self, report: Report, result: FileResult) -> None:
         report.add(result)
         self._on_result(result)
-
-
-def _entry(ready: Ready, access: str, chunks: int, subjects: frozenset[str]) -> DocumentEntry:
-    work = ready.work
-    return DocumentEntry(
-        document=work.document,
-        tenant=work.labels.tenant,
-        collection=work.labels.collection,
-        title=ready.title,
-        media_type=ready.media_type,
-        access_class=access,
-        subjects=subjects,
-        generation=work.generation,
-        chunks=chunks,
-        treated=ready.transformed[0].methods,
-        indexed_at=datetime.now(UTC),
-    )
 
 
 def _batches(works: Iterable[Work]) -> Iterator[Batch]:

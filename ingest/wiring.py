@@ -3,21 +3,20 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
 from functools import partial
 
 from ingest import worker_wiring
 from ingest.attendance import attended
 from ingest.changes import Retry
 from ingest.engines import EngineChoice, open_engine
-from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Ledger
+from ingest.life_wiring import keeping
 from ingest.members import Members
 from ingest.parse.confine import Isolation
+from ingest.parse.sandbox import Sandbox
 from ingest.plan import Planner, planner_of
 from ingest.prepare import Parser, Preparer
-from ingest.removal import kept_by_labels
 from ingest.report import FileResult, Report
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
@@ -28,6 +27,7 @@ from ingest.worker_wiring import Recipe
 from ragplatform import openers, wiring
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
+from ragplatform.ports import Edition
 from ragplatform.wiring import Store
 
 
@@ -51,6 +51,27 @@ class OpenPlanner:
     planner: Planner
     fingerprint: Fingerprinter
     ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What runs share that follow each other in one process: models, index, parser, databases."""
+
+    store: Store
+    parser: Sandbox
+    ledger: Ledger
+
+
+@contextmanager
+def workshop(settings: Settings, urls: Sequence[str] = ()) -> Iterator[Workshop]:
+    """Open what runs share, and close it after; ``urls`` are further services to be reached."""
+    store = wiring.open_store(settings, "ingest", *urls)
+    try:
+        store.record_start()
+        with worker_wiring.sandbox(settings) as parser, ledger(settings) as book:
+            yield Workshop(store, parser, book)
+    finally:
+        store.close()
 
 
 def target(tenant: str, collection: str, purpose: Purpose) -> Target:
@@ -78,36 +99,37 @@ def job(
     source: str = "",
     arguments: str = "",
     retry: Retry | None = None,
+    stopped: Callable[[], bool] = lambda: False,
     urls: Sequence[str] = (),
+    shop: Workshop | None = None,
 ) -> Iterator[OpenJob]:
     """Open everything that a run needs, and close it after; the ledger says that it works.
 
     ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
     sealed. ``retry`` narrows it to what did not go in. Without a choice the engine is the local
     one, with the workers that the settings name. ``urls`` are services that this process is sealed
-    to beside those of the settings.
+    to beside those of the settings. The run ends early when it is cancelled in the ledger, and
+    when ``stopped`` says so. A ``shop`` that is given stays open.
     """
     choice = choice or EngineChoice(workers=settings.ingest_workers)
     with ExitStack() as closing:
-        store = wiring.open_store(settings, "ingest", *urls)
-        closing.callback(store.close)
-        store.record_start()
-        parser = closing.enter_context(worker_wiring.sandbox(settings))
-        version = pipeline(
-            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
-        )
+        shop = shop or closing.enter_context(workshop(settings, urls))
+        store, parser, book = shop.store, shop.parser, shop.ledger
+        version = pipeline(parser=parser, privacy=store.privacy)
+        edition = store.for_writing()
+        recipe = _recipe(settings, store, edition, where, version)
         engine, told = open_engine(
             choice,
-            here=lambda: _stages(settings, store, where, parser),
-            elsewhere=partial(worker_wiring.make_stages, _recipe(settings, store, where, version)),
+            here=lambda: _stages(settings, store, edition, where, parser),
+            elsewhere=partial(worker_wiring.make_stages, recipe),
             ray_without_tls=settings.ray_without_tls,
         )
         closing.callback(engine.close)
-        book = closing.enter_context(ledger(settings))
         attendance = closing.enter_context(
             attended(book, report, where, source=source, arguments=arguments)
         )
         fingerprint = _fingerprinter(settings, store, where, version)
+        kept = closing.enter_context(keeping(settings))
         made = Job(
             run=report.run,
             target=where,
@@ -116,14 +138,17 @@ def job(
             engine=engine,
             privacy=store.privacy,
             policies=store.policies,
-            index=store.index,
+            index=edition.index,
+            encoder=edition.embedder.version,
+            archive=openers.open_archive(settings, store.vault),
             catalog=store.catalog,
             ledger=book,
             audit=store.audit,
             on_result=on_result,
-            why_kept=kept_by_labels(_today),
+            why_kept=kept.why_kept,
+            why_held=kept.why_held,
             guard=_guard(settings),
-            stop=attendance.asked_to_end,
+            stop=lambda: attendance.asked_to_end() or stopped(),
             retry=retry,
         )
         note = f"{store.index_note}{told}parser walls: {_confined(parser.isolation)}"
@@ -134,13 +159,17 @@ def _confined(walls: Isolation) -> str:
     return f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
 
 
-def _recipe(settings: Settings, store: Store, where: Target, version: str) -> Recipe:
+def _recipe(
+    settings: Settings, store: Store, edition: Edition, where: Target, version: str
+) -> Recipe:
     return Recipe(
         # Workers share the cores of a machine: more threads would only wait for each other.
         settings=settings.model_copy(update={"model_threads": settings.model_threads or 1}),
         target=where,
         keys=openers.document_keys(settings, where.principal.tenant),
         pipeline=version,
+        model=edition.model,
+        encoder=edition.embedder.version,
         policies=store.policies.digest,
     )
 
@@ -155,7 +184,9 @@ def _fingerprinter(settings: Settings, store: Store, where: Target, version: str
     )
 
 
-def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> Stages:
+def _stages(
+    settings: Settings, store: Store, edition: Edition, where: Target, parser: Parser
+) -> Stages:
     preparer = Preparer(
         target=where,
         parser=parser,
@@ -164,7 +195,10 @@ def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> 
         largest_file=worker_wiring.largest_file(settings),
     )
     return Stages(
-        preparer=preparer, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        preparer=preparer,
+        privacy=store.privacy,
+        embedder=edition.embedder,
+        weigher=edition.weigher,
     )
 
 
@@ -178,20 +212,20 @@ def planner(
         closing.callback(store.close)
         store.record_start()
         parser = closing.enter_context(worker_wiring.sandbox(settings))
-        version = pipeline(
-            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
-        )
+        version = pipeline(parser=parser, privacy=store.privacy)
         fingerprint = _fingerprinter(settings, store, where, version)
         book = closing.enter_context(ledger(settings))
+        kept = closing.enter_context(keeping(settings))
         made = planner_of(
             target=where,
             fingerprint=fingerprint,
             members=Members(parser=parser),
             privacy=store.privacy,
             index=store.index,
+            archive=openers.open_archive(settings, store.vault),
             catalog=store.catalog,
             ledger=book,
-            why_kept=kept_by_labels(_today),
+            why_kept=kept.why_kept,
             guard=_guard(settings),
             retry=retry,
         )
@@ -229,42 +263,3 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
         yield book
     finally:
         book.close()
-
-
-def _today() -> date:
-    return datetime.now().astimezone().date()
-
-
-def eraser_of(store: wiring.Store, book: Ledger, principal: Principal, purpose: Purpose) -> Eraser:
-    """Return what erases for a principal."""
-    return Eraser(
-        principal=principal,
-        purpose=purpose,
-        policies=store.policies,
-        privacy=store.privacy,
-        index=store.index,
-        catalog=store.catalog,
-        ledger=book,
-        register=store.register,
-        audit=store.audit,
-        seals=openers.open_sealed_texts(store.settings),
-        today=_today,
-    )
-
-
-@contextmanager
-def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
-    """Open what erasure needs."""
-    principal = Principal(
-        id=f"erasure-{tenant}",
-        tenant=tenant,
-        roles=frozenset({"erasure"}),
-        clearance=Sensitivity.RESTRICTED,
-    )
-    store = wiring.open_store(settings, "ingest")
-    try:
-        store.record_start()
-        with ledger(settings) as book:
-            yield eraser_of(store, book, principal, Purpose.COMPLIANCE)
-    finally:
-        store.close()

@@ -49,6 +49,13 @@ class IndexBackend(StrEnum):
     QDRANT = "qdrant"
 
 
+class EmbeddingPrecision(StrEnum):
+    """How exactly vectors are computed."""
+
+    INT8 = "int8"
+    FLOAT32 = "float32"
+
+
 class AnswerChoice(StrEnum):
     """How answers are made: quotes only, the model's own words, or by the size of the model."""
 
@@ -98,6 +105,10 @@ class Settings(BaseSettings):
     qdrant_timeout_s: int = Field(10, ge=1, description="Longest wait for Qdrant, seconds.")
     qdrant_collection: str = Field("passages", description="Collection that holds the passages.")
 
+    index_patience_s: float = Field(
+        60.0, ge=0, description="How long ingest waits for an index that is away, seconds."
+    )
+
     index_per_tenant: bool = Field(
         False, description="Whether each tenant's passages are in an index of its own."
     )
@@ -128,6 +139,10 @@ class Settings(BaseSettings):
     vllm_timeout_s: float = Field(120.0, gt=0, description="Longest wait for one answer, seconds.")
 
     embedding_model: str = Field("all-minilm-l6-v2", description="Manifest name of the encoder.")
+    embedding_precision: EmbeddingPrecision = Field(
+        EmbeddingPrecision.INT8,
+        description="int8: faster; float32: exact. A model not of BERT's form is always float32.",
+    )
     tagger_model: str = Field(
         "identifiers-minilm-l2", description="Manifest name of the tagger of personal data."
     )

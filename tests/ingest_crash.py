@@ -1,8 +1,8 @@
 """Kills the ingest job at each of its writes in turn, with SIGKILL, in processes of its own.
 
 ``python -m tests.ingest_crash FOLDER THEN STRIDE [SEED]`` works through the points and prints one
-JSON line for each. It imports no model and starts no thread, so that it can fork. Stores, policies and
-audit log are the real ones; parser, detector and encoder are small and deterministic.
+JSON line for each. It imports no model and starts no thread, so that it can fork. Stores, policies
+and audit log are the real ones; parser, detector and encoder are small and deterministic.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -23,19 +23,23 @@ import numpy as np
 from ingest import sources
 from ingest.attendance import attended
 from ingest.changes import Retry
+from ingest.engine import Engine
 from ingest.forget import Eraser
+from ingest.holds import Holds
+from ingest.keeping import Keeping
 from ingest.ledger import Ledger
 from ingest.parse.document import ParsedDocument, Part
 from ingest.parse.interchange import split
 from ingest.parse.route import parse
 from ingest.parse.unpack import Allowance, Opened, unpack
-from ingest.report import Report
-from ingest.stages import pipeline
+from ingest.report import FileResult, Report
+from ingest.stages import Stages, pipeline
 from ingest.sweep import Guard, Sweep
 from ingest.work import Target
 from ragplatform.access.register import Register
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
+from ragplatform.archive import SealedArchive
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.sealed_about import SealedTexts
 from ragplatform.audit.seeds import SealSeeds
@@ -46,15 +50,17 @@ from ragplatform.model import Principal, Purpose, Sensitivity, Span
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Vectors
-from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.gate import Privacy, Treatment
 from ragplatform.privacy.keys import Keys
-from ragplatform.privacy.pseudonyms import Pseudonyms
+from ragplatform.privacy.pseudonyms import DOCUMENT_KEYS, Pseudonyms
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
 from tests.containers import register, zipped
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
-from tests.jobs import UNGUARDED, job_here
+from tests.jobs import UNGUARDED, job_here, stages_of
+from tests.sealed import archive_in
+from tests.state import keeping_of
 from tests.stored import Stored, copy_data, look
 
 POLICIES = Path(__file__).parents[1] / "policies"
@@ -67,11 +73,13 @@ _WRITES = {
     "ledger": {"begin", "commit_indexed", "commit_quarantined", "commit_unpacked",
                "commit_gone", "close_container", "put_in_place", "forget"},
     "runs": {"start", "finish"},
-    "catalog": {"register", "put_document", "delete_document"},
+    "catalog": {"register", "put_document", "delete_document", "drop_labels", "scrub"},
     "audit": {"append"},
     "vault": {"store", "destroy_subject"},
     "register": {"forget"},
-    "index": {"upsert", "retire", "remove"},
+    "index": {"upsert", "retire", "remove", "scrub"},
+    "archive": {"keep", "retire", "forget"},
+    "holds": set(),
 }  # fmt: skip
 
 _NOTE = "Maria Lopez, MRN 4471230, SSN 078-05-1120, called (212) 555-0143 about {}. "
@@ -221,8 +229,10 @@ class Parts:
     audit: TenantLogs
     vault: Vault
     index: EdgeIndex
+    archive: SealedArchive
     policies: Policies
     privacy: Privacy
+    keeping: Keeping
 
 
 @contextmanager
@@ -245,12 +255,14 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
             audit=fused("audit", log),
             vault=vault,
             index=fused("index", EdgeIndex(folder=data / "index", dim=DIM)),
+            archive=Fused("archive", archive_in(data, vault), fuse),
             policies=Policies.load(POLICIES),
             privacy=Privacy(
                 detector=StumblingDetector(),
                 rules=PrivacyRules.load(POLICIES / "privacy.toml"),
                 vault=vault,
             ),
+            keeping=keeping_of(fused("holds", Holds(url, derive=Keys(MASTER).derive))),
         )
 
 
@@ -267,12 +279,7 @@ def _who(role: str) -> Principal:
     return Principal(f"{role}-mercy", "mercy", frozenset({role}), clearance=Sensitivity.RESTRICTED)
 
 
-WHERE = Target(_who("ingest"), Purpose.HOPERAT, "clinical")
-
-
-def today() -> date:
-    """Return the day on which all of this happens."""
-    return date(2026, 11, 26)
+TARGET = Target(_who("ingest"), Purpose.HOPERAT, "clinical")
 
 
 def pipeline_of(parts: Parts, parser: "PlainParser | RecordParser") -> str:
@@ -297,6 +304,23 @@ class RecordParser:
         return unpack(data, name, allowance)
 
 
+def worker_stages() -> Stages:
+    """Return the stages as a worker of another process has them: with few keys and no store."""
+    return stages_of(
+        target=TARGET,
+        parser=PlainParser(),
+        privacy=Treatment(
+            detector=StumblingDetector(),
+            rules=PrivacyRules.load(POLICIES / "privacy.toml"),
+            pseudonyms=Pseudonyms(Keys(MASTER).only(DOCUMENT_KEYS, "mercy")),
+        ),
+        policies=Policies.load(POLICIES),
+        embedder=DigestEmbedder(),
+        weigher=Bm25Weigher(),
+        largest_file=LARGEST,
+    )
+
+
 def ingest(
     files: Path,
     data: Path,
@@ -307,25 +331,33 @@ def ingest(
     guard: Guard = UNGUARDED,
     retry: Retry | None = None,
     stop: Callable[[Report], bool] = lambda report: False,
+    engine: Engine | None = None,
+    on_result: Callable[[FileResult], None] = lambda result: None,
 ) -> Report:
-    """Run the job over the files; with ``sweeping`` take out what is not there any more."""
+    """Run the job over the files, in this process unless an engine is given.
+
+    With ``sweeping`` it takes out what is not there any more.
+    """
     report = Report(run=os.urandom(8).hex())
-    with opened(data, fuse) as parts, attended(parts.ledger, report, WHERE) as attendance:
+    with opened(data, fuse) as parts, attended(parts.ledger, report, TARGET) as attendance:
         job = job_here(
             run=report.run,
-            target=WHERE,
+            target=TARGET,
             parser=parser or PlainParser(),
             privacy=parts.privacy,
             policies=parts.policies,
             embedder=DigestEmbedder(),
             weigher=Bm25Weigher(),
             index=parts.index,
+            archive=parts.archive,
             catalog=parts.catalog,
             ledger=parts.ledger,
+            keeping=parts.keeping,
             audit=parts.audit,
             name_key=MASTER,
             largest_file=LARGEST,
-            on_result=lambda result: None,
+            on_result=on_result,
+            engine=engine,
             guard=guard,
             retry=retry,
             stop=lambda: attendance.asked_to_end() or stop(report),
@@ -345,12 +377,13 @@ def erase(data: Path, fuse: Fuse) -> None:
             policies=parts.policies,
             privacy=parts.privacy,
             index=parts.index,
+            archive=parts.archive,
             catalog=parts.catalog,
             ledger=parts.ledger,
             register=parts.register,
             audit=parts.audit,
             seals=SealedTexts(data / "audit", lambda origin: SealSeeds(data / f"{origin}.json")),
-            today=today,
+            keeping=parts.keeping,
         ).subject("mrn:1", dry_run=False)
 
 

@@ -7,7 +7,7 @@ import typer
 
 from ingest import source_wiring, wiring
 from ingest.commands import console, foreseen, run_source
-from ingest.commands.run import DeleteMissing, Label, RemoveMany, given
+from ingest.commands.run import DeleteMissing, GivenLabel, RemoveMany, given
 from ingest.sweep import Sweep
 from ragplatform.model import Purpose
 
@@ -18,7 +18,7 @@ def plan(
     tenant: run_source.Tenant = "",
     source: run_source.Name = "",
     whole: run_source.Whole = False,
-    label: Label = None,
+    label: GivenLabel = None,
     purpose: Annotated[Purpose, typer.Option(help="Purpose of use of the job.")] = Purpose.HOPERAT,
     delete_missing: DeleteMissing = False,
     remove_many: RemoveMany = False,

@@ -16,6 +16,7 @@ from ingest import sources, wiring
 from ingest.changes import Retry
 from ingest.commands import calling, console, foreseen, run_source
 from ingest.commands.calling import Call
+from ingest.commands.interrupts import interrupts
 from ingest.commands.run_source import Asked
 from ingest.engines import EngineChoice, EngineKind
 from ingest.report import FileResult, FileState, Report
@@ -24,7 +25,8 @@ from ragplatform.errors import InvalidRequestError
 from ragplatform.model import Json, Purpose
 
 Engine = Annotated[
-    EngineKind, typer.Option(help="local: processes of this machine; ray: a Ray cluster.")
+    EngineKind,
+    typer.Option(help="here: this process; local: processes of this machine; ray: a cluster."),
 ]
 Workers = Annotated[
     int | None,
@@ -33,7 +35,7 @@ Workers = Annotated[
 Address = Annotated[
     str, typer.Option(help="Of the Ray cluster; default: one of this machine, for this run.")
 ]
-Label = Annotated[
+GivenLabel = Annotated[
     list[str] | None,
     typer.Option(
         help="sensitivity=, department=, restriction=, subject=, retain_until=; repeatable."
@@ -96,7 +98,7 @@ def run(
     watch: run_source.Watch = False,
     watch_poll: run_source.WatchPoll = 0.0,
     every: run_source.EverySeconds = 0.0,
-    label: Label = None,
+    label: GivenLabel = None,
     purpose: Annotated[Purpose, typer.Option(help="Purpose of use of the job.")] = Purpose.HOPERAT,
     engine: Engine = EngineKind.LOCAL,
     workers: Workers = None,
@@ -116,6 +118,7 @@ def run(
     """
     call = Call(calling.words_of(context), _tried(retry, reason), taken_up)
     with console.exits():
+        choice = EngineChoice(engine, workers or 0, address)
         if source:
             again = run_source.Again(watch or watch_poll > 0, watch_poll, every)
             choice = EngineChoice(engine, workers or 0, address)
@@ -139,16 +142,20 @@ def run(
 
             settings = console.settings()
             target = wiring.target(tenant, collection, purpose)
-            choice = EngineChoice(engine, workers or settings.ingest_workers, address)
-            with wiring.job(
-                settings,
-                report,
-                target,
-                told,
-                choice,
-                arguments=call.sealed(settings, tenant, report.run),
-                retry=call.retry,
-            ) as opened:
+            choice = choice.or_usual(settings.ingest_workers)
+            with (
+                interrupts(console.tell_ending) as interrupted,
+                wiring.job(
+                    settings,
+                    report,
+                    target,
+                    told,
+                    choice,
+                    arguments=call.sealed(settings, tenant, report.run),
+                    retry=call.retry,
+                    stopped=interrupted,
+                ) as opened,
+            ):
                 call.take_up(opened.ledger)
                 if not as_json:
                     console.err.print(opened.note, markup=False)
@@ -226,7 +233,7 @@ def _show_summary(report: Report) -> None:
     table = Table(title="Ingest", title_justify="left", show_header=False)
     rows = (
         *("files", "indexed", "unchanged", "unpacked", "removed", "kept", "forgotten"),
-        *("deferred", "quarantined", "failed", "chunks"),
+        *("deferred", "on_hold", "quarantined", "failed", "chunks"),
     )
     for name in rows:
         value = summary[name]

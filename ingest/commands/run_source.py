@@ -119,7 +119,7 @@ def _run(
     """Run once; return whether something is left for the next run."""
     target = wiring.target(config.tenant, config.collection, asked.purpose)
     settle_s = SETTLE_S if asked.again.watch else 0.0
-    engine = replace(asked.engine, workers=asked.engine.workers or settings.ingest_workers)
+    engine = asked.engine.or_usual(settings.ingest_workers)
     try:
         with (
             wiring.job(

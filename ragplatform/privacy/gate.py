@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, LiteralString, Protocol
@@ -172,9 +173,23 @@ class Privacy(Treatment):
         for ref in refs:
             self._vault.store(tenant, ref, values)
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make all that this thread commits meanwhile durable at once, at the end."""
+        with self._vault.together():
+            yield
+
     def forget(self, tenant: str, subject: str) -> int:
         """Destroy a subject's key and values for good; return how many values went."""
         return self._vault.destroy_subject(tenant, subject)
+
+    def values_of(self, tenant: str, subject: str) -> dict[str, str]:
+        """Return all values that are kept of a subject, by pseudonym: for the subject itself."""
+        return self._vault.values_of(tenant, subject)
+
+    def kept_of(self, tenant: str, subject: str) -> int:
+        """Return how much is kept of a subject: its key counts too."""
+        return self._vault.kept_of(tenant, subject)
 
     def clear_passage(self, passage: Passage, scope: Scope) -> Cleared:
         """Return the passage's text, masked where the scope does not reveal. Pseudonyms stay."""

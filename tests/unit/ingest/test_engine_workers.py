@@ -14,6 +14,7 @@ import pytest
 
 from ingest.engine import Done, Engine
 from ingest.engine_pool import Pool
+from ingest.engine_ray import RayWorkers
 from ingest.engine_spread import Spread
 from ragplatform.errors import UnavailableError
 from tests import fakes_stages
@@ -28,10 +29,8 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     if request.param == "pool":
         workers = Pool(make=make, count=2)
     else:
-        request.getfixturevalue("ray_cluster")
-        from ingest.engine_ray import RayWorkers
-
-        workers = RayWorkers(make=make, count=2)
+        address = request.getfixturevalue("ray_cluster")
+        workers = RayWorkers(make=make, count=2, address=address, without_tls=False)
     spread = Spread(workers=workers)
     yield spread
     spread.close()
@@ -81,12 +80,10 @@ def test_workers_that_never_begin_end_the_run(tmp_path: Path) -> None:
 
 def test_a_large_file_goes_out_alone(tmp_path: Path) -> None:
     given = [document(f"d{number}", b"x" * 600) for number in range(4)]
-    out: list[int] = []
     pool = Pool(make=partial(fakes_stages.make, tmp_path), count=2)
     engine = Spread(workers=pool, most_bytes=1000)
 
-    for _ in engine.run(batches(*given, size=1)):
-        out.append(sum(len(tasks) for tasks in engine._given))
+    out = [sum(map(len, engine._given)) for _ in engine.run(batches(*given, size=1))]
 
     engine.close()
     assert out == [1, 1, 1, 0]

@@ -30,7 +30,7 @@ from tests.ingest_crash import BROKEN, DIM, LARGEST, MASTER, Fuse, RecordParser,
 from tests.jobs import UNGUARDED
 from tests.stored import look
 
-WHERE = ingest_crash.WHERE
+WHERE = ingest_crash.TARGET
 
 
 @pytest.fixture
