@@ -16,6 +16,7 @@
     │   ├── HeldError
     │   ├── GeneratorError
     │   ├── DetectorError
+    │   ├── SourceError
     │   ├── WitnessError
     │   └── ForwardError
     ├── ConfigurationError         the operator must mend settings, keys or files
@@ -23,6 +24,8 @@
     │   ├── ModelError
     │   └── VaultError
     ├── ForgottenError             the document was erased and stays out
+    ├── MovedOnError               a source's document is no longer what was listed
+    ├── UnreadableError            a source answers, but does not let us read one document
     ├── EgressBlockedError         something tried to leave the allowed networks
     ├── TamperedError              evidence or ciphertext is not what was written
     │   └── WitnessConflictError   a witness holds another history of the log
@@ -146,6 +149,12 @@ class DetectorError(UnavailableError):
     code = "detector_failed"
 
 
+class SourceError(UnavailableError):
+    """A source of documents did not answer, refused us, or answered what cannot be understood."""
+
+    code = "source_unavailable"
+
+
 class WitnessError(UnavailableError):
     """A witness of the audit log did not take a checkpoint; it is offered again."""
 
@@ -186,6 +195,18 @@ class ForgottenError(PlatformError):
     """The source was erased, and stays out whatever its file holds now."""
 
     code = "forgotten"
+
+
+class MovedOnError(PlatformError):
+    """What was listed is another version by now, or gone: the next run will meet it as it is."""
+
+    code = "changed_meanwhile"
+
+
+class UnreadableError(PlatformError):
+    """One document cannot be read although its source answers: it is tried again at each run."""
+
+    code = "unreadable"
 
 
 class EgressBlockedError(PlatformError):

@@ -1,16 +1,16 @@
-"""Which files a run takes, and the labels that each carries."""
+"""Which files below given paths a run takes, and the labels that each carries."""
 
 import fnmatch
 import os
 import stat
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from ingest.sources.labels import GivenLabels, apply
 from ragplatform.errors import ConfigurationError
-from ragplatform.model import Sensitivity
 
 LABELS_FILE: Final = "labels.toml"
 _RULE_FIELDS: Final = {
@@ -20,30 +20,13 @@ _RULE_FIELDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class GivenLabels:
-    """Labels as people give them. ``subjects`` are raw identifiers; only keyed forms are stored.
-
-    ``claims`` says whether a document's own fields may add what is not given here, ``id_systems``
-    which of its identifiers count: pairs of a system or kind and the prefix of its subjects' ids.
-    Without pairs every system counts, under its kind.
-    """
-
-    sensitivity: Sensitivity = Sensitivity.CONFIDENTIAL
-    department: str = ""
-    restrictions: frozenset[str] = frozenset()
-    subjects: frozenset[str] = field(default=frozenset(), repr=False)
-    retain_until: str = ""
-    claims: bool = True
-    id_systems: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class SourceFile:
     """One file of a run. ``name`` is its path below the given folder: it may hold personal data.
 
     ``content`` is given for a part of a file, whose name is then the file's and the part's, and
     for a document that lies inside another; its ``path`` is then a name alone. ``refused`` is the
-    reason why such a document was not taken out.
+    reason why such a document was not taken out. ``source`` is the name of the configured source
+    that it comes from, or ``""`` for a path given by hand.
     """
 
     path: Path
@@ -51,44 +34,18 @@ class SourceFile:
     labels: GivenLabels
     content: bytes | None = field(default=None, repr=False)
     refused: str = ""
+    source: str = ""
 
     def inside(self, path: str, content: bytes, refused: str) -> "SourceFile":
         """Return the document at ``path`` inside this one: it is labelled as what it came in."""
         name = f"{self.name}/{path}"
-        return SourceFile(self.path / path, name, self.labels, content, refused)
+        return replace(self, path=self.path / path, name=name, content=content, refused=refused)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
     match: str
     changes: Mapping[str, object]
-
-
-def parse_labels(pairs: Iterable[str]) -> GivenLabels:
-    """Return the labels that ``key=value`` pairs from a command line give.
-
-    Raises ``ConfigurationError`` for an unknown key or a value outside its list.
-    """
-    table: dict[str, object] = {}
-    lists: dict[str, list[str]] = {"restriction": [], "subject": []}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not value:
-            raise ConfigurationError(f"label {key!r}: wanted key=value")
-        if key in lists:
-            lists[key].append(value)
-        elif key in {"sensitivity", "department", "retain_until"}:
-            table[key] = value
-        else:
-            raise ConfigurationError(
-                f"label {key!r}: known are sensitivity, department, restriction, subject, "
-                "retain_until"
-            )
-    if lists["restriction"]:
-        table["restrictions"] = lists["restriction"]
-    if lists["subject"]:
-        table["subjects"] = lists["subject"]
-    return _apply(GivenLabels(), "--label", table)
 
 
 def find(paths: Sequence[Path], default: GivenLabels) -> Iterator[SourceFile]:
@@ -110,7 +67,7 @@ def find(paths: Sequence[Path], default: GivenLabels) -> Iterator[SourceFile]:
             labels = default
             for rule in rules:
                 if fnmatch.fnmatchcase(name, rule.match):
-                    labels = _apply(labels, f"{root / LABELS_FILE}: {rule.match}", rule.changes)
+                    labels = apply(labels, f"{root / LABELS_FILE}: {rule.match}", rule.changes)
             yield SourceFile(file, name, labels)
 
 
@@ -151,37 +108,3 @@ def _require_own(path: Path) -> None:
             f"{path}: whoever writes this file decides who reads the documents; it must belong to "
             "you or root, be no link, and not be writable by everybody"
         )
-
-
-def _apply(labels: GivenLabels, where: str, changes: Mapping[str, object]) -> GivenLabels:
-    for key, value in changes.items():
-        if key == "sensitivity":
-            try:
-                labels = replace(labels, sensitivity=Sensitivity[str(value).upper()])
-            except KeyError as error:
-                known = ", ".join(level.name.lower() for level in Sensitivity)
-                raise ConfigurationError(f"{where}: sensitivity is one of {known}") from error
-        elif key == "department":
-            labels = replace(labels, department=str(value))
-        elif key == "retain_until":
-            # TOML has dates of its own, whose text is the same.
-            labels = replace(labels, retain_until=str(value))
-        elif key == "claims":
-            if not isinstance(value, bool):
-                raise ConfigurationError(f"{where}: claims is true or false")
-            labels = replace(labels, claims=value)
-        elif key == "id_systems":
-            labels = replace(labels, id_systems=_id_systems(where, value))
-        elif not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise ConfigurationError(f"{where}: {key} is not a list of strings")
-        elif key == "restrictions":
-            labels = replace(labels, restrictions=frozenset(value))
-        else:
-            labels = replace(labels, subjects=frozenset(value))
-    return labels
-
-
-def _id_systems(where: str, value: object) -> tuple[tuple[str, str], ...]:
-    if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
-        raise ConfigurationError(f"{where}: id_systems is a table of a system and its prefix each")
-    return tuple(sorted(value.items()))

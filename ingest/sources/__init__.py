@@ -1,0 +1,9 @@
+"""Where documents come from: paths given by hand, and configured sources behind one port.
+
+What the rest of ingest speaks of is named here; the kinds of sources are picked in ``kinds``.
+"""
+
+from ingest.sources.files import SourceFile, find
+from ingest.sources.labels import GivenLabels, parse_labels
+
+__all__ = ["GivenLabels", "SourceFile", "find", "parse_labels"]
