@@ -2,7 +2,7 @@
 
 import typer
 
-from ingest.commands import forget, run, scan, status
+from ingest.commands import forget, quarantine, run, scan, status
 
 app = typer.Typer(
     help="Take documents in, see what is there, and forget.",
@@ -13,6 +13,7 @@ app.command("run")(run.run)
 app.command("status")(status.status)
 app.command("scan")(scan.scan)
 app.command("forget")(forget.forget)
+app.add_typer(quarantine.app, name="quarantine")
 
 if __name__ == "__main__":
     app()

@@ -9,9 +9,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
+from ingest.aside import Aside
+from ingest.aside_run import AsideOfRun
 from ingest.ledger import Claim, Ledger, State
 from ingest.members import Budget, Members
 from ingest.prepare import Parser, Preparer, Ready, Target, Work
+from ingest.quarantine_rules import QuarantineRules
 from ingest.report import FileResult, FileState, Report
 from ingest.sources import SourceFile
 from ragplatform.audit.events import Action, Outcome, event_of
@@ -58,10 +61,14 @@ class Job:
         catalog: SqlCatalog,
         ledger: Ledger,
         audit: TenantLogs,
+        aside: Aside,
+        rules: QuarantineRules,
+        silence_documents: int,
         name_key: bytes,
         largest_file: int,
         on_result: Callable[[FileResult], None],
     ) -> None:
+        """``silence_documents``: so many without any personal data are suspicious."""
         versions = (PIPELINE, parser.version, privacy.version, embedder.version, weigher.version)
         self._preparer = Preparer(
             target=target,
@@ -71,6 +78,14 @@ class Job:
             pipeline=hashlib.sha256("\0".join(versions).encode()).hexdigest()[:16],
             name_key=name_key,
             largest_file=largest_file,
+        )
+        self._aside = AsideOfRun(
+            run=run,
+            target=target,
+            aside=aside,
+            rules=rules,
+            record=self._record,
+            silence_documents=silence_documents,
         )
         self._members = Members(parser=parser)
         self._run = run
@@ -95,6 +110,7 @@ class Job:
         self._ledger.start_run(
             self._run, tenant=where.principal.tenant, collection=where.collection
         )
+        self._aside.begin()
         for batch in _batches(self._changed(sources, report)):
             ready = [
                 prepared
@@ -103,6 +119,7 @@ class Job:
             ]
             self._store(ready, report)
         states: dict[str, Json] = {str(state): n for state, n in report.states.items()}
+        self._aside.warn(report)
         self._record(Action.INGEST_FINISHED, Outcome.SUCCESS, {"states": states})
         self._ledger.finish_run(self._run, dict(report.states))
 
@@ -120,6 +137,11 @@ class Job:
             work = self._guard(source, report, self._fingerprinting(source))
         if work is None:
             return
+        work = self._aside.decided(work)
+        if self._aside.rejects(work):
+            # Before it is opened: nothing that lies in it is wanted either.
+            self._tell(report, source, FileState.REJECTED, reason="rejected")
+            return
         opened = None
         if work.data is not None:
             try:
@@ -136,6 +158,7 @@ class Job:
         if opened and not opened.is_document:
             # An older, damaged version of the archive may still be on record.
             self._ledger.release(work.labels.tenant, work.labels.collection, work.key)
+            self._aside.taken_in(work)
             self._tell(report, source, FileState.UNPACKED)
         elif not self._settled(work, report):
             yield work
@@ -156,6 +179,8 @@ class Job:
         if entry.state is State.INDEXED:
             self._tell(report, work.source, FileState.UNCHANGED)
             return True
+        if work.source.again or entry.reason in work.waived:
+            return False
         if entry.state is State.QUARANTINED:
             # The same bytes through the same pipeline end the same way.
             self._tell(report, work.source, FileState.QUARANTINED, reason=entry.reason or "")
@@ -168,6 +193,7 @@ class Job:
         with report.stage("embed"):
             vectors = iter(self._embedder.embed(texts))
         for one in ready:
+            self._aside.listen(one)
             entries = [
                 Entry(passage, next(vectors), self._weigher.weigh_document(passage.chunk.text))
                 for passage in one.passages
@@ -207,6 +233,7 @@ class Job:
                 self._record_relabelled(work, old.access_class, kind, both)
             self._catalog.put_document(_entry(ready, kind, len(entries), both))
         with report.stage("audit"):
+            self._aside.record_waived(ready)
             self._record(Action.INGEST_STARTED, Outcome.SUCCESS, details, work.subjects)  # 3
         with report.stage("vault"):
             own = {self._privacy.subject_ref(tenant, f"document:{work.document}")}
@@ -220,6 +247,7 @@ class Job:
             self._record(Action.INGESTED, Outcome.SUCCESS, details, work.subjects)
         with report.stage("ledger"):
             self._ledger.commit_indexed(claim, chunks=len(entries))
+            self._aside.taken_in(work)
         self._tell(
             report,
             work.source,
@@ -306,6 +334,7 @@ class Job:
         self._index.remove(subject.labels.tenant, subject.document)
         self._catalog.delete_document(subject.document)
         if state is FileState.QUARANTINED:
+            self._aside.keep(subject, reason, detail)
             self._ledger.commit_quarantined(claim, reason=reason)
         self._tell(report, subject.source, state, reason=reason, detail=detail)
 

@@ -281,6 +281,15 @@ class Ledger:
         with self._transaction() as connection:
             return connection.execute(sa.delete(_SOURCES).where(quarantined)).rowcount > 0
 
+    def reject(self, tenant: str, collection: str, source_key: str) -> bool:
+        """Note that people rejected a quarantined source; return whether it was one."""
+        quarantined = sa.and_(
+            _at(tenant, collection, source_key), _SOURCES.c.state == State.QUARANTINED.value
+        )
+        change = _SOURCES.update().where(quarantined).values(reason="rejected", updated_at=_now())
+        with self._transaction() as connection:
+            return connection.execute(change).rowcount > 0
+
     def revive(self, tenant: str, collection: str, source_key: str) -> bool:
         """Let a forgotten source be ingested again; return whether it was forgotten."""
         where = sa.and_(

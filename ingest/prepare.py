@@ -59,7 +59,8 @@ class Target:
 class Work:
     """One file that must go through. ``key`` is the keyed digest of its name.
 
-    ``data`` is None for a file that is too large to be read.
+    ``data`` is None for a file that is too large to be read. ``waived`` are the reasons that do not
+    keep it out, since people decided so.
     """
 
     source: SourceFile
@@ -70,13 +71,15 @@ class Work:
     subjects: frozenset[str]
     document: str
     generation: str
+    waived: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
     """One file's passages, transformed and chunked; what is left is to embed and to write.
 
-    ``transformed`` are its text and its name, whose values the vault will keep.
+    ``transformed`` are its text and its name, whose values the vault will keep. ``waived`` are the
+    reasons that would have kept it out, had people not decided otherwise.
     """
 
     work: Work
@@ -85,6 +88,7 @@ class Ready:
     transformed: tuple[Transformed, Transformed] = field(repr=False)
     labels: Labels
     passages: tuple[Passage, ...]
+    waived: frozenset[str] = frozenset()
 
 
 class Preparer:
@@ -204,8 +208,9 @@ class Preparer:
             personal = titles.personal(name, acted_on[:-1], parsed.text, acted_on[-1])
             title = self._privacy.transform(titles.spoken(name), personal, work.labels, whose)
         report.personal_data.update(body.counts)
-        if reason := body.quarantine or title.quarantine:
-            raise QuarantinedError(reason, "policy keeps documents that hold this out")
+        reasons = body.quarantines | title.quarantines
+        if kept_out := sorted(reasons - work.waived):
+            raise QuarantinedError(kept_out[0], "policy keeps documents that hold this out")
         labels = replace(work.labels, categories=frozenset(s.category for s in acted_on[-1]))
         self._require_permission(labels)
         with report.stage("chunk"):
@@ -214,7 +219,7 @@ class Preparer:
             passages = tuple(self._passages(work, parsed, body, shown, labels))
         if not passages:
             raise QuarantinedError("empty", "the document holds no text")
-        return Ready(work, parsed.media_type, shown, (body, title), labels, passages)
+        return Ready(work, parsed.media_type, shown, (body, title), labels, passages, reasons)
 
     def _whose(self, work: Work) -> str:
         """Return by whom the document's dates move: its one subject, or else itself."""

@@ -16,6 +16,7 @@ class FileState(StrEnum):
     INDEXED = "indexed"
     UNCHANGED = "unchanged"
     QUARANTINED = "quarantined"
+    REJECTED = "rejected"
     FORGOTTEN = "forgotten"
     FAILED = "failed"
     UNPACKED = "unpacked"
@@ -45,6 +46,7 @@ class Report:
     chunks: int = 0
     characters: int = 0
     personal_data: Counter[str] = field(default_factory=Counter)
+    warnings: list[str] = field(default_factory=list)
     seconds: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
 
@@ -83,12 +85,14 @@ class Report:
             "indexed": self.states[FileState.INDEXED],
             "unchanged": self.states[FileState.UNCHANGED],
             "forgotten": self.states[FileState.FORGOTTEN],
+            "rejected": self.states[FileState.REJECTED],
             "unpacked": self.states[FileState.UNPACKED],
             "quarantined": dict(sorted(self.quarantined.items())),
             "failed": dict(sorted(self.failed.items())),
             "chunks": self.chunks,
             "characters": self.characters,
             "personal_data": dict(self.personal_data.most_common()),
+            "warnings": list(self.warnings),
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "elapsed_s": round(time.monotonic() - self.started, 3),
             "exit_code": self.exit_code,

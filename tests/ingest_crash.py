@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ingest import sources
+from ingest.aside import Aside
 from ingest.expand import expand
 from ingest.forget import Eraser
 from ingest.job import Job
@@ -29,6 +30,7 @@ from ingest.parse.interchange import split
 from ingest.parse.route import parse
 from ingest.parse.unpack import Allowance, Opened, unpack
 from ingest.prepare import Target
+from ingest.quarantine_rules import QuarantineRules
 from ingest.report import Report
 from ragplatform.access.register import Register
 from ragplatform.adapters.bm25 import Bm25Weigher
@@ -48,6 +50,7 @@ from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.pseudonyms import Pseudonyms
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
+from ragplatform.sealed_files import SealedFiles
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
 from tests.stored import Stored, copy_data, look
@@ -63,9 +66,10 @@ _WRITES = {
                "forget"},
     "catalog": {"register", "put_document", "delete_document"},
     "audit": {"append"},
-    "vault": {"store", "destroy_subject"},
+    "vault": {"store", "file_key", "destroy_subject"},
     "register": {"forget"},
     "index": {"upsert", "retire", "remove"},
+    "aside": {"keep", "done", "reject"},
 }  # fmt: skip
 
 _NOTE = "Maria Lopez, MRN 4471230, SSN 078-05-1120, called (212) 555-0143 about {}. "
@@ -187,6 +191,7 @@ class Parts:
     index: EdgeIndex
     policies: Policies
     privacy: Privacy
+    aside: Aside
 
 
 @contextmanager
@@ -201,6 +206,7 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
 
         url = f"sqlite:///{data / 'catalog.db'}"
         vault = fused("vault", Vault(f"sqlite:///{data / 'vault.db'}", master=MASTER))
+        files = SealedFiles(data / "sealed", keys=vault, name_key=MASTER, storage=Disk())
         log = open_logs(data / "audit", kind="ingest", storage=Disk())
         yield Parts(
             ledger=fused("ledger", Ledger(url)),
@@ -215,6 +221,7 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
                 rules=PrivacyRules.load(POLICIES / "privacy.toml"),
                 vault=vault,
             ),
+            aside=fused("aside", Aside(url, files=files, most_bytes=LARGEST)),
         )
 
 
@@ -264,6 +271,9 @@ def ingest(
             catalog=parts.catalog,
             ledger=parts.ledger,
             audit=parts.audit,
+            aside=parts.aside,
+            rules=QuarantineRules((), expecting=frozenset(), today=date.today),
+            silence_documents=20,
             name_key=MASTER,
             largest_file=LARGEST,
             on_result=lambda result: None,

@@ -13,6 +13,7 @@ from rich.table import Table
 from ingest import sources, wiring
 from ingest.commands import console
 from ingest.report import FileResult, FileState, Report
+from ingest.silence import WARNING
 from ragplatform.model import Json, Purpose
 
 
@@ -112,7 +113,7 @@ def _show_summary(report: Report) -> None:
     summary = report.summary()
     table = Table(title="Ingest", title_justify="left", show_header=False)
     rows = (
-        *("files", "indexed", "unchanged", "unpacked", "forgotten"),
+        *("files", "indexed", "unchanged", "unpacked", "forgotten", "rejected"),
         *("quarantined", "failed", "chunks"),
     )
     for name in rows:
@@ -126,3 +127,8 @@ def _show_summary(report: Report) -> None:
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in report.seconds.items())
     table.add_row("seconds by stage", seconds)
     console.out.print(table)
+    if WARNING in report.warnings:
+        console.err.print(
+            "[yellow]warning[/yellow] (no_personal_data): this collection holds personal data, and "
+            "this run found none: see docs/quarantine.md, Silence"
+        )

@@ -26,7 +26,8 @@ class SourceFile:
     ``content`` is given for a part of a file, whose name is then the file's and the part's, and
     for a document that lies inside another; its ``path`` is then a name alone. ``refused`` is the
     reason why such a document was not taken out. ``source`` is the name of the configured source
-    that it comes from, or ``""`` for a path given by hand.
+    that it comes from, or ``""`` for a path given by hand. ``again``: if it was put aside, it is
+    looked at anew, also when it is what it was.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class SourceFile:
     content: bytes | None = field(default=None, repr=False)
     refused: str = ""
     source: str = ""
+    again: bool = False
 
     def inside(self, path: str, content: bytes, refused: str) -> "SourceFile":
         """Return the document at ``path`` inside this one: it is labelled as what it came in."""

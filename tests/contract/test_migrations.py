@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from ingest import ledger
+from ingest import aside, ledger
 from ragplatform import catalog
 from ragplatform.access import tables as register
 from ragplatform.audit import index_tables
@@ -25,6 +25,7 @@ METADATA = {
     "register": register.METADATA,
     "vault": vault_tables.METADATA,
     "audit_index": index_tables.METADATA,
+    "quarantine": aside.METADATA,
 }
 # What the oldest databases of a part lacked.
 OLDEST = {
@@ -37,6 +38,10 @@ ROWS = {
     "register": "INSERT INTO access_feeds VALUES ('mercy', 'ward', 1, NULL)",
     "vault": "INSERT INTO vault_subjects (tenant, subject, wrapped_key) VALUES ('m', 's_1', 'k')",
     "audit_index": "INSERT INTO audit_logs VALUES ('api', 0, 0, 0, 0, 'l')",
+    "quarantine": (
+        "INSERT INTO quarantine_items VALUES ('mercy', 'd1', 'clinical', 'k', 'g', 's', 'empty', "
+        "'{}', '[]', 1, 1, 'r', 'job', 'now', 'waiting', '[]', '', '', '')"
+    ),
 }
 
 

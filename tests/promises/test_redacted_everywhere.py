@@ -10,17 +10,21 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from ingest import sources
+from ingest.aside import Aside
 from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.prepare import Target
+from ingest.quarantine_rules import QuarantineRules
 from ingest.report import FileState, Report
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
+from ragplatform.audit.storage import Disk
 from ragplatform.catalog import SqlCatalog
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.model import Principal, Purpose, Sensitivity, Span
@@ -29,6 +33,7 @@ from ragplatform.policy.engine import Policies
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
+from ragplatform.sealed_files import SealedFiles
 from tests.fakes_audit import open_logs
 from tests.ingest_crash import DIM, DigestEmbedder, PlainParser
 
@@ -164,6 +169,8 @@ def ingest(folder: Path, data: Path) -> Report:
     catalog, ledger = SqlCatalog(url, access_class=access_class), Ledger(url)
     index = EdgeIndex(folder=data / "index", dim=DIM)
     audit = open_logs(data / "audit", kind="ingest")
+    files = SealedFiles(data / "sealed", keys=vault, name_key=MASTER, storage=Disk())
+    aside = Aside(url, files=files, most_bytes=20_000)
     who = Principal("job", "mercy", frozenset({"ingest"}), clearance=Sensitivity.RESTRICTED)
     job = Job(
         run=report.run,
@@ -177,12 +184,15 @@ def ingest(folder: Path, data: Path) -> Report:
         catalog=catalog,
         ledger=ledger,
         audit=audit,
+        aside=aside,
+        rules=QuarantineRules((), expecting=frozenset(), today=date.today),
+        silence_documents=20,
         name_key=MASTER,
         largest_file=20_000,
         on_result=lambda result: None,
     )
     job.run(list(sources.find([folder], sources.GivenLabels())), report)
-    for part in (index, catalog, ledger, vault, audit):
+    for part in (index, catalog, ledger, aside, vault, audit):
         part.close()
     return report
 

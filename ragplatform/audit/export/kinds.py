@@ -75,8 +75,9 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
         Verb.CREATE: "ingested",
         Verb.START: "ingest_started",
         Verb.STOP: "ingest_finished",
+        Verb.READ: "quarantine_read",
         Verb.REFUSE: "quarantined",
-        Verb.UPDATE: "relabelled held released",
+        Verb.UPDATE: "relabelled held released quarantine_decided quarantine_ruled",
         Verb.DELETE: "erased",
     },
     Family.ENTITY: {
@@ -101,7 +102,7 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
         Verb.DELETE: "seal_destroyed",
     },
     Family.NETWORK: {Verb.REFUSE: "egress_blocked"},
-    Family.ALARM: {Verb.CREATE: "disagreed feed_dark witness_lagging witness_conflict"},
+    Family.ALARM: {Verb.CREATE: "disagreed feed_dark silence witness_lagging witness_conflict"},
 }
 
 _KINDS: Final[Mapping[str, Kind]] = {
