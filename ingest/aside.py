@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from ingest.prepare import Work
 from ingest.sources import GivenLabels, SourceFile
+from ingest.work import Work
 from ragplatform.errors import ForgottenError, NotFoundError, TamperedError
 from ragplatform.labels import canonical_labels, labels_of
 from ragplatform.migrations import bring_up

@@ -5,11 +5,13 @@ from dataclasses import replace
 from typing import Protocol
 
 from ingest.aside import Aside, Decisions
-from ingest.prepare import Ready, Target, Work
+from ingest.prepare import Ready
 from ingest.quarantine_rules import QuarantineRules, Rule
 from ingest.report import Report
 from ingest.silence import WARNING, Silence
+from ingest.work import Target, Work
 from ragplatform.audit.events import Action, Outcome
+from ragplatform.errors import AuditError
 from ragplatform.model import Json
 
 
@@ -36,7 +38,6 @@ class AsideOfRun:
         target: Target,
         aside: Aside,
         rules: QuarantineRules,
-        record: Recorder,
         silence_documents: int,
     ) -> None:
         """``silence_documents``: so many without any personal data are suspicious."""
@@ -44,13 +45,14 @@ class AsideOfRun:
         self._target = target
         self._aside = aside
         self._rules = rules
-        self._record = record
+        self._record: Recorder = _no_record
         self._decisions = Decisions()
         expected = target.collection in rules.expecting
         self._silence = Silence(expected=expected, least=silence_documents)
 
-    def begin(self) -> None:
-        """Read what people decided until now; the run goes by that."""
+    def begin(self, record: Recorder) -> None:
+        """Read what people decided until now; the run goes by that, and records by ``record``."""
+        self._record = record
         where = self._target
         self._decisions = self._aside.decisions(where.principal.tenant, where.collection)
 
@@ -109,3 +111,12 @@ class AsideOfRun:
             "rules": self._rules.digest,
         }
         self._record(Action.QUARANTINE_RULED, Outcome.SUCCESS, details, work.subjects)
+
+
+def _no_record(
+    action: Action,
+    outcome: Outcome,
+    details: dict[str, Json],
+    subjects: Collection[str] = (),
+) -> None:
+    raise AuditError(f"{action} of a run that has not begun: nothing was done")

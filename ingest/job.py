@@ -1,47 +1,41 @@
 """One ingest run: every file through its gates, in small batches, each written on its own.
 
+Here is all that has an order: what changed, who holds it, what is on record, what can be found.
+What needs only the file is done by an engine, maybe in many processes at once, and comes back here.
 Every step can be repeated: ids are made from content, so a run that was killed anywhere is mended
 by running it again.
 """
 
-import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from functools import partial
+from typing import Final
 
-from ingest.aside import Aside
 from ingest.aside_run import AsideOfRun
+from ingest.engine import Batch, Engine
 from ingest.ledger import Claim, Ledger, State
 from ingest.members import Budget, Members
-from ingest.prepare import Parser, Preparer, Ready, Target, Work
-from ingest.quarantine_rules import QuarantineRules
+from ingest.prepare import Ready
+from ingest.refusals import Refusal, guarded
 from ingest.report import FileResult, FileState, Report
 from ingest.sources import SourceFile
+from ingest.stages import Prepared
+from ingest.work import Fingerprinter, Target, Work
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import DocumentEntry, SqlCatalog
-from ragplatform.errors import (
-    DetectorError,
-    ForgottenError,
-    HeldError,
-    PlatformError,
-    QuarantinedError,
-    UnavailableError,
-)
+from ragplatform.errors import ForgottenError, HeldError, QuarantinedError
 from ragplatform.model import Json
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
-from ragplatform.ports import Embedder, Entry, Index, TermWeigher
+from ragplatform.ports import Index
 from ragplatform.privacy.gate import Privacy
 
-# Changes whenever this package would make other chunks from the same text.
-PIPELINE: Final = "1"
 _BATCH_FILES: Final = 16
 # What one record can name. A register of more people than this is named by its document.
 _MOST_SUBJECTS: Final = 1000
 _BATCH_BYTES: Final = 2 * 1024 * 1024
-
-_T = TypeVar("_T")
 
 
 class Job:
@@ -52,52 +46,30 @@ class Job:
         *,
         run: str,
         target: Target,
-        parser: Parser,
+        fingerprint: Fingerprinter,
+        members: Members,
+        engine: Engine,
         privacy: Privacy,
         policies: Policies,
-        embedder: Embedder,
-        weigher: TermWeigher,
         index: Index,
         catalog: SqlCatalog,
         ledger: Ledger,
         audit: TenantLogs,
-        aside: Aside,
-        rules: QuarantineRules,
-        silence_documents: int,
-        name_key: bytes,
-        largest_file: int,
+        aside: AsideOfRun,
         on_result: Callable[[FileResult], None],
     ) -> None:
-        """``silence_documents``: so many without any personal data are suspicious."""
-        versions = (PIPELINE, parser.version, privacy.version, embedder.version, weigher.version)
-        self._preparer = Preparer(
-            target=target,
-            parser=parser,
-            privacy=privacy,
-            policies=policies,
-            pipeline=hashlib.sha256("\0".join(versions).encode()).hexdigest()[:16],
-            name_key=name_key,
-            largest_file=largest_file,
-        )
-        self._aside = AsideOfRun(
-            run=run,
-            target=target,
-            aside=aside,
-            rules=rules,
-            record=self._record,
-            silence_documents=silence_documents,
-        )
-        self._members = Members(parser=parser)
         self._run = run
         self._target = target
+        self._fingerprint = fingerprint
+        self._members = members
+        self._engine = engine
         self._privacy = privacy
         self._policies = policies
-        self._embedder = embedder
-        self._weigher = weigher
         self._index = index
         self._catalog = catalog
         self._ledger = ledger
         self._audit = audit
+        self._aside = aside
         self._on_result = on_result
 
     def run(self, sources: Iterable[SourceFile], report: Report) -> None:
@@ -110,21 +82,24 @@ class Job:
         self._ledger.start_run(
             self._run, tenant=where.principal.tenant, collection=where.collection
         )
-        self._aside.begin()
-        for batch in _batches(self._changed(sources, report)):
-            ready = [
-                prepared
-                for work in batch
-                if (prepared := self._guard(work, report, self._preparing(work, report)))
-            ]
-            self._store(ready, report)
+        self._aside.begin(self._record)
+        for done in self._engine.run(_batches(self._changed(sources, report))):
+            report.merge(done.tally)
+            for work, outcome in zip(done.works, done.outcomes, strict=True):
+                self._finish(work, outcome, report)
         states: dict[str, Json] = {str(state): n for state, n in report.states.items()}
         self._aside.warn(report)
         self._record(Action.INGEST_FINISHED, Outcome.SUCCESS, {"states": states})
         self._ledger.finish_run(self._run, dict(report.states))
 
-    def _preparing(self, work: Work, report: Report) -> Callable[[], Ready]:
-        return lambda: self._preparer.prepare(work, report)
+    def _finish(self, work: Work, outcome: Prepared | Refusal, report: Report) -> None:
+        """Write one document, or put it aside when it cannot go in."""
+        if isinstance(outcome, Refusal):
+            self._refuse(work, outcome, report)
+            return
+        written = guarded(partial(self._write, outcome, report))
+        if isinstance(written, Refusal):
+            self._refuse(replace(outcome.ready.work, data=work.data), written, report)
 
     def _changed(self, sources: Iterable[SourceFile], report: Report) -> Iterator[Work]:
         """Yield the files whose content, labels or pipeline differ from the ledger's."""
@@ -134,8 +109,9 @@ class Job:
     def _changed_in(self, source: SourceFile, report: Report, budget: Budget) -> Iterator[Work]:
         """Yield the file and the documents inside it that changed, each on its own."""
         with report.stage("fingerprint"):
-            work = self._guard(source, report, self._fingerprinting(source))
-        if work is None:
+            work = guarded(partial(self._fingerprint, source))
+        if isinstance(work, Refusal):
+            self._refuse(source, work, report)
             return
         work = self._aside.decided(work)
         if self._aside.rejects(work):
@@ -163,9 +139,6 @@ class Job:
         elif not self._settled(work, report):
             yield work
 
-    def _fingerprinting(self, source: SourceFile) -> Callable[[], Work]:
-        return lambda: self._preparer.fingerprint(source)
-
     def _settled(self, work: Work, report: Report) -> bool:
         entry = self._ledger.lookup(work.labels.tenant, work.labels.collection, work.key)
         if entry is None:
@@ -187,25 +160,7 @@ class Job:
             return True
         return False
 
-    def _store(self, ready: Sequence[Ready], report: Report) -> None:
-        """Embed many documents at once, then write each on its own."""
-        texts = [self._privacy.embed_view(p.chunk.text) for one in ready for p in one.passages]
-        with report.stage("embed"):
-            vectors = iter(self._embedder.embed(texts))
-        for one in ready:
-            self._aside.listen(one)
-            entries = [
-                Entry(passage, next(vectors), self._weigher.weigh_document(passage.chunk.text))
-                for passage in one.passages
-            ]
-            self._guard(one.work, report, self._writing(one, entries, report))
-
-    def _writing(
-        self, ready: Ready, entries: Sequence[Entry], report: Report
-    ) -> Callable[[], None]:
-        return lambda: self._write(ready, entries, report)
-
-    def _write(self, ready: Ready, entries: Sequence[Entry], report: Report) -> None:
+    def _write(self, prepared: Prepared, report: Report) -> None:
         """Make one document's chunks findable. Every step may be repeated after a crash.
 
         1. Ledger: pending. 2. Catalog: access class and document are known before a chunk of them
@@ -213,6 +168,8 @@ class Job:
         4. Vault. 5. Index: new chunks, then the old generation goes. 6. Catalog, audit and
         ledger: done.
         """
+        ready, entries = prepared.ready, prepared.entries
+        self._aside.listen(ready)
         work, tenant = ready.work, ready.work.labels.tenant
         kind = access_class(ready.labels)
         details: dict[str, Json] = {
@@ -274,34 +231,14 @@ class Job:
             display_name=name,
         )
 
-    def _guard(
-        self, subject: Work | SourceFile, report: Report, act: Callable[[], _T]
-    ) -> _T | None:
-        """Run one file's steps; put it aside when it cannot go in, and go on with the job.
-
-        Raises ``UnavailableError`` when a part is away that every file needs.
-        """
-        try:
-            return act()
-        except QuarantinedError as error:
-            self._put_aside(subject, report, FileState.QUARANTINED, error.reason, str(error))
-        except HeldError as error:
+    def _refuse(self, subject: Work | SourceFile, refusal: Refusal, report: Report) -> None:
+        state, reason, detail = refusal.state, refusal.reason, refusal.detail
+        if refusal.held:
+            # Another run is at work on it: nothing of it may be touched.
             source = subject.source if isinstance(subject, Work) else subject
-            self._tell(report, source, FileState.FAILED, reason=error.code, detail=str(error))
-        except DetectorError as error:
-            self._put_aside(subject, report, FileState.FAILED, error.code, str(error))
-        except UnavailableError:
-            raise
-        except PlatformError as error:
-            self._put_aside(subject, report, FileState.FAILED, error.code, str(error))
-        except OSError as error:
-            detail = error.strerror or "cannot be read"
-            self._put_aside(subject, report, FileState.FAILED, "unreadable", detail)
-        except Exception as error:
-            # A bug of ours takes one document. Its message may hold text: only its kind is kept.
-            kind = type(error).__name__
-            self._put_aside(subject, report, FileState.FAILED, "internal", f"{kind} in ingest")
-        return None
+            self._tell(report, source, state, reason=reason, detail=detail)
+        else:
+            self._put_aside(subject, report, state, reason, detail)
 
     def _put_aside(
         self,
@@ -392,13 +329,15 @@ def _entry(ready: Ready, access: str, chunks: int, subjects: frozenset[str]) -> 
     )
 
 
-def _batches(works: Iterable[Work]) -> Iterator[list[Work]]:
+def _batches(works: Iterable[Work]) -> Iterator[Batch]:
     """Group files so that the models work on many texts at once, within bounded memory."""
-    batch: list[Work] = []
+    some: list[Work] = []
+    size = 0
     for work in works:
-        batch.append(work)
-        if len(batch) == _BATCH_FILES or sum(len(w.data or b"") for w in batch) >= _BATCH_BYTES:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+        some.append(work)
+        size += len(work.data or b"")
+        if len(some) == _BATCH_FILES or size >= _BATCH_BYTES:
+            yield Batch(tuple(some))
+            some, size = [], 0
+    if some:
+        yield Batch(tuple(some))

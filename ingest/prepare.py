@@ -1,32 +1,26 @@
 """From one file's bytes to passages that may be embedded: parse, find, decide, transform, chunk."""
 
-import hashlib
-import hmac
-import os
-import stat
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from io import BufferedReader
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol, TypeAlias
 
 from ingest import titles
 from ingest.chunk import Piece, chunk
-from ingest.claims import labelled, mapping
-from ingest.parse.document import MIXED_SUBJECTS, Claims, ParsedDocument, Part
+from ingest.claims import labelled
+from ingest.parse.document import Claims, ParsedDocument, Part
 from ingest.parse.unpack import Allowance, Opened
-from ingest.report import Report
-from ingest.sources import SourceFile
+from ingest.report import Tally
+from ingest.work import NAMESPACE, Target, Work, given_labels
 from ragplatform.errors import QuarantinedError
-from ragplatform.model import Chunk, Labels, Passage, Principal, Purpose
+from ragplatform.model import Chunk, Labels, Passage, Span
 from ragplatform.policy.classes import access_class, validate_labels
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
-from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.gate import Treatment
 from ragplatform.privacy.transform import Transformed
 
-_NAMESPACE: Final = uuid.UUID("6f0c7f1e-1a52-4f0e-8a0b-6a1f3b0a2c11")
+Found: TypeAlias = list[Span]
 
 
 class Parser(Protocol):
@@ -47,39 +41,26 @@ class Parser(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Where documents go, and for whom the job acts."""
+class Parsed:
+    """One file's text, with the labels that its own fields add."""
 
-    principal: Principal
-    purpose: Purpose
-    collection: str
+    work: Work
+    document: ParsedDocument = field(repr=False)
 
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One file that must go through. ``key`` is the keyed digest of its name.
-
-    ``data`` is None for a file that is too large to be read. ``waived`` are the reasons that do not
-    keep it out, since people decided so.
-    """
-
-    source: SourceFile
-    data: bytes | None = field(repr=False)
-    key: str
-    sha256: str
-    labels: Labels
-    subjects: frozenset[str]
-    document: str
-    generation: str
-    waived: frozenset[str] = frozenset()
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """What is to be searched for personal data: the text, the file's name, the name spoken."""
+        name = self.work.source.path.name
+        return self.document.text, name, titles.spoken(name)
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
     """One file's passages, transformed and chunked; what is left is to embed and to write.
 
-    ``transformed`` are its text and its name, whose values the vault will keep. ``waived`` are the
-    reasons that would have kept it out, had people not decided otherwise.
+    ``transformed`` are its text and its name, whose values the vault will keep. ``work`` holds the
+    file's bytes no more. ``waived`` are the reasons that would have kept it out, had people not
+    decided otherwise.
     """
 
     work: Work
@@ -99,80 +80,15 @@ class Preparer:
         *,
         target: Target,
         parser: Parser,
-        privacy: Privacy,
+        privacy: Treatment,
         policies: Policies,
-        pipeline: str,
-        name_key: bytes,
         largest_file: int,
     ) -> None:
         self._target = target
         self._parser = parser
         self._privacy = privacy
         self._policies = policies
-        self._pipeline = pipeline
-        self._name_key = name_key
         self._largest_file = largest_file
-
-    def fingerprint(self, source: SourceFile) -> Work:
-        """Read the file and name what it would become.
-
-        Raises ``InvalidRequestError`` for labels that cannot be stored, ``OSError`` when it cannot
-        be read.
-        """
-        data, sha256 = self._read(source)
-        labels = self._given_labels(source)
-        validate_labels(labels)
-        where = f"{labels.tenant}/{labels.collection}"
-        key = hmac.new(self._name_key, f"{where}/{source.name}".encode(), hashlib.sha256)
-        subjects = self._subjects(source)
-        version = "\0".join(
-            (
-                *(sha256, self._pipeline, access_class(labels)),
-                *(*sorted(subjects), *mapping(source.labels)),
-            )
-        )
-        return Work(
-            source=source,
-            data=data,
-            key=key.hexdigest(),
-            sha256=sha256,
-            labels=labels,
-            subjects=subjects,
-            document=str(uuid.uuid5(_NAMESPACE, f"{where}/{key.hexdigest()}")),
-            generation=hashlib.sha256(version.encode()).hexdigest()[:16],
-        )
-
-    def _read(self, source: SourceFile) -> tuple[bytes | None, str]:
-        """Return the file's bytes, or None if they are too many, and their digest.
-
-        Raises ``QuarantinedError`` for what is no regular file: reading a pipe may never end.
-        """
-        if source.refused:
-            raise QuarantinedError(source.refused, "what it lies in keeps this out of reach")
-        if source.content is not None:
-            return source.content, hashlib.sha256(source.content).hexdigest()
-        with _open_regular(source.path) as file:
-            data = file.read(self._largest_file + 1)
-            if len(data) <= self._largest_file:
-                return data, hashlib.sha256(data).hexdigest()
-            file.seek(0)
-            return None, hashlib.file_digest(file, "sha256").hexdigest()
-
-    def _given_labels(self, source: SourceFile) -> Labels:
-        given = source.labels
-        mixed = {MIXED_SUBJECTS} if len(given.subjects) > 1 else set()
-        return Labels(
-            tenant=self._target.principal.tenant,
-            collection=self._target.collection,
-            sensitivity=given.sensitivity,
-            department=given.department,
-            restrictions=given.restrictions | mixed,
-            retain_until=given.retain_until,
-        )
-
-    def _subjects(self, source: SourceFile) -> frozenset[str]:
-        tenant = self._target.principal.tenant
-        return frozenset(self._privacy.subject_ref(tenant, raw) for raw in source.labels.subjects)
 
     def _claimed(self, work: Work, claims: Claims) -> Work:
         """Return the work with the labels that its document's own fields add to the given ones."""
@@ -180,46 +96,63 @@ class Preparer:
         if given == work.source.labels:
             return work
         source = replace(work.source, labels=given)
-        labels = self._given_labels(source)
+        labels = given_labels(self._target, given)
         validate_labels(labels)
-        return replace(work, source=source, labels=labels, subjects=self._subjects(source))
+        tenant = self._target.principal.tenant
+        subjects = frozenset(self._privacy.subject_ref(tenant, raw) for raw in given.subjects)
+        return replace(work, source=source, labels=labels, subjects=subjects)
 
-    def prepare(self, work: Work, report: Report) -> Ready:
-        """Parse, find personal data, decide, transform and chunk.
-
-        Raises ``QuarantinedError`` with the reason why the file must stay out, ``DetectorError``
-        when it could not be searched.
-        """
+    def parse(self, work: Work, tally: Tally) -> Parsed:
+        """Return the file's text. Raises ``QuarantinedError`` when it has none that may be read."""
         if work.data is None:
             raise QuarantinedError("too_large", f"the file has over {self._largest_file:,} bytes")
-        with report.stage("parse"):
+        with tally.stage("parse"):
             parsed = self._parser.parse(work.data, work.source.path.name)
-        report.characters += len(parsed.text)
+        tally.characters += len(parsed.text)
         work = self._claimed(work, parsed.claims)
-        name = work.source.path.name
-        with report.stage("detect"):
-            texts = [parsed.text, name, titles.spoken(name)]
-            spans, *in_name = self._privacy.inspect(texts)
-        with report.stage("transform"):
+        source = replace(work.source, content=None)
+        return Parsed(replace(work, source=source, data=None), parsed)
+
+    def inspect(self, parsed: Sequence[Parsed], tally: Tally) -> list[tuple[Found, Found, Found]]:
+        """Return the personal data in the three texts of each, searched all at once.
+
+        Raises ``DetectorError`` when they could not be searched.
+        """
+        with tally.stage("detect"):
+            found = iter(self._privacy.inspect([text for one in parsed for text in one.texts]))
+        return [(next(found), next(found), next(found)) for _ in parsed]
+
+    def finish(self, parsed: Parsed, found: tuple[Found, Found, Found], tally: Tally) -> Ready:
+        """Decide, transform and chunk.
+
+        ``found`` is what ``inspect`` gave for it. Raises ``QuarantinedError`` with the reason why
+        the file must stay out.
+        """
+        work, document = parsed.work, parsed.document
+        text, name, spoken = parsed.texts
+        spans, *in_name = found
+        with tally.stage("transform"):
             whose = self._whose(work)
-            body = self._privacy.transform(parsed.text, spans, work.labels, whose)
+            body = self._privacy.transform(text, spans, work.labels, whose)
             collection = work.labels.collection
-            acted_on = [self._privacy.acted_on(found, collection) for found in (*in_name, spans)]
-            personal = titles.personal(name, acted_on[:-1], parsed.text, acted_on[-1])
-            title = self._privacy.transform(titles.spoken(name), personal, work.labels, whose)
-        report.personal_data.update(body.counts)
+            acted_on = [self._privacy.acted_on(some, collection) for some in (*in_name, spans)]
+            personal = titles.personal(name, acted_on[:-1], text, acted_on[-1])
+            title = self._privacy.transform(spoken, personal, work.labels, whose)
+        tally.personal_data.update(body.counts)
         reasons = body.quarantines | title.quarantines
         if kept_out := sorted(reasons - work.waived):
             raise QuarantinedError(kept_out[0], "policy keeps documents that hold this out")
         labels = replace(work.labels, categories=frozenset(s.category for s in acted_on[-1]))
         self._require_permission(labels)
-        with report.stage("chunk"):
+        with tally.stage("chunk"):
             # Titles and headings carry no spans to be cleared by: what is tagged goes from them.
             shown = self._privacy.without_tagged(title.text, title.kept)
-            passages = tuple(self._passages(work, parsed, body, shown, labels))
+            passages = tuple(self._passages(work, document, body, shown, labels))
         if not passages:
             raise QuarantinedError("empty", "the document holds no text")
-        return Ready(work, parsed.media_type, shown, (body, title), labels, passages, reasons)
+        return Ready(
+            work, document.media_type, shown, (body, title), labels, passages, waived=reasons
+        )
 
     def _whose(self, work: Work) -> str:
         """Return by whom the document's dates move: its one subject, or else itself."""
@@ -253,7 +186,7 @@ class Preparer:
             name = f"{work.document}/{work.generation}/{ordinal}"
             yield Passage(
                 chunk=_chunk(
-                    str(uuid.uuid5(_NAMESPACE, name)),
+                    str(uuid.uuid5(NAMESPACE, name)),
                     ordinal,
                     replace(piece, heading=tuple(headings[title] for title in piece.heading)),
                     body,
@@ -315,12 +248,3 @@ def _page_at(pages: Sequence[tuple[int, int]], offset: int) -> int | None:
         if number is None or start <= offset:
             number = page
     return number
-
-
-def _open_regular(path: Path) -> BufferedReader:
-    # The check is made on what was opened: the name may come to mean something else in between.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise QuarantinedError("not_a_file", "this is a pipe, a device or a socket")
-    return os.fdopen(handle, "rb")

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from ingest.aside import Aside, Contents, Item, ItemState
 from ingest.ledger import Ledger, State
 from ingest.prepare import Parser
-from ingest.quarantine_rules import QuarantineRules, Rule, RuleAct, waivable, written
+from ingest.quarantine_rules import Rule, RuleAct, waivable, written
 from ingest.report import FileResult
 from ingest.sources import SourceFile
 from ragplatform.access.desk import Caller
@@ -77,7 +77,6 @@ class Quarantine:
         privacy: Privacy,
         parser: Parser,
         audit: TenantLogs,
-        rules: QuarantineRules,
         why_kept: Callable[[Item], str | None],
         take_in: TakeIn,
         now: Callable[[], datetime],
@@ -93,7 +92,6 @@ class Quarantine:
         self._privacy = privacy
         self._parser = parser
         self._audit = audit
-        self._rules = rules
         self._why_kept = why_kept
         self._take_in = take_in
         self._now = now

@@ -35,8 +35,32 @@ class FileResult:
 
 
 @dataclass(slots=True)
-class Report:
-    """Counts of one run, filled while it goes on. Times are seconds by stage."""
+class Tally:
+    """What the stages of some documents did, wherever they ran.
+
+    ``seconds`` are wall seconds by stage, added up over all workers; ``cpu`` are those of the
+    process that ran the stage, without the parser's.
+    """
+
+    characters: int = 0
+    personal_data: Counter[str] = field(default_factory=Counter)
+    seconds: Counter[str] = field(default_factory=Counter)
+    cpu: Counter[str] = field(default_factory=Counter)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the time inside towards the stage."""
+        began, used = time.monotonic(), time.process_time()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.monotonic() - began  # type: ignore[assignment]  # seconds
+            self.cpu[name] += time.process_time() - used  # type: ignore[assignment]  # seconds
+
+
+@dataclass(slots=True, kw_only=True)
+class Report(Tally):
+    """Counts of one run, filled while it goes on."""
 
     run: str
     seen: int = 0
@@ -44,20 +68,15 @@ class Report:
     quarantined: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     chunks: int = 0
-    characters: int = 0
-    personal_data: Counter[str] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
-    seconds: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count the time inside towards the stage."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[name] += time.monotonic() - began  # type: ignore[assignment]  # seconds
+    def merge(self, tally: Tally) -> None:
+        """Add what a worker counted."""
+        self.characters += tally.characters
+        self.personal_data.update(tally.personal_data)
+        self.seconds.update(tally.seconds)
+        self.cpu.update(tally.cpu)
 
     def add(self, result: FileResult) -> None:
         """Count one file."""

@@ -2,23 +2,30 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 
+from ingest import worker_wiring
 from ingest.aside import Aside, Item
+from ingest.aside_run import AsideOfRun
+from ingest.engine import InProcess
+from ingest.engines import EngineChoice, open_engine
 from ingest.expand import expand
 from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Ledger
-from ingest.parse.sandbox import Limits, Sandbox
-from ingest.prepare import Target
+from ingest.members import Members
+from ingest.prepare import Parser, Preparer
 from ingest.quarantine import Quarantine
 from ingest.quarantine_rules import RULES_FILE, QuarantineRules
 from ingest.report import FileResult, Report
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
+from ingest.stages import Stages, pipeline
+from ingest.work import Fingerprinter, Target
+from ingest.worker_wiring import Recipe
 from ragplatform import openers, wiring
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
@@ -54,113 +61,63 @@ def target(tenant: str, collection: str, purpose: Purpose) -> Target:
 
 @contextmanager
 def job(
-    settings: Settings, run: str, where: Target, on_result: Callable[[FileResult], None]
+    settings: Settings,
+    run: str,
+    where: Target,
+    on_result: Callable[[FileResult], None],
+    choice: EngineChoice | None = None,
 ) -> Iterator[OpenJob]:
-    """Open everything that a run needs, and close it after."""
-    largest = settings.max_file_mb * 1024 * 1024
-    limits = Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)
-    store = wiring.open_store(settings, "ingest")
-    try:
+    """Open everything that a run needs, and close it after.
+
+    Without a choice the engine is the local one, with the workers that the settings name.
+    """
+    choice = choice or EngineChoice(workers=settings.ingest_workers)
+    with ExitStack() as closing:
+        store = wiring.open_store(settings, "ingest")
+        closing.callback(store.close)
         store.record_start()
-        with (
-            Sandbox(limits=limits) as sandbox,
-            ledger(settings) as book,
-            aside(settings, store.vault) as kept,
-        ):
-            parts = _Parts(store, sandbox, book, kept, quarantine_rules(settings))
-            made = _made(parts, run, where, on_result)
-            walls = sandbox.isolation
-            confined = f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
-            note = f"{store.index_note}parser walls: {confined}"
-            yield OpenJob(made, note, partial(expand, splitter=sandbox, largest_file=largest))
-    finally:
-        store.close()
+        parser = closing.enter_context(worker_wiring.sandbox(settings))
+        version = pipeline(
+            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        )
+        kept = closing.enter_context(aside(settings, store.vault))
+        engine, told = open_engine(
+            choice,
+            here=lambda: _stages(settings, store, where, parser),
+            elsewhere=partial(worker_wiring.make_stages, _recipe(settings, store, where, version)),
+            ray_without_tls=settings.ray_without_tls,
+        )
+        closing.callback(engine.close)
+        made = Job(
+            run=run,
+            target=where,
+            fingerprint=_fingerprinter(settings, store, where, version),
+            members=Members(parser=parser),
+            engine=engine,
+            privacy=store.privacy,
+            policies=store.policies,
+            index=store.index,
+            catalog=store.catalog,
+            ledger=closing.enter_context(ledger(settings)),
+            audit=store.audit,
+            aside=_aside_of_run(settings, run, where, kept),
+            on_result=on_result,
+        )
+        walls = parser.isolation
+        confined = f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
+        note = f"{store.index_note}{told}parser walls: {confined}"
+        largest = worker_wiring.largest_file(settings)
+        yield OpenJob(made, note, partial(expand, splitter=parser, largest_file=largest))
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What jobs of one process share."""
-
-    store: Store
-    sandbox: Sandbox
-    ledger: Ledger
-    aside: Aside
-    rules: QuarantineRules
-
-
-def _made(parts: _Parts, run: str, where: Target, on_result: Callable[[FileResult], None]) -> Job:
-    store = parts.store
-    settings = store.settings
-    return Job(
+def _aside_of_run(settings: Settings, run: str, where: Target, kept: Aside) -> AsideOfRun:
+    return AsideOfRun(
         run=run,
         target=where,
-        parser=parts.sandbox,
-        privacy=store.privacy,
-        policies=store.policies,
-        embedder=store.embedder,
-        weigher=store.weigher,
-        index=store.index,
-        catalog=store.catalog,
-        ledger=parts.ledger,
-        audit=store.audit,
-        aside=parts.aside,
-        rules=parts.rules,
+        aside=kept,
+        rules=quarantine_rules(settings),
         silence_documents=settings.silence_documents,
-        name_key=openers.derive(settings, "source-name", where.principal.tenant),
-        largest_file=settings.max_file_mb * 1024 * 1024,
-        on_result=on_result,
     )
-
-
-@contextmanager
-def quarantine(settings: Settings) -> Iterator[Quarantine]:
-    """Open what deciding about the quarantine needs, and close it after."""
-    largest = settings.max_file_mb * 1024 * 1024
-    limits = Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)
-    store = wiring.open_store(settings, "ingest")
-    try:
-        store.record_start()
-        with (
-            Sandbox(limits=limits) as sandbox,
-            ledger(settings) as book,
-            aside(settings, store.vault) as kept,
-        ):
-            parts = _Parts(store, sandbox, book, kept, quarantine_rules(settings))
-            yield Quarantine(
-                aside=kept,
-                ledger=book,
-                policies=store.policies,
-                privacy=store.privacy,
-                parser=sandbox,
-                audit=store.audit,
-                rules=parts.rules,
-                why_kept=_why_kept,
-                take_in=partial(_take_in, parts),
-                now=openers.now,
-                approval=timedelta(hours=settings.quarantine_approval_hours),
-            )
-    finally:
-        store.close()
-
-
-def _take_in(
-    parts: _Parts, tenant: str, collection: str, found: Iterable[SourceFile]
-) -> list[FileResult]:
-    """Run ingest as its job does: who decided about the quarantine does not fill the index."""
-    results: list[FileResult] = []
-    report = Report(run=uuid.uuid4().hex)
-    where = target(tenant, collection, Purpose.HOPERAT)
-    _made(parts, report.run, where, results.append).run(found, report)
-    return results
-
-
-def _why_kept(item: Item) -> str | None:
-    """Return why what was put aside may not be destroyed, by its labels; None: it may."""
-    if "legal-hold" in item.labels.restrictions:
-        return "its labels put it on legal hold"
-    if item.labels.retain_until >= _today().isoformat():
-        return f"it has to be kept until {item.labels.retain_until}"
-    return None
 
 
 @contextmanager
@@ -183,19 +140,125 @@ def quarantine_rules(settings: Settings) -> QuarantineRules:
 
 
 @contextmanager
+def quarantine(settings: Settings) -> Iterator[Quarantine]:
+    """Open what deciding about the quarantine needs, and close it after."""
+    with ExitStack() as closing:
+        store = wiring.open_store(settings, "ingest")
+        closing.callback(store.close)
+        store.record_start()
+        parser = closing.enter_context(worker_wiring.sandbox(settings))
+        book = closing.enter_context(ledger(settings))
+        kept = closing.enter_context(aside(settings, store.vault))
+        yield quarantine_of(store, parser, book, kept)
+
+
+def quarantine_of(store: Store, parser: Parser, book: Ledger, kept: Aside) -> Quarantine:
+    """Return what people decide with about the quarantine, of parts that the caller closes."""
+    hours = store.settings.quarantine_approval_hours
+    return Quarantine(
+        aside=kept,
+        ledger=book,
+        policies=store.policies,
+        privacy=store.privacy,
+        parser=parser,
+        audit=store.audit,
+        why_kept=_why_kept,
+        take_in=partial(_take_in, store, parser, book, kept),
+        now=openers.now,
+        approval=timedelta(hours=hours),
+    )
+
+
+def _take_in(
+    store: Store,
+    parser: Parser,
+    book: Ledger,
+    kept: Aside,
+    tenant: str,
+    collection: str,
+    found: Iterable[SourceFile],
+) -> list[FileResult]:
+    """Run ingest as its job does: who decides about the quarantine does not fill the index."""
+    results: list[FileResult] = []
+    settings, report = store.settings, Report(run=uuid.uuid4().hex)
+    where = target(tenant, collection, Purpose.HOPERAT)
+    version = pipeline(
+        parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+    )
+    Job(
+        run=report.run,
+        target=where,
+        fingerprint=_fingerprinter(settings, store, where, version),
+        members=Members(parser=parser),
+        engine=InProcess(make=lambda: _stages(settings, store, where, parser)),
+        privacy=store.privacy,
+        policies=store.policies,
+        index=store.index,
+        catalog=store.catalog,
+        ledger=book,
+        audit=store.audit,
+        aside=_aside_of_run(settings, report.run, where, kept),
+        on_result=results.append,
+    ).run(found, report)
+    return results
+
+
+def _why_kept(item: Item) -> str | None:
+    """Return why what was put aside may not be destroyed, by its labels; None: it may."""
+    if "legal-hold" in item.labels.restrictions:
+        return "its labels put it on legal hold"
+    if item.labels.retain_until >= _today().isoformat():
+        return f"it has to be kept until {item.labels.retain_until}"
+    return None
+
+
+def _recipe(settings: Settings, store: Store, where: Target, version: str) -> Recipe:
+    return Recipe(
+        # Workers share the cores of a machine: more threads would only wait for each other.
+        settings=settings.model_copy(update={"model_threads": settings.model_threads or 1}),
+        target=where,
+        keys=openers.document_keys(settings, where.principal.tenant),
+        pipeline=version,
+        policies=store.policies.digest,
+    )
+
+
+def _fingerprinter(settings: Settings, store: Store, where: Target, version: str) -> Fingerprinter:
+    return Fingerprinter(
+        target=where,
+        subject_ref=store.privacy.subject_ref,
+        pipeline=version,
+        name_key=openers.derive(settings, "source-name", where.principal.tenant),
+        largest_file=worker_wiring.largest_file(settings),
+    )
+
+
+def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> Stages:
+    preparer = Preparer(
+        target=where,
+        parser=parser,
+        privacy=store.privacy,
+        policies=store.policies,
+        largest_file=worker_wiring.largest_file(settings),
+    )
+    return Stages(
+        preparer=preparer, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+    )
+
+
+@contextmanager
 def scanner(
     settings: Settings, found: Iterable[SourceFile], collection: str | None
 ) -> Iterator[Iterator[Scanned]]:
     """Open what a scan needs, which is no deployment: parsers and detector alone."""
-    largest = settings.max_file_mb * 1024 * 1024
     inspector = openers.open_inspector(settings)
-    with Sandbox(limits=Limits(max_bytes=largest, timeout_s=settings.parse_timeout_s)) as sandbox:
+    with worker_wiring.sandbox(settings) as sandbox:
         yield scan(
             found,
             parser=sandbox,
             inspector=inspector,
             collection=collection,
-            largest_file=largest,
+            largest_file=worker_wiring.largest_file(settings),
         )
 
 
@@ -214,6 +277,23 @@ def _today() -> date:
     return datetime.now().astimezone().date()
 
 
+def eraser_of(store: wiring.Store, book: Ledger, principal: Principal, purpose: Purpose) -> Eraser:
+    """Return what erases for a principal."""
+    return Eraser(
+        principal=principal,
+        purpose=purpose,
+        policies=store.policies,
+        privacy=store.privacy,
+        index=store.index,
+        catalog=store.catalog,
+        ledger=book,
+        register=store.register,
+        audit=store.audit,
+        seals=openers.open_sealed_texts(store.settings),
+        today=_today,
+    )
+
+
 @contextmanager
 def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
     """Open what erasure needs."""
@@ -227,18 +307,6 @@ def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
     try:
         store.record_start()
         with ledger(settings) as book:
-            yield Eraser(
-                principal=principal,
-                purpose=Purpose.COMPLIANCE,
-                policies=store.policies,
-                privacy=store.privacy,
-                index=store.index,
-                catalog=store.catalog,
-                ledger=book,
-                register=store.register,
-                audit=store.audit,
-                seals=openers.open_sealed_texts(settings),
-                today=_today,
-            )
+            yield eraser_of(store, book, principal, Purpose.COMPLIANCE)
     finally:
         store.close()

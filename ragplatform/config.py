@@ -49,6 +49,13 @@ class IndexBackend(StrEnum):
     QDRANT = "qdrant"
 
 
+class EmbeddingPrecision(StrEnum):
+    """How exactly vectors are computed."""
+
+    INT8 = "int8"
+    FLOAT32 = "float32"
+
+
 class AnswerChoice(StrEnum):
     """How answers are made: quotes only, the model's own words, or by the size of the model."""
 
@@ -128,8 +135,15 @@ class Settings(BaseSettings):
     vllm_timeout_s: float = Field(120.0, gt=0, description="Longest wait for one answer, seconds.")
 
     embedding_model: str = Field("all-minilm-l6-v2", description="Manifest name of the encoder.")
+    embedding_precision: EmbeddingPrecision = Field(
+        EmbeddingPrecision.INT8,
+        description="int8: faster; float32: exact. A model not of BERT's form is always float32.",
+    )
     tagger_model: str = Field(
         "identifiers-minilm-l2", description="Manifest name of the tagger of personal data."
+    )
+    model_threads: int = Field(
+        0, ge=0, description="Threads of the local models in one process. 0: one for each core."
     )
 
     answer_mode: AnswerChoice = Field(
@@ -262,6 +276,12 @@ class Settings(BaseSettings):
     )
     silence_documents: int = Field(
         20, ge=1, description="So many documents without personal data, where some must be, warn."
+    )
+    ingest_workers: int = Field(
+        0, ge=0, description="Workers of an ingest run. 0: as many as cores and memory allow."
+    )
+    ray_without_tls: bool = Field(
+        False, description="Whether documents may go unencrypted to a Ray cluster elsewhere."
     )
 
     @classmethod

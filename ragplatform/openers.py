@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from ragplatform import egress
 from ragplatform.access.register import Register
+from ragplatform.adapters.encoder_folder import bert_form
 from ragplatform.adapters.gguf_conversion import convert_gguf
 from ragplatform.adapters.shared_edge import SharedEdgeIndex
 from ragplatform.adapters.tenant_indexes import TENANT, TenantIndexes
@@ -31,7 +32,7 @@ from ragplatform.audit.seeds import SealSeeds
 from ragplatform.audit.storage import Disk, Storage
 from ragplatform.audit.verify import VerifyReport, verify
 from ragplatform.catalog import SqlCatalog
-from ragplatform.config import IndexBackend, Settings, read_secret
+from ragplatform.config import EmbeddingPrecision, IndexBackend, Settings, read_secret
 from ragplatform.errors import (
     ConfigurationError,
 )
@@ -41,11 +42,11 @@ from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.kept import KeptPolicies
-from ragplatform.ports import Detector, Embedder, Index
-from ragplatform.privacy.gate import Inspector, Privacy
+from ragplatform.ports import Detector, Embedder, Index, TermWeigher
+from ragplatform.privacy.gate import Inspector, Privacy, Treatment
 from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption, new_key_file
-from ragplatform.privacy.keys import Keys
-from ragplatform.privacy.pseudonyms import Pseudonyms
+from ragplatform.privacy.keys import FewKeys, Keys
+from ragplatform.privacy.pseudonyms import DOCUMENT_KEYS, Pseudonyms
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.transform import Transformed
 from ragplatform.privacy.vault import Vault
@@ -358,8 +359,11 @@ def open_detector(settings: Settings) -> Detector:
     own = settings.policies_dir / _PATTERNS
     return IdentifierDetector(
         rules=RuleTier((*FAMILIES, load_patterns(own)) if own.is_file() else FAMILIES),
-        tagger=_open_tagger(model_store(settings).resolve(settings.tagger_model)),
+        tagger=_open_tagger(
+            model_store(settings).resolve(settings.tagger_model), settings.model_threads or None
+        ),
         added=_installed_recognisers(),
+        threads=settings.model_threads or None,
     )
 
 
@@ -373,12 +377,12 @@ def _installed_recognisers() -> "Sequence[EntityRecognizer]":
     return installed_recognisers("en")
 
 
-def _open_tagger(folder: Path) -> "NameFinder":
+def _open_tagger(folder: Path, threads: int | None) -> "NameFinder":
     """Load our own tagger, or the published GLiNER model or token classifier in the folder."""
     if (folder / "tagger.json").is_file():
         from ragplatform.adapters.tagger import Tagger
 
-        return Tagger(folder)
+        return Tagger(folder, threads=threads)
     if (folder / "gliner_config.json").is_file():
         from ragplatform.adapters.gliner import open_gliner
 
@@ -412,6 +416,20 @@ def open_privacy(settings: Settings, vault: Vault) -> Privacy:
     return Privacy(detector=open_detector(settings), rules=open_rules(settings), vault=vault)
 
 
+def open_treatment(settings: Settings, keys: FewKeys) -> Treatment:
+    """Return what documents go through on their way in, for a process that is given few keys."""
+    return Treatment(
+        detector=open_detector(settings),
+        rules=open_rules(settings),
+        pseudonyms=Pseudonyms(keys),
+    )
+
+
+def document_keys(settings: Settings, tenant: str) -> FewKeys:
+    """Return the keys that documents of the tenant are transformed under, and no others."""
+    return Keys(settings.master_key()).only(DOCUMENT_KEYS, tenant)
+
+
 def open_inspector(settings: Settings) -> Inspector:
     """Return what finds personal data where there is no deployment: no key, vault or folder.
 
@@ -442,9 +460,22 @@ def redact_by_policy(settings: Settings, text: str, labels: Labels) -> Transform
 
 def open_embedder(settings: Settings) -> Embedder:
     """Load the encoder of dense vectors. Raises ``ModelError`` when its files are not right."""
+    folder = model_store(settings).resolve(settings.embedding_model)
+    if bert_form(folder) is not None:
+        from ragplatform.adapters.bert_encoder import BertEncoder
+
+        int8 = settings.embedding_precision is EmbeddingPrecision.INT8
+        return BertEncoder(folder=folder, int8=int8, threads=settings.model_threads or None)
     from ragplatform.adapters.encoder import SentenceEncoder
 
-    return SentenceEncoder(folder=model_store(settings).resolve(settings.embedding_model))
+    return SentenceEncoder(folder=folder, threads=settings.model_threads or None)
+
+
+def open_weigher() -> TermWeigher:
+    """Return what weighs terms. It needs no files."""
+    from ragplatform.adapters.bm25 import Bm25Weigher
+
+    return Bm25Weigher()
 
 
 def open_index(settings: Settings, dim: int) -> Index:

@@ -18,7 +18,6 @@ from ragplatform.access.desk import AccessDesk
 from ragplatform.access.explain import AccessExplainer
 from ragplatform.access.register import Register
 from ragplatform.adapters.api_keys import ApiKeyAuthenticator
-from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.answer.ask import Answerer, AnswerLimits
 from ragplatform.answer.retrieve import Retriever
@@ -151,7 +150,7 @@ def open_store(settings: Settings, kind: str) -> Store:
             catalog=catalog,
             register=register,
             embedder=embedder,
-            weigher=Bm25Weigher(),
+            weigher=openers.open_weigher(),
             index=openers.open_index(settings, embedder.dim),
             audit=audit,
             audit_index=openers.open_audit_index(settings),

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from ragplatform.api.app import create_app
 from tests.fakes import Bench, make_bench
 
-pytest_plugins = ["tests.fixtures_postgres", "tests.fixtures_vllm"]
+pytest_plugins = ["tests.fixtures_postgres", "tests.fixtures_ray", "tests.fixtures_vllm"]
 
 
 @pytest.fixture

@@ -188,6 +188,10 @@ def _people(vault: Vault) -> dict[str, Principal]:
         "reception": Principal("desk", "mercy", frozenset({"reception"})),
         "compliance": Principal("audit", "mercy", frozenset({"compliance"})),
         "second-reviewer": Principal("audit2", "mercy", frozenset({"privacy-officer"})),
+        "clerk": Principal("clerk", "mercy", frozenset({"ingest"}), frozenset(), level),
+        "second-clerk": Principal("clerk2", "mercy", frozenset({"ingest"}), frozenset(), level),
+        "operator": Principal("ops", "mercy", frozenset({"operator"}), frozenset(), level),
+        "eraser": Principal("erase", "mercy", frozenset({"ingest", "erasure"}), frozenset(), level),
         "administrator": Principal("admin", "mercy", frozenset({"access-admin"})),
         "billing": Principal("bill", "mercy", frozenset({"billing"}), frozenset(), level),
         "banker": Principal(

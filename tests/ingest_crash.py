@@ -23,15 +23,13 @@ from ingest import sources
 from ingest.aside import Aside
 from ingest.expand import expand
 from ingest.forget import Eraser
-from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.parse.document import ParsedDocument, Part
 from ingest.parse.interchange import split
 from ingest.parse.route import parse
 from ingest.parse.unpack import Allowance, Opened, unpack
-from ingest.prepare import Target
-from ingest.quarantine_rules import QuarantineRules
 from ingest.report import Report
+from ingest.work import Target
 from ragplatform.access.register import Register
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
@@ -53,6 +51,7 @@ from ragplatform.privacy.vault import Vault
 from ragplatform.sealed_files import SealedFiles
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
+from tests.jobs import job_here
 from tests.stored import Stored, copy_data, look
 
 POLICIES = Path(__file__).parents[1] / "policies"
@@ -259,7 +258,7 @@ def ingest(
     """Run the job over the files."""
     report = Report(run=os.urandom(8).hex())
     with opened(data, fuse) as parts:
-        job = Job(
+        job = job_here(
             run=report.run,
             target=Target(_who("ingest"), Purpose.HOPERAT, "clinical"),
             parser=parser or PlainParser(),
@@ -272,8 +271,6 @@ def ingest(
             ledger=parts.ledger,
             audit=parts.audit,
             aside=parts.aside,
-            rules=QuarantineRules((), expecting=frozenset(), today=date.today),
-            silence_documents=20,
             name_key=MASTER,
             largest_file=LARGEST,
             on_result=lambda result: None,

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from ingest.aside import Aside, Item
 from ingest.job import Job
-from ingest.prepare import Target
 from ingest.quarantine import Quarantine
 from ingest.quarantine_rules import QuarantineRules, Rule
 from ingest.report import FileResult, Report
 from ingest.sources import GivenLabels, SourceFile
+from ingest.work import Target
 from ragplatform.access.desk import Caller
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.audit import query
@@ -45,6 +45,7 @@ from tests.ingest_crash import (
     PlainParser,
     opened,
 )
+from tests.jobs import job_here
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 SECRET = "hunter2-hunter2"
@@ -112,7 +113,6 @@ class World:
             privacy=self.parts.privacy,
             parser=self.parser,
             audit=self.parts.audit,
-            rules=self._rules(),
             why_kept=lambda item: self.kept.get(item.document),
             take_in=self._take_in,
             now=lambda: self.now,
@@ -173,7 +173,7 @@ class World:
     def _job(self, report: Report, collection: str, results: list[FileResult]) -> Job:
         who = Principal("ingest-mercy", "mercy", frozenset({"ingest"}))
         parts = self.parts
-        return Job(
+        return job_here(
             run=report.run,
             target=Target(who, Purpose.HOPERAT, collection),
             parser=self.parser,

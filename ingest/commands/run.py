@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ingest import sources, wiring
 from ingest.commands import console
+from ingest.engines import EngineChoice, EngineKind
 from ingest.report import FileResult, FileState, Report
 from ingest.silence import WARNING
 from ragplatform.model import Json, Purpose
@@ -37,6 +38,16 @@ def run(
         ),
     ] = None,
     purpose: Annotated[Purpose, typer.Option(help="Purpose of use of the job.")] = Purpose.HOPERAT,
+    engine: Annotated[
+        EngineKind, typer.Option(help="local: processes of this machine; ray: a Ray cluster.")
+    ] = EngineKind.LOCAL,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Workers. Default: as the settings say, or as there is room for."),
+    ] = None,
+    address: Annotated[
+        str, typer.Option(help="Of the Ray cluster; default: one of this machine, for this run.")
+    ] = "",
     dry_run: Annotated[bool, typer.Option(help="List the files and their labels only.")] = False,
     as_json: console.AsJson = False,
 ) -> None:
@@ -63,7 +74,8 @@ def run(
 
             settings = console.settings()
             target = wiring.target(tenant, collection, purpose)
-            with wiring.job(settings, report.run, target, told) as opened:
+            choice = EngineChoice(engine, workers or settings.ingest_workers, address)
+            with wiring.job(settings, report.run, target, told, choice) as opened:
                 if not as_json:
                     console.err.print(opened.note, markup=False)
                 opened.job.run(opened.expand(found), report)

@@ -77,9 +77,16 @@ class IdentifierDetector:
     """Finds personal data. Safe to use from several threads; the same text gives the same spans."""
 
     def __init__(
-        self, *, rules: RuleTier, tagger: NameFinder, added: Sequence["EntityRecognizer"]
+        self,
+        *,
+        rules: RuleTier,
+        tagger: NameFinder,
+        added: Sequence["EntityRecognizer"],
+        threads: int | None = None,
     ) -> None:
-        """Join the parts. ``added`` are a deployment's own recognisers, in Presidio's shape.
+        """Join the parts, with as many threads as this process has cores unless given.
+
+        ``added`` are a deployment's own recognisers, in Presidio's shape.
 
         A result of theirs whose type is none of ``ragplatform.entities`` stops the search: nobody
         could say what is to happen to it.
@@ -88,7 +95,7 @@ class IdentifierDetector:
         self._tagger = tagger
         self._added = tuple(added)
         self._beside = ThreadPoolExecutor(
-            len(os.sched_getaffinity(0)), thread_name_prefix="detector"
+            threads or len(os.sched_getaffinity(0)), thread_name_prefix="detector"
         )
         parts = [_ADAPTER, rules.version, tagger.version, str(_MIN_SCORE)]
         parts += [f"{_name(one)} {one.version}" for one in self._added]

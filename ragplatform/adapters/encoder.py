@@ -1,6 +1,8 @@
-"""Dense vectors by a sentence-transformers model from a local folder. Nothing is downloaded."""
+"""Dense vectors by a sentence-transformers model from a local folder. Nothing is downloaded.
 
-import hashlib
+For models of any form; those of BERT's form are faster by ``bert_encoder``.
+"""
+
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -12,11 +14,10 @@ import torch
 import transformers
 from sentence_transformers import SentenceTransformer
 
+from ragplatform.adapters.encoder_folder import WEIGHTS, fingerprint
 from ragplatform.adapters.payload import require_characters
 from ragplatform.errors import ModelError
 from ragplatform.ports import Vectors
-
-WEIGHTS: Final = "model.safetensors"
 
 # Measured on two cores: 32 chunks of 256 tokens fill them; more only adds memory.
 _BATCH: Final = 32
@@ -28,8 +29,10 @@ _ONE_THREAD_CHARACTERS: Final = 1000
 class SentenceEncoder:
     """Implements ``Embedder``. Safe to call from several threads; they run one after another."""
 
-    def __init__(self, *, folder: Path, device: str = "cpu") -> None:
+    def __init__(self, *, folder: Path, device: str = "cpu", threads: int | None = None) -> None:
         """Load the model in ``folder``, whose files the caller has verified.
+
+        ``threads`` are those of torch in this whole process, its own choice unless given.
 
         Only safetensors are read and no code of the folder runs. Raises ``ModelError`` when the
         folder holds no such model.
@@ -37,12 +40,14 @@ class SentenceEncoder:
         if not (folder / WEIGHTS).is_file():
             raise ModelError(f"{folder} holds no {WEIGHTS}: provision the model first")
         self._lock = threading.Lock()
+        if threads is not None:
+            torch.set_num_threads(threads)
         self._model = _load(folder, device)
         dim = self._model.get_embedding_dimension()
         if not dim:
             raise ModelError(f"the model in {folder} does not say how long its vectors are")
         self._dim = int(dim)
-        self._version = _fingerprint(folder)
+        self._version = f"st-{fingerprint(folder)}"
 
     @property
     def version(self) -> str:
@@ -104,14 +109,3 @@ def _load(folder: Path, device: str) -> SentenceTransformer:
         )
     except (OSError, ValueError, LookupError, RuntimeError, ImportError) as error:
         raise ModelError(f"the model in {folder} does not load: see the cause") from error
-
-
-def _fingerprint(folder: Path) -> str:
-    """Digest every file that changes a vector: weights, tokenizer, pooling, configuration."""
-    whole = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in {".safetensors", ".json", ".txt"} and path.is_file():
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            whole.update(f"{digest}  {path.relative_to(folder).as_posix()}\n".encode())
-    return f"st-{whole.hexdigest()[:16]}"

@@ -1,10 +1,10 @@
 """The FastAPI application: who asks, what they ask, and nothing decided here."""
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
-from typing import Literal
+from typing import Literal, Protocol
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -44,13 +44,29 @@ PROBLEMS: dict[int | str, dict[str, object]] = {
 }
 
 
-def create_app(platform: Platform) -> FastAPI:
-    """Return the application over a built platform; it closes the platform when it stops."""
+class Extension(Protocol):
+    """Routes of another part of the product that the service serves beside its own."""
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """The most bytes of a request's body, by path, where it is not ``LARGEST_BODY``."""
+
+    def add_routes(self, app: FastAPI) -> None:
+        """Add the routes."""
+
+    def close(self) -> None:
+        """Release what the routes hold."""
+
+
+def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> FastAPI:
+    """Return the application over a built platform; it closes all of it when it stops."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         platform.record_start()
         yield
+        for extension in extensions:
+            extension.close()
         await platform.aclose()
 
     app = FastAPI(
@@ -67,13 +83,18 @@ def create_app(platform: Platform) -> FastAPI:
     app.state.platform = platform
     app.state.turns = _turns(platform.settings)
     problems.install(app)
-    app.add_middleware(BodyLimit, limit=LARGEST_BODY, limits={**pii.LIMITS, **access.LIMITS})
+    limits = {**pii.LIMITS, **access.LIMITS}
+    for extension in extensions:
+        limits.update(extension.limits)
+    app.add_middleware(BodyLimit, limit=LARGEST_BODY, limits=limits)
     app.middleware("http")(_at_the_edge)
     _add_question_routes(app, platform)
     access.add_routes(app, platform)
     pii.add_routes(app, platform)
     audit.add_routes(app, platform)
     audit_export.add_routes(app, platform)
+    for extension in extensions:
+        extension.add_routes(app)
     _add_account_routes(app, platform)
     _add_health_routes(app, platform)
     return app

@@ -82,6 +82,7 @@ def _parts(name: str, meaning: str, *parts: Detail, required: bool = True) -> De
 _SCOPE: Final = _digest("scope", "Key of the scope: equal keys, equal rights.", required=False)
 _CHUNK: Final = _id("chunk", "The passage.")
 _DOCUMENT: Final = _id("document", "The document.")
+_RUN: Final = _id("run", "The run, by which its own records are found.")
 _POLICIES: Final = _ids("policies", "The `@id` of the policies that decided.")
 _STANDING: Final = (
     _ids("glass", "Openings by broken glass that were in force.", required=False),
@@ -295,6 +296,25 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _POLICIES,
                 Detail("errors", Kind.NOTE, "What the policies failed with.", many=True),
             ),
+        ),
+        Action.INGEST_ASKED: Entry(
+            "A run of ingest was asked for; recorded before it waits in the queue.",
+            (
+                _RUN,
+                _code("kind", "What it takes in: file, source."),
+                _id("collection", "Where to."),
+                _count("bytes", "Size of the file; 0 for a source."),
+                _id("source", "The source.", required=False),
+            ),
+            since=2,
+        ),
+        Action.INGEST_CANCELLED: Entry(
+            "A run that waits or is at work is to end.", (_RUN,), since=2
+        ),
+        Action.UPLOAD_REMOVED: Entry(
+            "A file that was brought is taken back; recorded before what it became is erased.",
+            (_RUN, _count("documents", "How many documents it became.")),
+            since=2,
         ),
         Action.INGEST_STARTED: Entry(
             "A document is taken in; recorded before any of it can be found.", _TAKEN_IN

@@ -2,6 +2,8 @@
 
 import gc
 import signal
+from collections.abc import Iterator
+from importlib import metadata
 from types import FrameType
 from typing import Annotated
 
@@ -10,8 +12,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from ragplatform import forwarding, wiring, witnessing
-from ragplatform.api.app import create_app
+from ragplatform.api.app import Extension, create_app
 from ragplatform.commands import console
+from ragplatform.wiring import Platform
+
+# Only our own distribution may add routes: an entry point of any other is passed over.
+_OURS = "ragplatform"
+_EXTENSIONS = "ragplatform.api"
 
 
 def serve(
@@ -24,7 +31,7 @@ def serve(
         platform = wiring.build(settings)
         publisher = witnessing.open_publisher(settings, platform.store.audit.append)
         forwarders = forwarding.open_forwarders(settings) if settings.forward_in_service else []
-        app = create_app(platform)
+        app = create_app(platform, list(extensions(platform)))
     # What is loaded by now stays. Looking through it takes the collector half a second each time,
     # in which nobody's question goes on.
     gc.collect()
@@ -40,6 +47,12 @@ def serve(
         publisher.close()
         for forwarder in forwarders:
             forwarder.close()
+
+
+def extensions(platform: Platform) -> Iterator[Extension]:
+    """Yield what other packages of this distribution serve beside the question service."""
+    for one in metadata.distribution(_OURS).entry_points.select(group=_EXTENSIONS):
+        yield one.load()(platform)
 
 
 def _outlive_the_server() -> None:

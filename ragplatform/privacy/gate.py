@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, LiteralString
+from typing import Final, LiteralString, Protocol
 
 from ragplatform.model import Cleared, Labels, Mode, Passage, Scope, Span
 from ragplatform.ports import Detector
@@ -13,6 +13,7 @@ from ragplatform.privacy import clear, clues, tokens
 from ragplatform.privacy.clues import Clue
 from ragplatform.privacy.consistency import Consistent
 from ragplatform.privacy.normalise import shown
+from ragplatform.privacy.pseudonyms import Tokeniser
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.screen import Screen
 from ragplatform.privacy.transform import Transformed, transform
@@ -78,15 +79,30 @@ class Inspector:
         return clear.without_tagged(text, self.acted_on(spans, collection))
 
 
-class Privacy(Inspector):
-    """Detector, rules and vault as one gate. Safe to use from several threads.
+class PseudonymMaker(Protocol):
+    """Makes pseudonyms and references under a deployment's keys; ``Vault`` and ``Pseudonyms``."""
 
-    Whatever fails behind it raises; no method ever gives back a text that was not looked at.
+    def tokeniser(self, tenant: str) -> Tokeniser:
+        """Return what gives the pseudonyms of one tenant."""
+
+    def subject_ref(self, tenant: str, raw_id: str) -> str:
+        """Return the keyed reference of a subject."""
+
+    def date_shift(self, tenant: str, subject: str) -> int:
+        """Return by how many days the subject's dates move."""
+
+
+class Treatment(Inspector):
+    """What documents go through on their way in, without a vault: nothing is kept, none revealed.
+
+    Safe to use from several threads.
     """
 
-    def __init__(self, *, detector: Detector, rules: PrivacyRules, vault: Vault) -> None:
+    def __init__(
+        self, *, detector: Detector, rules: PrivacyRules, pseudonyms: PseudonymMaker
+    ) -> None:
         super().__init__(detector=detector, rules=rules)
-        self._vault = vault
+        self._pseudonyms = pseudonyms
         parts = (_TRANSFORM_VERSION, self._detector.version, rules.digest)
         self._version = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -101,19 +117,47 @@ class Privacy(Inspector):
         """Return the text as the rules of the labels' collection want it. Nothing is stored.
 
         ``spans`` come from ``inspect`` for this very text. When ``quarantine`` is set, the
-        document must stay out. Values to be found again go in by ``commit``. ``subject`` is the
-        keyed reference whose dates these are; a document of several people, or of none, gives its
-        own, so that its dates keep their order. Without one, dates to be shifted are masked.
+        document must stay out. Values to be found again go in by ``Privacy.commit``. ``subject``
+        is the keyed reference whose dates these are; a document of several people, or of none,
+        gives its own, so that its dates keep their order. Without one, dates to be shifted are
+        masked.
         """
         return transform(
             text,
             spans,
             rules=self._rules,
             collection=labels.collection,
-            tokeniser=self._vault.tokeniser(labels.tenant),
-            shift=None if subject is None else self._vault.date_shift(labels.tenant, subject),
+            tokeniser=self._pseudonyms.tokeniser(labels.tenant),
+            shift=None if subject is None else self._pseudonyms.date_shift(labels.tenant, subject),
             this_year=datetime.now(UTC).year,
         )
+
+    def subject_ref(self, tenant: str, raw_id: str) -> str:
+        """Return the keyed reference by which a subject is known everywhere but in the vault."""
+        return self._pseudonyms.subject_ref(tenant, raw_id)
+
+    def without_tagged(self, text: str, kept: Sequence[Span]) -> str:
+        """Return transformed text with what is kept in clear masked: for titles and headings."""
+        return clear.without_tagged(text, kept)
+
+    def embed_view(self, text: str) -> str:
+        """Return the text for the dense encoder: each pseudonym and mask as a plain word."""
+        return tokens.embed_view(text)
+
+    def token_ranges(self, text: str) -> list[tuple[int, int]]:
+        """Return where pseudonyms stand in the text, so that no cut goes through one."""
+        return tokens.token_ranges(text)
+
+
+class Privacy(Treatment):
+    """Detector, rules and vault as one gate. Safe to use from several threads.
+
+    Whatever fails behind it raises; no method ever gives back a text that was not looked at.
+    """
+
+    def __init__(self, *, detector: Detector, rules: PrivacyRules, vault: Vault) -> None:
+        super().__init__(detector=detector, rules=rules, pseudonyms=vault)
+        self._vault = vault
 
     def commit(self, tenant: str, subjects: Iterable[str], *transformed: Transformed) -> None:
         """Keep the pseudonymised values in the vault, under each subject's key; durable at once.
@@ -132,17 +176,9 @@ class Privacy(Inspector):
         """Destroy a subject's key and values for good; return how many values went."""
         return self._vault.destroy_subject(tenant, subject)
 
-    def subject_ref(self, tenant: str, raw_id: str) -> str:
-        """Return the keyed reference by which a subject is known everywhere but in the vault."""
-        return self._vault.subject_ref(tenant, raw_id)
-
     def clear_passage(self, passage: Passage, scope: Scope) -> Cleared:
         """Return the passage's text, masked where the scope does not reveal. Pseudonyms stay."""
         return clear.clear_passage(passage, scope)
-
-    def without_tagged(self, text: str, kept: Sequence[Span]) -> str:
-        """Return transformed text with what is kept in clear masked: for titles and headings."""
-        return clear.without_tagged(text, kept)
 
     def unlinkable(self, text: str, reveals: frozenset[str]) -> str:
         """Return the text with pseudonyms of types that are not revealed as masks."""
@@ -201,14 +237,6 @@ class Privacy(Inspector):
     def excerpt(self, text: str, source: Cleared) -> Cleared:
         """Return a shortened form of cleared text as cleared text; see ``clear.excerpt``."""
         return clear.excerpt(text, source)
-
-    def embed_view(self, text: str) -> str:
-        """Return the text for the dense encoder: each pseudonym and mask as a plain word."""
-        return tokens.embed_view(text)
-
-    def token_ranges(self, text: str) -> list[tuple[int, int]]:
-        """Return where pseudonyms stand in the text, so that no cut goes through one."""
-        return tokens.token_ranges(text)
 
     def reveal(self, text: str, scope: Scope, unmasked: frozenset[str] = frozenset()) -> str:
         """Return stored, cleared text with the pseudonyms that the scope reveals as values.

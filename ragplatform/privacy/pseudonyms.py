@@ -6,9 +6,11 @@ import hmac
 import unicodedata
 from typing import Final, Protocol
 
-from ragplatform.privacy.keys import Keys
+from ragplatform.privacy.keys import KeySource
 from ragplatform.privacy.normalise import normalise
 
+# What is made of a document needs the keys of these uses, and no others.
+DOCUMENT_KEYS: Final = ("token", "subject", "date-shift")
 # A year either way hides the season of an admission and keeps ages true to a year.
 _LONGEST_SHIFT: Final = 365
 
@@ -23,7 +25,7 @@ class Tokeniser(Protocol):
 class Pseudonyms:
     """Makes tokens and subject references. Pure: nothing is written down."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: KeySource) -> None:
         self._keys = keys
 
     def token(self, tenant: str, entity: str, value: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from ragplatform.adapters.bert_encoder import BertEncoder
 from ragplatform.adapters.encoder import SentenceEncoder
 from ragplatform.errors import InvalidRequestError
 from ragplatform.ports import Embedder, Vectors
@@ -38,11 +39,21 @@ def minilm() -> SentenceEncoder:
     return SentenceEncoder(folder=MINILM)
 
 
-@pytest.fixture(params=["digest", "minilm"])
+@pytest.fixture(scope="module")
+def int8() -> BertEncoder:
+    return BertEncoder(folder=MINILM, int8=True)
+
+
+@pytest.fixture(scope="module")
+def float32() -> BertEncoder:
+    return BertEncoder(folder=MINILM, int8=False)
+
+
+@pytest.fixture(params=["digest", "minilm", "int8", "float32"])
 def embedder(request: pytest.FixtureRequest) -> Embedder:
     if request.param == "digest":
         return DigestEmbedder()
-    return request.getfixturevalue("minilm")
+    return request.getfixturevalue(request.param)
 
 
 def test_half_a_character_is_refused(embedder: Embedder) -> None:
@@ -112,3 +123,39 @@ def test_a_short_text_leaves_the_number_of_threads_for_the_next_long_one(
     minilm.embed(["Why was apixaban stopped?"])
 
     assert torch.get_num_threads() == before
+
+
+TEXTS = [
+    "Which drug lowers blood sugar?",
+    "",
+    "Metformin reduces glucose in diabetic patients. " * 60,
+    "患者は42歳",
+    "The branch approved the mortgage in March.",
+]
+
+
+def test_float32_gives_the_vectors_of_sentence_transformers(
+    minilm: SentenceEncoder, float32: BertEncoder
+) -> None:
+    assert float32.embed(TEXTS) == pytest.approx(minilm.embed(TEXTS), abs=1e-5)
+    assert float32.version == minilm.version
+
+
+def test_int8_is_near_to_float32_and_says_that_it_is_another(
+    minilm: SentenceEncoder, int8: BertEncoder
+) -> None:
+    near = (int8.embed(TEXTS) * minilm.embed(TEXTS)).sum(axis=1)
+
+    assert near.min() > 0.97
+    assert int8.version != minilm.version
+
+
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_a_text_has_the_same_bits_whatever_is_embedded_beside_it(
+    precision: str, request: pytest.FixtureRequest
+) -> None:
+    encoder: BertEncoder = request.getfixturevalue(precision)
+    beside = encoder.embed([*TEXTS, *reversed(TEXTS)])
+
+    for text, row in zip([*TEXTS, *reversed(TEXTS)], beside, strict=True):
+        assert np.array_equal(encoder.embed([text])[0], row)

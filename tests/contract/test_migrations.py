@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from ingest import aside, ledger
+from ingest import aside, ledger, queue
 from ragplatform import catalog
 from ragplatform.access import tables as register
 from ragplatform.audit import index_tables
@@ -22,6 +22,7 @@ from ragplatform.tables import open_engine
 METADATA = {
     "catalog": catalog._METADATA,
     "ledger": ledger._METADATA,
+    "queue": queue._METADATA,
     "register": register.METADATA,
     "vault": vault_tables.METADATA,
     "audit_index": index_tables.METADATA,
@@ -35,6 +36,7 @@ OLDEST = {
 ROWS = {
     "catalog": "INSERT INTO access_classes VALUES ('c1', 'mercy', '{}')",
     "ledger": "INSERT INTO ingest_runs VALUES ('r1', 'mercy', 'clinical', 'h', 'now', '', '{}')",
+    "queue": "INSERT INTO ingest_events VALUES ('r1', 1, 'file', '{}')",
     "register": "INSERT INTO access_feeds VALUES ('mercy', 'ward', 1, NULL)",
     "vault": "INSERT INTO vault_subjects (tenant, subject, wrapped_key) VALUES ('m', 's_1', 'k')",
     "audit_index": "INSERT INTO audit_logs VALUES ('api', 0, 0, 0, 0, 'l')",

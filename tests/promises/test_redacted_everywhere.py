@@ -10,18 +10,15 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import pytest
 
 from ingest import sources
 from ingest.aside import Aside
-from ingest.job import Job
 from ingest.ledger import Ledger
-from ingest.prepare import Target
-from ingest.quarantine_rules import QuarantineRules
 from ingest.report import FileState, Report
+from ingest.work import Target
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
 from ragplatform.audit.storage import Disk
@@ -36,6 +33,7 @@ from ragplatform.privacy.vault import Vault
 from ragplatform.sealed_files import SealedFiles
 from tests.fakes_audit import open_logs
 from tests.ingest_crash import DIM, DigestEmbedder, PlainParser
+from tests.jobs import job_here
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 MASTER = bytes(range(32))
@@ -172,7 +170,7 @@ def ingest(folder: Path, data: Path) -> Report:
     files = SealedFiles(data / "sealed", keys=vault, name_key=MASTER, storage=Disk())
     aside = Aside(url, files=files, most_bytes=20_000)
     who = Principal("job", "mercy", frozenset({"ingest"}), clearance=Sensitivity.RESTRICTED)
-    job = Job(
+    job = job_here(
         run=report.run,
         target=Target(who, Purpose.HOPERAT, "clinical"),
         parser=PlainParser(),
@@ -185,8 +183,6 @@ def ingest(folder: Path, data: Path) -> Report:
         ledger=ledger,
         audit=audit,
         aside=aside,
-        rules=QuarantineRules((), expecting=frozenset(), today=date.today),
-        silence_documents=20,
         name_key=MASTER,
         largest_file=20_000,
         on_result=lambda result: None,

@@ -73,12 +73,12 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
     },
     Family.DOCUMENT: {
         Verb.CREATE: "ingested",
-        Verb.START: "ingest_started",
-        Verb.STOP: "ingest_finished",
+        Verb.START: "ingest_asked ingest_started",
+        Verb.STOP: "ingest_cancelled ingest_finished",
         Verb.READ: "quarantine_read",
         Verb.REFUSE: "quarantined",
         Verb.UPDATE: "relabelled held released quarantine_decided quarantine_ruled",
-        Verb.DELETE: "erased",
+        Verb.DELETE: "erased upload_removed",
     },
     Family.ENTITY: {
         Verb.CREATE: "key_made api_key_made",

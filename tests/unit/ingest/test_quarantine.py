@@ -323,8 +323,8 @@ def ruled(act: RuleAct, reason: str = "contains_secret", match: str = "manuals/*
 
 def test_a_rule_takes_in_what_it_names_masked_and_on_record(place: World) -> None:
     place.rules = [ruled(RuleAct.MASK)]
-    # What is put aside is told first: all that goes in is embedded together.
-    without, within = place.ingest({"manuals/a.txt": LEAK, "notes/a.txt": LEAK})
+    told = {one.name: one for one in place.ingest({"manuals/a.txt": LEAK, "notes/a.txt": LEAK})}
+    within, without = told["manuals/a.txt"], told["notes/a.txt"]
 
     assert (within.state, without.state) == (FileState.INDEXED, FileState.QUARANTINED)
     [record] = place.records(Action.QUARANTINE_RULED)

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from ingest import sources, titles
-from ingest.prepare import _open_regular
+from ingest.work import _open_regular
 from ragplatform.errors import ConfigurationError, QuarantinedError
 from tests.fakes_privacy import RegexDetector
 

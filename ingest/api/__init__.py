@@ -1,0 +1,1 @@
+"""The routes of ingest, which the query service serves beside its own."""

@@ -1,0 +1,340 @@
+"""What people and systems ask of ingest over REST: files that they bring, runs of known sources.
+
+Everything here is decided by policy for who asks, and is on record before it waits in the queue. A
+file lies sealed until a worker takes it in, and is destroyed then.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ingest.queue import (
+    MOST_EVENTS,
+    MOST_WAITING,
+    QueuedRun,
+    RunEvent,
+    RunQueue,
+    RunState,
+    What,
+    new_run,
+)
+from ingest.sources import GivenLabels
+from ragplatform.audit.events import Action, Outcome, event_of
+from ragplatform.audit.logs import TenantLogs
+from ragplatform.errors import (
+    BusyError,
+    DeniedError,
+    InvalidRequestError,
+    NotFoundError,
+    TooLargeError,
+)
+from ragplatform.model import Json, Labels, Principal, Purpose, Sensitivity
+from ragplatform.policy.engine import Policies
+from ragplatform.policy.questions import STRANGER
+from ragplatform.policy.questions import Action as Act
+from ragplatform.privacy.gate import Privacy
+from ragplatform.sealed_files import Place, SealedFiles
+
+LONGEST_NAME: Final = 255
+_KIND: Final = "upload"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, for which purpose, in which request."""
+
+    principal: Principal
+    purpose: Purpose
+    request_id: str
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One file that was brought. ``name`` is what its owner calls it: only sealed copies keep it.
+
+    ``run`` is the id of the run that takes it in, and names the upload as well.
+    """
+
+    run: str
+    name: str
+    labels: GivenLabels
+
+
+class Uploads:
+    """Keeps what callers bring, sealed, until it is taken in."""
+
+    def __init__(self, *, files: SealedFiles, privacy: Privacy) -> None:
+        self._files = files
+        self._privacy = privacy
+
+    def hold(self, tenant: str, run: str, pieces: Iterable[bytes]) -> int:
+        """Seal a file's bytes; return how many."""
+        return self._files.put(_place(tenant, run, "bytes"), pieces)
+
+    def describe(self, tenant: str, upload: Upload) -> None:
+        """Seal the name and the labels beside the bytes."""
+        labels = upload.labels
+        about = {
+            "name": upload.name,
+            "sensitivity": int(labels.sensitivity),
+            "department": labels.department,
+            "restrictions": sorted(labels.restrictions),
+            "subjects": sorted(labels.subjects),
+            "retain_until": labels.retain_until,
+        }
+        self._files.put(_place(tenant, upload.run, "about"), json.dumps(about).encode())
+
+    def about(self, tenant: str, run: str) -> Upload:
+        """Return an upload's name and labels. Raises ``NotFoundError`` when it is gone."""
+        kept = json.loads(self._files.get(_place(tenant, run, "about")))
+        labels = GivenLabels(
+            sensitivity=Sensitivity(kept["sensitivity"]),
+            department=kept["department"],
+            restrictions=frozenset(kept["restrictions"]),
+            subjects=frozenset(kept["subjects"]),
+            retain_until=kept["retain_until"],
+        )
+        return Upload(run, kept["name"], labels)
+
+    def content(self, tenant: str, run: str) -> bytes:
+        """Return an upload's bytes. Raises ``NotFoundError`` when it is gone."""
+        return self._files.get(_place(tenant, run, "bytes"))
+
+    def destroy(self, tenant: str, run: str) -> None:
+        """Remove an upload and the key of it. Calling it again does nothing."""
+        place = _place(tenant, run, "bytes")
+        self._privacy.forget(
+            tenant, self._privacy.subject_ref(tenant, f"document:{place.document}")
+        )
+        self._files.forget(tenant, place.document)
+
+
+class Intake:
+    """Takes orders of ingest and says how far they are. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        *,
+        policies: Policies,
+        audit: TenantLogs,
+        queue: RunQueue,
+        uploads: Uploads,
+        collection_of: Callable[[str, str], str | None],
+        erase: Callable[[Caller, str], object],
+        largest_file: int,
+    ) -> None:
+        """``collection_of`` gives the collection of a tenant's source by name, or None.
+
+        ``erase`` erases one document for a caller, if policy and holds permit it, on record.
+        """
+        self._policies = policies
+        self._audit = audit
+        self._queue = queue
+        self._uploads = uploads
+        self._collection_of = collection_of
+        self._erase = erase
+        self._largest_file = largest_file
+
+    def accept(
+        self, caller: Caller, upload: Upload, collection: str, pieces: Iterable[bytes]
+    ) -> QueuedRun:
+        """Take a file into the queue, on record.
+
+        1. Its name is one. 2. Policy permits the caller to take in what is so labelled, before a
+        byte of it is read. 3. The queue has room. 4. Bytes, name and labels are sealed. 5. The
+        record is durable. 6. It waits.
+
+        Raises ``InvalidRequestError``, ``DeniedError`` on record, ``BusyError``, ``TooLargeError``;
+        nothing of the file is left then.
+        """
+        tenant = caller.principal.tenant
+        name = upload.name.replace("\\", "/").rpartition("/")[2].strip()
+        if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():  # 1
+            raise InvalidRequestError(f"file: wanted a name of 1 to {LONGEST_NAME} characters")
+        self._require(caller, _labels(tenant, collection, upload.labels))  # 2
+        self._require_room(tenant)  # 3
+        try:
+            size = self._uploads.hold(tenant, upload.run, self._bounded(pieces))  # 4
+            self._uploads.describe(tenant, Upload(upload.run, name, upload.labels))
+            self._ask(caller, collection, What.FILE, upload.run, upload.run, size)  # 5, 6
+        except BaseException:
+            self._uploads.destroy(tenant, upload.run)
+            raise
+        return self.run(caller, upload.run)
+
+    def _bounded(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        size = 0
+        for piece in pieces:
+            size += len(piece)
+            if size > self._largest_file:
+                raise TooLargeError(f"the file has over {self._largest_file:,} bytes")
+            yield piece
+
+    def order(self, caller: Caller, source: str) -> QueuedRun:
+        """Put a run of a configured source into the queue, on record.
+
+        Raises ``NotFoundError`` alike for a source that is not there and one of another tenant,
+        ``DeniedError``, ``BusyError``.
+        """
+        tenant = caller.principal.tenant
+        collection = self._collection_of(tenant, source)
+        self._require(caller, Labels(tenant, collection or ""))
+        if collection is None:
+            raise NotFoundError("no source of this tenant has that name: see sources.toml")
+        self._require_room(tenant)
+        run = new_run()
+        self._ask(caller, collection, What.SOURCE, source, run, 0)
+        return self.run(caller, run)
+
+    def _ask(
+        self, caller: Caller, collection: str, kind: What, what: str, run: str, size: int
+    ) -> None:
+        details: dict[str, Json] = {
+            "run": run,
+            "kind": kind.value,
+            "collection": collection,
+            "bytes": size,
+        }
+        if kind is What.SOURCE:
+            details["source"] = what
+        self._record(caller, Action.INGEST_ASKED, Outcome.SUCCESS, details)
+        self._queue.ask(
+            principal=caller.principal,
+            purpose=caller.purpose,
+            collection=collection,
+            kind=kind,
+            what=what,
+            run=run,
+            size=size,
+        )
+
+    def run(self, caller: Caller, run: str) -> QueuedRun:
+        """Return a run that the caller asked for, or any of the tenant for an operator.
+
+        Raises ``NotFoundError`` alike for one that is not there and one that is not theirs.
+        """
+        found = self._queue.lookup(caller.principal.tenant, run)
+        if found is None or not self._theirs(caller, found):
+            raise NotFoundError("you asked for no run of that id")
+        return found
+
+    def runs(
+        self, caller: Caller, *, kind: What | None, before: str | None, limit: int
+    ) -> list[QueuedRun]:
+        """Return the caller's runs, or for an operator the tenant's, newest first."""
+        mine = None if self._operates(caller) else caller.principal.id
+        tenant = caller.principal.tenant
+        return self._queue.runs(tenant, asked_by=mine, kind=kind, before=before, limit=limit)
+
+    def events(self, caller: Caller, run: str, after: int) -> list[RunEvent]:
+        """Return what happened in a run behind an event. Raises ``NotFoundError``."""
+        self.run(caller, run)
+        return self._queue.events(run, after=after)
+
+    def name(self, tenant: str, run: str) -> str:
+        """Return what the owner of an upload called it, or "" once it is gone."""
+        try:
+            return self._uploads.about(tenant, run).name
+        except NotFoundError:
+            return ""
+
+    def cancel(self, caller: Caller, run: str) -> QueuedRun:
+        """End a run, on record: one that waits at once, one at work after the document in hand.
+
+        Raises ``NotFoundError``. What is done stays done.
+        """
+        found = self.run(caller, run)
+        if not found.state.final:
+            self._record(caller, Action.INGEST_CANCELLED, Outcome.SUCCESS, {"run": run})
+            self._queue.cancel(run)
+            found = self.run(caller, run)
+            if found.state is RunState.CANCELLED and found.kind is What.FILE:
+                self._uploads.destroy(found.tenant, run)
+        return found
+
+    def remove(self, caller: Caller, run: str) -> None:
+        """Take back an upload, on record: one that waits is destroyed, what it became is erased.
+
+        Raises ``NotFoundError``; ``BusyError`` while it is being taken in, which it then stops;
+        ``DeniedError`` where policy or a hold forbids the erasure: what was not erased is there.
+        """
+        found = self.run(caller, run)
+        if found.kind is not What.FILE:
+            raise NotFoundError("you brought no file of that id")
+        if not self.cancel(caller, run).state.final:
+            raise BusyError("the file is being taken in: ask again", retry_after_s=5)
+        documents = documents_of(self._queue.events(run, limit=MOST_EVENTS))
+        details: dict[str, Json] = {"run": run, "documents": len(documents)}
+        self._record(caller, Action.UPLOAD_REMOVED, Outcome.SUCCESS, details)
+        for document in documents:
+            self._erase(caller, document)
+        self._uploads.destroy(found.tenant, run)
+        self._queue.remove([run])
+
+    def _require_room(self, tenant: str) -> None:
+        if self._queue.waiting(tenant) >= MOST_WAITING:
+            raise BusyError(
+                f"{MOST_WAITING} runs of this tenant wait already: nothing was taken; ask again "
+                "when some are done",
+                retry_after_s=60,
+            )
+
+    def _theirs(self, caller: Caller, run: QueuedRun) -> bool:
+        return run.principal.id == caller.principal.id or self._operates(caller)
+
+    def _operates(self, caller: Caller) -> bool:
+        return self._policies.may(caller.principal, Act.OPERATE, caller.purpose)
+
+    def _require(self, caller: Caller, labels: Labels) -> None:
+        decision = self._policies.decide(
+            caller.principal, "ingest", caller.purpose, labels, STRANGER
+        )
+        if not decision.allowed:
+            why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
+            self._deny(caller, labels, why, decision.policies)
+
+    def _deny(
+        self, caller: Caller, labels: Labels, why: str, policies: tuple[str, ...] = ()
+    ) -> None:
+        details: dict[str, Json] = {"act": "ingest", "policies": list(policies)}
+        self._record(caller, Action.DENIED, Outcome.DENIED, details)
+        raise DeniedError(f"policy denies ingest into {labels.collection or 'any'}: {why}")
+
+    def _record(
+        self, caller: Caller, action: Action, outcome: Outcome, details: Mapping[str, Json]
+    ) -> None:
+        self._audit.append(
+            event_of(
+                caller.principal,
+                action,
+                outcome,
+                request_id=caller.request_id,
+                trace=caller.trace,
+                purpose=str(caller.purpose),
+                policy=self._policies.digest,
+                details=details,
+            )
+        )
+
+
+def documents_of(events: Iterable[RunEvent]) -> list[str]:
+    """Return the ids of the documents that a run took in."""
+    files = (event.body for event in events if event.kind == "file")
+    return [str(one["document"]) for one in files if one.get("state") == "indexed"]
+
+
+def _place(tenant: str, run: str, name: str) -> Place:
+    return Place(tenant, f"upload-{run}", _KIND, name)
+
+
+def _labels(tenant: str, collection: str, given: GivenLabels) -> Labels:
+    return Labels(
+        tenant=tenant,
+        collection=collection,
+        sensitivity=given.sensitivity,
+        department=given.department,
+        restrictions=given.restrictions,
+        retain_until=given.retain_until,
+    )

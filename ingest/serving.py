@@ -1,0 +1,36 @@
+"""The composition root of what ingest adds to the query service's interface."""
+
+from ingest.api.extension import IngestRoutes
+from ingest.intake import Caller, Intake, Uploads
+from ingest.ledger import Ledger
+from ingest.queue import RunQueue
+from ingest.wiring import eraser_of
+from ragplatform import openers
+from ragplatform.wiring import Platform
+
+
+def extension(platform: Platform) -> IngestRoutes:
+    """Return what ingest adds to a service: the entry point ``ragplatform.api``."""
+    settings, store = platform.settings, platform.store
+    book, queue = Ledger(settings.catalog_url), RunQueue(settings.catalog_url)
+    files = openers.open_sealed_files(settings, store.vault)
+    largest = settings.max_file_mb * 1024 * 1024
+
+    def erase(caller: Caller, document: str) -> None:
+        one = eraser_of(store, book, caller.principal, caller.purpose)
+        one.document(document, dry_run=False)
+
+    def close() -> None:
+        queue.close()
+        book.close()
+
+    intake = Intake(
+        policies=store.policies,
+        audit=store.audit,
+        queue=queue,
+        uploads=Uploads(files=files, privacy=store.privacy),
+        collection_of=lambda tenant, source: None,
+        erase=erase,
+        largest_file=largest,
+    )
+    return IngestRoutes(intake=intake, largest_file=largest, close=close)

@@ -1,0 +1,138 @@
+"""What a run is given: a file that was read, named, and told apart from its older versions."""
+
+import hashlib
+import hmac
+import os
+import stat
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import BufferedReader
+from pathlib import Path
+from typing import Final
+
+from ingest.claims import mapping
+from ingest.parse.document import MIXED_SUBJECTS
+from ingest.sources import GivenLabels, SourceFile
+from ragplatform.errors import QuarantinedError
+from ragplatform.model import Labels, Principal, Purpose
+from ragplatform.policy.classes import access_class, validate_labels
+
+NAMESPACE: Final = uuid.UUID("6f0c7f1e-1a52-4f0e-8a0b-6a1f3b0a2c11")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where documents go, and for whom the job acts."""
+
+    principal: Principal
+    purpose: Purpose
+    collection: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One file that must go through. ``key`` is the keyed digest of its name.
+
+    ``data`` is None for a file that is too large to be read. ``waived`` are the reasons that do not
+    keep it out, since people decided so.
+    """
+
+    source: SourceFile
+    data: bytes | None = field(repr=False)
+    key: str
+    sha256: str
+    labels: Labels
+    subjects: frozenset[str]
+    document: str
+    generation: str
+    waived: frozenset[str] = frozenset()
+
+
+class Fingerprinter:
+    """Reads files and names what each would become. It alone knows names by their key."""
+
+    def __init__(
+        self,
+        *,
+        target: Target,
+        subject_ref: Callable[[str, str], str],
+        pipeline: str,
+        name_key: bytes,
+        largest_file: int,
+    ) -> None:
+        """``subject_ref`` gives the keyed reference of a tenant's raw id."""
+        self._target = target
+        self._subject_ref = subject_ref
+        self._pipeline = pipeline
+        self._name_key = name_key
+        self._largest_file = largest_file
+
+    def __call__(self, source: SourceFile) -> Work:
+        """Read the file and name what it would become.
+
+        Raises ``InvalidRequestError`` for labels that cannot be stored, ``OSError`` when it cannot
+        be read.
+        """
+        data, sha256 = self._read(source)
+        labels = given_labels(self._target, source.labels)
+        validate_labels(labels)
+        where = f"{labels.tenant}/{labels.collection}"
+        key = hmac.new(self._name_key, f"{where}/{source.name}".encode(), hashlib.sha256)
+        subjects = frozenset(
+            self._subject_ref(labels.tenant, raw) for raw in source.labels.subjects
+        )
+        version = "\0".join(
+            (
+                *(sha256, self._pipeline, access_class(labels)),
+                *(*sorted(subjects), *mapping(source.labels)),
+            )
+        )
+        return Work(
+            source=source,
+            data=data,
+            key=key.hexdigest(),
+            sha256=sha256,
+            labels=labels,
+            subjects=subjects,
+            document=str(uuid.uuid5(NAMESPACE, f"{where}/{key.hexdigest()}")),
+            generation=hashlib.sha256(version.encode()).hexdigest()[:16],
+        )
+
+    def _read(self, source: SourceFile) -> tuple[bytes | None, str]:
+        """Return the file's bytes, or None if they are too many, and their digest.
+
+        Raises ``QuarantinedError`` for what is no regular file: reading a pipe may never end.
+        """
+        if source.refused:
+            raise QuarantinedError(source.refused, "what it lies in keeps this out of reach")
+        if source.content is not None:
+            return source.content, hashlib.sha256(source.content).hexdigest()
+        with _open_regular(source.path) as file:
+            data = file.read(self._largest_file + 1)
+            if len(data) <= self._largest_file:
+                return data, hashlib.sha256(data).hexdigest()
+            file.seek(0)
+            return None, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def given_labels(target: Target, given: GivenLabels) -> Labels:
+    """Return the labels that people, or the document's own fields, give in this collection."""
+    mixed = {MIXED_SUBJECTS} if len(given.subjects) > 1 else set()
+    return Labels(
+        tenant=target.principal.tenant,
+        collection=target.collection,
+        sensitivity=given.sensitivity,
+        department=given.department,
+        restrictions=given.restrictions | mixed,
+        retain_until=given.retain_until,
+    )
+
+
+def _open_regular(path: Path) -> BufferedReader:
+    # The check is made on what was opened: the name may come to mean something else in between.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise QuarantinedError("not_a_file", "this is a pipe, a device or a socket")
+    return os.fdopen(handle, "rb")

@@ -1,0 +1,1 @@
+"""Revisions of the tables of asked-for ingest runs, oldest first."""

@@ -1,0 +1,103 @@
+"""A job made of its parts, by default with its stages in this process."""
+
+from collections.abc import Callable
+from datetime import date
+
+from ingest.aside import Aside
+from ingest.aside_run import AsideOfRun
+from ingest.engine import Engine, InProcess
+from ingest.job import Job
+from ingest.ledger import Ledger
+from ingest.members import Members
+from ingest.prepare import Parser, Preparer
+from ingest.quarantine_rules import QuarantineRules
+from ingest.report import FileResult
+from ingest.stages import Stages, pipeline
+from ingest.work import Fingerprinter, Target
+from ragplatform.audit.logs import TenantLogs
+from ragplatform.catalog import SqlCatalog
+from ragplatform.policy.engine import Policies
+from ragplatform.ports import Embedder, Index, TermWeigher
+from ragplatform.privacy.gate import Privacy, Treatment
+
+
+def stages_of(
+    *,
+    target: Target,
+    parser: Parser,
+    privacy: Treatment,
+    policies: Policies,
+    embedder: Embedder,
+    weigher: TermWeigher,
+    largest_file: int,
+) -> Stages:
+    """Return the stages."""
+    preparer = Preparer(
+        target=target,
+        parser=parser,
+        privacy=privacy,
+        policies=policies,
+        largest_file=largest_file,
+    )
+    return Stages(preparer=preparer, privacy=privacy, embedder=embedder, weigher=weigher)
+
+
+def job_here(
+    *,
+    run: str,
+    target: Target,
+    parser: Parser,
+    privacy: Privacy,
+    policies: Policies,
+    embedder: Embedder,
+    weigher: TermWeigher,
+    index: Index,
+    catalog: SqlCatalog,
+    ledger: Ledger,
+    audit: TenantLogs,
+    aside: Aside,
+    name_key: bytes,
+    largest_file: int,
+    on_result: Callable[[FileResult], None],
+    engine: Engine | None = None,
+    rules: QuarantineRules | None = None,
+    silence_documents: int = 20,
+) -> Job:
+    """Return the job, whose stages run in this process unless an engine is given."""
+    version = pipeline(parser=parser, privacy=privacy, embedder=embedder, weigher=weigher)
+    stages = stages_of(
+        target=target,
+        parser=parser,
+        privacy=privacy,
+        policies=policies,
+        embedder=embedder,
+        weigher=weigher,
+        largest_file=largest_file,
+    )
+    return Job(
+        run=run,
+        target=target,
+        fingerprint=Fingerprinter(
+            target=target,
+            subject_ref=privacy.subject_ref,
+            pipeline=version,
+            name_key=name_key,
+            largest_file=largest_file,
+        ),
+        members=Members(parser=parser),
+        engine=engine or InProcess(make=lambda: stages),
+        privacy=privacy,
+        policies=policies,
+        index=index,
+        catalog=catalog,
+        ledger=ledger,
+        audit=audit,
+        aside=AsideOfRun(
+            run=run,
+            target=target,
+            aside=aside,
+            rules=rules or QuarantineRules((), expecting=frozenset(), today=date.today),
+            silence_documents=silence_documents,
+        ),
+        on_result=on_result,
+    )
