@@ -2,7 +2,18 @@
 
 import typer
 
-from ingest.commands import forget, quarantine, run, scan, status
+from ingest.commands import (
+    certificate,
+    forget,
+    hold,
+    quarantine,
+    relabel,
+    report,
+    retention,
+    run,
+    scan,
+    status,
+)
 
 app = typer.Typer(
     help="Take documents in, see what is there, and forget.",
@@ -14,6 +25,11 @@ app.command("status")(status.status)
 app.command("scan")(scan.scan)
 app.command("forget")(forget.forget)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(hold.app, name="hold")
+app.add_typer(certificate.app, name="certificate")
+app.add_typer(retention.app, name="retention")
+app.add_typer(report.app, name="report")
+app.command("relabel")(relabel.relabel)
 
 if __name__ == "__main__":
     app()

@@ -18,10 +18,12 @@ import sqlalchemy as sa
 
 from ingest.sources import GivenLabels, SourceFile
 from ingest.work import Work
+from ragplatform.catalog import DocumentEntry
 from ragplatform.errors import ForgottenError, NotFoundError, TamperedError
 from ragplatform.labels import canonical_labels, labels_of
 from ragplatform.migrations import bring_up
 from ragplatform.model import Labels, Sensitivity
+from ragplatform.policy.classes import access_class
 from ragplatform.sealed_files import Place, SealedFiles
 from ragplatform.tables import insert, open_engine, transaction
 
@@ -131,6 +133,23 @@ class Decisions:
     """By document and generation, the reasons that are waived."""
     held: frozenset[str] = frozenset()
     """All documents that were put aside, decided or not."""
+
+
+def entry_of(item: Item) -> DocumentEntry:
+    """Return the item as the catalog would know it: for whoever asks what keeps it."""
+    return DocumentEntry(
+        document=item.document,
+        tenant=item.tenant,
+        collection=item.collection,
+        title="",
+        media_type="",
+        access_class=access_class(item.labels),
+        subjects=item.subjects,
+        generation=item.generation,
+        chunks=0,
+        treated=None,
+        indexed_at=item.since,
+    )
 
 
 class Aside:

@@ -14,6 +14,7 @@ from typing import Final
 
 from ingest.aside_run import AsideOfRun
 from ingest.engine import Batch, Engine
+from ingest.keeping import Keeping
 from ingest.ledger import Claim, Ledger, State
 from ingest.members import Budget, Members
 from ingest.prepare import Ready
@@ -54,6 +55,7 @@ class Job:
         index: Index,
         catalog: SqlCatalog,
         ledger: Ledger,
+        keeping: Keeping,
         audit: TenantLogs,
         aside: AsideOfRun,
         on_result: Callable[[FileResult], None],
@@ -68,6 +70,7 @@ class Job:
         self._index = index
         self._catalog = catalog
         self._ledger = ledger
+        self._keeping = keeping
         self._audit = audit
         self._aside = aside
         self._on_result = on_result
@@ -137,7 +140,7 @@ class Job:
             self._aside.taken_in(work)
             self._tell(report, source, FileState.UNPACKED)
         elif not self._settled(work, report):
-            yield work
+            yield replace(work, by_hand=self._catalog.labels_by_hand(work.document))
 
     def _settled(self, work: Work, report: Report) -> bool:
         entry = self._ledger.lookup(work.labels.tenant, work.labels.collection, work.key)
@@ -148,7 +151,7 @@ class Job:
             self._tell(report, work.source, FileState.FORGOTTEN)
             return True
         if entry.generation != work.generation:
-            return False
+            return self._held_back(work, report)
         if entry.state is State.INDEXED:
             self._tell(report, work.source, FileState.UNCHANGED)
             return True
@@ -159,6 +162,25 @@ class Job:
             self._tell(report, work.source, FileState.QUARANTINED, reason=entry.reason or "")
             return True
         return False
+
+    def _held_back(self, work: Work, report: Report) -> bool:
+        """Return whether the version that is there is on legal hold, and this one has to wait."""
+        old = self._catalog.document(work.document)
+        if old is None:
+            return False
+        classes = self._catalog.classes(old.tenant)
+        why = self._keeping.why_held(old, classes[old.access_class])
+        if why is None:
+            return False
+        self._tell(
+            report,
+            work.source,
+            FileState.ON_HOLD,
+            reason="on_hold",
+            document=work.document,
+            detail=f"the new version waits: {why}",
+        )
+        return True
 
     def _write(self, prepared: Prepared, report: Report) -> None:
         """Make one document's chunks findable. Every step may be repeated after a crash.
@@ -326,6 +348,7 @@ def _entry(ready: Ready, access: str, chunks: int, subjects: frozenset[str]) -> 
         chunks=chunks,
         treated=ready.transformed[0].methods,
         indexed_at=datetime.now(UTC),
+        dated=ready.dated,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from ingest import titles
+from ingest.by_hand import relabelled
 from ingest.chunk import Piece, chunk
 from ingest.claims import labelled
 from ingest.parse.document import Claims, ParsedDocument, Part
@@ -70,6 +71,8 @@ class Ready:
     labels: Labels
     passages: tuple[Passage, ...]
     waived: frozenset[str] = frozenset()
+    dated: str = ""
+    """The day that the document gives of itself, or ""."""
 
 
 class Preparer:
@@ -110,6 +113,8 @@ class Preparer:
             parsed = self._parser.parse(work.data, work.source.path.name)
         tally.characters += len(parsed.text)
         work = self._claimed(work, parsed.claims)
+        # Not part of the generation: other labels alone must not embed a document anew.
+        work = replace(work, labels=relabelled(work.labels, work.by_hand))
         source = replace(work.source, content=None)
         return Parsed(replace(work, source=source, data=None), parsed)
 
@@ -151,7 +156,14 @@ class Preparer:
         if not passages:
             raise QuarantinedError("empty", "the document holds no text")
         return Ready(
-            work, document.media_type, shown, (body, title), labels, passages, waived=reasons
+            work=work,
+            media_type=document.media_type,
+            title=shown,
+            transformed=(body, title),
+            labels=labels,
+            passages=passages,
+            waived=reasons,
+            dated=document.claims.date,
         )
 
     def _whose(self, work: Work) -> str:

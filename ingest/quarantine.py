@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Final, Protocol
 
 from ingest.aside import Aside, Contents, Item, ItemState
+from ingest.by_hand import opens, relabelled
 from ingest.ledger import Ledger, State
 from ingest.prepare import Parser
 from ingest.quarantine_rules import Rule, RuleAct, waivable, written
@@ -21,14 +22,16 @@ from ragplatform.access.desk import Caller
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.reasons import required_reason
+from ragplatform.catalog import SqlCatalog
 from ragplatform.errors import (
     DeniedError,
     InvalidRequestError,
     NotFoundError,
     QuarantinedError,
 )
-from ragplatform.model import Json, Span
+from ragplatform.model import Json, Labels, Span
 from ragplatform.policy.engine import Policies
+from ragplatform.policy.questions import STRANGER
 from ragplatform.policy.questions import Action as Act
 from ragplatform.privacy.gate import Privacy
 
@@ -72,6 +75,7 @@ class Quarantine:
         self,
         *,
         aside: Aside,
+        catalog: SqlCatalog,
         ledger: Ledger,
         policies: Policies,
         privacy: Privacy,
@@ -87,6 +91,7 @@ class Quarantine:
         ``approval`` is how long the second person has.
         """
         self._aside = aside
+        self._catalog = catalog
         self._ledger = ledger
         self._policies = policies
         self._privacy = privacy
@@ -208,6 +213,38 @@ class Quarantine:
         if not self._aside.reject(item, by=caller.principal.id):  # 4
             raise self._changed(caller, details, item.subjects)
         self._ledger.reject(item.tenant, item.collection, item.source_key)
+
+    def relabel(
+        self, caller: Caller, document: str, changes: Mapping[str, Json], reason: str
+    ) -> list[FileResult]:
+        """Give a document other labels, which outlive those of its source, and try it again.
+
+        Policy must permit the new labels. The old ones never held for a reader, and may be what it
+        was put aside for. What a hold keeps is not opened further. Raises ``DeniedError``, ``NotFoundError``, ``InvalidRequestError`` for a
+        label that is none.
+        """
+        self._require(caller, Act.REVIEW_QUARANTINE)  # 1
+        why, item = required_reason(reason), self._item(caller, document)
+        by_hand = {**self._catalog.labels_by_hand(item.document), **changes}
+        after = relabelled(item.labels, by_hand)  # 2
+        self._require_relabel(caller, after)
+        if opens(item.labels, after) and (kept := self._why_kept(item)):
+            refused: dict[str, Json] = {"act": "relabel", "reason": "has to be kept"}
+            self._record(caller, Action.DENIED, refused, Outcome.DENIED, item.subjects)
+            raise DeniedError(f"its labels cannot be opened: {kept}")
+        self._decide(caller, _named("relabel", item), item.subjects, why)  # 3
+        self._catalog.put_labels(item.tenant, item.document, by_hand, settled=True)  # 4
+        return self._again([item]) if item.kept else []
+
+    def _require_relabel(self, caller: Caller, labels: Labels) -> None:
+        decision = self._policies.decide(
+            caller.principal, Act.RELABEL, caller.purpose, labels, STRANGER
+        )
+        if not decision.allowed:
+            details: dict[str, Json] = {"act": "relabel", "policies": list(decision.policies)}
+            self._record(caller, Action.DENIED, details, Outcome.DENIED)
+            why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
+            raise DeniedError(f"policy denies these labels: {why}")
 
     def retry(
         self,

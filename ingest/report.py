@@ -20,6 +20,8 @@ class FileState(StrEnum):
     FORGOTTEN = "forgotten"
     FAILED = "failed"
     UNPACKED = "unpacked"
+    ON_HOLD = "on_hold"
+    """Changed, and kept back: the version that is there is on legal hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,10 @@ class Report(Tally):
 
     @property
     def exit_code(self) -> int:
-        """0 when all went in, 1 when some were quarantined, 2 when some failed."""
+        """0 when all went in, 1 when some were quarantined or wait, 2 when some failed."""
         if self.failed:
             return 2
-        return 1 if self.quarantined else 0
+        return 1 if self.quarantined or self.states[FileState.ON_HOLD] else 0
 
     def summary(self) -> dict[str, Json]:
         """Return the counts for people and machines; holds no text of any document."""
@@ -106,6 +108,7 @@ class Report(Tally):
             "forgotten": self.states[FileState.FORGOTTEN],
             "rejected": self.states[FileState.REJECTED],
             "unpacked": self.states[FileState.UNPACKED],
+            "on_hold": self.states[FileState.ON_HOLD],
             "quarantined": dict(sorted(self.quarantined.items())),
             "failed": dict(sorted(self.failed.items())),
             "chunks": self.chunks,

@@ -2,35 +2,49 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
+from typing import Final
 
 from ingest import worker_wiring
-from ingest.aside import Aside, Item
+from ingest.aside import Aside, Item, entry_of
+from ingest.aside_place import AsidePlace
 from ingest.aside_run import AsideOfRun
+from ingest.certificate import Certifier
 from ingest.engine import InProcess
 from ingest.engines import EngineChoice, open_engine
 from ingest.expand import expand
 from ingest.forget import Eraser
+from ingest.holding import HoldDesk
+from ingest.holds import Holds
 from ingest.job import Job
+from ingest.keeping import Keeping
 from ingest.ledger import Ledger
 from ingest.members import Members
+from ingest.places import Place, SealedPlace
 from ingest.prepare import Parser, Preparer
 from ingest.quarantine import Quarantine
 from ingest.quarantine_rules import RULES_FILE, QuarantineRules
+from ingest.relabel import Relabeller
 from ingest.report import FileResult, Report
+from ingest.retention import RETENTION, Retention
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
 from ingest.stages import Stages, pipeline
+from ingest.subject_report import SubjectReporter
 from ingest.work import Fingerprinter, Target
 from ingest.worker_wiring import Recipe
 from ragplatform import openers, wiring
+from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
 from ragplatform.privacy.vault import Vault
 from ragplatform.wiring import Store
+
+CERTIFICATES: Final = "certificates"
+"""The folder in a deployment's data that keeps copies of all certificates of erasure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +113,7 @@ def job(
             index=store.index,
             catalog=store.catalog,
             ledger=closing.enter_context(ledger(settings)),
+            keeping=closing.enter_context(keeping(settings)),
             audit=store.audit,
             aside=_aside_of_run(settings, run, where, kept),
             on_result=on_result,
@@ -148,22 +163,26 @@ def quarantine(settings: Settings) -> Iterator[Quarantine]:
         store.record_start()
         parser = closing.enter_context(worker_wiring.sandbox(settings))
         book = closing.enter_context(ledger(settings))
-        kept = closing.enter_context(aside(settings, store.vault))
-        yield quarantine_of(store, parser, book, kept)
+        put_aside = closing.enter_context(aside(settings, store.vault))
+        kept = closing.enter_context(keeping(settings))
+        yield quarantine_of(store, parser, book, put_aside, kept)
 
 
-def quarantine_of(store: Store, parser: Parser, book: Ledger, kept: Aside) -> Quarantine:
+def quarantine_of(
+    store: Store, parser: Parser, book: Ledger, put_aside: Aside, kept: Keeping
+) -> Quarantine:
     """Return what people decide with about the quarantine, of parts that the caller closes."""
     hours = store.settings.quarantine_approval_hours
     return Quarantine(
-        aside=kept,
+        aside=put_aside,
+        catalog=store.catalog,
         ledger=book,
         policies=store.policies,
         privacy=store.privacy,
         parser=parser,
         audit=store.audit,
-        why_kept=_why_kept,
-        take_in=partial(_take_in, store, parser, book, kept),
+        why_kept=partial(_why_kept, kept),
+        take_in=partial(_take_in, store, parser, book, put_aside, kept),
         now=openers.now,
         approval=timedelta(hours=hours),
     )
@@ -173,7 +192,8 @@ def _take_in(
     store: Store,
     parser: Parser,
     book: Ledger,
-    kept: Aside,
+    put_aside: Aside,
+    kept: Keeping,
     tenant: str,
     collection: str,
     found: Iterable[SourceFile],
@@ -196,17 +216,21 @@ def _take_in(
         index=store.index,
         catalog=store.catalog,
         ledger=book,
+        keeping=kept,
         audit=store.audit,
-        aside=_aside_of_run(settings, report.run, where, kept),
+        aside=_aside_of_run(settings, report.run, where, put_aside),
         on_result=results.append,
     ).run(found, report)
     return results
 
 
-def _why_kept(item: Item) -> str | None:
-    """Return why what was put aside may not be destroyed, by its labels; None: it may."""
-    if "legal-hold" in item.labels.restrictions:
-        return "its labels put it on legal hold"
+def _why_kept(kept: Keeping, item: Item) -> str | None:
+    """Return why what was put aside may not be destroyed; None: it may.
+
+    The minimum of a retention rule is for what was taken in: this was not, and its source has it.
+    """
+    if held := kept.why_held(entry_of(item), item.labels):
+        return held
     if item.labels.retain_until >= _today().isoformat():
         return f"it has to be kept until {item.labels.retain_until}"
     return None
@@ -273,11 +297,131 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
         book.close()
 
 
+@contextmanager
+def holds(settings: Settings) -> Iterator[Holds]:
+    """Open the legal holds alone."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    book = Holds(settings.catalog_url, derive=openers.deriver(settings))
+    try:
+        yield book
+    finally:
+        book.close()
+
+
+@contextmanager
+def keeping(settings: Settings) -> Iterator[Keeping]:
+    """Open what says whether a document may go. Raises ``PolicyError`` for wrong rules."""
+    with holds(settings) as book:
+        yield keeping_of(settings, book)
+
+
+def keeping_of(settings: Settings, book: Holds) -> Keeping:
+    """Return what says whether a document may go. Raises ``PolicyError`` for wrong rules."""
+    rules = Retention.load(settings.policies_dir / RETENTION)
+    return Keeping(holds=book, retention=rules, today=_today)
+
+
+@dataclass(frozen=True, slots=True)
+class LifeCycle:
+    """What says how long documents are kept."""
+
+    catalog: SqlCatalog
+    keeping: Keeping
+
+
+@contextmanager
+def life_cycle(settings: Settings) -> Iterator[LifeCycle]:
+    """Open what says how long documents are kept: no model and no index."""
+    with keeping(settings) as kept, closing(openers.open_catalog(settings)) as catalog:
+        yield LifeCycle(catalog, kept)
+
+
+@contextmanager
+def relabeller(settings: Settings, tenant: str, role: str) -> Iterator[Relabeller]:
+    """Open what gives documents other labels."""
+    store = wiring.open_store(settings, "ingest")
+    try:
+        store.record_start()
+        with keeping(settings) as kept:
+            yield Relabeller(
+                principal=_officer(role, tenant),
+                purpose=Purpose.COMPLIANCE,
+                policies=store.policies,
+                index=store.index,
+                catalog=store.catalog,
+                keeping=kept,
+                audit=store.audit,
+            )
+    finally:
+        store.close()
+
+
+@contextmanager
+def subject_reporter(
+    settings: Settings, tenant: str, role: str, purpose: Purpose
+) -> Iterator[SubjectReporter]:
+    """Open what reports on a person."""
+    store = wiring.open_store(settings, "ingest")
+    try:
+        store.record_start()
+        with keeping(settings) as kept, holds(settings) as book:
+            yield SubjectReporter(
+                principal=_officer(role, tenant),
+                purpose=purpose,
+                policies=store.policies,
+                privacy=store.privacy,
+                index=store.index,
+                catalog=store.catalog,
+                register=store.register,
+                holds=book,
+                keeping=kept,
+                audit=store.audit,
+                audit_index=store.audit_index,
+                logs=settings.audit_dir,
+            )
+    finally:
+        store.close()
+
+
+@contextmanager
+def hold_desk(settings: Settings, tenant: str) -> Iterator[HoldDesk]:
+    """Open what placing and releasing legal holds needs: no model and no index."""
+    with (
+        openers.open_audit(settings, "ingest") as audit,
+        closing(openers.open_vault(settings)) as vault,
+        closing(openers.open_catalog(settings)) as catalog,
+        ledger(settings) as book,
+        holds(settings) as kept,
+    ):
+        yield HoldDesk(
+            principal=_officer("legal", tenant),
+            purpose=Purpose.COMPLIANCE,
+            policies=openers.open_policies_in_force(settings),
+            people=vault,
+            catalog=catalog,
+            ledger=book,
+            holds=kept,
+            audit=audit,
+        )
+
+
+def _officer(role: str, tenant: str) -> Principal:
+    """Return as whom a command acts: policy decides by role, whoever may run the command."""
+    return Principal(
+        id=f"{role}-{tenant}",
+        tenant=tenant,
+        roles=frozenset({role}),
+        clearance=Sensitivity.RESTRICTED,
+    )
+
+
 def _today() -> date:
     return datetime.now().astimezone().date()
 
 
-def eraser_of(store: wiring.Store, book: Ledger, principal: Principal, purpose: Purpose) -> Eraser:
+def eraser_of(
+    store: Store, book: Ledger, kept: Keeping, principal: Principal, purpose: Purpose
+) -> Eraser:
     """Return what erases for a principal."""
     return Eraser(
         principal=principal,
@@ -290,23 +434,61 @@ def eraser_of(store: wiring.Store, book: Ledger, principal: Principal, purpose: 
         register=store.register,
         audit=store.audit,
         seals=openers.open_sealed_texts(store.settings),
-        today=_today,
+        keeping=kept,
+        places=_places(store, book),
     )
+
+
+def certifier_of(store: Store, book: Ledger, principal: Principal, purpose: Purpose) -> Certifier:
+    """Return what certifies erasures of a principal."""
+    return Certifier(
+        principal=principal,
+        purpose=purpose,
+        policies=store.policies,
+        privacy=store.privacy,
+        index=store.index,
+        catalog=store.catalog,
+        ledger=book,
+        audit=store.audit,
+        logs=store.settings.audit_dir,
+        signer=partial(openers.log_signer, store.settings),
+        folder=store.settings.data_dir / CERTIFICATES,
+        places=_places(store, book),
+    )
+
+
+def _places(store: Store, book: Ledger) -> tuple[Place, ...]:
+    """Return where else something of a document may lie."""
+    put_aside = AsidePlace(
+        opened=partial(aside, store.settings, store.vault), ledger=book, privacy=store.privacy
+    )
+    # The quarantine's rows say which documents those are: its files go with them, not before.
+    return (put_aside, SealedPlace(openers.open_sealed_files(store.settings, store.vault)))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenErasure:
+    """What erases, what certifies that, and what both look at."""
+
+    eraser: Eraser
+    certifier: Certifier
+    catalog: SqlCatalog
+    keeping: Keeping
 
 
 @contextmanager
-def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
+def erasure(settings: Settings, tenant: str) -> Iterator[OpenErasure]:
     """Open what erasure needs."""
-    principal = Principal(
-        id=f"erasure-{tenant}",
-        tenant=tenant,
-        roles=frozenset({"erasure"}),
-        clearance=Sensitivity.RESTRICTED,
-    )
     store = wiring.open_store(settings, "ingest")
     try:
         store.record_start()
-        with ledger(settings) as book:
-            yield eraser_of(store, book, principal, Purpose.COMPLIANCE)
+        with ledger(settings) as book, keeping(settings) as kept:
+            officer = _officer("erasure", tenant)
+            yield OpenErasure(
+                eraser_of(store, book, kept, officer, Purpose.COMPLIANCE),
+                certifier_of(store, book, officer, Purpose.COMPLIANCE),
+                store.catalog,
+                kept,
+            )
     finally:
         store.close()

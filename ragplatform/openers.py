@@ -406,6 +406,11 @@ def check_patterns(path: Path) -> list[str]:
     return check(path)
 
 
+def deriver(settings: Settings) -> Callable[[str, str], bytes]:
+    """Return what gives the deployment's keys by use and tenant."""
+    return Keys(settings.master_key()).derive
+
+
 def open_rules(settings: Settings) -> PrivacyRules:
     """Load what is to happen to personal data. Raises ``PolicyError``."""
     return PrivacyRules.load(settings.policies_dir / _RULES)

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ from ingest import sources
 from ingest.aside import Aside
 from ingest.expand import expand
 from ingest.forget import Eraser
+from ingest.holds import Holds
+from ingest.keeping import Keeping
 from ingest.ledger import Ledger
 from ingest.parse.document import ParsedDocument, Part
 from ingest.parse.interchange import split
@@ -52,6 +54,7 @@ from ragplatform.sealed_files import SealedFiles
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
 from tests.jobs import job_here
+from tests.state import keeping_of
 from tests.stored import Stored, copy_data, look
 
 POLICIES = Path(__file__).parents[1] / "policies"
@@ -63,12 +66,13 @@ BROKEN = "The detector stumbles here."
 _WRITES = {
     "ledger": {"start_run", "finish_run", "begin", "commit_indexed", "commit_quarantined",
                "forget"},
-    "catalog": {"register", "put_document", "delete_document"},
+    "catalog": {"register", "put_document", "delete_document", "drop_labels", "scrub"},
     "audit": {"append"},
     "vault": {"store", "file_key", "destroy_subject"},
     "register": {"forget"},
-    "index": {"upsert", "retire", "remove"},
     "aside": {"keep", "done", "reject"},
+    "index": {"upsert", "retire", "remove", "scrub"},
+    "holds": set(),
 }  # fmt: skip
 
 _NOTE = "Maria Lopez, MRN 4471230, SSN 078-05-1120, called (212) 555-0143 about {}. "
@@ -191,6 +195,7 @@ class Parts:
     policies: Policies
     privacy: Privacy
     aside: Aside
+    keeping: Keeping
 
 
 @contextmanager
@@ -221,6 +226,7 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
                 vault=vault,
             ),
             aside=fused("aside", Aside(url, files=files, most_bytes=LARGEST)),
+            keeping=keeping_of(fused("holds", Holds(url, derive=Keys(MASTER).derive))),
         )
 
 
@@ -269,6 +275,7 @@ def ingest(
             index=parts.index,
             catalog=parts.catalog,
             ledger=parts.ledger,
+            keeping=parts.keeping,
             audit=parts.audit,
             aside=parts.aside,
             name_key=MASTER,
@@ -296,7 +303,7 @@ def erase(data: Path, fuse: Fuse) -> None:
             register=parts.register,
             audit=parts.audit,
             seals=SealedTexts(data / "audit", lambda origin: SealSeeds(data / f"{origin}.json")),
-            today=lambda: date(2026, 11, 26),
+            keeping=parts.keeping,
         ).subject("mrn:1", dry_run=False)
 
 

@@ -7,6 +7,7 @@ from ingest.aside import Aside
 from ingest.aside_run import AsideOfRun
 from ingest.engine import Engine, InProcess
 from ingest.job import Job
+from ingest.keeping import Keeping
 from ingest.ledger import Ledger
 from ingest.members import Members
 from ingest.prepare import Parser, Preparer
@@ -54,6 +55,7 @@ def job_here(
     index: Index,
     catalog: SqlCatalog,
     ledger: Ledger,
+    keeping: Keeping,
     audit: TenantLogs,
     aside: Aside,
     name_key: bytes,
@@ -91,6 +93,7 @@ def job_here(
         index=index,
         catalog=catalog,
         ledger=ledger,
+        keeping=keeping,
         audit=audit,
         aside=AsideOfRun(
             run=run,

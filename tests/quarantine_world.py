@@ -108,6 +108,7 @@ class World:
     def desk(self) -> Quarantine:
         return Quarantine(
             aside=self.aside,
+            catalog=self.parts.catalog,
             ledger=self.parts.ledger,
             policies=self.parts.policies,
             privacy=self.parts.privacy,
@@ -184,6 +185,7 @@ class World:
             index=parts.index,
             catalog=parts.catalog,
             ledger=parts.ledger,
+            keeping=parts.keeping,
             audit=parts.audit,
             aside=self.aside,
             rules=self._rules(),

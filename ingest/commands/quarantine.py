@@ -12,6 +12,7 @@ from rich.table import Table
 from ingest import wiring
 from ingest.aside import Item, ItemState
 from ingest.commands import console
+from ingest.commands.relabel import changes
 from ingest.quarantine import Quarantine, Shown
 from ingest.quarantine_rules import RULES_FILE, RuleAct
 from ingest.report import FileResult, FileState
@@ -107,6 +108,28 @@ def approve(
     """Agree to a release that somebody else asked for, and take the document in."""
     with console.exits(), _desk(purpose) as (desk, caller):
         results = desk.approve(caller, document, reason)
+    _end(results, as_json)
+
+
+@app.command("relabel")
+def relabel(
+    document: Document,
+    label: Annotated[
+        list[str],
+        typer.Option(
+            help="sensitivity=, department=, restriction=, retain_until=, state=; repeatable. "
+            "An empty restriction= removes all."
+        ),
+    ],
+    reason: Reason,
+    purpose: Why = Purpose.COMPLIANCE,
+    as_json: console.AsJson = False,
+) -> None:
+    """Give a document other labels, which outlive those of its source, and try it again."""
+    with console.exits():
+        wanted = changes(label)
+        with _desk(purpose) as (desk, caller):
+            results = desk.relabel(caller, document, wanted, reason)
     _end(results, as_json)
 
 

@@ -125,7 +125,7 @@ def _show_summary(report: Report) -> None:
     summary = report.summary()
     table = Table(title="Ingest", title_justify="left", show_header=False)
     rows = (
-        *("files", "indexed", "unchanged", "unpacked", "forgotten", "rejected"),
+        *("files", "indexed", "unchanged", "unpacked", "forgotten", "on_hold", "rejected"),
         *("quarantined", "failed", "chunks"),
     )
     for name in rows:

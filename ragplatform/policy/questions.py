@@ -27,9 +27,12 @@ class Action(StrEnum):
     EXPLAIN_ACCESS = "explain_access"
     REVIEW_QUARANTINE = "review_quarantine"
     RELEASE_QUARANTINE = "release_quarantine"
+    RELABEL = "relabel"
+    HOLD = "hold"
+    REPORT_SUBJECT = "report_subject"
 
 
-ON_LABELS: Final = frozenset({Action.READ, Action.INGEST, Action.FORGET})
+ON_LABELS: Final = frozenset({Action.READ, Action.INGEST, Action.FORGET, Action.RELABEL})
 ON_IDENTIFIER: Final = frozenset({Action.REVEAL, Action.UNMASK})
 ON_TENANT: Final = frozenset(Action) - ON_LABELS - ON_IDENTIFIER
 

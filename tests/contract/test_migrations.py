@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from ingest import aside, ledger, queue
+from ingest import aside, holds, ledger, queue
 from ragplatform import catalog
 from ragplatform.access import tables as register
 from ragplatform.audit import index_tables
@@ -27,10 +27,16 @@ METADATA = {
     "vault": vault_tables.METADATA,
     "audit_index": index_tables.METADATA,
     "quarantine": aside.METADATA,
+    "holds": holds.METADATA,
 }
 # What the oldest databases of a part lacked.
 OLDEST = {
-    "catalog": ["ALTER TABLE documents DROP COLUMN treated"],
+    "catalog": [
+        "ALTER TABLE documents DROP COLUMN treated",
+        "ALTER TABLE documents DROP COLUMN taken_in_at",
+        "ALTER TABLE documents DROP COLUMN dated",
+        "DROP TABLE document_labels",
+    ],
     "vault": ["ALTER TABLE vault_subjects DROP COLUMN kek", "DROP TABLE vault_clues"],
 }
 ROWS = {
@@ -39,6 +45,7 @@ ROWS = {
     "queue": "INSERT INTO ingest_events VALUES ('r1', 1, 'file', '{}')",
     "register": "INSERT INTO access_feeds VALUES ('mercy', 'ward', 1, NULL)",
     "vault": "INSERT INTO vault_subjects (tenant, subject, wrapped_key) VALUES ('m', 's_1', 'k')",
+    "holds": "INSERT INTO legal_holds VALUES ('m', 'c_1', 'document', 'd1', 'k', 'legal', 'now')",
     "audit_index": "INSERT INTO audit_logs VALUES ('api', 0, 0, 0, 0, 'l')",
     "quarantine": (
         "INSERT INTO quarantine_items VALUES ('mercy', 'd1', 'clinical', 'k', 'g', 's', 'empty', "

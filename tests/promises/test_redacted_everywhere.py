@@ -16,6 +16,7 @@ import pytest
 
 from ingest import sources
 from ingest.aside import Aside
+from ingest.holds import Holds
 from ingest.ledger import Ledger
 from ingest.report import FileState, Report
 from ingest.work import Target
@@ -28,12 +29,14 @@ from ragplatform.model import Principal, Purpose, Sensitivity, Span
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
 from ragplatform.sealed_files import SealedFiles
 from tests.fakes_audit import open_logs
 from tests.ingest_crash import DIM, DigestEmbedder, PlainParser
 from tests.jobs import job_here
+from tests.state import keeping_of
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 MASTER = bytes(range(32))
@@ -165,6 +168,7 @@ def ingest(folder: Path, data: Path) -> Report:
     rules = PrivacyRules.load(POLICIES / "privacy.toml")
     url = f"sqlite:///{data / 'catalog.db'}"
     catalog, ledger = SqlCatalog(url, access_class=access_class), Ledger(url)
+    holds = Holds(url, derive=Keys(MASTER).derive)
     index = EdgeIndex(folder=data / "index", dim=DIM)
     audit = open_logs(data / "audit", kind="ingest")
     files = SealedFiles(data / "sealed", keys=vault, name_key=MASTER, storage=Disk())
@@ -181,6 +185,7 @@ def ingest(folder: Path, data: Path) -> Report:
         index=index,
         catalog=catalog,
         ledger=ledger,
+        keeping=keeping_of(holds),
         audit=audit,
         aside=aside,
         name_key=MASTER,
@@ -188,7 +193,7 @@ def ingest(folder: Path, data: Path) -> Report:
         on_result=lambda result: None,
     )
     job.run(list(sources.find([folder], sources.GivenLabels())), report)
-    for part in (index, catalog, ledger, aside, vault, audit):
+    for part in (index, catalog, ledger, holds, aside, vault, audit):
         part.close()
     return report
 

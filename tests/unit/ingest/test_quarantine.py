@@ -1,15 +1,18 @@
 """Nobody lets in what was put aside alone, nobody sees it in clear, and every act is on record."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from ingest.aside import ItemState
+from ingest.aside_place import AsidePlace
 from ingest.ledger import State
 from ingest.quarantine_rules import QuarantineRules, Rule, RuleAct, written
 from ingest.report import FileState
+from ingest.sources import GivenLabels
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError, PolicyError
 from ragplatform.model import Sensitivity
@@ -302,6 +305,54 @@ def test_a_retry_of_what_stays_out_changes_nothing(place: World) -> None:
     [result] = place.desk.retry(BEN, document=item.document)
     assert result.state is FileState.QUARANTINED
     assert place.aside.item("mercy", item.document).state is ItemState.ASKED  # type: ignore[union-attr]
+
+
+# ---- labels
+
+
+def test_other_labels_let_in_what_policy_denied_and_outlive_those_of_the_source(
+    place: World,
+) -> None:
+    text = "A plain note."
+    item = place.put_aside(text, restrictions=frozenset({"misspelt"}))
+    [result] = place.desk.relabel(ANNA, item.document, {"restrictions": ["vip"]}, WHY)
+    given = GivenLabels(restrictions=frozenset({"misspelt"}))
+    [again] = place.ingest({"note.txt": text}, labels=given)
+
+    assert (result.state, again.state) == (FileState.INDEXED, FileState.UNCHANGED)
+    [entry] = place.parts.catalog.documents("mercy")
+    labels = place.parts.catalog.classes("mercy")[entry.access_class]
+    assert labels.restrictions == {"vip"}
+    assert place.records(Action.QUARANTINE_DECIDED)[0].details["act"] == "relabel"
+
+
+def test_what_is_held_is_not_labelled_open(place: World) -> None:
+    item = place.put_aside(department="cardiology")
+    place.kept = {item.document: "it is on legal hold for 1 case"}
+    with pytest.raises(DeniedError, match="opened"):
+        place.desk.relabel(ANNA, item.document, {"sensitivity": "public"}, WHY)
+    assert place.parts.catalog.labels_by_hand(item.document) == {}
+
+
+# ---- erasure
+
+
+def test_who_is_erased_is_out_of_the_quarantine_and_does_not_come_back(place: World) -> None:
+    about = frozenset({"mrn:1"})
+    item = place.put_aside(subjects=about)
+    parts = place.parts
+    ref = parts.privacy.subject_ref("mercy", "mrn:1")
+    parts.privacy.forget("mercy", ref)
+    erasing = AsidePlace(
+        opened=lambda: nullcontext(place.aside), ledger=parts.ledger, privacy=parts.privacy
+    )
+
+    assert erasing.left_of("mercy", item.document) == 1
+    assert erasing.erase_subjects("mercy", frozenset({ref})) == 1
+    assert erasing.left_of("mercy", item.document) == 0
+    [again] = place.ingest({"note.txt": LEAK}, labels=GivenLabels(subjects=about))
+    assert again.state is FileState.FORGOTTEN
+    assert list((place.data / "sealed").rglob("*.sealed")) == []
 
 
 # ---- rules
