@@ -220,8 +220,8 @@ class Quarantine:
         """Give a document other labels, which outlive those of its source, and try it again.
 
         Policy must permit the new labels. The old ones never held for a reader, and may be what it
-        was put aside for. What a hold keeps is not opened further. Raises ``DeniedError``, ``NotFoundError``, ``InvalidRequestError`` for a
-        label that is none.
+        was put aside for. What a hold keeps is not opened further. Raises ``DeniedError``,
+        ``NotFoundError``, ``InvalidRequestError`` for a label that is none.
         """
         self._require(caller, Act.REVIEW_QUARANTINE)  # 1
         why, item = required_reason(reason), self._item(caller, document)
