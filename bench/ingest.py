@@ -96,7 +96,7 @@ def run_once(settings: Settings, given: Sequence[Source]) -> Pass:
         report = TimedReport(run=uuid.uuid4().hex)
         target = wiring.target(source.tenant, source.collection, Purpose.HOPERAT)
         before, began = children_cpu(), time.perf_counter()
-        with wiring.job(settings, report.run, target, lambda _: None) as opened:
+        with wiring.job(settings, report, target, lambda _: None) as opened:
             open_s += time.perf_counter() - began
             began, used = time.perf_counter(), time.process_time()
             opened.job.run(files, report)

@@ -12,7 +12,9 @@ from ingest.commands import (
     retention,
     run,
     scan,
+    sources,
     status,
+    worker,
 )
 
 app = typer.Typer(
@@ -22,6 +24,8 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("status")(status.status)
+app.command("runs")(status.runs)
+app.command("cancel")(status.cancel)
 app.command("scan")(scan.scan)
 app.command("forget")(forget.forget)
 app.add_typer(quarantine.app, name="quarantine")
@@ -30,6 +34,8 @@ app.add_typer(certificate.app, name="certificate")
 app.add_typer(retention.app, name="retention")
 app.add_typer(report.app, name="report")
 app.command("relabel")(relabel.relabel)
+app.command("worker")(worker.worker)
+app.add_typer(sources.app, name="sources")
 
 if __name__ == "__main__":
     app()

@@ -105,12 +105,14 @@ class Item:
 class Contents:
     """What is sealed of an item: its name and labels as they were given, why, and its bytes.
 
-    ``file`` is the name of the file that it lies in, which tells its format. ``data`` is None where
+    ``file`` is the name of the file that it lies in, which tells its format; ``origin`` the
+    configured source and the container that it came from. ``data`` is None where
     the bytes were too many to be kept.
     """
 
     name: str = field(repr=False)
     file: str = field(repr=False)
+    origin: tuple[str, str]
     labels: GivenLabels = field(repr=False)
     detail: str
     data: bytes | None = field(repr=False)
@@ -119,8 +121,16 @@ class Contents:
         """Return it as a source for a run. Raises ``NotFoundError`` without bytes."""
         if self.data is None:
             raise NotFoundError("its bytes were not kept: run ingest over its source again")
-        where = Path(self.file)
-        return SourceFile(where, self.name, self.labels, content=self.data, again=again)
+        source, container = self.origin
+        return SourceFile(
+            Path(self.file),
+            self.name,
+            self.labels,
+            content=self.data,
+            source=source,
+            container=container,
+            again=again,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +275,9 @@ class Aside:
                 "what is kept of this document is of another version: run ingest over its source "
                 "again"
             )
-        return Contents(
-            about["name"], about["file"], _given_of(about["labels"]), about["detail"], data
-        )
+        origin = (about["source"], about["container"])
+        given = _given_of(about["labels"])
+        return Contents(about["name"], about["file"], origin, given, about["detail"], data)
 
     def asked_why(self, item: Item) -> str:
         """Return why somebody asked for the item's release; "" when nobody did."""
@@ -340,6 +350,8 @@ class Aside:
             "sha256": work.sha256,
             "name": work.source.name,
             "file": work.source.path.name,
+            "source": work.source.source,
+            "container": work.source.container,
             "labels": _given_to(work.source.labels),
             "detail": detail,
         }

@@ -98,6 +98,7 @@ class Spread:
                 if isinstance(event, Lost):
                     yield from self._lost(given, event)
                     continue
+                self._false_starts = 0
                 task = given.popleft()
                 # Before the job writes this: no worker is to stand still meanwhile.
                 self._fill(source)

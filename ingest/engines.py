@@ -9,7 +9,6 @@ from typing import Final
 
 from ingest.engine import Engine, InProcess, Stage
 from ingest.engine_pool import Pool
-from ingest.engine_ray import RayWorkers
 from ingest.engine_spread import Spread
 from ragplatform.errors import ConfigurationError
 
@@ -22,6 +21,7 @@ RESERVED_BYTES: Final = 2 * 1024**3
 class EngineKind(StrEnum):
     """Where the stages run."""
 
+    HERE = "here"
     LOCAL = "local"
     RAY = "ray"
 
@@ -40,6 +40,8 @@ class EngineChoice:
     def __post_init__(self) -> None:
         if self.address and self.kind is not EngineKind.RAY:
             raise ConfigurationError("--address is for --engine ray alone")
+        if self.workers > 1 and self.kind is EngineKind.HERE:
+            raise ConfigurationError("--engine here is one process: leave --workers out")
 
 
 def open_engine(
@@ -55,6 +57,9 @@ def open_engine(
     there. Raises ``ConfigurationError`` when the engine cannot be had.
     """
     if choice.kind is EngineKind.RAY:
+        # A library of 200 MB that only this choice needs, and an optional one.
+        from ingest.engine_ray import RayWorkers
+
         ray = RayWorkers(
             make=elsewhere,
             count=choice.workers,
@@ -63,7 +68,8 @@ def open_engine(
         )
         return Spread(workers=ray), f"{ray.count} workers on Ray; "
     count = choice.workers or room_for_workers()
-    if count == 1:
+    if choice.kind is EngineKind.HERE or (count == 1 and not choice.workers):
+        # Where there is room for one, another process would only be memory.
         return InProcess(make=here), ""
     return Spread(workers=Pool(make=elsewhere, count=count)), f"{count} workers; "
 

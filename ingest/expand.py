@@ -5,7 +5,6 @@ A bulk export as one document would be a page about a thousand people, which no 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Final, Protocol
 
 from ingest.parse.document import Part
@@ -26,35 +25,21 @@ class Splitter(Protocol):
         """Return the parts, none for a file that stays whole. Raises ``QuarantinedError``."""
 
 
-def expand(
-    sources: Iterable[SourceFile], *, splitter: Splitter, largest_file: int
-) -> Iterator[SourceFile]:
-    """Yield every source, in order, or in its place its parts.
+def cut(source: SourceFile, data: bytes, *, splitter: Splitter) -> tuple[Part, ...]:
+    """Return where the file is to be cut; nothing for one that stays whole.
 
-    A file that cannot be read or cut is yielded whole: whoever parses it will find the reason.
+    A file that cannot be cut stays whole: whoever parses it will find the reason.
     """
-    for source in sources:
-        data = _read(source, largest_file)
-        parts = _parts(data, source, splitter) if data else ()
-        if not parts or not data:
-            yield source
-        for part in parts:
-            yield replace(source, name=f"{source.name}#{part.key}", content=part.cut(data or b""))
-
-
-def _read(source: SourceFile, largest_file: int) -> bytes:
-    if (source.path.suffix.lower() or ".") not in _SUFFIXES or source.content is not None:
-        return source.content or b""
+    if source.is_part or (source.path.suffix.lower() or ".") not in _SUFFIXES:
+        return ()
     try:
-        if not source.path.is_file() or source.path.stat().st_size > largest_file:
-            return b""
-        return source.path.read_bytes()
-    except OSError:
-        return b""
-
-
-def _parts(data: bytes, source: SourceFile, splitter: Splitter) -> tuple[Part, ...]:
-    try:
-        return splitter.split(data, Path(source.path).name)
+        return splitter.split(data, source.path.name)
     except QuarantinedError:
         return ()
+
+
+def pieces(source: SourceFile, data: bytes, parts: Iterable[Part]) -> Iterator[SourceFile]:
+    """Yield the parts of a file as sources of their own, in order."""
+    for part in parts:
+        name = f"{source.name}#{part.key}"
+        yield replace(source, name=name, content=part.cut(data), is_part=True)

@@ -10,12 +10,16 @@ def this_process() -> str:
     return f"{socket.gethostname()}|{_boot_id()}|{os.getpid()}|{_started(os.getpid())}"
 
 
+def is_here(holder: str) -> bool:
+    """Return whether it is a process of this machine, so that ``is_alive`` knows."""
+    return holder.partition("|")[0] == socket.gethostname()
+
+
 def is_alive(holder: str) -> bool:
     """Return whether the process lives; one on another machine is believed to."""
-    host, _, rest = holder.partition("|")
-    if host != socket.gethostname():
+    if not is_here(holder):
         return True
-    boot, _, process = rest.partition("|")
+    boot, _, process = holder.partition("|")[2].partition("|")
     pid, _, started = process.partition("|")
     return boot == _boot_id() and pid.isdigit() and _started(int(pid)) == started
 

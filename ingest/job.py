@@ -8,32 +8,35 @@ by running it again.
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
 from ingest.aside_run import AsideOfRun
-from ingest.engine import Batch, Engine
-from ingest.keeping import Keeping
-from ingest.ledger import Claim, Ledger, State
-from ingest.members import Budget, Members
-from ingest.prepare import Ready
-from ingest.refusals import Refusal, guarded
+from ingest.changes import Changed, Changes, Refused, Retry
+from ingest.containers import Containers
+from ingest.engine import Batch, Done, Engine
+from ingest.ledger import Claim, Ledger
+from ingest.members import Members
+from ingest.refusals import Refusal
+from ingest.removal import Removed, Remover, Why, WhyKept
 from ingest.report import FileResult, FileState, Report
+from ingest.runs import Ended
 from ingest.sources import SourceFile
-from ingest.stages import Prepared
-from ingest.work import Fingerprinter, Target, Work
+from ingest.sweep import Absent, Guard, MassRemovalError, Sweep
+from ingest.work import Fingerprinter, Target, Work, take_in_hand
+from ingest.writer import Writer
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
-from ragplatform.catalog import DocumentEntry, SqlCatalog
-from ragplatform.errors import ForgottenError, HeldError, QuarantinedError
+from ragplatform.catalog import SqlCatalog
+from ragplatform.errors import ForgottenError, HeldError
 from ragplatform.model import Json
-from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Index
 from ragplatform.privacy.gate import Privacy
 
-_BATCH_FILES: Final = 16
+# Small files share the syncs of a batch: of 448 notes one by one, index and tables took 110 s of
+# the clock on a busy disk.
+_BATCH_FILES: Final = 64
 # What one record can name. A register of more people than this is named by its document.
 _MOST_SUBJECTS: Final = 1000
 _BATCH_BYTES: Final = 2 * 1024 * 1024
@@ -50,208 +53,175 @@ class Job:
         fingerprint: Fingerprinter,
         members: Members,
         engine: Engine,
+        why_kept: WhyKept,
+        why_held: WhyKept,
+        guard: Guard,
+        stop: Callable[[], bool],
         privacy: Privacy,
         policies: Policies,
         index: Index,
         catalog: SqlCatalog,
         ledger: Ledger,
-        keeping: Keeping,
         audit: TenantLogs,
         aside: AsideOfRun,
         on_result: Callable[[FileResult], None],
+        retry: Retry | None,
     ) -> None:
+        """``why_held`` says why a document may not even be replaced, ``stop`` that the run ends.
+
+        ``retry`` narrows it to what did not go in.
+        """
         self._run = run
         self._target = target
-        self._fingerprint = fingerprint
-        self._members = members
         self._engine = engine
-        self._privacy = privacy
+        self._stop = stop
+        self._why_held = why_held
         self._policies = policies
         self._index = index
         self._catalog = catalog
         self._ledger = ledger
-        self._keeping = keeping
         self._audit = audit
         self._aside = aside
         self._on_result = on_result
+        self._writer = Writer(
+            claim=self._claim,
+            record=self._record,
+            privacy=privacy,
+            index=index,
+            catalog=catalog,
+            ledger=ledger,
+        )
+        self._remover = self._remover_of(privacy, why_kept)
+        self._containers = Containers(
+            run=run, ledger=ledger, catalog=catalog, remover=self._remover
+        )
+        self._changes = Changes(
+            target=target,
+            fingerprint=fingerprint,
+            members=members,
+            containers=self._containers,
+            ledger=ledger,
+            aside=aside,
+            retry=retry,
+        )
+        self._absent = Absent(target=target, fingerprint=fingerprint, ledger=ledger, guard=guard)
 
-    def run(self, sources: Iterable[SourceFile], report: Report) -> None:
+    def _remover_of(self, privacy: Privacy, why_kept: WhyKept) -> Remover:
+        return Remover(
+            run=self._run,
+            privacy=privacy,
+            index=self._index,
+            catalog=self._catalog,
+            ledger=self._ledger,
+            record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
+            why_kept=why_kept,
+        )
+
+    def run(
+        self, sources: Iterable[SourceFile], report: Report, *, sweep: Sweep | None = None
+    ) -> None:
         """Take every source in, quarantine it, or find it unchanged; count it in ``report``.
+
+        What a container no longer holds goes, and with ``sweep`` what the source no longer has.
+        A run that is stopped ends after the documents in hand and sweeps nothing.
 
         Raises ``UnavailableError`` when a part that every file needs is away: what was finished
         stays, and running again goes on from there.
         """
-        where = self._target
-        self._ledger.start_run(
-            self._run, tenant=where.principal.tenant, collection=where.collection
-        )
         self._aside.begin(self._record)
-        for done in self._engine.run(_batches(self._changed(sources, report))):
+        for done in self._engine.run(_batches(self._works(sources, report))):
             report.merge(done.tally)
-            for work, outcome in zip(done.works, done.outcomes, strict=True):
-                self._finish(work, outcome, report)
-        states: dict[str, Json] = {str(state): n for state, n in report.states.items()}
+            self._finish(done, report)
+            self._tell_removed(self._containers.finish(last=False), report)
+        self._tell_removed(self._containers.finish(last=True), report)
+        if sweep is not None and not report.cancelled:
+            self._sweep(sweep, report)
         self._aside.warn(report)
-        self._record(Action.INGEST_FINISHED, Outcome.SUCCESS, {"states": states})
-        self._ledger.finish_run(self._run, dict(report.states))
+        self._record_end(report)
 
-    def _finish(self, work: Work, outcome: Prepared | Refusal, report: Report) -> None:
-        """Write one document, or put it aside when it cannot go in."""
-        if isinstance(outcome, Refusal):
-            self._refuse(work, outcome, report)
-            return
-        written = guarded(partial(self._write, outcome, report))
-        if isinstance(written, Refusal):
-            self._refuse(replace(outcome.ready.work, data=work.data), written, report)
+    def _record_end(self, report: Report) -> None:
+        details: dict[str, Json] = {
+            "states": {str(state): n for state, n in report.states.items()},
+            "ended": str(Ended.CANCELLED if report.cancelled else Ended.DONE),
+        }
+        if report.refused:
+            details["not_removed"] = report.refused["gone"]
+        self._record(Action.INGEST_FINISHED, Outcome.SUCCESS, details)
 
-    def _changed(self, sources: Iterable[SourceFile], report: Report) -> Iterator[Work]:
-        """Yield the files whose content, labels or pipeline differ from the ledger's."""
-        for source in sources:
-            yield from self._changed_in(source, report, Budget())
-
-    def _changed_in(self, source: SourceFile, report: Report, budget: Budget) -> Iterator[Work]:
-        """Yield the file and the documents inside it that changed, each on its own."""
-        with report.stage("fingerprint"):
-            work = guarded(partial(self._fingerprint, source))
-        if isinstance(work, Refusal):
-            self._refuse(source, work, report)
-            return
-        work = self._aside.decided(work)
-        if self._aside.rejects(work):
-            # Before it is opened: nothing that lies in it is wanted either.
-            self._tell(report, source, FileState.REJECTED, reason="rejected")
-            return
-        opened = None
-        if work.data is not None:
-            try:
-                with report.stage("unpack"):
-                    opened = self._members.open(source, work.data, budget)
-            except QuarantinedError as error:
-                if not self._settled(work, report):
-                    self._put_aside(work, report, FileState.QUARANTINED, error.reason, str(error))
-                return
-        for inner in self._members.inside(source, opened):
-            budget.depth -= 1
-            yield from self._changed_in(inner, report, budget)
-            budget.depth += 1
-        if opened and not opened.is_document:
-            # An older, damaged version of the archive may still be on record.
-            self._ledger.release(work.labels.tenant, work.labels.collection, work.key)
+    def _finish(self, done: Done, report: Report) -> None:
+        """Write what can go in, and put aside what cannot."""
+        good = []
+        for work, outcome in zip(done.works, done.outcomes, strict=True):
+            if isinstance(outcome, Refusal):
+                self._refuse(work, outcome, report)
+            else:
+                good.append((work, outcome))
+        for _, prepared in good:
+            self._aside.record_waived(prepared.ready)
+        written = self._writer.write([prepared for _, prepared in good], report)
+        for (work, prepared), refusal in zip(good, written, strict=True):
+            if refusal is not None:
+                self._refuse(replace(prepared.ready.work, data=work.data), refusal, report)
+                continue
             self._aside.taken_in(work)
-            self._tell(report, source, FileState.UNPACKED)
-        elif not self._settled(work, report):
-            yield replace(work, by_hand=self._catalog.labels_by_hand(work.document))
+            self._aside.listen(prepared.ready)
+            self._tell(
+                report,
+                work.source,
+                FileState.INDEXED,
+                document=work.document,
+                chunks=len(prepared.entries),
+            )
 
-    def _settled(self, work: Work, report: Report) -> bool:
-        entry = self._ledger.lookup(work.labels.tenant, work.labels.collection, work.key)
-        if entry is None:
-            return False
-        if entry.state is State.FORGOTTEN:
-            # What was erased stays out, although its file is still there.
-            self._tell(report, work.source, FileState.FORGOTTEN)
-            return True
-        if entry.generation != work.generation:
-            return self._held_back(work, report)
-        if entry.state is State.INDEXED:
-            self._tell(report, work.source, FileState.UNCHANGED)
-            return True
-        if work.source.again or entry.reason in work.waived:
-            return False
-        if entry.state is State.QUARANTINED:
-            # The same bytes through the same pipeline end the same way.
-            self._tell(report, work.source, FileState.QUARANTINED, reason=entry.reason or "")
-            return True
-        return False
+    def _works(self, sources: Iterable[SourceFile], report: Report) -> Iterator[Work]:
+        """Yield the documents that are to be taken in; tell of all others how they end."""
+        for found in self._changes.among(sources, report):
+            if isinstance(found, Changed):
+                if not self._held_back(found.work, report):
+                    report.bytes += len(found.work.data or b"")
+                    by_hand = self._catalog.labels_by_hand(found.work.document)
+                    yield replace(found.work, by_hand=by_hand)
+            elif isinstance(found, Refused):
+                self._refuse(found.subject, found.refusal, report)
+            else:
+                self._told(report, FileResult(found.name, found.state, reason=found.reason))
+            if self._stop():
+                report.cancelled = True
+                return
 
     def _held_back(self, work: Work, report: Report) -> bool:
         """Return whether the version that is there is on legal hold, and this one has to wait."""
         old = self._catalog.document(work.document)
         if old is None:
             return False
-        classes = self._catalog.classes(old.tenant)
-        why = self._keeping.why_held(old, classes[old.access_class])
+        why = self._why_held(old, self._catalog.classes(old.tenant)[old.access_class])
         if why is None:
             return False
-        self._tell(
-            report,
-            work.source,
-            FileState.ON_HOLD,
-            reason="on_hold",
-            document=work.document,
-            detail=f"the new version waits: {why}",
-        )
+        state, document = FileState.ON_HOLD, work.document
+        detail = f"the new version waits: {why}"
+        self._tell(report, work.source, state, reason=state.value, document=document, detail=detail)
         return True
 
-    def _write(self, prepared: Prepared, report: Report) -> None:
-        """Make one document's chunks findable. Every step may be repeated after a crash.
+    def _tell_removed(self, removed: Iterable[Removed], report: Report) -> None:
+        for one in removed:
+            name = one.entry.display_name or one.entry.document
+            state = FileState.KEPT if one.kept else FileState.REMOVED
+            if one.was_document:
+                document, detail = one.entry.document, one.kept
+                self._told(report, FileResult(name, state, document=document, detail=detail))
 
-        1. Ledger: pending. 2. Catalog: access class and document are known before a chunk of them
-        is found, so that erasure misses nothing. 3. Audit: durable before anything can be found.
-        4. Vault. 5. Index: new chunks, then the old generation goes. 6. Catalog, audit and
-        ledger: done.
-        """
-        ready, entries = prepared.ready, prepared.entries
-        self._aside.listen(ready)
-        work, tenant = ready.work, ready.work.labels.tenant
-        kind = access_class(ready.labels)
-        details: dict[str, Json] = {
-            "document": work.document,
-            "generation": work.generation,
-            "chunks": len(entries),
-            "found": dict(ready.transformed[0].counts),
-            "access_class": kind,
-        }
-        with report.stage("ledger"):
-            claim = self._claim(work, ready.title)  # 1
-            self._catalog.register(ready.labels, kind)  # 2
-            # Until the old chunks are gone, the document is about the people of both versions.
-            old = self._catalog.document(work.document)
-            both = work.subjects | (old.subjects if old else frozenset())
-            if old and old.access_class != kind:
-                # Before the catalog says so: a run that is repeated would see no difference.
-                self._record_relabelled(work, old.access_class, kind, both)
-            self._catalog.put_document(_entry(ready, kind, len(entries), both))
-        with report.stage("audit"):
-            self._aside.record_waived(ready)
-            self._record(Action.INGEST_STARTED, Outcome.SUCCESS, details, work.subjects)  # 3
-        with report.stage("vault"):
-            own = {self._privacy.subject_ref(tenant, f"document:{work.document}")}
-            self._privacy.commit(tenant, work.subjects or own, *ready.transformed)  # 4
-        with report.stage("index"):
-            self._index.upsert(entries)  # 5
-            self._index.retire(tenant, work.document, work.generation)
-        with report.stage("ledger"):
-            self._catalog.put_document(_entry(ready, kind, len(entries), work.subjects))  # 6
-        with report.stage("audit"):
-            self._record(Action.INGESTED, Outcome.SUCCESS, details, work.subjects)
-        with report.stage("ledger"):
-            self._ledger.commit_indexed(claim, chunks=len(entries))
-            self._aside.taken_in(work)
-        self._tell(
-            report,
-            work.source,
-            FileState.INDEXED,
-            document=work.document,
-            chunks=len(entries),
-        )
-
-    def _record_relabelled(
-        self, work: Work, before: str, after: str, subjects: frozenset[str]
-    ) -> None:
-        details: dict[str, Json] = {"document": work.document, "before": before, "after": after}
-        self._record(Action.RELABELLED, Outcome.SUCCESS, details, subjects)
+    def _sweep(self, sweep: Sweep, report: Report) -> None:
+        """Take out what the source no longer has, unless that is more than may be believed."""
+        with report.stage("sweep"):
+            try:
+                gone = self._absent.of(sweep)
+            except MassRemovalError as error:
+                report.refused = error.counts | {"detail": str(error)}
+                return
+            self._tell_removed(self._remover.remove(gone, Why.LEFT_SOURCE), report)
 
     def _claim(self, work: Work, name: str) -> Claim:
-        return self._ledger.begin(
-            tenant=work.labels.tenant,
-            collection=work.labels.collection,
-            source_key=work.key,
-            sha256=work.sha256,
-            document=work.document,
-            generation=work.generation,
-            run=self._run,
-            display_name=name,
-        )
+        return take_in_hand(self._ledger, work, run=self._run, name=name)
 
     def _refuse(self, subject: Work | SourceFile, refusal: Refusal, report: Report) -> None:
         state, reason, detail = refusal.state, refusal.reason, refusal.detail
@@ -279,6 +249,8 @@ class Job:
         if not isinstance(subject, Work):
             self._record(Action.QUARANTINED, Outcome.DENIED, details)
             self._tell(report, subject, state, reason=reason, detail=detail)
+            return
+        if self._held_back(subject, report):
             return
         try:
             # First of all: what is being taken out must not count as indexed.
@@ -329,27 +301,11 @@ class Job:
         reason: str = "",
         detail: str = "",
     ) -> None:
-        result = FileResult(source.name, state, chunks, reason, document, detail)
+        self._told(report, FileResult(source.name, state, chunks, reason, document, detail))
+
+    def _told(self, report: Report, result: FileResult) -> None:
         report.add(result)
         self._on_result(result)
-
-
-def _entry(ready: Ready, access: str, chunks: int, subjects: frozenset[str]) -> DocumentEntry:
-    work = ready.work
-    return DocumentEntry(
-        document=work.document,
-        tenant=work.labels.tenant,
-        collection=work.labels.collection,
-        title=ready.title,
-        media_type=ready.media_type,
-        access_class=access,
-        subjects=subjects,
-        generation=work.generation,
-        chunks=chunks,
-        treated=ready.transformed[0].methods,
-        indexed_at=datetime.now(UTC),
-        dated=ready.dated,
-    )
 
 
 def _batches(works: Iterable[Work]) -> Iterator[Batch]:

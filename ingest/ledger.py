@@ -1,66 +1,33 @@
 """The ledger: what became of every source, the truth from which the index can be rebuilt.
 
-One row for each source of a collection, one for each run. Every write is committed durably before
-the call returns. Two runs over the same sources cannot both work on one: whoever begins it holds it
-until it is settled, its holder's process is gone, or its lease has run out.
+One row for each source of a collection. Every write is committed durably before the call returns.
+Two runs over the same sources cannot both work on one: whoever begins it holds it until it is
+settled, its holder's process is gone, or its lease has run out.
 """
 
-import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from ingest.holder import is_alive, this_process
+from ingest.ledger_tables import SOURCES
+from ingest.runs import Runs
 from ragplatform.errors import ForgottenError, HeldError, UnavailableError
 from ragplatform.migrations import bring_up
-from ragplatform.tables import insert, open_engine
+from ragplatform.tables import Joined, insert, open_engine
 
 LEASE_S: Final = 900.0
-
-_METADATA: Final = sa.MetaData()
-
-_SOURCES: Final = sa.Table(
-    "ingest_sources",
-    _METADATA,
-    sa.Column("tenant", sa.String(63), primary_key=True),
-    sa.Column("collection", sa.String(63), primary_key=True),
-    sa.Column("source_key", sa.String(128), primary_key=True),
-    sa.Column("sha256", sa.String(64), nullable=False),
-    sa.Column("pipeline", sa.String(128), nullable=False),
-    sa.Column("labels_digest", sa.String(128), nullable=False),
-    sa.Column("document", sa.String(128), nullable=False),
-    sa.Column("generation", sa.String(128), nullable=False),
-    sa.Column("display_name", sa.Text, nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("reason", sa.String(128), nullable=False),
-    sa.Column("chunks", sa.Integer, nullable=False),
-    sa.Column("live_generation", sa.String(128), nullable=False),
-    sa.Column("run", sa.String(64), nullable=False),
-    sa.Column("holder", sa.String(256), nullable=False),
-    sa.Column("lease_until", sa.Float, nullable=False),
-    sa.Column("updated_at", sa.String(32), nullable=False),
-    sa.Index("ingest_sources_by_state", "tenant", "state"),
-    sa.Index("ingest_sources_by_document", "document"),
-)
-
-_RUNS: Final = sa.Table(
-    "ingest_runs",
-    _METADATA,
-    sa.Column("run", sa.String(64), primary_key=True),
-    sa.Column("tenant", sa.String(63), nullable=False),
-    sa.Column("collection", sa.String(63), nullable=False),
-    sa.Column("holder", sa.String(256), nullable=False),
-    sa.Column("started_at", sa.String(32), nullable=False),
-    sa.Column("finished_at", sa.String(32), nullable=False),
-    sa.Column("counts", sa.Text, nullable=False),
-)
+CONTENTS_OPEN: Final = "open"
+# SQLite's default limit on bound variables is 32,766; shorter lists are planned faster.
+_BATCH: Final = 500
 
 
 class State(StrEnum):
@@ -70,6 +37,21 @@ class State(StrEnum):
     INDEXED = "indexed"
     QUARANTINED = "quarantined"
     FORGOTTEN = "forgotten"
+    # A file that is no document itself; its row says that all in it is settled.
+    UNPACKED = "unpacked"
+    # What its source or its archive no longer has.
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a source comes from: its configured source, and the key of what it lies in."""
+
+    source: str = ""
+    container: str = ""
+
+
+NOWHERE: Final = Place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +61,10 @@ class Entry:
     ``source_key`` is a keyed digest of the path and ``display_name`` is transformed text: raw names
     never come here. ``generation`` names the version that the row speaks of, ``live_generation``
     the one that the index was last said to hold (``""``: none). ``reason`` is a stable word for a
-    quarantined source, else ``""``.
+    quarantined source, else ``""``. ``source`` is the id of the configured source that it comes
+    from, ``container`` the key of the source that it lies in; both may be ``""``. ``contents`` is
+    the generation for which all that lies in it is settled, ``CONTENTS_OPEN`` when not all is, and
+    ``""`` when nothing lies in it.
     """
 
     tenant: str
@@ -97,6 +82,19 @@ class Entry:
     live_generation: str
     run: str
     updated_at: datetime
+    source: str = ""
+    container: str = ""
+    contents: str = ""
+
+    @property
+    def place(self) -> Place:
+        """Where it comes from."""
+        return Place(self.source, self.container)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether something of it may be found or kept: neither gone nor erased before."""
+        return self.state not in {State.GONE, State.FORGOTTEN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +106,6 @@ class Claim:
     source_key: str
     generation: str
     run: str
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run of the job. ``finished_at`` is None while it works, or when it was cut off."""
-
-    run: str
-    tenant: str
-    collection: str
-    started_at: datetime
-    finished_at: datetime | None
-    counts: Mapping[str, int]
-    alive: bool
 
 
 class Ledger:
@@ -135,49 +120,67 @@ class Ledger:
         self._lease_s = lease_s
         self._holder = this_process()
         self._engine = open_engine(url, begin_immediate=True)
+        self._joined = Joined()
         with self._transaction() as connection:
             bring_up(connection, "ledger")
-
-    def start_run(self, run: str, *, tenant: str, collection: str) -> None:
-        """Note that a run begins. Raises ``UnavailableError`` when its id is taken."""
-        row = {
-            "run": run,
-            "tenant": tenant,
-            "collection": collection,
-            "holder": self._holder,
-            "started_at": _now(),
-            "finished_at": "",
-            "counts": "{}",
-        }
-        with self._transaction() as connection:
-            connection.execute(_RUNS.insert().values(row))
-
-    def finish_run(self, run: str, counts: Mapping[str, int]) -> None:
-        """Note that a run came to its end, and what it counted; it lets go of what it held."""
-        done = {"finished_at": _now(), "counts": json.dumps(dict(counts), sort_keys=True)}
-        with self._transaction() as connection:
-            connection.execute(_RUNS.update().where(_RUNS.c.run == run).values(done))
-            connection.execute(
-                _SOURCES.update()
-                .where(_SOURCES.c.run == run, _SOURCES.c.state == State.PENDING)
-                .values(lease_until=0.0)
-            )
-
-    def runs(self, tenant: str | None = None, *, limit: int = 20) -> list[Run]:
-        """Return the latest runs, of one tenant or of all, the newest first."""
-        query = sa.select(_RUNS)
-        if tenant is not None:
-            query = query.where(_RUNS.c.tenant == tenant)
-        query = query.order_by(_RUNS.c.started_at.desc(), _RUNS.c.run).limit(limit)
-        with self._transaction() as connection:
-            return [_run_of(row) for row in connection.execute(query)]
+        self.runs = Runs(self._transaction)
 
     def lookup(self, tenant: str, collection: str, source_key: str) -> Entry | None:
         """Return what is known of a source, or None."""
-        query = sa.select(_SOURCES).where(_at(tenant, collection, source_key))
+        query = sa.select(SOURCES).where(_at(tenant, collection, source_key))
         with self._transaction() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else _entry_of(row)
+
+    def known(self, tenant: str, collection: str, source_keys: Collection[str]) -> dict[str, Entry]:
+        """Return what is known of many sources, by key; those unknown are left out."""
+        found: dict[str, Entry] = {}
+        with self._transaction() as connection:
+            for keys in _batches(source_keys):
+                query = sa.select(SOURCES).where(
+                    SOURCES.c.tenant == tenant,
+                    SOURCES.c.collection == collection,
+                    SOURCES.c.source_key.in_(keys),
+                )
+                for row in connection.execute(query):
+                    found[row.source_key] = _entry_of(row)
+        return found
+
+    def inside(self, tenant: str, collection: str, container: str) -> list[Entry]:
+        """Return the rows of what lies in a container, by key; not of what lies deeper."""
+        query = sa.select(SOURCES).where(
+            SOURCES.c.tenant == tenant,
+            SOURCES.c.collection == collection,
+            SOURCES.c.container == container,
+        )
+        with self._transaction() as connection:
+            rows = connection.execute(query.order_by(SOURCES.c.source_key)).all()
+        return [_entry_of(row) for row in rows]
+
+    def keys_of(self, tenant: str, collection: str, source: str) -> list[str]:
+        """Return the keys of what a source was last known to have, not of what lies inside it."""
+        gone = (State.GONE.value, State.FORGOTTEN.value)
+        query = sa.select(SOURCES.c.source_key).where(
+            SOURCES.c.tenant == tenant,
+            SOURCES.c.collection == collection,
+            SOURCES.c.source == source,
+            SOURCES.c.container == "",
+            SOURCES.c.state.not_in(gone),
+        )
+        with self._transaction() as connection:
+            return list(connection.execute(query.order_by(SOURCES.c.source_key)).scalars())
+
+    def put_in_place(self, tenant: str, collection: str, place: Place, keys: list[str]) -> None:
+        """Note where sources were met that the ledger knows from another place, or from none."""
+        with self._transaction() as connection:
+            for some in _batches(keys):
+                at = sa.and_(
+                    SOURCES.c.tenant == tenant,
+                    SOURCES.c.collection == collection,
+                    SOURCES.c.source_key.in_(some),
+                )
+                moved = {"source": place.source, "container": place.container}
+                connection.execute(SOURCES.update().where(at).values(moved))
 
     def begin(
         self,
@@ -192,11 +195,13 @@ class Ledger:
         display_name: str,
         pipeline: str = "",
         labels_digest: str = "",
+        place: Place = NOWHERE,
+        contents: str | None = None,
     ) -> Claim:
         """Take a source in hand before anything of it is written anywhere.
 
         Raises ``HeldError`` while another live run holds it, and ``ForgottenError`` for one that
-        was erased: ``revive`` lets it back in.
+        was erased: ``revive`` lets it back in. ``contents`` is left as it is unless it is given.
         """
         claim = Claim(tenant, collection, source_key, generation, run)
         row = {
@@ -212,19 +217,23 @@ class Ledger:
             "holder": self._holder,
             "lease_until": time.time() + self._lease_s,
             "updated_at": _now(),
+            "source": place.source,
+            "container": place.container,
         }
+        if contents is not None:
+            row["contents"] = contents
         at = _at(tenant, collection, source_key)
-        place = {"tenant": tenant, "collection": collection, "source_key": source_key}
-        fresh = {**place, **row, "chunks": 0, "live_generation": ""}
+        key = {"tenant": tenant, "collection": collection, "source_key": source_key}
+        fresh = {**key, **row, "chunks": 0, "live_generation": ""}
         with self._transaction() as connection:
             # Of several runs that meet a new source at once the first inserts it; the others wait
             # for its transaction and find it held.
-            new = insert(connection.dialect, _SOURCES).values(fresh).on_conflict_do_nothing()
+            new = insert(connection.dialect, SOURCES).values(fresh).on_conflict_do_nothing()
             # PostgreSQL's driver counts no rows of an insert; what it returns says the same.
-            if connection.execute(new.returning(_SOURCES.c.run)).one_or_none() is None:
-                known = connection.execute(sa.select(_SOURCES).where(at).with_for_update())
+            if connection.execute(new.returning(SOURCES.c.run)).one_or_none() is None:
+                known = connection.execute(sa.select(SOURCES).where(at).with_for_update())
                 _require_free(known.one(), run)
-                connection.execute(_SOURCES.update().where(at).values(row))
+                connection.execute(SOURCES.update().where(at).values(row))
         return claim
 
     def commit_indexed(self, claim: Claim, *, chunks: int) -> None:
@@ -243,16 +252,39 @@ class Ledger:
         none = {"chunks": 0, "live_generation": ""}
         self._settle(claim, {"state": State.QUARANTINED.value, "reason": reason, **none})
 
+    def close_container(
+        self, tenant: str, collection: str, source_key: str, generation: str
+    ) -> None:
+        """Note that all that lies in this version of a container is settled."""
+        same = sa.and_(_at(tenant, collection, source_key), SOURCES.c.generation == generation)
+        with self._transaction() as connection:
+            connection.execute(SOURCES.update().where(same).values(contents=generation))
+
+    def commit_unpacked(self, claim: Claim) -> None:
+        """Note that the source is no document, and that all that lies in it is settled.
+
+        The caller took out what of it was indexed when it was one. Raises ``HeldError`` when the
+        claim is lost.
+        """
+        self._settle(claim, {"state": State.UNPACKED.value, "chunks": 0, "live_generation": ""})
+
+    def commit_gone(self, claim: Claim) -> None:
+        """Keep of a source only that it is gone; the caller took it out of index and vault first.
+
+        Raises ``HeldError`` when the claim is lost.
+        """
+        self._settle(claim, {"state": State.GONE.value, "chunks": 0, **_blank()})
+
     def _settle(self, claim: Claim, values: dict[str, Any]) -> None:
         held = sa.and_(
             _at(claim.tenant, claim.collection, claim.source_key),
-            _SOURCES.c.state == State.PENDING.value,
-            _SOURCES.c.run == claim.run,
-            _SOURCES.c.generation == claim.generation,
+            SOURCES.c.state == State.PENDING.value,
+            SOURCES.c.run == claim.run,
+            SOURCES.c.generation == claim.generation,
         )
         done = values | {"lease_until": 0.0, "updated_at": _now()}
         with self._transaction() as connection:
-            if not connection.execute(_SOURCES.update().where(held).values(done)).rowcount:
+            if not connection.execute(SOURCES.update().where(held).values(done)).rowcount:
                 raise HeldError("the claim on this document was lost: run again")
 
     def forget(self, document: str) -> int:
@@ -261,42 +293,30 @@ class Ledger:
         Content digest, name and labels go, also from free pages and the write-ahead log. The caller
         has erased it from index and vault first.
         """
-        names = ("sha256", "pipeline", "labels_digest", "generation", "display_name", "reason")
-        gone = dict.fromkeys((*names, "live_generation"), "") | {"state": State.FORGOTTEN.value}
+        gone = _blank() | {"state": State.FORGOTTEN.value}
         values = {**gone, "chunks": 0, "lease_until": 0.0, "updated_at": _now()}
-        where = _SOURCES.c.document == document
+        where = SOURCES.c.document == document
         with self._transaction() as connection:
-            count = connection.execute(_SOURCES.update().where(where).values(values)).rowcount
+            count = connection.execute(SOURCES.update().where(where).values(values)).rowcount
         self._scrub_log()
         return count
-
-    def release(self, tenant: str, collection: str, source_key: str) -> bool:
-        """Drop the entry of a quarantined source that turned out to be no document after all.
-
-        Return whether there was one.
-        """
-        quarantined = sa.and_(
-            _at(tenant, collection, source_key), _SOURCES.c.state == State.QUARANTINED.value
-        )
-        with self._transaction() as connection:
-            return connection.execute(sa.delete(_SOURCES).where(quarantined)).rowcount > 0
 
     def reject(self, tenant: str, collection: str, source_key: str) -> bool:
         """Note that people rejected a quarantined source; return whether it was one."""
         quarantined = sa.and_(
-            _at(tenant, collection, source_key), _SOURCES.c.state == State.QUARANTINED.value
+            _at(tenant, collection, source_key), SOURCES.c.state == State.QUARANTINED.value
         )
-        change = _SOURCES.update().where(quarantined).values(reason="rejected", updated_at=_now())
+        change = SOURCES.update().where(quarantined).values(reason="rejected", updated_at=_now())
         with self._transaction() as connection:
             return connection.execute(change).rowcount > 0
 
     def revive(self, tenant: str, collection: str, source_key: str) -> bool:
         """Let a forgotten source be ingested again; return whether it was forgotten."""
         where = sa.and_(
-            _at(tenant, collection, source_key), _SOURCES.c.state == State.FORGOTTEN.value
+            _at(tenant, collection, source_key), SOURCES.c.state == State.FORGOTTEN.value
         )
         with self._transaction() as connection:
-            return connection.execute(_SOURCES.delete().where(where)).rowcount > 0
+            return connection.execute(SOURCES.delete().where(where)).rowcount > 0
 
     def entries(
         self,
@@ -306,14 +326,14 @@ class Ledger:
         state: State | None = None,
     ) -> list[Entry]:
         """Return the rows that match all that is given, by tenant, collection and source."""
-        query = sa.select(_SOURCES)
+        query = sa.select(SOURCES)
         if tenant is not None:
-            query = query.where(_SOURCES.c.tenant == tenant)
+            query = query.where(SOURCES.c.tenant == tenant)
         if collection is not None:
-            query = query.where(_SOURCES.c.collection == collection)
+            query = query.where(SOURCES.c.collection == collection)
         if state is not None:
-            query = query.where(_SOURCES.c.state == state.value)
-        order = (_SOURCES.c.tenant, _SOURCES.c.collection, _SOURCES.c.source_key)
+            query = query.where(SOURCES.c.state == state.value)
+        order = (SOURCES.c.tenant, SOURCES.c.collection, SOURCES.c.source_key)
         with self._transaction() as connection:
             return [_entry_of(row) for row in connection.execute(query.order_by(*order))]
 
@@ -323,27 +343,32 @@ class Ledger:
 
     def counts(self, tenant: str | None = None) -> dict[tuple[str, str, State], int]:
         """Return how many sources each tenant and collection has in each state."""
-        keys = (_SOURCES.c.tenant, _SOURCES.c.collection, _SOURCES.c.state)
+        keys = (SOURCES.c.tenant, SOURCES.c.collection, SOURCES.c.state)
         query = sa.select(*keys, sa.func.count().label("sources")).group_by(*keys)
         if tenant is not None:
-            query = query.where(_SOURCES.c.tenant == tenant)
+            query = query.where(SOURCES.c.tenant == tenant)
         with self._transaction() as connection:
             rows = connection.execute(query).all()
         return {(row.tenant, row.collection, State(row.state)): row.sources for row in rows}
-
-    def renew(self, run: str) -> None:
-        """Lengthen the lease on all that the run holds; call it well within ``lease_s``."""
-        held = sa.and_(_SOURCES.c.run == run, _SOURCES.c.state == State.PENDING.value)
-        until = time.time() + self._lease_s
-        with self._transaction() as connection:
-            connection.execute(_SOURCES.update().where(held).values(lease_until=until))
 
     def close(self) -> None:
         """Close the connections. Calling it again does nothing."""
         self._engine.dispose()
 
     @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make all that this thread does here meanwhile one transaction, done whole or not at all.
+
+        On SQLite it keeps every other writer waiting: nothing slow belongs in it.
+        """
+        with self._joined.over(self._transaction()):
+            yield
+
+    @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
+        if (joined := self._joined.connection) is not None:
+            yield joined
+            return
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -374,11 +399,23 @@ def _require_free(row: sa.Row[Any], run: str) -> None:
         raise HeldError(f"run {row.run} is at work on this document: wait for its end")
 
 
+def _blank() -> dict[str, Any]:
+    """Return the columns that could say something of a document, emptied."""
+    names = ("sha256", "pipeline", "labels_digest", "generation", "display_name", "reason")
+    return dict.fromkeys((*names, "live_generation", "contents"), "")
+
+
+def _batches(keys: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(keys)
+    while batch := list(islice(rest, _BATCH)):
+        yield batch
+
+
 def _at(tenant: str, collection: str, source_key: str) -> sa.ColumnElement[bool]:
     return sa.and_(
-        _SOURCES.c.tenant == tenant,
-        _SOURCES.c.collection == collection,
-        _SOURCES.c.source_key == source_key,
+        SOURCES.c.tenant == tenant,
+        SOURCES.c.collection == collection,
+        SOURCES.c.source_key == source_key,
     )
 
 
@@ -389,19 +426,6 @@ def _entry_of(row: sa.Row[Any]) -> Entry:
     values["state"] = State(row.state)
     values["updated_at"] = datetime.fromisoformat(row.updated_at)
     return Entry(**values)
-
-
-def _run_of(row: sa.Row[Any]) -> Run:
-    done = datetime.fromisoformat(row.finished_at) if row.finished_at else None
-    return Run(
-        run=row.run,
-        tenant=row.tenant,
-        collection=row.collection,
-        started_at=datetime.fromisoformat(row.started_at),
-        finished_at=done,
-        counts=json.loads(row.counts),
-        alive=done is None and is_alive(row.holder),
-    )
 
 
 def _now() -> str:

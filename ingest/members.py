@@ -1,10 +1,10 @@
 """Documents inside documents: what one file of a run gives, within bounds."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
-from ingest.expand import expand
+from ingest.expand import cut, pieces
 from ingest.parse.kind import may_hold_members
 from ingest.parse.unpack import Allowance, Opened
 from ingest.prepare import Parser
@@ -26,21 +26,39 @@ class Budget:
     depth: int = _MAX_NESTING
 
 
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What lies in a file, to be gone through once; ``empty`` says that nothing does.
+
+    ``nests`` is 1 where it lies one level deeper, 0 for the parts of the file itself.
+    """
+
+    sources: Iterable[SourceFile] = field(default=(), repr=False)
+    empty: bool = True
+    is_document: bool = True
+    nests: int = 0
+
+
 class Members:
-    """Opens archives, mailboxes and mails."""
+    """Opens archives, mailboxes and mails, and cuts files about many people."""
 
     def __init__(self, *, parser: Parser) -> None:
         self._parser = parser
 
-    def open(self, source: SourceFile, data: bytes, budget: Budget) -> Opened | None:
-        """Return what lies in the file, or None if it is of a kind that holds no other.
+    def contents(self, source: SourceFile, data: bytes, budget: Budget) -> Contents:
+        """Return the documents that lie in the file, or its parts, one about each person.
 
         Raises ``QuarantinedError`` with the reason why it cannot be opened: among them
         ``archive_bomb`` when the budget is spent or the nesting too deep.
         """
-        name = source.path.name
-        if not may_hold_members(data, name):
-            return None
+        if not may_hold_members(data, source.path.name):
+            parts = cut(source, data, splitter=self._parser)
+            return Contents(pieces(source, data, parts), not parts, not parts)
+        opened = self._open(source.path.name, data, budget)
+        inner = (source.inside(one.path, one.data, one.refused) for one in opened.members)
+        return Contents(inner, not opened.members, opened.is_document, nests=1)
+
+    def _open(self, name: str, data: bytes, budget: Budget) -> Opened:
         allowance = Allowance(max(budget.members, 0), max(budget.total, 0))
         opened = self._parser.unpack(data, name, allowance)
         if budget.depth <= 0 and opened.members:
@@ -48,12 +66,3 @@ class Members:
         budget.members -= len(opened.members)
         budget.total -= sum(len(member.data) for member in opened.members)
         return opened
-
-    def inside(self, source: SourceFile, opened: Opened | None) -> Iterator[SourceFile]:
-        """Yield the documents that were found in the file; one about many people in its parts."""
-        for member in opened.members if opened else ():
-            inner = source.inside(member.path, member.data, member.refused)
-            if member.refused:
-                yield inner
-            else:
-                yield from expand([inner], splitter=self._parser, largest_file=len(member.data))

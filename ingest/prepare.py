@@ -107,6 +107,9 @@ class Preparer:
 
     def parse(self, work: Work, tally: Tally) -> Parsed:
         """Return the file's text. Raises ``QuarantinedError`` when it has none that may be read."""
+        if work.source.refused:
+            why = "what it lies in keeps this out of reach"
+            raise QuarantinedError(work.source.refused, why)
         if work.data is None:
             raise QuarantinedError("too_large", f"the file has over {self._largest_file:,} bytes")
         with tally.stage("parse"):

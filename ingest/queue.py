@@ -224,6 +224,18 @@ class RunQueue:
             asked = connection.execute(sa.select(_QUEUE.c.cancel).where(mine)).scalar()
         return bool(held) and not asked
 
+    def give_back(self, run: str) -> None:
+        """Let a run that this process held be taken again, as if it had not been."""
+        mine = sa.and_(_QUEUE.c.run == run, _QUEUE.c.holder == self._holder)
+        waits = {
+            "state": RunState.QUEUED.value,
+            "holder": "",
+            "lease_until": 0.0,
+            "attempts": _QUEUE.c.attempts - 1,
+        }
+        with self._transaction() as connection:
+            connection.execute(_QUEUE.update().where(mine).values(waits))
+
     def cancel(self, run: str) -> None:
         """Ask for the end of a run: at once where it waits, after the document in hand else."""
         one = _QUEUE.c.run == run

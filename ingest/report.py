@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ingest.runs import Progress
 from ragplatform.model import Json
 
 
@@ -20,8 +21,12 @@ class FileState(StrEnum):
     FORGOTTEN = "forgotten"
     FAILED = "failed"
     UNPACKED = "unpacked"
+    REMOVED = "removed"
+    KEPT = "kept"
+    # Changed or gone while it was read: the next run meets it as it is then.
+    DEFERRED = "deferred"
+    # Changed, and kept back: the version that is there is on legal hold.
     ON_HOLD = "on_hold"
-    """Changed, and kept back: the version that is there is on legal hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,11 @@ class Report(Tally):
     failed: Counter[str] = field(default_factory=Counter)
     chunks: int = 0
     warnings: list[str] = field(default_factory=list)
+    bytes: int = 0
+    total: int = 0
+    total_bytes: int = 0
+    refused: dict[str, Json] = field(default_factory=dict)
+    cancelled: bool = False
     started: float = field(default_factory=time.monotonic)
 
     def merge(self, tally: Tally) -> None:
@@ -91,12 +101,33 @@ class Report(Tally):
         if result.state is FileState.INDEXED:
             self.chunks += result.chunks
 
+    def progress(self) -> Progress:
+        """Return what was done so far, as the ledger keeps it."""
+        return Progress(
+            files=self.seen,
+            documents=self.states[FileState.INDEXED],
+            chunks=self.chunks,
+            characters=self.characters,
+            bytes=self.bytes,
+            total=self.total,
+            total_bytes=self.total_bytes,
+            elapsed_s=time.monotonic() - self.started,
+            seconds=dict(self.seconds),
+            states=dict(self.states),
+        )
+
     @property
     def exit_code(self) -> int:
-        """0 when all went in, 1 when some were quarantined or wait, 2 when some failed."""
-        if self.failed:
+        """0 when all went in, 1 when some were put aside, 2 when some failed, 3 when cancelled.
+
+        A source that lost so much that nothing of it was taken out counts as failed.
+        """
+        if self.failed or self.refused:
             return 2
-        return 1 if self.quarantined or self.states[FileState.ON_HOLD] else 0
+        if self.cancelled:
+            return 3
+        waiting = self.states[FileState.DEFERRED] + self.states[FileState.ON_HOLD]
+        return 1 if self.quarantined or waiting else 0
 
     def summary(self) -> dict[str, Json]:
         """Return the counts for people and machines; holds no text of any document."""
@@ -108,14 +139,20 @@ class Report(Tally):
             "forgotten": self.states[FileState.FORGOTTEN],
             "rejected": self.states[FileState.REJECTED],
             "unpacked": self.states[FileState.UNPACKED],
+            "removed": self.states[FileState.REMOVED],
+            "kept": self.states[FileState.KEPT],
+            "deferred": self.states[FileState.DEFERRED],
             "on_hold": self.states[FileState.ON_HOLD],
             "quarantined": dict(sorted(self.quarantined.items())),
             "failed": dict(sorted(self.failed.items())),
             "chunks": self.chunks,
+            "bytes": self.bytes,
             "characters": self.characters,
             "personal_data": dict(self.personal_data.most_common()),
             "warnings": list(self.warnings),
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "elapsed_s": round(time.monotonic() - self.started, 3),
+            "cancelled": self.cancelled,
+            "not_removed": self.refused,
             "exit_code": self.exit_code,
         }

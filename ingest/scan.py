@@ -55,15 +55,15 @@ def _scan(
     """Yield the results of the documents inside the file, then its own if it is one."""
     try:
         data = _read(source, largest_file)
-        opened = members.open(source, data, budget)
+        contents = members.contents(source, data, budget)
     except PlatformError as error:
         yield Scanned(source.name, 0, (), error)
         return
-    for inner in members.inside(source, opened):
-        budget.depth -= 1
+    budget.depth -= contents.nests
+    for inner in contents.sources:
         yield from _scan(inner, members, budget, parser, inspector, collection, largest_file)
-        budget.depth += 1
-    if opened and not opened.is_document:
+    budget.depth += contents.nests
+    if not contents.is_document:
         return
     try:
         parsed = parser.parse(data, source.path.name)

@@ -1,11 +1,14 @@
 """The composition root of what ingest adds to the query service's interface."""
 
+from functools import partial
+
 from ingest.api.extension import IngestRoutes
 from ingest.holds import Holds
 from ingest.intake import Caller, Intake, Uploads
 from ingest.ledger import Ledger
+from ingest.life_wiring import certifier_of, eraser_of, keeping_of
 from ingest.queue import RunQueue
-from ingest.wiring import certifier_of, eraser_of, keeping_of
+from ingest.working import collection_of
 from ragplatform import openers
 from ragplatform.wiring import Platform
 
@@ -34,7 +37,7 @@ def extension(platform: Platform) -> IngestRoutes:
         audit=store.audit,
         queue=queue,
         uploads=Uploads(files=files, privacy=store.privacy),
-        collection_of=lambda tenant, source: None,
+        collection_of=partial(collection_of, settings),
         erase=erase,
         largest_file=largest,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ingest.claims import mapping
+from ingest.ledger import Claim, Ledger, Place
 from ingest.parse.document import MIXED_SUBJECTS
 from ingest.sources import GivenLabels, SourceFile
 from ragplatform.errors import QuarantinedError
@@ -34,8 +35,8 @@ class Target:
 class Work:
     """One file that must go through. ``key`` is the keyed digest of its name.
 
-    ``data`` is None for a file that is too large to be read. ``waived`` are the reasons that do not
-    keep it out, since people decided so.
+    ``data`` is None for a file that is too large to be read, and for one that was refused.
+    ``waived`` are the reasons that do not keep it out, since people decided so.
     """
 
     source: SourceFile
@@ -49,6 +50,32 @@ class Work:
     waived: frozenset[str] = frozenset()
     by_hand: Mapping[str, Json] = field(default_factory=dict)
     """Labels that people gave the document, in place of its source's and its own."""
+
+    @property
+    def place(self) -> Place:
+        """Where it comes from."""
+        return Place(self.source.source, self.source.container)
+
+
+def take_in_hand(
+    ledger: Ledger, work: Work, *, run: str, name: str, contents: str | None = None
+) -> Claim:
+    """Return the run's right to work on the document; see ``Ledger.begin``.
+
+    ``name`` is transformed text, or says nothing of it.
+    """
+    return ledger.begin(
+        tenant=work.labels.tenant,
+        collection=work.labels.collection,
+        source_key=work.key,
+        sha256=work.sha256,
+        document=work.document,
+        generation=work.generation,
+        run=run,
+        display_name=name,
+        place=work.place,
+        contents=contents,
+    )
 
 
 class Fingerprinter:
@@ -65,10 +92,26 @@ class Fingerprinter:
     ) -> None:
         """``subject_ref`` gives the keyed reference of a tenant's raw id."""
         self._target = target
+        self._where = f"{target.principal.tenant}/{target.collection}"
         self._subject_ref = subject_ref
         self._pipeline = pipeline
         self._name_key = name_key
         self._largest_file = largest_file
+
+    @property
+    def pipeline(self) -> str:
+        """A word that changes whenever the same file would become other chunks."""
+        return self._pipeline
+
+    def key(self, source: SourceFile) -> str:
+        """Return the keyed digest by which the ledger knows the source, whatever is in it."""
+        return self.key_of(source.name, source.source)
+
+    def key_of(self, name: str, source: str) -> str:
+        """Return the key of a name: within a configured source, or among paths given by hand."""
+        # No source's name and no path holds a NUL, so no two of them make the same text.
+        text = f"{self._where}/{source}\0{name}" if source else f"{self._where}/{name}"
+        return hmac.new(self._name_key, text.encode(), hashlib.sha256).hexdigest()
 
     def __call__(self, source: SourceFile) -> Work:
         """Read the file and name what it would become.
@@ -77,10 +120,9 @@ class Fingerprinter:
         be read.
         """
         data, sha256 = self._read(source)
+        key = self.key(source)
         labels = given_labels(self._target, source.labels)
         validate_labels(labels)
-        where = f"{labels.tenant}/{labels.collection}"
-        key = hmac.new(self._name_key, f"{where}/{source.name}".encode(), hashlib.sha256)
         subjects = frozenset(
             self._subject_ref(labels.tenant, raw) for raw in source.labels.subjects
         )
@@ -93,21 +135,23 @@ class Fingerprinter:
         return Work(
             source=source,
             data=data,
-            key=key.hexdigest(),
+            key=key,
             sha256=sha256,
             labels=labels,
             subjects=subjects,
-            document=str(uuid.uuid5(NAMESPACE, f"{where}/{key.hexdigest()}")),
+            document=str(uuid.uuid5(NAMESPACE, f"{self._where}/{key}")),
             generation=hashlib.sha256(version.encode()).hexdigest()[:16],
         )
 
     def _read(self, source: SourceFile) -> tuple[bytes | None, str]:
-        """Return the file's bytes, or None if they are too many, and their digest.
+        """Return the file's bytes, or None if they are not to be had, and their digest.
 
         Raises ``QuarantinedError`` for what is no regular file: reading a pipe may never end.
         """
         if source.refused:
-            raise QuarantinedError(source.refused, "what it lies in keeps this out of reach")
+            return None, hashlib.sha256(f"refused: {source.refused}".encode()).hexdigest()
+        if source.later is not None:
+            return None, source.later.sha256
         if source.content is not None:
             return source.content, hashlib.sha256(source.content).hexdigest()
         with _open_regular(source.path) as file:

@@ -3,17 +3,20 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
 from ingest.intake import Uploads
-from ingest.queue import LEASE_S, QueuedRun, RunQueue, RunState, What
+from ingest.queue import QueuedRun, RunQueue, RunState, What
 from ingest.report import FileResult, Report
 from ragplatform.errors import NotFoundError, PlatformError, UnavailableError
 from ragplatform.model import Json
 
 _log = structlog.get_logger("ingest.worker")
+
+# How soon a worker hears that its run was cancelled.
+_BEAT_S: Final = 5.0
 
 
 class Runs(Protocol):
@@ -35,7 +38,11 @@ class Runs(Protocol):
 class Worker:
     """Takes runs from the queue. What is there when it starts is done first."""
 
-    def __init__(self, *, queue: RunQueue, uploads: Uploads, runs: Runs) -> None:
+    def __init__(
+        self, *, queue: RunQueue, uploads: Uploads, runs: Runs, ending: threading.Event
+    ) -> None:
+        """From when ``ending`` is set, the run in hand goes back to the queue."""
+        self._ending = ending
         self._queue = queue
         self._uploads = uploads
         self._runs = runs
@@ -43,29 +50,39 @@ class Worker:
     def work(self) -> bool:
         """Do the run that has waited longest; return False when none waits.
 
-        A run that fails is ended with its reason. One for which a part was away stays this
-        process's until its lease ends, and is then taken again, by whoever is there. Raises
-        ``UnavailableError`` in that case.
+        A run that fails is ended with its reason. One for which a part was away, or that was not
+        through when this worker was to end, goes back to the queue. Raises ``UnavailableError``
+        in the first case.
         """
         asked = self._queue.take()
         if asked is None:
             return False
-        with self._leased(asked.run) as stop:
+        with self._leased(asked.run) as cancelled:
             try:
                 report = self._runs.run(
-                    asked, told=lambda result: self._tell(asked.run, result), stopped=stop.is_set
+                    asked,
+                    told=lambda result: self._tell(asked.run, result),
+                    stopped=lambda: cancelled.is_set() or self._ending.is_set(),
                 )
             except NotFoundError:
                 self._end(asked, RunState.FAILED, {"error": NotFoundError.code})
             except UnavailableError:
+                self._queue.give_back(asked.run)
                 raise
             except PlatformError as error:
                 _log.error("run_failed", run=asked.run, code=error.code, detail=str(error))
                 self._end(asked, RunState.FAILED, {"error": error.code})
             else:
-                state = RunState.CANCELLED if stop.is_set() else RunState.SUCCEEDED
-                self._end(asked, state, report.summary())
+                self._settle(asked, report, cancelled=cancelled.is_set())
         return True
+
+    def _settle(self, asked: QueuedRun, report: Report, *, cancelled: bool) -> None:
+        if not report.cancelled:
+            self._end(asked, RunState.SUCCEEDED, report.summary())
+        elif cancelled:
+            self._end(asked, RunState.CANCELLED, report.summary())
+        else:
+            self._queue.give_back(asked.run)
 
     def _end(self, asked: QueuedRun, state: RunState, outcome: dict[str, Json]) -> None:
         self._queue.finish(asked.run, state, outcome)
@@ -86,20 +103,20 @@ class Worker:
     @contextmanager
     def _leased(self, run: str) -> Iterator[threading.Event]:
         """Keep the run ours while the block lasts; the event is set when it is to end."""
-        stop, over = threading.Event(), threading.Event()
+        cancelled, over = threading.Event(), threading.Event()
 
         def renew() -> None:
-            while not over.wait(LEASE_S / 8):
+            while not over.wait(_BEAT_S):
                 try:
                     if not self._queue.renew(run):
-                        stop.set()
+                        cancelled.set()
                 except UnavailableError as error:
                     _log.warning("lease_not_renewed", run=run, code=error.code)
 
         thread = threading.Thread(target=renew, name="lease", daemon=True)
         thread.start()
         try:
-            yield stop
+            yield cancelled
         finally:
             over.set()
             thread.join()

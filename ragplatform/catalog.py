@@ -5,8 +5,8 @@ write is committed, durably, before the call returns, and every read sees other 
 """
 
 import json
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache, partial
@@ -18,7 +18,7 @@ from ragplatform.errors import InvalidRequestError, TamperedError
 from ragplatform.labels import canonical_labels, labels_of
 from ragplatform.migrations import bring_up
 from ragplatform.model import Json, Labels, Mode
-from ragplatform.tables import cut_log, insert, open_engine, transaction
+from ragplatform.tables import Joined, cut_log, insert, open_engine, transaction
 
 _METADATA: Final = sa.MetaData()
 # About 1 kB each.
@@ -106,6 +106,7 @@ class SqlCatalog:
         self._verified = lru_cache(_MOST_VERIFIED)(partial(_verified, access_class))
         # Every question reads here: a read must not queue behind a writer for the lock.
         self._engine = open_engine(url, begin_immediate=False)
+        self._joined = Joined()
         with self._transaction() as connection:
             bring_up(connection, "catalog")
 
@@ -234,8 +235,18 @@ class SqlCatalog:
         """Close all connections. Calling it again does nothing."""
         self._engine.dispose()
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make all that this thread does here meanwhile one transaction, done whole or not at all.
+
+        On SQLite it keeps every other writer waiting: nothing slow belongs in it.
+        """
+        with self._joined.over(self._transaction()):
+            yield
+
     def _transaction(self) -> AbstractContextManager[sa.Connection]:
-        return transaction(self._engine, "the catalog")
+        joined = self._joined.connection
+        return transaction(self._engine, "the catalog") if joined is None else nullcontext(joined)
 
     def _require_class(self, connection: sa.Connection, entry: DocumentEntry) -> None:
         query = sa.select(_CLASSES).where(_CLASSES.c.id == entry.access_class)

@@ -266,6 +266,9 @@ class Settings(BaseSettings):
     forward_in_service: bool = Field(
         False, description="Whether the question service sends records on while it runs."
     )
+    sources_file: Path | None = Field(
+        None, description="File of the configured sources of ingest. Default: none are configured."
+    )
     parse_timeout_s: float = Field(60.0, gt=0, description="Longest parse of one file, seconds.")
     max_file_mb: int = Field(256, ge=1, description="Largest file that ingest accepts, MiB.")
     quarantine_keep_mb: int = Field(
@@ -276,6 +279,16 @@ class Settings(BaseSettings):
     )
     silence_documents: int = Field(
         20, ge=1, description="So many documents without personal data, where some must be, warn."
+    )
+    ingest_removed_percent: int = Field(
+        20,
+        ge=0,
+        le=100,
+        description="Largest share of a source that may be gone at once before nothing of it is "
+        "taken out without `--remove-many`, percent.",
+    )
+    ingest_removed_documents: int = Field(
+        10, ge=0, description="So many files may be gone at once whatever share they are."
     )
     ingest_workers: int = Field(
         0, ge=0, description="Workers of an ingest run. 0: as many as cores and memory allow."

@@ -281,6 +281,27 @@ def tls_context(
     return context
 
 
+def tcp_connection(allowed: Allowed, host: str, port: int, *, timeout_s: float) -> socket.socket:
+    """Return a plain connection to a server in ``allowed``, by its name and by its address.
+
+    Raises ``EgressBlockedError`` for a host outside, also when a permitted name leads there,
+    ``OSError`` when it does not answer.
+    """
+    if not allowed.permits_host(host):
+        raise _outside(host)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(one[4][0]) for one in found if allowed.permits_host(str(one[4][0]))]
+    if not addresses:
+        raise _outside(host)
+    error: OSError | None = None
+    for address in addresses:
+        try:
+            return socket.create_connection((address, port), timeout=timeout_s)
+        except OSError as refused:
+            error = refused
+    raise error or OSError("no address answers")
+
+
 def tls_connection(
     allowed: Allowed, host: str, port: int, *, tls: ssl.SSLContext, timeout_s: float
 ) -> ssl.SSLSocket:
@@ -289,16 +310,16 @@ def tls_connection(
     Raises ``EgressBlockedError`` for a host outside, ``OSError`` when it does not answer or proves
     to be another one.
     """
-    if not allowed.permits_host(host):
-        raise EgressBlockedError(
-            f"blocked a connection to {host}: it is outside the allowed networks"
-        )
-    plain = socket.create_connection((host, port), timeout=timeout_s)
+    plain = tcp_connection(allowed, host, port, timeout_s=timeout_s)
     try:
         return tls.wrap_socket(plain, server_hostname=host)
     except BaseException:
         plain.close()
         raise
+
+
+def _outside(host: str) -> EgressBlockedError:
+    return EgressBlockedError(f"blocked a connection to {host}: it is outside the allowed networks")
 
 
 @dataclass(frozen=True, slots=True)

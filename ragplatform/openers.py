@@ -94,14 +94,14 @@ def allowed(settings: Settings, *urls: str) -> egress.Allowed:
     return egress.Allowed.of(settings.allowed_networks, [url for url in services if url])
 
 
-def seal(settings: Settings) -> None:
-    """Seal this process before anything else of it runs.
+def seal(settings: Settings, *urls: str) -> None:
+    """Seal this process before anything else of it runs; ``urls`` are services beside.
 
     Raises ``ConfigurationError`` when a variable is set that makes a library phone home.
     """
     egress.check_environment(os.environ)
     egress.quiet()
-    egress.seal(allowed(settings))
+    egress.seal(allowed(settings, *urls))
 
 
 def model_store(settings: Settings) -> ModelStore:

@@ -1,9 +1,10 @@
 """What SQLite and PostgreSQL do differently, for the parts that keep tables in either."""
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -72,6 +73,34 @@ def cut_log(engine: sa.Engine, part: str) -> None:
     raise UnavailableError(f"readers keep old bytes in the log of {part}: call again")
 
 
+class Joined:
+    """Lets a thread make one transaction of several of one database: one sync in place of many.
+
+    Whoever opens transactions asks ``connection`` first, and begins none while it is given one.
+    """
+
+    def __init__(self) -> None:
+        self._own = threading.local()
+
+    @property
+    def connection(self) -> sa.Connection | None:
+        """The connection of this thread's joined transaction, None outside of one."""
+        found: sa.Connection | None = getattr(self._own, "connection", None)
+        return found
+
+    @contextmanager
+    def over(self, whole: AbstractContextManager[sa.Connection]) -> Iterator[None]:
+        """Let what this thread does meanwhile happen in ``whole``, all of it or nothing."""
+        with whole as connection:
+            if connection.dialect.name == "sqlite":
+                _take_lock(connection)
+            self._own.connection = connection
+            try:
+                yield
+            finally:
+                self._own.connection = None
+
+
 def insert(dialect: sa.Dialect, table: sa.Table) -> Any:
     """Return an insert that has ``on_conflict_*``: the two dialects' share no base class."""
     return (postgresql if dialect.name == "postgresql" else sqlite).insert(table)
@@ -106,6 +135,13 @@ def _switched_to_wal(cursor: Any) -> bool:  # a DBAPI cursor
             raise
         return False
     return True
+
+
+def _take_lock(connection: sa.Connection) -> None:
+    """Take the write lock before anything is read, where the driver would begin at a write."""
+    driver: Any = connection.connection.driver_connection
+    if not driver.in_transaction:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _leave_begin_to_us(connection: Any, _: ConnectionPoolEntry) -> None:  # a sqlite3.Connection

@@ -125,12 +125,13 @@ class Store:
         self.audit.close()
 
 
-def open_store(settings: Settings, kind: str) -> Store:
+def open_store(settings: Settings, kind: str, *urls: str) -> Store:
     """Seal the process and open all that ingest and questions share; ``kind`` names its log.
 
-    Raises ``ConfigurationError`` or one of its kinds for what the operator must mend.
+    ``urls`` are services that this process speaks to beside those of the settings. Raises
+    ``ConfigurationError`` or one of its kinds for what the operator must mend.
     """
-    openers.seal(settings)
+    openers.seal(settings, *urls)
     with contextlib.ExitStack() as undo:
         audit = openers.open_audit(settings, kind)
         undo.callback(audit.close)
@@ -157,7 +158,7 @@ def open_store(settings: Settings, kind: str) -> Store:
             alarm=EgressAlarm(audit.append, actor="system"),
         )
         undo.pop_all()
-    egress.seal(openers.allowed(settings), store.alarm.tell)
+    egress.seal(openers.allowed(settings, *urls), store.alarm.tell)
     return store
 
 

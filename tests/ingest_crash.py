@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +21,8 @@ import numpy as np
 
 from ingest import sources
 from ingest.aside import Aside
-from ingest.expand import expand
+from ingest.attendance import attended
+from ingest.engine import Engine
 from ingest.forget import Eraser
 from ingest.holds import Holds
 from ingest.keeping import Keeping
@@ -30,7 +31,9 @@ from ingest.parse.document import ParsedDocument, Part
 from ingest.parse.interchange import split
 from ingest.parse.route import parse
 from ingest.parse.unpack import Allowance, Opened, unpack
-from ingest.report import Report
+from ingest.report import FileResult, Report
+from ingest.stages import Stages
+from ingest.sweep import Guard, Sweep
 from ingest.work import Target
 from ragplatform.access.register import Register
 from ragplatform.adapters.bm25 import Bm25Weigher
@@ -45,15 +48,15 @@ from ragplatform.model import Principal, Purpose, Sensitivity, Span
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Vectors
-from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.gate import Privacy, Treatment
 from ragplatform.privacy.keys import Keys
-from ragplatform.privacy.pseudonyms import Pseudonyms
+from ragplatform.privacy.pseudonyms import DOCUMENT_KEYS, Pseudonyms
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
 from ragplatform.sealed_files import SealedFiles
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
-from tests.jobs import job_here
+from tests.jobs import UNGUARDED, job_here, stages_of
 from tests.state import keeping_of
 from tests.stored import Stored, copy_data, look
 
@@ -64,15 +67,16 @@ LARGEST = 20_000
 BROKEN = "The detector stumbles here."
 
 _WRITES = {
-    "ledger": {"start_run", "finish_run", "begin", "commit_indexed", "commit_quarantined",
-               "forget"},
+    "ledger": {"begin", "commit_indexed", "commit_quarantined", "commit_unpacked",
+               "commit_gone", "close_container", "put_in_place", "forget"},
+    "runs": {"start", "finish"},
     "catalog": {"register", "put_document", "delete_document", "drop_labels", "scrub"},
     "audit": {"append"},
     "vault": {"store", "file_key", "destroy_subject"},
     "register": {"forget"},
-    "aside": {"keep", "done", "reject"},
     "index": {"upsert", "retire", "remove", "scrub"},
     "holds": set(),
+    "aside": {"keep", "done", "reject"},
 }  # fmt: skip
 
 _NOTE = "Maria Lopez, MRN 4471230, SSN 078-05-1120, called (212) 555-0143 about {}. "
@@ -172,6 +176,8 @@ class Fused:
 
     def __getattr__(self, method: str) -> object:
         act = getattr(self._store, method)
+        if (self._name, method) == ("ledger", "runs"):
+            return Fused("runs", act, self._fuse)
         if method not in _WRITES[self._name]:
             return act
 
@@ -194,8 +200,8 @@ class Parts:
     index: EdgeIndex
     policies: Policies
     privacy: Privacy
-    aside: Aside
     keeping: Keeping
+    aside: Aside
 
 
 @contextmanager
@@ -243,6 +249,9 @@ def _who(role: str) -> Principal:
     return Principal(f"{role}-mercy", "mercy", frozenset({role}), clearance=Sensitivity.RESTRICTED)
 
 
+TARGET = Target(_who("ingest"), Purpose.HOPERAT, "clinical")
+
+
 class RecordParser:
     """Reads records in this process: what the sandbox would answer, without it."""
 
@@ -258,15 +267,43 @@ class RecordParser:
         return unpack(data, name, allowance)
 
 
+def worker_stages() -> Stages:
+    """Return the stages as a worker of another process has them: with few keys and no store."""
+    return stages_of(
+        target=TARGET,
+        parser=PlainParser(),
+        privacy=Treatment(
+            detector=StumblingDetector(),
+            rules=PrivacyRules.load(POLICIES / "privacy.toml"),
+            pseudonyms=Pseudonyms(Keys(MASTER).only(DOCUMENT_KEYS, "mercy")),
+        ),
+        policies=Policies.load(POLICIES),
+        embedder=DigestEmbedder(),
+        weigher=Bm25Weigher(),
+        largest_file=LARGEST,
+    )
+
+
 def ingest(
-    files: Path, data: Path, fuse: Fuse, *, parser: PlainParser | RecordParser | None = None
+    files: Path,
+    data: Path,
+    fuse: Fuse,
+    *,
+    parser: PlainParser | RecordParser | None = None,
+    sweeping: bool = False,
+    guard: Guard = UNGUARDED,
+    engine: Engine | None = None,
+    on_result: Callable[[FileResult], None] = lambda result: None,
 ) -> Report:
-    """Run the job over the files."""
+    """Run the job over the files, in this process unless an engine is given.
+
+    With ``sweeping`` it takes out what is not there any more.
+    """
     report = Report(run=os.urandom(8).hex())
-    with opened(data, fuse) as parts:
+    with opened(data, fuse) as parts, attended(parts.ledger, report, TARGET) as attendance:
         job = job_here(
             run=report.run,
-            target=Target(_who("ingest"), Purpose.HOPERAT, "clinical"),
+            target=TARGET,
             parser=parser or PlainParser(),
             privacy=parts.privacy,
             policies=parts.policies,
@@ -280,12 +317,14 @@ def ingest(
             aside=parts.aside,
             name_key=MASTER,
             largest_file=LARGEST,
-            on_result=lambda result: None,
+            on_result=on_result,
+            engine=engine,
+            guard=guard,
+            stop=attendance.asked_to_end,
         )
-        found: Iterable[sources.SourceFile] = sources.find([files], sources.GivenLabels())
-        if isinstance(parser, RecordParser):
-            found = expand(found, splitter=parser, largest_file=LARGEST)
-        job.run(found, report)
+        found = list(sources.find([files], sources.GivenLabels()))
+        sweep = Sweep("", lambda: [one.name for one in found])
+        job.run(found, report, sweep=sweep if sweeping else None)
     return report
 
 

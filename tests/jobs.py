@@ -5,6 +5,7 @@ from datetime import date
 
 from ingest.aside import Aside
 from ingest.aside_run import AsideOfRun
+from ingest.changes import Retry
 from ingest.engine import Engine, InProcess
 from ingest.job import Job
 from ingest.keeping import Keeping
@@ -12,14 +13,18 @@ from ingest.ledger import Ledger
 from ingest.members import Members
 from ingest.prepare import Parser, Preparer
 from ingest.quarantine_rules import QuarantineRules
+from ingest.removal import kept_by_labels
 from ingest.report import FileResult
 from ingest.stages import Stages, pipeline
+from ingest.sweep import Guard
 from ingest.work import Fingerprinter, Target
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Embedder, Index, TermWeigher
 from ragplatform.privacy.gate import Privacy, Treatment
+
+UNGUARDED = Guard(percent=100, documents=0)
 
 
 def stages_of(
@@ -55,13 +60,16 @@ def job_here(
     index: Index,
     catalog: SqlCatalog,
     ledger: Ledger,
-    keeping: Keeping,
     audit: TenantLogs,
     aside: Aside,
     name_key: bytes,
     largest_file: int,
     on_result: Callable[[FileResult], None],
+    guard: Guard = UNGUARDED,
+    stop: Callable[[], bool] = lambda: False,
+    retry: Retry | None = None,
     engine: Engine | None = None,
+    keeping: Keeping | None = None,
     rules: QuarantineRules | None = None,
     silence_documents: int = 20,
 ) -> Job:
@@ -93,7 +101,6 @@ def job_here(
         index=index,
         catalog=catalog,
         ledger=ledger,
-        keeping=keeping,
         audit=audit,
         aside=AsideOfRun(
             run=run,
@@ -103,4 +110,9 @@ def job_here(
             silence_documents=silence_documents,
         ),
         on_result=on_result,
+        why_kept=keeping.why_kept if keeping else kept_by_labels(lambda: date(2026, 11, 26)),
+        why_held=keeping.why_held if keeping else lambda entry, labels: None,
+        guard=guard,
+        stop=stop,
+        retry=retry,
     )

@@ -7,15 +7,21 @@ from pathlib import Path
 from typing import Protocol
 
 from ingest.sources.folder import Folder
+from ingest.sources.http_lists import Format
 from ingest.sources.port import Source
+from tests.source_worlds_remote import REMOTE_WORLDS
+from tests.source_worlds_web import bucket_world, web_room
 
 
 class World(Protocol):
     """A place that tests put things into, and the source that looks at it.
 
     Tests speak of things by keys such as ``a.txt``; a place that names things itself (a mailbox)
-    says under which name it lists them.
+    says under which name it lists them. ``is_snapshot`` is true where a source reads from the
+    state that it listed, not from the place itself.
     """
+
+    is_snapshot: bool
 
     def put(self, key: str, data: bytes) -> None:
         """Make the thing, or put other content in its place."""
@@ -38,6 +44,8 @@ class World(Protocol):
 
 class FolderWorld:
     """A folder of this machine."""
+
+    is_snapshot = False
 
     def __init__(self, root: Path) -> None:
         self.root = root / "place"
@@ -75,4 +83,12 @@ def folder(root: Path) -> Iterator[World]:
 Opener = Callable[[Path], AbstractContextManager[World]]
 
 # Every kind of source passes the contract on each of these.
-WORLDS: dict[str, Opener] = {"folder": folder}
+WORLDS: dict[str, Opener] = {
+    "folder": folder,
+    "http-index": lambda _: web_room(Format.INDEX),
+    "http-lines": lambda _: web_room(Format.LINES),
+    "http-manifest": lambda _: web_room(Format.MANIFEST),
+    "http-sitemap": lambda _: web_room(Format.SITEMAP),
+    "s3": lambda _: bucket_world(),
+    **REMOTE_WORLDS,
+}

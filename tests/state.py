@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta, timezone
 
 from ingest.holds import Holds
 from ingest.keeping import Keeping
-from ingest.ledger import Claim, Ledger
+from ingest.ledger import NOWHERE, Claim, Ledger, Place
 from ingest.retention import Retention
 from ragplatform.catalog import DocumentEntry
 from ragplatform.model import Category, Labels, Mode, Passage, Sensitivity
@@ -57,7 +57,14 @@ def keeping_of(holds: Holds, today: date = date(2026, 11, 26)) -> Keeping:
     return Keeping(holds=holds, retention=Retention((), "0" * 64), today=lambda: today)
 
 
-def begin(ledger: Ledger, *, run: str = "r1", key: str = "k1", version: str = "g1") -> Claim:
+def begin(
+    ledger: Ledger,
+    *,
+    run: str = "r1",
+    key: str = "k1",
+    version: str = "g1",
+    place: Place = NOWHERE,
+) -> Claim:
     """Take a source in hand."""
     return ledger.begin(
         tenant="mercy",
@@ -68,4 +75,5 @@ def begin(ledger: Ledger, *, run: str = "r1", key: str = "k1", version: str = "g
         generation=version,
         run=run,
         display_name="note for [PERSON]",
+        place=place,
     )

@@ -35,10 +35,10 @@ def exits() -> Iterator[None]:
         raise typer.Exit(EXIT_UNABLE) from error
 
 
-def settings() -> Settings:
-    """Return the settings, after sealing this process."""
+def settings(*urls: str) -> Settings:
+    """Return the settings, after sealing this process; ``urls`` are services beside them."""
     loaded = config.load()
-    openers.seal(loaded)
+    openers.seal(loaded, *urls)
     return loaded
 
 

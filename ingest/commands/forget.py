@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ingest import forget as forgetting
-from ingest import wiring
+from ingest import life_wiring
 from ingest.certificate import write_private
 from ingest.commands import console
 from ragplatform.errors import UnavailableError
@@ -35,7 +35,7 @@ def forget(
     """
     with console.exits():
         people = [*(subject or []), *_lines(subjects_from)]
-        with wiring.erasure(console.settings(), tenant) as opened:
+        with life_wiring.erasure(console.settings(), tenant) as opened:
             erased = forgetting.forget(
                 opened.eraser, document=document, subjects=people, dry_run=dry_run
             )

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ingest import wiring
+from ingest import life_wiring
 from ingest.commands import console
 from ingest.holding import Target
 from ingest.holds import Held, Hold
@@ -46,7 +46,7 @@ def place(
         target = _target(document, subject, collection)
         if target is None:
             raise InvalidRequestError("give one of --document, --subject and --collection")
-        with wiring.hold_desk(console.settings(), tenant) as desk:
+        with life_wiring.hold_desk(console.settings(), tenant) as desk:
             placed = desk.place(case, target, reason=reason)
     if as_json:
         line = {"event": "held", "documents": placed.documents, **_line(placed.hold)}
@@ -71,7 +71,7 @@ def release(
     """
     with console.exits():
         target = _target(document, subject, collection)
-        with wiring.hold_desk(console.settings(), tenant) as desk:
+        with life_wiring.hold_desk(console.settings(), tenant) as desk:
             ended = desk.release(case, target, reason=reason)
     if as_json:
         console.line({"event": "released", "holds": ended})
@@ -87,7 +87,7 @@ def list_holds(
     as_json: console.AsJson = False,
 ) -> None:
     """List the holds in force. That somebody looked is on record."""
-    with console.exits(), wiring.hold_desk(console.settings(), tenant) as desk:
+    with console.exits(), life_wiring.hold_desk(console.settings(), tenant) as desk:
         found = desk.list(case)
     if as_json:
         for hold in found:

@@ -9,8 +9,9 @@ from typing import Annotated, Final
 import typer
 from rich.table import Table
 
-from ingest import wiring
+from ingest import quarantine_wiring
 from ingest.aside import Item, ItemState
+from ingest.aside_wiring import quarantine_rules
 from ingest.commands import console
 from ingest.commands.relabel import changes
 from ingest.quarantine import Quarantine, Shown
@@ -193,7 +194,7 @@ def rules(as_json: console.AsJson = False) -> None:
     """Check the rules of quarantine.toml, and list them. Exit code 1: one is no more in force."""
     with console.exits():
         settings = console.settings()
-        found = wiring.quarantine_rules(settings)
+        found = quarantine_rules(settings)
     over = 0
     for one in found.all:
         live = found.in_force(one)
@@ -225,7 +226,7 @@ def _desk(purpose: Purpose) -> Iterator[tuple[Quarantine, Caller]]:
     if not key:
         raise ConfigurationError(f"set {KEY_VARIABLE} to your key")
     principal = identities.authenticate(settings, key)
-    with wiring.quarantine(settings) as desk:
+    with quarantine_wiring.quarantine(settings) as desk:
         yield desk, Caller(principal, purpose, uuid.uuid4().hex)
 
 

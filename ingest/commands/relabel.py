@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ingest import wiring
+from ingest import life_wiring
 from ingest.commands import console
 from ragplatform.errors import InvalidRequestError
 from ragplatform.model import Json
@@ -35,7 +35,7 @@ def relabel(
     with console.exits():
         wanted = changes(label or [])
         role = "legal" if lift_legal_hold else "compliance"
-        with wiring.relabeller(console.settings(), tenant, role) as desk:
+        with life_wiring.relabeller(console.settings(), tenant, role) as desk:
             done = desk.finish()
             if document is not None and collection is None and wanted:
                 done = desk.document(document, wanted)

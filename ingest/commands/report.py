@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ingest import wiring
+from ingest import life_wiring
 from ingest.commands import console
 from ingest.commands.forget import write
 from ingest.subject_page import Form, written
@@ -37,7 +37,7 @@ def subject(
     with console.exits():
         if purpose not in roles:
             raise InvalidRequestError("--purpose is PATRQT or COMPLIANCE")
-        with wiring.subject_reporter(
+        with life_wiring.subject_reporter(
             console.settings(), tenant, roles[purpose], purpose
         ) as reporter:
             found = reporter.report(raw_id, form=form.value)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ingest import retiring, wiring
+from ingest import life_wiring, retiring
 from ingest.commands import console
 from ingest.retention import Rule
 from ragplatform.model import Json
@@ -16,7 +16,7 @@ app = typer.Typer(help="Say how long documents are kept, and erase what is past 
 @app.command("plan")
 def plan(tenant: console.Tenant, as_json: console.AsJson = False) -> None:
     """List what is past its time, and what keeps some of it. Exit code 1: something is due."""
-    with console.exits(), wiring.life_cycle(console.settings()) as opened:
+    with console.exits(), life_wiring.life_cycle(console.settings()) as opened:
         found = list(retiring.due(opened.catalog, opened.keeping, tenant))
     _show(found, as_json=as_json)
     raise typer.Exit(1 if any(one.kept is None for one in found) else 0)
@@ -32,7 +32,7 @@ def apply(
 
     Exit code 1: some of what is due is kept.
     """
-    with console.exits(), wiring.erasure(console.settings(), tenant) as opened:
+    with console.exits(), life_wiring.erasure(console.settings(), tenant) as opened:
         found = list(retiring.due(opened.catalog, opened.keeping, tenant))
         if not dry_run and any(one.kept is None for one in found):
             erased = retiring.apply(found, opened.eraser)
@@ -51,7 +51,7 @@ def explain(
     as_json: console.AsJson = False,
 ) -> None:
     """Say how long a document is kept, by which rule, and whether it could be erased today."""
-    with console.exits(), wiring.life_cycle(console.settings()) as opened:
+    with console.exits(), life_wiring.life_cycle(console.settings()) as opened:
         found = retiring.explain(opened.catalog, opened.keeping, tenant, document)
     terms = found.terms
     line: dict[str, Json] = {

@@ -3,34 +3,80 @@
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ingest import sources, wiring
-from ingest.commands import console
+from ingest.commands import console, run_source
+from ingest.commands.run_source import Asked
 from ingest.engines import EngineChoice, EngineKind
 from ingest.report import FileResult, FileState, Report
 from ingest.silence import WARNING
+from ingest.sweep import Sweep
+from ragplatform.errors import InvalidRequestError
 from ragplatform.model import Json, Purpose
+
+Engine = Annotated[
+    EngineKind,
+    typer.Option(help="here: this process; local: processes of this machine; ray: a cluster."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Workers. Default: as the settings say, or as there is room for."),
+]
+Address = Annotated[
+    str, typer.Option(help="Of the Ray cluster; default: one of this machine, for this run.")
+]
+DeleteMissing = Annotated[
+    bool,
+    typer.Option(
+        help="The folders are all there is of what was given by hand to this collection: "
+        "what is not in them any more is taken out."
+    ),
+]
+RemoveMany = Annotated[
+    bool, typer.Option(help="Take out also when a large share is gone at once; see the docs.")
+]
+
+
+def _sweep(
+    paths: list[Path], found: list[sources.SourceFile], unread: list[str], *, many: bool
+) -> Sweep:
+    """Return what is to go: nothing where a folder could not be read.
+
+    Raises ``InvalidRequestError`` when something other than whole folders was given.
+    """
+    if not all(path.is_dir() for path in paths):
+        raise InvalidRequestError("--delete-missing: give whole folders, no single files")
+    names = None if unread else [one.name for one in found]
+    return Sweep("", lambda: names, many=many)
 
 
 def _file_line(result: FileResult) -> dict[str, Json]:
     line: dict[str, Json] = {"event": "file", "name": result.name, "state": str(result.state)}
     if result.state is FileState.INDEXED:
         line |= {"document": result.document, "chunks": result.chunks}
+    if result.state in {FileState.REMOVED, FileState.KEPT}:
+        line |= {"document": result.document, "detail": result.detail}
     if result.reason:
         line |= {"reason": result.reason, "detail": result.detail}
     return line
 
 
 def run(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders.")],
-    collection: console.Collection,
-    tenant: console.Tenant,
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files and folders.")] = None,
+    collection: run_source.Collection = "",
+    tenant: run_source.Tenant = "",
+    source: run_source.Name = "",
+    whole: run_source.Whole = False,
+    watch: run_source.Watch = False,
+    watch_poll: run_source.WatchPoll = 0.0,
+    every: run_source.EverySeconds = 0.0,
     label: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,17 +84,12 @@ def run(
         ),
     ] = None,
     purpose: Annotated[Purpose, typer.Option(help="Purpose of use of the job.")] = Purpose.HOPERAT,
-    engine: Annotated[
-        EngineKind, typer.Option(help="local: processes of this machine; ray: a Ray cluster.")
-    ] = EngineKind.LOCAL,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Workers. Default: as the settings say, or as there is room for."),
-    ] = None,
-    address: Annotated[
-        str, typer.Option(help="Of the Ray cluster; default: one of this machine, for this run.")
-    ] = "",
+    engine: Engine = EngineKind.LOCAL,
+    workers: Workers = None,
+    address: Address = "",
     dry_run: Annotated[bool, typer.Option(help="List the files and their labels only.")] = False,
+    delete_missing: DeleteMissing = False,
+    remove_many: RemoveMany = False,
     as_json: console.AsJson = False,
 ) -> None:
     """Take documents in. Running it again changes nothing; a changed file replaces its chunks.
@@ -56,7 +97,17 @@ def run(
     Labels for single files stand in `labels.toml` in a given folder; they go before --label.
     """
     with console.exits():
-        found = list(sources.find(paths, sources.parse_labels(label or [])))
+        if source:
+            again = run_source.Again(watch or watch_poll > 0, watch_poll, every)
+            choice = EngineChoice(engine, workers or 0, address)
+            given = bool(paths or collection or tenant or label or delete_missing or dry_run)
+            asked = Asked(source, purpose, choice, whole, remove_many, again)
+            _run_source(asked, given=given, as_json=as_json)
+        paths = _required(paths, collection, tenant)
+        unread: list[str] = []
+        labels = sources.parse_labels(label or [])
+        found = list(sources.find(paths, labels, unread=unread.append))
+        sweep = _sweep(paths, found, unread, many=remove_many) if delete_missing else None
         if dry_run:
             _show_plan(found, as_json=as_json)
             return
@@ -65,25 +116,53 @@ def run(
 
             def told(result: FileResult) -> None:
                 tick()
-                if as_json:
-                    console.line(_file_line(result))
-                elif result.reason:
-                    console.err.print(
-                        f"{result.state}: {result.name}: {result.reason}", markup=False
-                    )
+                _tell(result, as_json=as_json)
 
             settings = console.settings()
             target = wiring.target(tenant, collection, purpose)
-            choice = EngineChoice(engine, workers or settings.ingest_workers, address)
-            with wiring.job(settings, report.run, target, told, choice) as opened:
+            usual = 0 if engine is EngineKind.HERE else settings.ingest_workers
+            choice = EngineChoice(engine, workers or usual, address)
+            with wiring.job(settings, report, target, told, choice) as opened:
                 if not as_json:
                     console.err.print(opened.note, markup=False)
-                opened.job.run(opened.expand(found), report)
+                opened.job.run(found, report, sweep=sweep)
+    _end(report, as_json=as_json)
+    raise typer.Exit(report.exit_code)
+
+
+def _run_source(asked: Asked, *, given: bool, as_json: bool) -> NoReturn:
+    if given:
+        raise InvalidRequestError(
+            "--source says what is taken and where it goes: give no path, tenant, collection, "
+            "label, --delete-missing or --dry-run beside it"
+        )
+    code = run_source.take(
+        asked,
+        told=partial(_tell, as_json=as_json),
+        ended=partial(_end, as_json=as_json),
+        noted=lambda note: None if as_json else console.err.print(note, markup=False),
+    )
+    raise typer.Exit(code)
+
+
+def _required(paths: list[Path] | None, collection: str, tenant: str) -> list[Path]:
+    if not (paths and collection and tenant):
+        raise InvalidRequestError("give paths, --tenant and --collection, or --source")
+    return paths
+
+
+def _tell(result: FileResult, *, as_json: bool) -> None:
+    if as_json:
+        console.line(_file_line(result))
+    elif result.reason:
+        console.err.print(f"{result.state}: {result.name}: {result.reason}", markup=False)
+
+
+def _end(report: Report, *, as_json: bool) -> None:
     if as_json:
         console.line({"event": "summary", **report.summary()})
     else:
         _show_summary(report)
-    raise typer.Exit(report.exit_code)
 
 
 @contextmanager
@@ -125,8 +204,8 @@ def _show_summary(report: Report) -> None:
     summary = report.summary()
     table = Table(title="Ingest", title_justify="left", show_header=False)
     rows = (
-        *("files", "indexed", "unchanged", "unpacked", "forgotten", "on_hold", "rejected"),
-        *("quarantined", "failed", "chunks"),
+        *("files", "indexed", "unchanged", "unpacked", "removed", "kept", "forgotten", "rejected"),
+        *("deferred", "on_hold", "quarantined", "failed", "chunks"),
     )
     for name in rows:
         value = summary[name]
@@ -136,6 +215,8 @@ def _show_summary(report: Report) -> None:
         table.add_row(name, str(shown or 0))
     found = report.personal_data.most_common()
     table.add_row("personal data", ", ".join(f"{entity} {count}" for entity, count in found))
+    if report.refused:
+        console.err.print(str(report.refused["detail"]), markup=False)
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in report.seconds.items())
     table.add_row("seconds by stage", seconds)
     console.out.print(table)

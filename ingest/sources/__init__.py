@@ -3,7 +3,7 @@
 What the rest of ingest speaks of is named here; the kinds of sources are picked in ``kinds``.
 """
 
-from ingest.sources.files import SourceFile, find
+from ingest.sources.files import Later, SourceFile, find
 from ingest.sources.labels import GivenLabels, parse_labels
 
-__all__ = ["GivenLabels", "SourceFile", "find", "parse_labels"]
+__all__ = ["GivenLabels", "Later", "SourceFile", "find", "parse_labels"]

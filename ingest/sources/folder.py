@@ -5,6 +5,7 @@ import grp
 import os
 import pwd
 import stat
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -21,11 +22,15 @@ _DEEPEST: Final = 64
 class Folder:
     """Files at and below a folder. Links are not followed, hidden files and folders passed over."""
 
-    def __init__(self, root: Path) -> None:
-        """Raises ``ConfigurationError`` for a path that could never be a folder of documents."""
+    def __init__(self, root: Path, *, settle_s: float = 0.0) -> None:
+        """``settle_s`` is for how long a file has to be left alone before it is read.
+
+        Raises ``ConfigurationError`` for a path that could never be a folder of documents.
+        """
         if not root.is_absolute():
             raise ConfigurationError(f"{root}: the place of a folder source is an absolute path")
         self._root = root
+        self._settle_s = settle_s
 
     def list(self, cursor: str) -> Listing:  # a folder keeps none
         """Return every regular file, sorted within its folder. Facts: owner, group, mode."""
@@ -77,6 +82,8 @@ class Folder:
             before = os.fstat(handle)
             if not stat.S_ISREG(before.st_mode) or version_of(before) != found.version:
                 raise MovedOnError("the file changed after it was listed")
+            if 0 <= time.time() - before.st_mtime < self._settle_s:
+                raise MovedOnError("the file may still be written")
             try:
                 data = file.read(limit + 1)
             except OSError as error:

@@ -11,7 +11,7 @@ has it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,8 @@ def bert_graph(
     state = graph.looked_up(epsilon)
     for layer in range(layers):
         state = graph.layer(state, f"encoder.layer.{layer}.", heads, epsilon)
-    return graph.finished(state, first_piece=first_piece).SerializeToString()
+    made: bytes = graph.finished(state, first_piece=first_piece).SerializeToString()
+    return made
 
 
 class _Graph:
@@ -158,7 +159,7 @@ class _Graph:
         self._constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
 
     def _add(
-        self, kind: str, inputs: Sequence[str], *outputs: str, own: bool = False, **options: object
+        self, kind: str, inputs: Sequence[str], *outputs: str, own: bool = False, **options: Any
     ) -> str:
         domain = _OWN if own else ""
         node = helper.make_node(kind, list(inputs), list(outputs), domain=domain, **options)

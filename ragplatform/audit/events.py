@@ -47,6 +47,7 @@ class Action(StrEnum):
     HELD = "held"
     RELEASED = "released"
     HOLDS_READ = "holds_read"
+    REMOVED = "removed"
     ERASED = "erased"
     ERASURE_CERTIFIED = "erasure_certified"
     SUBJECT_REPORTED = "subject_reported"

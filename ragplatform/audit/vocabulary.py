@@ -328,7 +328,15 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
         Action.INGESTED: Entry("A document was taken in.", _TAKEN_IN),
         Action.INGEST_FINISHED: Entry(
             "A run of ingest came to its end.",
-            (_counts("states", "Its files, by what became of them."),),
+            (
+                _counts("states", "Its files, by what became of them."),
+                _code("ended", "done, or cancelled before all was seen.", required=False),
+                _count(
+                    "not_removed",
+                    "Files that the source has no more and that stay: too many at once.",
+                    required=False,
+                ),
+            ),
         ),
         Action.QUARANTINED: Entry(
             "A file was kept out; what was there of an older version is taken out.",
@@ -410,6 +418,15 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             (
                 _id("case", "Keyed reference of the one case.", required=False),
                 _count("holds", "How many.", required=False),
+            ),
+            since=2,
+        ),
+        Action.REMOVED: Entry(
+            "A document is taken out, since where it came from has it no more; recorded before.",
+            (
+                _DOCUMENT,
+                _code("reason", "left_source, left_container or became_container."),
+                _id("source", "The configured source that it came from.", required=False),
             ),
             since=2,
         ),

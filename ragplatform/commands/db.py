@@ -48,6 +48,7 @@ def _of_all(settings: Settings, ask: Callable[[sa.Connection, str], Standing]) -
         "register": settings.catalog_url,
         "vault": settings.effective_vault_url,
         "audit_index": settings.effective_audit_index_url,
+        "sources": settings.catalog_url,
         "quarantine": settings.catalog_url,
     }
     found = []

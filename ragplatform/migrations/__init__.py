@@ -25,13 +25,7 @@ if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
 PARTS: Final = (
-    "catalog",
-    "ledger",
-    "queue",
-    "register",
-    "vault",
-    "audit_index",
-    "holds",
+    *("catalog", "ledger", "queue", "register", "vault", "audit_index", "sources", "holds"),
     "quarantine",
 )
 

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, LiteralString, Protocol
@@ -171,6 +172,12 @@ class Privacy(Treatment):
         values = list(dict.fromkeys(value for one in transformed for value in one.values))
         for ref in refs:
             self._vault.store(tenant, ref, values)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make all that this thread commits meanwhile durable at once, at the end."""
+        with self._vault.together():
+            yield
 
     def forget(self, tenant: str, subject: str) -> int:
         """Destroy a subject's key and values for good; return how many values went."""

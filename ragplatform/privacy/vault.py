@@ -39,7 +39,7 @@ from ragplatform.privacy.vault_tables import (
     of_subject,
     with_keys,
 )
-from ragplatform.tables import insert, open_engine
+from ragplatform.tables import Joined, insert, open_engine
 
 # SQLite's default limit on bound variables is 32,766, PostgreSQL's 65,535; smaller plans faster.
 _BATCH: Final = 500
@@ -72,6 +72,7 @@ class Vault:
         self._check = check_value(keys)
         self._keks = key_encryption or MasterKeyEncryption(keys)
         self._engine = open_engine(url, begin_immediate=True)
+        self._joined = Joined()
         self._lite = self._engine.dialect.name == "sqlite"
         self._process = os.getpid()
         with ExitStack() as undo:
@@ -355,7 +356,19 @@ class Vault:
         )
 
     @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make all that this thread does here meanwhile one transaction, done whole or not at all.
+
+        On SQLite it keeps every other writer waiting: nothing slow belongs in it.
+        """
+        with self._joined.over(self._transaction()):
+            yield
+
+    @contextmanager
     def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sa.Connection]:
+        if (joined := self._joined.connection) is not None:
+            yield joined
+            return
         if self._process != os.getpid():
             # A connection must not cross a fork: two processes would share one file lock.
             self._engine.dispose(close=False)

@@ -9,7 +9,6 @@ import pytest
 
 from ingest.engine import Batch, Engine, InProcess, Stage
 from ingest.engine_pool import Pool
-from ingest.engine_ray import RayWorkers
 from ingest.engine_spread import Spread
 from ragplatform.errors import ConfigurationError, UnavailableError
 from tests import fakes_stages
@@ -37,8 +36,10 @@ def _engine(request: pytest.FixtureRequest, make: Callable[[], Stage]) -> Engine
         return InProcess(make=make)
     if request.param == "pool":
         return Spread(workers=Pool(make=make, count=WORKERS))
-    address = request.getfixturevalue("ray_cluster")
-    return Spread(workers=RayWorkers(make=make, count=WORKERS, address=address, without_tls=False))
+    request.getfixturevalue("ray_cluster")
+    from ingest.engine_ray import RayWorkers
+
+    return Spread(workers=RayWorkers(make=make, count=WORKERS))
 
 
 @pytest.fixture

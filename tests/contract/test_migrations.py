@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from ingest import aside, holds, ledger, queue
+from ingest import aside, holds, ledger_tables, queue
+from ingest.sources import marks
 from ragplatform import catalog
 from ragplatform.access import tables as register
 from ragplatform.audit import index_tables
@@ -21,13 +22,14 @@ from ragplatform.tables import open_engine
 
 METADATA = {
     "catalog": catalog._METADATA,
-    "ledger": ledger._METADATA,
+    "ledger": ledger_tables.METADATA,
     "queue": queue._METADATA,
     "register": register.METADATA,
     "vault": vault_tables.METADATA,
     "audit_index": index_tables.METADATA,
     "quarantine": aside.METADATA,
     "holds": holds.METADATA,
+    "sources": marks.METADATA,
 }
 # What the oldest databases of a part lacked.
 OLDEST = {
@@ -37,11 +39,25 @@ OLDEST = {
         "ALTER TABLE documents DROP COLUMN dated",
         "DROP TABLE document_labels",
     ],
+    "ledger": [
+        "DROP INDEX ingest_sources_by_container",
+        *(
+            f"ALTER TABLE ingest_sources DROP COLUMN {name}"
+            for name in ("source", "container", "contents")
+        ),
+        *(
+            f"ALTER TABLE ingest_runs DROP COLUMN {name}"
+            for name in (*("source", "ended", "heard_at", "progress", "cancelled_at", "arguments"),)
+        ),
+    ],
     "vault": ["ALTER TABLE vault_subjects DROP COLUMN kek", "DROP TABLE vault_clues"],
 }
 ROWS = {
     "catalog": "INSERT INTO access_classes VALUES ('c1', 'mercy', '{}')",
-    "ledger": "INSERT INTO ingest_runs VALUES ('r1', 'mercy', 'clinical', 'h', 'now', '', '{}')",
+    "ledger": (
+        "INSERT INTO ingest_runs (run, tenant, collection, holder, started_at, finished_at, counts)"
+        " VALUES ('r1', 'mercy', 'clinical', 'h', 'now', '', '{}')"
+    ),
     "queue": "INSERT INTO ingest_events VALUES ('r1', 1, 'file', '{}')",
     "register": "INSERT INTO access_feeds VALUES ('mercy', 'ward', 1, NULL)",
     "vault": "INSERT INTO vault_subjects (tenant, subject, wrapped_key) VALUES ('m', 's_1', 'k')",
@@ -51,6 +67,7 @@ ROWS = {
         "INSERT INTO quarantine_items VALUES ('mercy', 'd1', 'clinical', 'k', 'g', 's', 'empty', "
         "'{}', '[]', 1, 1, 'r', 'job', 'now', 'waiting', '[]', '', '', '')"
     ),
+    "sources": "INSERT INTO source_marks VALUES ('mercy', 'ward', 'k1', 'm1')",
 }
 
 

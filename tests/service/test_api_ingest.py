@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from ingest import serving
 from ingest.intake import Uploads
-from ingest.queue import QueuedRun, RunQueue
+from ingest.queue import QueuedRun, RunQueue, RunState
 from ingest.report import FileResult, FileState, Report
 from ingest.worker import Worker
 from ragplatform import openers
@@ -42,7 +42,9 @@ class Ward:
         self.queue = RunQueue(bench.settings.catalog_url)
         files = openers.open_sealed_files(bench.settings, bench.platform.store.vault)
         self.uploads = Uploads(files=files, privacy=bench.privacy)
+        self.ending = threading.Event()
         self.taken: list[tuple[str, bytes]] = []
+        self.cut_short = False
         self.result = FileResult("shown", FileState.INDEXED, 2, "", "doc-1")
 
     def bring(self, person: str = "clerk", **form: Any) -> Any:
@@ -60,13 +62,13 @@ class Ward:
     ) -> Report:
         upload = self.uploads.about(asked.tenant, asked.run)
         self.taken.append((upload.name, self.uploads.content(asked.tenant, asked.run)))
-        report = Report(run=asked.run)
+        report = Report(run=asked.run, cancelled=self.cut_short and stopped())
         report.add(self.result)
         told(self.result)
         return report
 
     def work(self) -> bool:
-        return Worker(queue=self.queue, uploads=self.uploads, runs=self).work()
+        return Worker(queue=self.queue, uploads=self.uploads, runs=self, ending=self.ending).work()
 
     def kept(self) -> list[Path]:
         return list((self.bench.settings.data_dir / "sealed").rglob("*.sealed"))
@@ -265,8 +267,19 @@ def test_a_part_that_is_away_leaves_the_run_for_later(
 
     found = ward.queue.lookup("mercy", run)
     assert found is not None
-    assert not found.state.final
+    assert (found.state, found.attempts) == (RunState.QUEUED, 0)
     assert ward.kept() != []
+
+
+def test_a_worker_that_is_to_end_leaves_its_run_to_the_next(ward: Ward) -> None:
+    run = ward.bring().json()["run"]
+    ward.cut_short = True
+    ward.ending.set()
+
+    assert ward.work()
+    found = ward.queue.lookup("mercy", run)
+    assert found is not None
+    assert (found.state, len(ward.kept())) == (RunState.QUEUED, 2)
 
 
 def test_a_source_that_is_not_configured_is_not_found(ward: Ward) -> None:

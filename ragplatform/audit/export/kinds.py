@@ -75,10 +75,9 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
         Verb.CREATE: "ingested erasure_certified",
         Verb.START: "ingest_asked ingest_started",
         Verb.STOP: "ingest_cancelled ingest_finished",
-        Verb.READ: "quarantine_read",
         Verb.REFUSE: "quarantined",
-        Verb.UPDATE: "relabelled held released quarantine_decided quarantine_ruled",
-        Verb.DELETE: "erased upload_removed",
+        Verb.UPDATE: "quarantine_decided quarantine_ruled relabelled held released",
+        Verb.DELETE: "erased upload_removed removed",
         Verb.READ: "subject_reported holds_read",
     },
     Family.ENTITY: {

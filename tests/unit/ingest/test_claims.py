@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ingest.claims import labelled, mapping
-from ingest.expand import expand
+from ingest.expand import cut, pieces
 from ingest.parse.document import Claims, Part, SubjectId
 from ingest.parse.route import parse
 from ingest.sources import GivenLabels, SourceFile, find
@@ -113,29 +113,24 @@ class Halves:
         return (Part("1", ((0, middle),)), Part("2", ((middle, len(data)), (0, 1))))
 
 
-def sources(folder: Path, **files: bytes) -> list[SourceFile]:
-    found = []
-    for name, data in files.items():
-        path = folder / name.replace("_", ".")
-        path.write_bytes(data)
-        found.append(SourceFile(path, path.name, GivenLabels()))
-    return found
+def pieces_of(path: Path, data: bytes) -> list[tuple[str, bytes | None]]:
+    source = SourceFile(path, path.name, GivenLabels())
+    found = cut(source, data, splitter=Halves())
+    return [(one.name, one.content) for one in pieces(source, data, found)]
 
 
-def test_a_file_that_can_be_cut_is_replaced_by_its_parts(tmp_path: Path) -> None:
-    files = sources(tmp_path, a_json=b"abcd", b_pdf=b"abcd")
+def test_a_file_that_can_be_cut_gives_its_parts() -> None:
+    found = pieces_of(Path("a.json"), b"abcd")
 
-    found = list(expand(files, splitter=Halves(), largest_file=100))
-
-    assert [(one.name, one.content) for one in found] == [
-        ("a.json#1", b"ab"),
-        ("a.json#2", b"cd\na"),
-        ("b.pdf", None),
-    ]
+    assert found == [("a.json#1", b"ab"), ("a.json#2", b"cd\na")]
 
 
-def test_a_file_that_cannot_be_cut_or_read_stays_whole(tmp_path: Path) -> None:
-    files = sources(tmp_path, bad_json=b"abcd", large_json=b"x" * 101)
-    files.append(SourceFile(tmp_path / "gone.json", "gone.json", GivenLabels()))
+@pytest.mark.parametrize("name", ["b.pdf", "bad.json"])
+def test_a_file_that_cannot_be_cut_stays_whole(name: str) -> None:
+    assert pieces_of(Path(name), b"abcd") == []
 
-    assert list(expand(files, splitter=Halves(), largest_file=100)) == files
+
+def test_a_part_is_not_cut_again() -> None:
+    part = SourceFile(Path("a.json"), "a.json#1", GivenLabels(), b"ab", is_part=True)
+
+    assert cut(part, b"ab", splitter=Halves()) == ()

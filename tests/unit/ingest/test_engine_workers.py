@@ -14,7 +14,6 @@ import pytest
 
 from ingest.engine import Done, Engine
 from ingest.engine_pool import Pool
-from ingest.engine_ray import RayWorkers
 from ingest.engine_spread import Spread
 from ragplatform.errors import UnavailableError
 from tests import fakes_stages
@@ -29,8 +28,10 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     if request.param == "pool":
         workers = Pool(make=make, count=2)
     else:
-        address = request.getfixturevalue("ray_cluster")
-        workers = RayWorkers(make=make, count=2, address=address, without_tls=False)
+        request.getfixturevalue("ray_cluster")
+        from ingest.engine_ray import RayWorkers
+
+        workers = RayWorkers(make=make, count=2)
     spread = Spread(workers=workers)
     yield spread
     spread.close()
@@ -83,7 +84,7 @@ def test_a_large_file_goes_out_alone(tmp_path: Path) -> None:
     pool = Pool(make=partial(fakes_stages.make, tmp_path), count=2)
     engine = Spread(workers=pool, most_bytes=1000)
 
-    out = [sum(map(len, engine._given)) for _ in engine.run(batches(*given, size=1))]
+    out = [sum(len(tasks) for tasks in engine._given) for _ in engine.run(batches(*given, size=1))]
 
     engine.close()
     assert out == [1, 1, 1, 0]
@@ -108,7 +109,6 @@ import sys
 from functools import partial
 from pathlib import Path
 from ingest.engine_pool import Pool
-from ingest.engine_ray import RayWorkers
 from ingest.engine_spread import Spread
 from tests import fakes_stages
 from tests.fakes_stages import batches, document

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ingest.holder import is_alive, this_process
-from ingest.ledger import Ledger, State
+from ingest.ledger import LEASE_S, Ledger, Place, State
+from ingest.runs import Ended, Progress
 from ragplatform.errors import ForgottenError, HeldError, UnavailableError
 from tests.state import begin
 
@@ -115,25 +116,25 @@ def test_entries_and_counts_can_be_asked_by_tenant_and_state(ledger: Ledger) -> 
 
 
 def test_a_run_lets_go_when_it_ends(ledger: Ledger) -> None:
-    ledger.start_run("r1", tenant="mercy", collection="clinical")
+    ledger.runs.start("r1", tenant="mercy", collection="clinical")
     begin(ledger, run="r1")
 
-    ledger.finish_run("r1", {"indexed": 0, "failed": 1})
+    ledger.runs.finish("r1", {"indexed": 0, "failed": 1})
 
     begin(ledger, run="r2")
-    (run,) = ledger.runs("mercy")
+    (run,) = ledger.runs.latest("mercy")
     assert run.counts == {"failed": 1, "indexed": 0}
     assert run.finished_at is not None
     assert not run.alive
 
 
 def test_a_running_run_is_alive_and_ids_are_used_once(ledger: Ledger) -> None:
-    ledger.start_run("r1", tenant="mercy", collection="clinical")
+    ledger.runs.start("r1", tenant="mercy", collection="clinical")
 
     with pytest.raises(UnavailableError):
-        ledger.start_run("r1", tenant="mercy", collection="clinical")
+        ledger.runs.start("r1", tenant="mercy", collection="clinical")
 
-    (run,) = ledger.runs()
+    (run,) = ledger.runs.latest()
     assert run.alive
     assert run.finished_at is None
 
@@ -143,7 +144,7 @@ def test_the_claim_of_a_killed_process_is_free_at_once(ledger: Ledger, url: str)
         "import os, signal\n"
         "from ingest.ledger import Ledger\n"
         f"ledger = Ledger({url!r})\n"
-        "ledger.start_run('dead', tenant='mercy', collection='clinical')\n"
+        "ledger.runs.start('dead', tenant='mercy', collection='clinical')\n"
         "ledger.begin(tenant='mercy', collection='clinical', source_key='k1', sha256='s',\n"
         "    document='doc-k1', generation='g1', run='dead', display_name='')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -152,7 +153,7 @@ def test_the_claim_of_a_killed_process_is_free_at_once(ledger: Ledger, url: str)
 
     (entry,) = ledger.pending()
     assert entry.run == "dead"
-    assert [run.alive for run in ledger.runs()] == [False]
+    assert [run.alive for run in ledger.runs.latest()] == [False]
     begin(ledger, run="r2")
 
 
@@ -160,12 +161,53 @@ def test_a_renewed_lease_holds(url: str) -> None:
     short = Ledger(url, lease_s=-1.0)
     begin(short, run="r1")
     long = Ledger(url)
-    long.renew("r1")
+    long.runs.beat("r1", Progress(), lease_s=LEASE_S)
 
     with pytest.raises(HeldError):
         begin(long, run="r2")
     short.close()
     long.close()
+
+
+def test_what_a_source_has_and_what_lies_in_it_are_told_apart(ledger: Ledger) -> None:
+    begin(ledger, key="archive", place=Place("share"))
+    begin(ledger, key="member", place=Place("share", "archive"))
+    begin(ledger, key="by-hand")
+
+    assert ledger.keys_of("mercy", "clinical", "share") == ["archive"]
+    assert ledger.keys_of("mercy", "clinical", "") == ["by-hand"]
+    [inner] = ledger.inside("mercy", "clinical", "archive")
+    assert (inner.source_key, inner.source) == ("member", "share")
+    assert ledger.known("mercy", "clinical", ["member", "unknown"]) == {"member": inner}
+
+
+def test_a_source_that_is_gone_leaves_its_key_alone_and_may_come_back(ledger: Ledger) -> None:
+    ledger.commit_indexed(begin(ledger), chunks=2)
+
+    ledger.commit_gone(begin(ledger, version=""))
+
+    entry = ledger.lookup("mercy", "clinical", "k1")
+    assert entry is not None
+    assert (entry.state, entry.sha256, entry.display_name) == (State.GONE, "", "")
+    assert ledger.keys_of("mercy", "clinical", "") == []
+    begin(ledger, run="r2", version="g2")
+
+
+def test_a_run_says_how_far_it_is_and_hears_that_it_is_to_end(ledger: Ledger) -> None:
+    ledger.runs.start("r1", tenant="mercy", collection="clinical", arguments="sealed")
+
+    assert not ledger.runs.beat("r1", Progress(files=3, seconds={"embed": 1.5}), lease_s=9)
+    assert ledger.runs.cancel("r1")
+    assert ledger.runs.beat("r1", Progress(files=4), lease_s=9)
+
+    run = ledger.runs.find("r")
+    assert run is not None
+    assert (run.standing, run.progress.files, run.arguments) == ("cancelling", 4, "sealed")
+    ledger.runs.finish("r1", {}, ended=Ended.CANCELLED)
+    run = ledger.runs.find("r1")
+    assert run is not None
+    assert (run.standing, run.arguments) == ("cancelled", "")
+    assert not ledger.runs.cancel("r1")
 
 
 def test_a_database_that_cannot_be_opened_says_unavailable(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def place(memory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         return PEOPLE[key]
 
     with world(memory / "data") as made:
-        monkeypatch.setattr(quarantine.wiring, "quarantine", opened)
+        monkeypatch.setattr(quarantine.quarantine_wiring, "quarantine", opened)
         monkeypatch.setattr(quarantine.console, "settings", lambda: None)
         monkeypatch.setattr(identities, "authenticate", whose)
         yield made

@@ -1,0 +1,224 @@
+"""Measures ingest by one and by two workers, of this machine and on Ray, and over a growing corpus.
+
+    python -m bench.ingest_engines DATA [--repeat 3] [--scale-mb 2] [--sizes 1,4,16]
+                                        [--engines local,ray] [--json]
+
+DATA is the folder of data sets that ``bench/_mix.py`` reads. Two things are measured:
+
+``scaling``: the same documents by one worker and by two, turn about, in fresh deployments. A rate
+is of the documents after the first fifth, when every worker has loaded its models. On a machine
+with other work on it the fastest of each is nearest to what a quiet one does; all are printed.
+
+``growth``: corpora of growing size by two workers: processor seconds by stage, the exponent with
+which each grows, and the memory of all processes at its highest. ``--sizes 1,10,50,200`` is the
+full run.
+
+Deployments lie in memory, if there is such a place, so that other programs' disk does not count.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench import _mix
+from bench._setting import ROOT, machine
+from ingest import sources, wiring
+from ingest.engines import EngineChoice, EngineKind
+from ingest.report import FileResult, FileState, Report
+from ragplatform import config
+from ragplatform.identities import create_keys
+from ragplatform.model import Purpose
+
+_MEMORY = Path("/dev/shm")  # noqa: S108  # its folders there are made by tempfile
+_SKIPPED = 0.2
+
+
+class Watch:
+    """Samples the memory of this process and of all below it, and keeps the highest."""
+
+    def __init__(self) -> None:
+        self.whole = 0
+        self.processes: dict[str, int] = {}
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        me = psutil.Process()
+        while not self._end.wait(0.5):
+            whole = 0
+            for process in (me, *me.children(recursive=True)):
+                try:
+                    # Shared pages count by shares: models that two workers map are there once.
+                    pss = process.memory_full_info().pss
+                    kind = "job" if process == me else _kind(process.cmdline())
+                except psutil.Error:
+                    continue
+                whole += pss
+                self.processes[kind] = max(self.processes.get(kind, 0), pss)
+            self.whole = max(self.whole, whole)
+
+
+def _kind(command: Sequence[str]) -> str:
+    line = " ".join(command)
+    if "engine_worker" in line or "ray::Seat" in line:
+        return "worker"
+    return "parser" if "parse.worker" in line else "other"
+
+
+def one_run(folder: Path, engine: str, workers: int) -> dict[str, Any]:
+    """Take a folder into a fresh deployment; return rates, seconds and memory."""
+    place = _MEMORY if _MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=place) as temporary, Watch() as watch:
+        settings = config.load(data_dir=Path(temporary) / "data")
+        create_keys(settings)
+        report = Report(run=uuid.uuid4().hex)
+        where = wiring.target("bench", "folder", Purpose.HOPERAT)
+        told: list[tuple[float, str]] = []
+
+        def on_result(result: FileResult) -> None:
+            if result.state is FileState.INDEXED:
+                told.append((time.perf_counter(), result.name))
+
+        files = list(sources.find([folder], sources.parse_labels([])))
+        began = time.perf_counter()
+        choice = EngineChoice(EngineKind(engine), workers)
+        with wiring.job(settings, report.run, where, on_result, choice) as opened:
+            opened.job.run(files, report)
+            wall = time.perf_counter() - began
+        sizes = {file.name: file.path.stat().st_size for file in files}
+    first = int(len(told) * _SKIPPED)
+    span = told[-1][0] - told[first][0]
+    return {
+        "engine": engine,
+        "workers": workers,
+        "bytes": sum(sizes.values()),
+        "states": dict(report.states),
+        "chunks": report.chunks,
+        "wall_s": round(wall, 2),
+        "bytes_per_s": round(sum(sizes[name] for _, name in told[first + 1 :]) / span),
+        "cpu_s": {name: round(value, 3) for name, value in report.cpu.items()},
+        "peak_mib": round(watch.whole / 2**20),
+        "peak_mib_each": {kind: round(size / 2**20) for kind, size in watch.processes.items()},
+        "load": round(psutil.getloadavg()[0], 1),
+    }
+
+
+def apart(folder: Path, engine: str, workers: int) -> dict[str, Any]:
+    """Do one run in a process of its own, so that nothing of another is in its memory."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.ingest_engines", "--one", engine, str(workers), str(folder)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(json.dumps(result), file=sys.stderr, flush=True)
+    return result
+
+
+def scaling(folder: Path, engines: Sequence[str], repeat: int) -> list[dict[str, Any]]:
+    """Return each run, one worker and two turn about."""
+    return [
+        apart(folder, engine, workers)
+        for _ in range(repeat)
+        for engine in engines
+        for workers in (1, 2)
+    ]
+
+
+def speedups(runs: Sequence[dict[str, Any]], engines: Sequence[str]) -> dict[str, Any]:
+    """Return for each engine the ratio of the medians, of the fastest, and of each pair."""
+    found = {}
+    for engine in engines:
+        rates = {
+            workers: [
+                run["bytes_per_s"]
+                for run in runs
+                if (run["engine"], run["workers"]) == (engine, workers)
+            ]
+            for workers in (1, 2)
+        }
+        found[engine] = {
+            "medians": round(statistics.median(rates[2]) / statistics.median(rates[1]), 2),
+            "fastest": round(max(rates[2]) / max(rates[1]), 2),
+            "pairs": [round(b / a, 2) for a, b in zip(rates[1], rates[2], strict=True)],
+            "bytes_per_s": rates,
+        }
+    return found
+
+
+def exponents(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return for each stage, and for all, the exponent of its processor seconds over bytes."""
+    stages = {name for run in runs for name in run["cpu_s"]}
+    found = {}
+    for stage in sorted(stages):
+        points = [(run["bytes"], run["cpu_s"].get(stage, 0)) for run in runs]
+        if all(seconds > 0.05 for _, seconds in points):
+            found[stage] = _slope(points)
+    found["all"] = _slope([(run["bytes"], sum(run["cpu_s"].values())) for run in runs])
+    return found
+
+
+def _slope(points: Sequence[tuple[float, float]]) -> float:
+    xs, ys = [math.log(x) for x, _ in points], [math.log(y) for _, y in points]
+    return round(statistics.linear_regression(xs, ys).slope, 3)
+
+
+def main() -> None:
+    """Measure, and print one JSON document."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--scale-mb", type=float, default=2)
+    parser.add_argument("--sizes", default="1,4,16", help="MB of the growing corpus; empty: none")
+    parser.add_argument("--engines", default="local,ray")
+    parser.add_argument("--one", nargs=3, metavar=("ENGINE", "WORKERS", "FOLDER"))
+    arguments = parser.parse_args()
+    if arguments.one:
+        engine, workers, folder = arguments.one
+        print(json.dumps(one_run(Path(folder), engine, int(workers))))
+        return
+    if arguments.data is None:
+        parser.error("DATA is missing")
+    engines = [name for name in arguments.engines.split(",") if name]
+    sizes = [float(size) for size in arguments.sizes.split(",") if size]
+    with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
+        folder = Path(temporary)
+        result: dict[str, Any] = {"machine": machine()}
+        if arguments.repeat:
+            _mix.write(arguments.data, folder / "scale", int(arguments.scale_mb * 10**6))
+            runs = scaling(folder / "scale", engines, arguments.repeat)
+            result["scaling"] = speedups(runs, engines)
+        grown = []
+        for size in sizes:
+            _mix.write(arguments.data, folder / str(size), int(size * 10**6))
+            grown.append(apart(folder / str(size), "local", 2))
+        if grown:
+            result["growth"] = {"runs": grown, "exponents": exponents(grown)}
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""The composition root of the worker that does what was asked for over REST."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ingest import source_wiring, wiring
+from ingest.engines import EngineChoice
+from ingest.intake import Uploads
+from ingest.queue import QueuedRun, RunQueue, What
+from ingest.report import FileResult, FileState, Report
+from ingest.sources import SourceFile
+from ingest.sources.config import SourceConfig
+from ingest.sweep import Sweep
+from ingest.wiring import Workshop
+from ingest.work import Target
+from ingest.worker import Worker
+from ragplatform import openers
+from ragplatform.config import Settings
+from ragplatform.errors import NotFoundError
+
+
+class RunsInWorkshop:
+    """Does runs one after the other with what stays open between them; fulfils ``worker.Runs``."""
+
+    def __init__(self, *, settings: Settings, shop: Workshop, uploads: Uploads) -> None:
+        self._settings = settings
+        self._shop = shop
+        self._uploads = uploads
+
+    def run(
+        self,
+        asked: QueuedRun,
+        *,
+        told: Callable[[FileResult], None],
+        stopped: Callable[[], bool],
+    ) -> Report:
+        """Take in the upload or the source, as who asked for it."""
+        report = Report(run=self._attempt(asked.run))
+        take = self._take_file if asked.kind is What.FILE else self._take_source
+        take(asked, report, told, stopped)
+        return report
+
+    def _take_file(
+        self,
+        asked: QueuedRun,
+        report: Report,
+        told: Callable[[FileResult], None],
+        stopped: Callable[[], bool],
+    ) -> None:
+        upload = self._uploads.about(asked.tenant, asked.run)
+        source = SourceFile(
+            # The run tells two files of one name apart: each upload is a document of its own.
+            path=Path(upload.name),
+            name=f"{asked.run}/{upload.name}",
+            labels=upload.labels,
+            content=self._uploads.content(asked.tenant, asked.run),
+        )
+        # One file is not worth a pool of processes.
+        choice = EngineChoice(workers=1)
+        where = Target(asked.principal, asked.purpose, asked.collection)
+        with wiring.job(
+            self._settings, report, where, told, choice, stopped=stopped, shop=self._shop
+        ) as opened:
+            opened.job.run([source], report)
+
+    def _take_source(
+        self,
+        asked: QueuedRun,
+        report: Report,
+        told: Callable[[FileResult], None],
+        stopped: Callable[[], bool],
+    ) -> None:
+        config = _sources(self._settings).get(asked.what)
+        # The file may have changed since it was asked for: whose source it was counts then as now.
+        if config is None or (config.tenant, config.collection) != (asked.tenant, asked.collection):
+            raise NotFoundError("no source of this tenant has that name: see sources.toml")
+        where = Target(asked.principal, asked.purpose, asked.collection)
+        with (
+            wiring.job(
+                *(self._settings, report, where, told),
+                source=config.name,
+                stopped=stopped,
+                shop=self._shop,
+            ) as opened,
+            source_wiring.intake(self._settings, config, opened) as intake,
+        ):
+            opened.job.run(
+                intake.files(), report, sweep=Sweep(config.name, intake.names, intake.gone)
+            )
+            well = not (report.failed or report.refused or report.cancelled)
+            intake.settled(all_well=well and not report.states[FileState.DEFERRED])
+
+    def _attempt(self, run: str) -> str:
+        """Return the id of this attempt at a run: the ledger knows each by one of its own."""
+        number, name = 1, run
+        while (found := self._shop.ledger.runs.find(name)) and found.run == name:
+            number += 1
+            name = f"{run}-{number}"
+        return name
+
+
+@contextmanager
+def worker(settings: Settings, ending: threading.Event) -> Iterator[Worker]:
+    """Open a worker. From when ``ending`` is set it gives back the run in hand."""
+    queue = RunQueue(settings.catalog_url)
+    urls = [url for url in map(source_wiring.url_of, _sources(settings).values()) if url]
+    try:
+        with wiring.workshop(settings, urls) as shop:
+            store = shop.store
+            files = openers.open_sealed_files(settings, store.vault)
+            uploads = Uploads(files=files, privacy=store.privacy)
+            runs = RunsInWorkshop(settings=settings, shop=shop, uploads=uploads)
+            yield Worker(queue=queue, uploads=uploads, runs=runs, ending=ending)
+    finally:
+        queue.close()
+
+
+def collection_of(settings: Settings, tenant: str, source: str) -> str | None:
+    """Return where a tenant's source goes; None for a source that is another's or nobody's."""
+    config = _sources(settings).get(source)
+    return config.collection if config is not None and config.tenant == tenant else None
+
+
+def _sources(settings: Settings) -> dict[str, SourceConfig]:
+    return {} if settings.sources_file is None else source_wiring.configured(settings)
