@@ -8,6 +8,7 @@ from ingest.commands import (
     forget,
     hold,
     plan,
+    quarantine,
     rebuild,
     reindex,
     relabel,
@@ -35,6 +36,7 @@ app.command("retry")(again.retry)
 app.command("cancel")(status.cancel)
 app.command("scan")(scan.scan)
 app.command("forget")(forget.forget)
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(hold.app, name="hold")
 app.add_typer(certificate.app, name="certificate")
 app.add_typer(retention.app, name="retention")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from ingest.aside_run import AsideOfRun
 from ingest.changes import Changed, Changes, Refused, Retry
 from ingest.containers import Containers
 from ingest.engine import Batch, Done, Engine
@@ -63,6 +64,7 @@ class Job:
         catalog: SqlCatalog,
         ledger: Ledger,
         audit: TenantLogs,
+        aside: AsideOfRun,
         on_result: Callable[[FileResult], None],
         retry: Retry | None,
     ) -> None:
@@ -77,6 +79,7 @@ class Job:
         self._catalog = catalog
         self._ledger = ledger
         self._audit = audit
+        self._aside = aside
         self._on_result = on_result
         self._writer = self._new_writer(privacy, encoder)
         self._remover = self._new_remover(privacy, keeping)
@@ -89,6 +92,7 @@ class Job:
             members=members,
             containers=self._containers,
             ledger=ledger,
+            aside=aside,
             retry=retry,
         )
         self._absent = Absent(target=target, fingerprint=fingerprint, ledger=ledger, guard=guard)
@@ -128,6 +132,7 @@ class Job:
         Raises ``UnavailableError`` when a part that every file needs is away: what was finished
         stays, and running again goes on from there.
         """
+        self._aside.begin(self._record)
         for done in self._engine.run(_batches(self._works(sources, report))):
             report.merge(done.tally)
             self._finish(done, report)
@@ -135,6 +140,7 @@ class Job:
         self._tell_removed(self._containers.finish(last=True), report)
         if sweep is not None and not report.cancelled:
             self._sweep(sweep, report)
+        self._aside.warn(report)
         self._record_end(report)
 
     def _record_end(self, report: Report) -> None:
@@ -154,11 +160,15 @@ class Job:
                 self._refuse(work, outcome, report)
             else:
                 good.append((work, outcome))
+        for _, prepared in good:
+            self._aside.record_waived(prepared.ready)
         written = self._writer.write([prepared for _, prepared in good], report)
         for (work, prepared), refusal in zip(good, written, strict=True):
             if refusal is not None:
                 self._refuse(replace(prepared.ready.work, data=work.data), refusal, report)
                 continue
+            self._aside.taken_in(work)
+            self._aside.listen(prepared.ready)
             self._tell(
                 report,
                 work.source,
@@ -258,6 +268,7 @@ class Job:
         self._index.remove(subject.labels.tenant, subject.document)
         self._catalog.delete_document(subject.document)
         if state is FileState.QUARANTINED:
+            self._aside.keep(subject, reason, detail)
             self._ledger.commit_quarantined(claim, reason=reason)
         self._tell(report, subject.source, state, reason=reason, detail=detail)
 

@@ -333,6 +333,15 @@ class Ledger:
         self._scrub_log()
         return count
 
+    def reject(self, tenant: str, collection: str, source_key: str) -> bool:
+        """Note that people rejected a quarantined source; return whether it was one."""
+        quarantined = sa.and_(
+            _at(tenant, collection, source_key), SOURCES.c.state == State.QUARANTINED.value
+        )
+        change = SOURCES.update().where(quarantined).values(reason="rejected", updated_at=_now())
+        with self._transaction() as connection:
+            return connection.execute(change).rowcount > 0
+
     def revive(self, tenant: str, collection: str, source_key: str) -> bool:
         """Let a forgotten source be ingested again; return whether it was forgotten."""
         where = sa.and_(

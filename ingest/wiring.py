@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ingest import worker_wiring
+from ingest.aside_wiring import aside_of_run
 from ingest.attendance import attended
 from ingest.changes import Retry
 from ingest.engine import Engine
@@ -106,11 +107,10 @@ def job(
 ) -> Iterator[OpenJob]:
     """Open everything that a run needs, and close it after; the ledger says that it works.
 
-    ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
-    sealed. ``retry`` narrows it to what did not go in. Without a choice the engine is the local
-    one, with the workers that the settings name. ``urls`` are services that this process is sealed
-    to beside those of the settings. The run ends early when it is cancelled in the ledger, and
-    when ``stopped`` says so. A ``shop`` that is given stays open.
+    ``source`` is the configured source, ``arguments`` are what the run was called with, sealed.
+    ``retry`` narrows it to what did not go in. Without a choice the engine is the local one, as the
+    settings say. ``urls`` are services to be reached beside those of the settings. The run ends
+    early when the ledger or ``stopped`` says so. A ``shop`` that is given stays open.
     """
     choice = choice or EngineChoice(workers=settings.ingest_workers)
     with ExitStack() as closing:
@@ -139,6 +139,7 @@ def job(
             ledger=book,
             audit=store.audit,
             on_result=on_result,
+            aside=closing.enter_context(aside_of_run(settings, store.vault, report.run, where)),
             keeping=closing.enter_context(keeping(settings)),
             guard=_guard(settings),
             stop=lambda: attendance.asked_to_end() or stopped(),
@@ -227,6 +228,7 @@ def planner(
         fingerprint = _fingerprinter(settings, store, where, version)
         book = closing.enter_context(ledger(settings))
         made = planner_of(
+            aside=closing.enter_context(aside_of_run(settings, store.vault, "", where)),
             target=where,
             fingerprint=fingerprint,
             members=Members(parser=parser),

@@ -1,7 +1,10 @@
 """A job made of its parts, by default with its stages in this process."""
 
 from collections.abc import Callable
+from datetime import date
 
+from ingest.aside import Aside
+from ingest.aside_run import AsideOfRun
 from ingest.changes import Retry
 from ingest.engine import Engine, InProcess
 from ingest.job import Job
@@ -9,6 +12,7 @@ from ingest.keeping import LEGAL_HOLD
 from ingest.ledger import Ledger
 from ingest.members import Members
 from ingest.prepare import Parser, Preparer
+from ingest.quarantine_rules import QuarantineRules
 from ingest.removal import Keeps
 from ingest.report import FileResult
 from ingest.stages import Stages, pipeline
@@ -20,6 +24,11 @@ from ragplatform.model import Labels
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Archive, Embedder, Index, TermWeigher
 from ragplatform.privacy.gate import Privacy, Treatment
+
+
+def _today() -> date:
+    return date(2026, 11, 26)
+
 
 UNGUARDED = Guard(percent=100, documents=0)
 
@@ -74,6 +83,7 @@ def job_here(
     catalog: SqlCatalog,
     ledger: Ledger,
     audit: TenantLogs,
+    aside: Aside,
     name_key: bytes,
     largest_file: int,
     on_result: Callable[[FileResult], None],
@@ -82,6 +92,8 @@ def job_here(
     retry: Retry | None = None,
     engine: Engine | None = None,
     keeping: Keeps | None = None,
+    rules: QuarantineRules | None = None,
+    silence_documents: int = 20,
 ) -> Job:
     """Return the job, whose stages run in this process unless an engine is given."""
     version = pipeline(parser=parser, privacy=privacy)
@@ -114,6 +126,14 @@ def job_here(
         catalog=catalog,
         ledger=ledger,
         audit=audit,
+        aside=AsideOfRun(
+            run=run,
+            target=target,
+            aside=aside,
+            rules=rules
+            or QuarantineRules((), expecting=frozenset(), today=lambda: date(2026, 11, 26)),
+            silence_documents=silence_documents,
+        ),
         on_result=on_result,
         keeping=keeping or KeptByLabels(),
         guard=guard,

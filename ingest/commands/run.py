@@ -20,6 +20,7 @@ from ingest.commands.interrupts import interrupts
 from ingest.commands.run_source import Asked
 from ingest.engines import EngineChoice, EngineKind
 from ingest.report import FileResult, FileState, Report
+from ingest.silence import WARNING
 from ingest.sweep import Sweep
 from ingest.work import Target
 from ragplatform.errors import InvalidRequestError
@@ -244,7 +245,7 @@ def _show_summary(report: Report) -> None:
     summary = report.summary()
     table = Table(title="Ingest", title_justify="left", show_header=False)
     rows = (
-        *("files", "indexed", "unchanged", "unpacked", "removed", "kept", "forgotten"),
+        *("files", "indexed", "unchanged", "unpacked", "removed", "kept", "forgotten", "rejected"),
         *("deferred", "on_hold", "quarantined", "failed", "chunks"),
     )
     for name in rows:
@@ -260,3 +261,8 @@ def _show_summary(report: Report) -> None:
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in report.seconds.items())
     table.add_row("seconds by stage", seconds)
     console.out.print(table)
+    if WARNING in report.warnings:
+        console.err.print(
+            "[yellow]warning[/yellow] (no_personal_data): this collection holds personal data, and "
+            "this run found none: see docs/quarantine.md, Silence"
+        )
