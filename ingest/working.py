@@ -105,7 +105,7 @@ class RunsInWorkshop:
 def worker(settings: Settings, ending: threading.Event) -> Iterator[Worker]:
     """Open a worker. From when ``ending`` is set it gives back the run in hand."""
     queue = RunQueue(settings.catalog_url)
-    urls = [url for url in map(source_wiring.url_of, _sources(settings).values()) if url]
+    urls = [url for one in _sources(settings).values() for url in source_wiring.urls_of(one)]
     try:
         with wiring.workshop(settings, urls) as shop:
             store = shop.store
