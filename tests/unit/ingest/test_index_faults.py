@@ -142,7 +142,7 @@ def test_a_run_ends_clearly_when_the_index_stays_away_and_the_next_one_goes_on(
 ) -> None:
     files, data = tmp_path / "files", tmp_path / "data"
     first_version(files)
-    server.next_failure = _after(6, Failure.BUSY)
+    server.next_failure = _after(3, Failure.BUSY)
 
     with pytest.raises(IndexUnavailableError, match="mend it and run again") as caught:
         run(files, data, server, patience_s=0)
