@@ -53,6 +53,7 @@ class Job:
         members: Members,
         engine: Engine,
         why_kept: WhyKept,
+        why_held: WhyKept,
         guard: Guard,
         stop: Callable[[], bool],
         privacy: Privacy,
@@ -66,14 +67,14 @@ class Job:
         on_result: Callable[[FileResult], None],
         retry: Retry | None,
     ) -> None:
-        """``stop`` says that the run is to end, ``retry`` narrows it to what did not go in.
-
-        ``encoder`` is the version of the encoder that the engine's vectors are made by.
+        """``why_held`` says why a document may not even be replaced, ``stop`` that the run is to
+        end; ``retry`` narrows it to what did not go in.
         """
         self._run = run
         self._target = target
         self._engine = engine
         self._stop = stop
+        self._why_held = why_held
         self._policies = policies
         self._index = index
         self._archive = archive
@@ -81,8 +82,26 @@ class Job:
         self._ledger = ledger
         self._audit = audit
         self._on_result = on_result
-        self._writer = self._new_writer(privacy, encoder)
-        self._remover = self._new_remover(privacy, why_kept)
+        self._writer = Writer(
+            claim=self._claim,
+            record=self._record,
+            privacy=privacy,
+            index=index,
+            encoder=encoder,
+            archive=archive,
+            catalog=catalog,
+            ledger=ledger,
+        )
+        self._remover = Remover(
+            run=run,
+            privacy=privacy,
+            index=index,
+            archive=archive,
+            catalog=catalog,
+            ledger=ledger,
+            record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
+            why_kept=why_kept,
+        )
         self._containers = Containers(
             run=run, ledger=ledger, catalog=catalog, remover=self._remover
         )
@@ -95,30 +114,6 @@ class Job:
             retry=retry,
         )
         self._absent = Absent(target=target, fingerprint=fingerprint, ledger=ledger, guard=guard)
-
-    def _new_writer(self, privacy: Privacy, encoder: str) -> Writer:
-        return Writer(
-            claim=self._claim,
-            record=self._record,
-            privacy=privacy,
-            index=self._index,
-            encoder=encoder,
-            archive=self._archive,
-            catalog=self._catalog,
-            ledger=self._ledger,
-        )
-
-    def _new_remover(self, privacy: Privacy, why_kept: WhyKept) -> Remover:
-        return Remover(
-            run=self._run,
-            privacy=privacy,
-            index=self._index,
-            archive=self._archive,
-            catalog=self._catalog,
-            ledger=self._ledger,
-            record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
-            why_kept=why_kept,
-        )
 
     def run(
         self, sources: Iterable[SourceFile], report: Report, *, sweep: Sweep | None = None
@@ -174,8 +169,10 @@ class Job:
         """Yield the documents that are to be taken in; tell of all others how they end."""
         for found in self._changes.among(sources, report):
             if isinstance(found, Changed):
-                report.bytes += len(found.work.data or b"")
-                yield found.work
+                if not self._held_back(found.work, report):
+                    report.bytes += len(found.work.data or b"")
+                    by_hand = self._catalog.labels_by_hand(found.work.document)
+                    yield replace(found.work, by_hand=by_hand)
             elif isinstance(found, Refused):
                 self._refuse(found.subject, found.refusal, report)
             else:
@@ -183,6 +180,19 @@ class Job:
             if self._stop():
                 report.cancelled = True
                 return
+
+    def _held_back(self, work: Work, report: Report) -> bool:
+        """Return whether the version that is there is on legal hold, and this one has to wait."""
+        old = self._catalog.document(work.document)
+        if old is None:
+            return False
+        why = self._why_held(old, self._catalog.classes(old.tenant)[old.access_class])
+        if why is None:
+            return False
+        state, document = FileState.ON_HOLD, work.document
+        detail = f"the new version waits: {why}"
+        self._tell(report, work.source, state, reason=state.value, document=document, detail=detail)
+        return True
 
     def _tell_removed(self, removed: Iterable[Removed], report: Report) -> None:
         for one in removed:
@@ -231,6 +241,8 @@ class Job:
         if not isinstance(subject, Work):
             self._record(Action.QUARANTINED, Outcome.DENIED, details)
             self._tell(report, subject, state, reason=reason, detail=detail)
+            return
+        if self._held_back(subject, report):
             return
         try:
             # First of all: what is being taken out must not count as indexed.

@@ -162,7 +162,7 @@ class Remover:
         if entry.source:
             details["source"] = entry.source
         self._record(details, known.subjects if known else ())  # 2
-        # Before the index: a rebuild at work looks at the archive last.
+        # The archive first: what makes a lost index again looks there last.
         self._archive.forget(entry.tenant, entry.document)  # 3
         self._index.remove(entry.tenant, entry.document)
         own = self._privacy.subject_ref(entry.tenant, f"document:{entry.document}")

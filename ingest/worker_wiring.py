@@ -12,7 +12,6 @@ from ingest.stages import Stages, pipeline
 from ingest.work import Target
 from ragplatform import openers
 from ragplatform.config import Settings
-from ragplatform.editions import edition_name
 from ragplatform.errors import ConfigurationError
 from ragplatform.privacy.keys import FewKeys
 
@@ -21,16 +20,17 @@ from ragplatform.privacy.keys import FewKeys
 class Recipe:
     """All that a worker is given to begin with.
 
-    ``pipeline``, ``edition`` and ``policies`` are what the job works by: a worker that has others
-    would make chunks or vectors that nobody could tell from the job's own.
+    ``pipeline``, ``policies`` and ``encoder``, of ``model``, are what the job works by: a worker
+    that has others would make chunks that nobody could tell from the job's own.
     """
 
     settings: Settings
     target: Target
     keys: FewKeys = field(repr=False)
     pipeline: str
-    edition: str
     policies: str
+    model: str
+    encoder: str
 
 
 def make_stages(recipe: Recipe) -> Stages:
@@ -42,14 +42,11 @@ def make_stages(recipe: Recipe) -> Stages:
     openers.seal(settings)
     parser = sandbox(settings)
     treatment = openers.open_treatment(settings, recipe.keys)
-    embedder, weigher = openers.open_embedder(settings), openers.open_weigher()
+    embedder = openers.open_encoder(settings, recipe.model, recipe.encoder)
+    weigher = openers.open_weigher()
     policies = openers.open_policies(settings)
-    here = (
-        pipeline(parser=parser, privacy=treatment),
-        edition_name(embedder.version, weigher.version),
-        policies.digest,
-    )
-    if here != (recipe.pipeline, recipe.edition, recipe.policies):
+    here = (pipeline(parser=parser, privacy=treatment), policies.digest, embedder.version)
+    if here != (recipe.pipeline, recipe.policies, recipe.encoder):
         raise ConfigurationError(
             "a worker has other models, rules, policies or parsers than the job: install the same "
             "version, models folder and policies folder on every machine"

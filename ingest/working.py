@@ -105,7 +105,8 @@ class RunsInWorkshop:
 def worker(settings: Settings, ending: threading.Event) -> Iterator[Worker]:
     """Open a worker. From when ``ending`` is set it gives back the run in hand."""
     queue = RunQueue(settings.catalog_url)
-    urls = [url for one in _sources(settings).values() for url in source_wiring.urls_of(one)]
+    configs = _sources(settings).values()
+    urls = [url for config in configs for url in source_wiring.urls_of(config)]
     try:
         with wiring.workshop(settings, urls) as shop:
             store = shop.store

@@ -77,6 +77,7 @@ class _Written:
             chunks=len(self.prepared.entries),
             treated=self.ready.transformed[0].methods,
             indexed_at=datetime.now(UTC),
+            dated=self.ready.dated,
         )
 
 
@@ -97,7 +98,7 @@ class Writer:
     ) -> None:
         """``claim`` takes a document in hand under a name that may be shown.
 
-        ``encoder`` is the version of the encoder that the vectors are made by.
+        ``encoder`` is the version of what made the vectors, for the archive.
         """
         self._claim = claim
         self._record = record

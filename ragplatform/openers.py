@@ -418,6 +418,11 @@ def check_patterns(path: Path) -> list[str]:
     return check(path)
 
 
+def deriver(settings: Settings) -> Callable[[str, str], bytes]:
+    """Return what gives the deployment's keys by use and tenant."""
+    return Keys(settings.master_key()).derive
+
+
 def open_rules(settings: Settings) -> PrivacyRules:
     """Load what is to happen to personal data. Raises ``PolicyError``."""
     return PrivacyRules.load(settings.policies_dir / _RULES)
@@ -470,7 +475,9 @@ def redact_by_policy(settings: Settings, text: str, labels: Labels) -> Transform
         vault.close()
 
 
-def open_embedder(settings: Settings, model: str = "") -> Embedder:
+def open_embedder(
+    settings: Settings, model: str = "", precision: EmbeddingPrecision | None = None
+) -> Embedder:
     """Load an encoder of dense vectors, by default the one that the settings name.
 
     Raises ``ModelError`` when its files are not right.
@@ -479,7 +486,7 @@ def open_embedder(settings: Settings, model: str = "") -> Embedder:
     if bert_form(folder) is not None:
         from ragplatform.adapters.bert_encoder import BertEncoder
 
-        int8 = settings.embedding_precision is EmbeddingPrecision.INT8
+        int8 = (precision or settings.embedding_precision) is EmbeddingPrecision.INT8
         return BertEncoder(folder=folder, int8=int8, threads=settings.model_threads or None)
     from ragplatform.adapters.encoder import SentenceEncoder
 
@@ -541,7 +548,7 @@ def open_edition(settings: Settings, row: EditionRow) -> Edition:
     Raises ``ConfigurationError`` when the model of that name, or this program, makes other vectors
     or weights by now: a search by them would find anything.
     """
-    embedder, weigher = open_embedder(settings, row.model), open_weigher()
+    embedder, weigher = open_encoder(settings, row.model, row.encoder), open_weigher()
     if (embedder.version, weigher.version) != (row.encoder, row.weigher):
         raise ConfigurationError(
             f"the index was made by {row.encoder} and {row.weigher}; model {row.model} and this "
@@ -550,6 +557,19 @@ def open_edition(settings: Settings, row: EditionRow) -> Edition:
         )
     index = open_index(settings, embedder.dim, row.place)
     return Edition(row.name, row.model, embedder, weigher, index)
+
+
+def open_encoder(settings: Settings, model: str, version: str) -> Embedder:
+    """Load a model's encoder in the precision that has this version, or else as the settings say.
+
+    Raises ``ModelError`` when its files are not right.
+    """
+    embedder = open_embedder(settings, model)
+    for precision in EmbeddingPrecision:
+        if embedder.version == version:
+            break
+        embedder = open_embedder(settings, model, precision)
+    return embedder
 
 
 def open_index(settings: Settings, dim: int, place: str = "") -> Index:

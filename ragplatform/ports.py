@@ -135,6 +135,12 @@ class Index(Protocol):
         It is looked for in the tenant of the labels: no label moves it to another one.
         """
 
+    def scrub(self, tenant: str) -> None:
+        """Leave nothing in the engine's files of what was deleted from the tenant's index so far.
+
+        It may take seconds, in which nothing else is answered; one call serves many deletions.
+        """
+
     def count(self) -> int:
         """Return the number of chunks stored, over all tenants."""
 

@@ -193,8 +193,9 @@ def open_store(
     """Seal the process and open all that ingest and questions share; ``kind`` names its log.
 
     ``urls`` are services that this process speaks to beside those of the settings. ``editions``
-    are those of the index, by default the one that answers and what follows it. Raises
-    ``ConfigurationError`` or one of its kinds for what the operator must mend.
+    are those of the index, by default the one that answers and what follows it.
+
+    Raises ``ConfigurationError`` or one of its kinds for what the operator must mend.
     """
     openers.seal(settings, *urls)
     with contextlib.ExitStack() as undo:

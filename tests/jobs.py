@@ -6,6 +6,7 @@ from datetime import date
 from ingest.changes import Retry
 from ingest.engine import Engine, InProcess
 from ingest.job import Job
+from ingest.keeping import Keeping
 from ingest.ledger import Ledger
 from ingest.members import Members
 from ingest.prepare import Parser, Preparer
@@ -65,6 +66,7 @@ def job_here(
     stop: Callable[[], bool] = lambda: False,
     retry: Retry | None = None,
     engine: Engine | None = None,
+    keeping: Keeping | None = None,
 ) -> Job:
     """Return the job, whose stages run in this process unless an engine is given."""
     version = pipeline(parser=parser, privacy=privacy)
@@ -98,7 +100,8 @@ def job_here(
         ledger=ledger,
         audit=audit,
         on_result=on_result,
-        why_kept=kept_by_labels(lambda: date(2026, 11, 26)),
+        why_kept=keeping.why_kept if keeping else kept_by_labels(lambda: date(2026, 11, 26)),
+        why_held=keeping.why_held if keeping else lambda entry, labels: None,
         guard=guard,
         stop=stop,
         retry=retry,

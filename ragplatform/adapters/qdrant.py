@@ -5,6 +5,7 @@ apart by the filter: Qdrant's own token constraints on payload fields are gone.
 """
 
 import contextlib
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -42,6 +43,9 @@ FEWEST_CANDIDATES: Final = 50
 # The server refuses bodies above 32 MiB; 128 passages of 384 dimensions are about 2 MiB.
 _BATCH: Final = 128
 _PAGE: Final = 4096
+_SCRUB_S: Final = 300.0
+_SCRUB_PAUSE_S: Final = 0.5
+_DONE: Final = models.CollectionStatus.GREEN
 _MOST_GENERATIONS: Final = 1000
 # Waiting does not help against these: no key, or one that may not.
 _REFUSED: Final = frozenset({401, 403})
@@ -223,6 +227,30 @@ class QdrantIndex:
                     self._collection, encode_labels(labels, access_class), points=chosen, wait=True
                 )
             return count
+
+    def scrub(self, tenant: str) -> None:
+        """Ask the server to write anew every segment that holds deleted passages, and wait for it.
+
+        Its log keeps old operations until its segments are full: see docs/life-cycle.md.
+        """
+        del tenant
+        with _server("scrub deleted passages"):
+            self._open().update_collection(
+                self._collection,
+                optimizers_config=models.OptimizersConfigDiff(
+                    # The least that the server takes.
+                    deleted_threshold=1e-6,
+                    vacuum_min_vector_number=100,
+                ),
+            )
+            deadline = time.monotonic() + _SCRUB_S
+            while self._open().get_collection(self._collection).status != _DONE:
+                if time.monotonic() > deadline:
+                    raise IndexUnavailableError(
+                        "the server has not yet removed what was deleted from its files: its "
+                        "passages cannot be found any more; run the erasure again to see it done"
+                    )
+                time.sleep(_SCRUB_PAUSE_S)
 
     def count(self) -> int:
         """Return the number of chunks stored, over all tenants."""

@@ -91,6 +91,10 @@ class SteadyIndex:
         self._require_still()
         return count
 
+    def scrub(self, tenant: str) -> None:
+        """Scrub, with patience."""
+        self._do("scrub what was deleted", lambda: self._index.scrub(tenant))
+
     def count(self) -> int:
         """Count, with patience."""
         return self._do("count", self._index.count)
@@ -126,7 +130,7 @@ class SteadyIndex:
 
 
 class EveryEdition(SteadyIndex):
-    """A steady index of which what is removed leaves all editions: for erasure."""
+    """A steady index that is changed in all its editions: for erasure and for labels."""
 
     def __init__(
         self,
@@ -142,8 +146,26 @@ class EveryEdition(SteadyIndex):
 
     def remove(self, tenant: str, document: str) -> int:
         """Delete all chunks of the document in every edition; return how many of them answered."""
+        self._of_others("remove a document", lambda other: other.remove(tenant, document))
+        return super().remove(tenant, document)
+
+    def relabel(self, document: str, labels: Labels, access_class: str) -> int:
+        """Relabel the document in every edition; return how many chunks of it answered."""
+        act = partial(_relabel, document, labels, access_class)
+        self._of_others("relabel a document", act)
+        return super().relabel(document, labels, access_class)
+
+    def scrub(self, tenant: str) -> None:
+        """Scrub every edition."""
+        self._of_others("scrub what was deleted", lambda other: other.scrub(tenant))
+        super().scrub(tenant)
+
+    def _of_others(self, act: str, operation: Callable[[Index], object]) -> None:
         with ExitStack() as closing:
             for other in self._others():
                 closing.callback(other.close)
-                self._do("remove a document", partial(other.remove, tenant, document))
-        return super().remove(tenant, document)
+                self._do(act, partial(operation, other))
+
+
+def _relabel(document: str, labels: Labels, access_class: str, index: Index) -> int:
+    return index.relabel(document, labels, access_class)

@@ -72,12 +72,13 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
         Verb.DECRYPT: "revealed",
     },
     Family.DOCUMENT: {
-        Verb.CREATE: "ingested",
+        Verb.CREATE: "ingested erasure_certified",
         Verb.START: "ingest_asked ingest_started",
         Verb.STOP: "ingest_cancelled ingest_finished",
         Verb.REFUSE: "quarantined",
         Verb.UPDATE: "relabelled held released index_rebuilt index_switched",
         Verb.DELETE: "erased upload_removed removed",
+        Verb.READ: "subject_reported holds_read",
     },
     Family.ENTITY: {
         Verb.CREATE: "key_made api_key_made backed_up",

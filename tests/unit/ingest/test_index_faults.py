@@ -91,6 +91,12 @@ def steady(server: Server, patience_s: float) -> Index:
     return SteadyIndex(index, patience_s=patience_s, still=lambda: True, sleep=lambda _: None)
 
 
+@pytest.fixture(autouse=True)
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no two documents share a write, so that failures come in between."""
+    monkeypatch.setattr("ingest.job._BATCH_FILES", 1)
+
+
 def points(server: Server) -> dict[str, object]:
     found, _ = server.client.scroll("passages", limit=10_000)
     return {str(one.id): one.payload for one in found}

@@ -276,7 +276,9 @@ def models(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.setattr(
         openers,
         "open_embedder",
-        lambda settings, model="": OnePerModel(known[model or settings.embedding_model]),
+        lambda settings, model="", precision=None: OnePerModel(
+            known[model or settings.embedding_model]
+        ),
     )
     return known
 
