@@ -82,26 +82,8 @@ class Job:
         self._ledger = ledger
         self._audit = audit
         self._on_result = on_result
-        self._writer = Writer(
-            claim=self._claim,
-            record=self._record,
-            privacy=privacy,
-            index=index,
-            encoder=encoder,
-            archive=archive,
-            catalog=catalog,
-            ledger=ledger,
-        )
-        self._remover = Remover(
-            run=run,
-            privacy=privacy,
-            index=index,
-            archive=archive,
-            catalog=catalog,
-            ledger=ledger,
-            record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
-            why_kept=why_kept,
-        )
+        self._writer = self._new_writer(privacy, encoder)
+        self._remover = self._new_remover(privacy, why_kept)
         self._containers = Containers(
             run=run, ledger=ledger, catalog=catalog, remover=self._remover
         )
@@ -114,6 +96,30 @@ class Job:
             retry=retry,
         )
         self._absent = Absent(target=target, fingerprint=fingerprint, ledger=ledger, guard=guard)
+
+    def _new_writer(self, privacy: Privacy, encoder: str) -> Writer:
+        return Writer(
+            claim=self._claim,
+            record=self._record,
+            privacy=privacy,
+            index=self._index,
+            encoder=encoder,
+            archive=self._archive,
+            catalog=self._catalog,
+            ledger=self._ledger,
+        )
+
+    def _new_remover(self, privacy: Privacy, why_kept: WhyKept) -> Remover:
+        return Remover(
+            run=self._run,
+            privacy=privacy,
+            index=self._index,
+            archive=self._archive,
+            catalog=self._catalog,
+            ledger=self._ledger,
+            record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
+            why_kept=why_kept,
+        )
 
     def run(
         self, sources: Iterable[SourceFile], report: Report, *, sweep: Sweep | None = None
