@@ -8,6 +8,9 @@ DATA is the folder of data sets that ``bench/_mix.py`` reads. Two things are mea
 ``scaling``: the same documents by one worker and by two, turn about, in fresh deployments. A rate
 is of the documents after the first fifth, when every worker has loaded its models. On a machine
 with other work on it the fastest of each is nearest to what a quiet one does; all are printed.
+``cpu_s_each`` are processor seconds of the same documents by kind of process. From them follows
+what two cores allow: one worker takes its own and its parser's, since the rest goes on beside it;
+two take half of all.
 
 ``growth``: corpora of growing size by two workers: processor seconds by stage, the exponent with
 which each grows, and the memory of all processes at its highest. ``--sizes 1,10,50,200`` is the
@@ -78,6 +81,24 @@ class Watch:
             self.whole = max(self.whole, whole)
 
 
+def cpu_by_kind() -> dict[str, float]:
+    """Return the processor seconds so far of this process and of all below it, by kind."""
+    me = psutil.Process()
+    used: dict[str, float] = {}
+    for process in (me, *me.children(recursive=True)):
+        try:
+            times = process.cpu_times()
+            kind = "job" if process == me else _kind(process.cmdline())
+        except psutil.Error:
+            continue
+        seconds = times.user + times.system
+        if kind == "parser":
+            # A child for each document, which has ended when it is looked for.
+            seconds += times.children_user + times.children_system
+        used[kind] = used.get(kind, 0.0) + seconds
+    return used
+
+
 def _kind(command: Sequence[str]) -> str:
     line = " ".join(command)
     if "engine_worker" in line or "ray::Seat" in line:
@@ -94,20 +115,25 @@ def one_run(folder: Path, engine: str, workers: int) -> dict[str, Any]:
         report = Report(run=uuid.uuid4().hex)
         where = wiring.target("bench", "folder", Purpose.HOPERAT)
         told: list[tuple[float, str]] = []
+        marks: list[dict[str, float]] = []
+        files = list(sources.find([folder], sources.parse_labels([])))
+        mark = int(len(files) * _SKIPPED)
 
         def on_result(result: FileResult) -> None:
             if result.state is FileState.INDEXED:
                 told.append((time.perf_counter(), result.name))
+                if len(told) == mark + 1:
+                    marks.append(cpu_by_kind())
 
-        files = list(sources.find([folder], sources.parse_labels([])))
         began = time.perf_counter()
         choice = EngineChoice(EngineKind(engine), workers)
         with wiring.job(settings, report, where, on_result, choice) as opened:
             opened.job.run(files, report)
+            marks.append(cpu_by_kind())
             wall = time.perf_counter() - began
         sizes = {file.name: file.path.stat().st_size for file in files}
-    first = int(len(told) * _SKIPPED)
-    span = told[-1][0] - told[first][0]
+    span = told[-1][0] - told[mark][0]
+    before, after = marks
     return {
         "engine": engine,
         "workers": workers,
@@ -115,7 +141,10 @@ def one_run(folder: Path, engine: str, workers: int) -> dict[str, Any]:
         "states": dict(report.states),
         "chunks": report.chunks,
         "wall_s": round(wall, 2),
-        "bytes_per_s": round(sum(sizes[name] for _, name in told[first + 1 :]) / span),
+        "bytes_per_s": round(sum(sizes[name] for _, name in told[mark + 1 :]) / span),
+        "cpu_s_each": {
+            kind: round(seconds - before.get(kind, 0.0), 2) for kind, seconds in after.items()
+        },
         "cpu_s": {name: round(value, 3) for name, value in report.cpu.items()},
         "peak_mib": round(watch.whole / 2**20),
         "peak_mib_each": {kind: round(size / 2**20) for kind, size in watch.processes.items()},
@@ -161,10 +190,20 @@ def speedups(runs: Sequence[dict[str, Any]], engines: Sequence[str]) -> dict[str
         found[engine] = {
             "medians": round(statistics.median(rates[2]) / statistics.median(rates[1]), 2),
             "fastest": round(max(rates[2]) / max(rates[1]), 2),
+            "two_cores_allow": round(_allowed(runs, engine), 2),
             "pairs": [round(b / a, 2) for a, b in zip(rates[1], rates[2], strict=True)],
             "bytes_per_s": rates,
         }
     return found
+
+
+def _allowed(runs: Sequence[dict[str, Any]], engine: str) -> float:
+    used: dict[int, list[dict[str, float]]] = {1: [], 2: []}
+    for run in runs:
+        if run["engine"] == engine:
+            used[run["workers"]].append(run["cpu_s_each"])
+    alone = statistics.median(one["worker"] + one.get("parser", 0.0) for one in used[1])
+    return alone / (statistics.median(sum(one.values()) for one in used[2]) / 2)
 
 
 def exponents(runs: Sequence[dict[str, Any]]) -> dict[str, float]:

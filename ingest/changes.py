@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol, TypeAlias
 
+from ingest.aside_run import AsideOfRun
 from ingest.containers import Containers
 from ingest.ledger import Entry, Ledger, State
 from ingest.members import Budget, Contents, Members
@@ -74,11 +75,13 @@ _ENDS: Final = {
 class Retry:
     """Narrows a run to what did not go in: failed or cut off, and on request the quarantine.
 
-    ``reason`` narrows the quarantine to what was put aside for it, ``""`` to nothing less.
+    ``reason`` narrows the quarantine to what was put aside for it, ``""`` to nothing less. Without
+    ``narrow`` all else is looked at too, as in every run.
     """
 
     quarantined: bool = False
     reason: str = ""
+    narrow: bool = True
 
     def takes(self, known: Entry) -> bool:
         """Return whether the source is tried again."""
@@ -98,20 +101,23 @@ class Changes:
         members: Members,
         containers: Containers,
         ledger: Ledger,
+        aside: AsideOfRun,
         retry: Retry | None,
     ) -> None:
-        """With ``retry`` all else is passed over, unread and untold."""
+        """With ``retry`` all else is passed over, unread and untold, if it is a narrow one."""
         self._retry = retry
+        self._narrow = retry is not None and retry.narrow
         self._where = (target.principal.tenant, target.collection)
         self._fingerprint = fingerprint
         self._members = members
         self._containers = containers
         self._ledger = ledger
+        self._aside = aside
 
     def among(self, sources: Iterable[SourceFile], watch: Stopwatch) -> Iterator[Finding]:
         """Yield what is found of every source, in order, and before it of what lies inside."""
         for source, known in self._looked_up(sources, watch):
-            if self._retry is None or (known is not None and self._unfinished(known)):
+            if not self._narrow or (known is not None and self._unfinished(known)):
                 yield from self._of(source, known, Budget(), watch)
 
     def _looked_up(
@@ -168,6 +174,8 @@ class Changes:
 
     def _passable(self, work: Work, known: Entry | None) -> list[Entry] | None:
         """Return what lies in a file that can be passed over, None if it has to be opened."""
+        if _is_anew(work, known):
+            return None
         inside = self._containers.unchanged(work, known)
         if inside is None or any(map(self._is_tried_again, (known, *inside))):
             return None
@@ -180,6 +188,11 @@ class Changes:
             work = guarded(partial(self._fingerprint, source))
         if isinstance(work, Refusal):
             yield Refused(source, work, known)
+            return
+        work = self._aside.decided(work)
+        if self._aside.rejects(work):
+            # Before it is opened: nothing that lies in it is wanted either.
+            yield Settled(source.name, FileState.REJECTED, "rejected", known)
             return
         with watch.stage("ledger"):
             inside = self._passable(work, known)
@@ -234,7 +247,7 @@ class Changes:
 
     def _same(self, work: Work, known: Entry | None) -> Settled | None:
         """Return how the same bytes ended before through the same pipeline, if they did."""
-        if known is None or known.generation != work.generation:
+        if known is None or known.generation != work.generation or _is_anew(work, known):
             return None
         if known.state not in {State.INDEXED, State.QUARANTINED} or self._is_tried_again(known):
             return None
@@ -263,6 +276,13 @@ class Changes:
                 yield Settled(shown, _ENDS[entry.state], entry.reason, entry)
         if known is not None:
             yield Settled(name, _ENDS[known.state], known.reason, known)
+
+
+def _is_anew(work: Work, known: Entry | None) -> bool:
+    """Return whether people decided that what was put aside is to be looked at anew."""
+    if known is None or known.state is not State.QUARANTINED:
+        return False
+    return work.source.again or known.reason in work.waived
 
 
 def _windows(sources: Iterable[SourceFile]) -> Iterator[list[SourceFile]]:

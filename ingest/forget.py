@@ -26,7 +26,7 @@ from ragplatform.errors import DeniedError, InvalidRequestError
 from ragplatform.model import Json, Labels, Principal, Purpose, Receipt
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
-from ragplatform.ports import Index
+from ragplatform.ports import Archive, Index
 from ragplatform.privacy.gate import Privacy
 
 # What one record can name. A register of more people than this is named by its document.
@@ -72,6 +72,7 @@ class Eraser:
         policies: Policies,
         privacy: Privacy,
         index: Index,
+        archive: Archive,
         catalog: SqlCatalog,
         ledger: Ledger,
         register: Register,
@@ -85,6 +86,7 @@ class Eraser:
         self._policies = policies
         self._privacy = privacy
         self._index = index
+        self._archive = archive
         self._catalog = catalog
         self._ledger = ledger
         self._register = register
@@ -168,6 +170,8 @@ class Eraser:
         if rule is not None:
             details |= {"rule": rule, "retention": self._keeping.retention.digest}
         erased.records.append(self._record(details, entry.subjects))
+        # First: a rebuild of the index at work looks here last, and takes its own out again.
+        kept = self._archive.forget(tenant, document)
         chunks = self._index.remove(tenant, document)
         erased.chunks += chunks
         erased.count("index", chunks)
@@ -178,6 +182,8 @@ class Eraser:
         for place in self._places:
             erased.count(place.name, place.erase_document(tenant, document))
         erased.count("ledger", self._ledger.forget(document))
+        # Once more: a rebuild at work may have kept it anew before the ledger said so.
+        erased.count("archive", kept + self._archive.forget(tenant, document))
         self._catalog.drop_labels(document)
         # Last, because a repetition after a crash finds by it what is still to be erased.
         erased.count("catalog", int(self._catalog.delete_document(document)))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from ingest.aside_run import AsideOfRun
 from ingest.changes import Changed, Changes, Refused, Retry
 from ingest.containers import Containers
 from ingest.engine import Batch, Done, Engine
@@ -30,7 +31,7 @@ from ragplatform.catalog import SqlCatalog
 from ragplatform.errors import ForgottenError, HeldError
 from ragplatform.model import Json
 from ragplatform.policy.engine import Policies
-from ragplatform.ports import Index
+from ragplatform.ports import Archive, Index
 from ragplatform.privacy.gate import Privacy
 
 # Small files share the syncs of a batch: of 448 notes one by one, index and tables took 110 s of
@@ -58,9 +59,12 @@ class Job:
         privacy: Privacy,
         policies: Policies,
         index: Index,
+        encoder: str,
+        archive: Archive,
         catalog: SqlCatalog,
         ledger: Ledger,
         audit: TenantLogs,
+        aside: AsideOfRun,
         on_result: Callable[[FileResult], None],
         retry: Retry | None,
     ) -> None:
@@ -71,27 +75,14 @@ class Job:
         self._stop = stop
         self._policies = policies
         self._index = index
+        self._archive = archive
         self._catalog = catalog
         self._ledger = ledger
         self._audit = audit
+        self._aside = aside
         self._on_result = on_result
-        self._writer = Writer(
-            claim=self._claim,
-            record=self._record,
-            privacy=privacy,
-            index=index,
-            catalog=catalog,
-            ledger=ledger,
-        )
-        self._remover = Remover(
-            run=run,
-            privacy=privacy,
-            index=index,
-            catalog=catalog,
-            ledger=ledger,
-            record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
-            keeping=keeping,
-        )
+        self._writer = self._new_writer(privacy, encoder)
+        self._remover = self._new_remover(privacy, keeping)
         self._containers = Containers(
             run=run, ledger=ledger, catalog=catalog, remover=self._remover
         )
@@ -101,9 +92,34 @@ class Job:
             members=members,
             containers=self._containers,
             ledger=ledger,
+            aside=aside,
             retry=retry,
         )
         self._absent = Absent(target=target, fingerprint=fingerprint, ledger=ledger, guard=guard)
+
+    def _new_writer(self, privacy: Privacy, encoder: str) -> Writer:
+        return Writer(
+            claim=self._claim,
+            record=self._record,
+            privacy=privacy,
+            index=self._index,
+            encoder=encoder,
+            archive=self._archive,
+            catalog=self._catalog,
+            ledger=self._ledger,
+        )
+
+    def _new_remover(self, privacy: Privacy, keeping: Keeps) -> Remover:
+        return Remover(
+            run=self._run,
+            privacy=privacy,
+            index=self._index,
+            archive=self._archive,
+            catalog=self._catalog,
+            ledger=self._ledger,
+            record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
+            keeping=keeping,
+        )
 
     def run(
         self, sources: Iterable[SourceFile], report: Report, *, sweep: Sweep | None = None
@@ -116,6 +132,7 @@ class Job:
         Raises ``UnavailableError`` when a part that every file needs is away: what was finished
         stays, and running again goes on from there.
         """
+        self._aside.begin(self._record)
         for done in self._engine.run(_batches(self._works(sources, report))):
             report.merge(done.tally)
             self._finish(done, report)
@@ -123,6 +140,7 @@ class Job:
         self._tell_removed(self._containers.finish(last=True), report)
         if sweep is not None and not report.cancelled:
             self._sweep(sweep, report)
+        self._aside.warn(report)
         self._record_end(report)
 
     def _record_end(self, report: Report) -> None:
@@ -142,11 +160,15 @@ class Job:
                 self._refuse(work, outcome, report)
             else:
                 good.append((work, outcome))
+        for _, prepared in good:
+            self._aside.record_waived(prepared.ready)
         written = self._writer.write([prepared for _, prepared in good], report)
         for (work, prepared), refusal in zip(good, written, strict=True):
             if refusal is not None:
                 self._refuse(replace(prepared.ready.work, data=work.data), refusal, report)
                 continue
+            self._aside.taken_in(work)
+            self._aside.listen(prepared.ready)
             self._tell(
                 report,
                 work.source,
@@ -240,10 +262,13 @@ class Job:
             return
         details["document"] = subject.document
         self._record(Action.QUARANTINED, Outcome.DENIED, details, subject.subjects)
-        # The older text must not be read on while the newer one is held back.
+        # The older text must not be read on while the newer one is held back, and a rebuild at work
+        # must not bring it back: it looks at the archive last.
+        self._archive.forget(subject.labels.tenant, subject.document)
         self._index.remove(subject.labels.tenant, subject.document)
         self._catalog.delete_document(subject.document)
         if state is FileState.QUARANTINED:
+            self._aside.keep(subject, reason, detail)
             self._ledger.commit_quarantined(claim, reason=reason)
         self._tell(report, subject.source, state, reason=reason, detail=detail)
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from ingest import worker_wiring
+from ingest.aside_wiring import aside_of_run
 from ingest.attendance import attended
 from ingest.changes import Retry
+from ingest.engine import Engine
 from ingest.engines import EngineChoice, open_engine
 from ingest.job import Job
 from ingest.ledger import Ledger
@@ -27,6 +29,7 @@ from ingest.worker_wiring import Recipe
 from ragplatform import openers, wiring
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
+from ragplatform.ports import Edition
 from ragplatform.wiring import Store
 
 
@@ -39,6 +42,15 @@ class OpenJob:
 
     job: Job
     note: str
+    fingerprint: Fingerprinter
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPlanner:
+    """A planner, with what else it knows of sources."""
+
+    planner: Planner
     fingerprint: Fingerprinter
     ledger: Ledger
 
@@ -95,25 +107,18 @@ def job(
 ) -> Iterator[OpenJob]:
     """Open everything that a run needs, and close it after; the ledger says that it works.
 
-    ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
-    sealed. ``retry`` narrows it to what did not go in. Without a choice the engine is the local
-    one, with the workers that the settings name. ``urls`` are services that this process is sealed
-    to beside those of the settings. The run ends early when it is cancelled in the ledger, and
-    when ``stopped`` says so. A ``shop`` that is given stays open.
+    ``source`` is the configured source, ``arguments`` are what the run was called with, sealed.
+    ``retry`` narrows it to what did not go in. Without a choice the engine is the local one, as the
+    settings say. ``urls`` are services to be reached beside those of the settings. The run ends
+    early when the ledger or ``stopped`` says so. A ``shop`` that is given stays open.
     """
     choice = choice or EngineChoice(workers=settings.ingest_workers)
     with ExitStack() as closing:
         shop = shop or closing.enter_context(workshop(settings, urls))
         store, parser, book = shop.store, shop.parser, shop.ledger
-        version = pipeline(
-            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
-        )
-        engine, told = open_engine(
-            choice,
-            here=lambda: _stages(settings, store, where, parser),
-            elsewhere=partial(worker_wiring.make_stages, _recipe(settings, store, where, version)),
-            ray_without_tls=settings.ray_without_tls,
-        )
+        version = pipeline(parser=parser, privacy=store.privacy)
+        edition = store.for_writing()
+        engine, told = _engine(settings, shop, edition, where, version, choice)
         closing.callback(engine.close)
         attendance = closing.enter_context(
             attended(book, report, where, source=source, arguments=arguments)
@@ -127,11 +132,14 @@ def job(
             engine=engine,
             privacy=store.privacy,
             policies=store.policies,
-            index=store.index,
+            index=edition.index,
+            encoder=edition.embedder.version,
+            archive=openers.open_archive(settings, store.vault),
             catalog=store.catalog,
             ledger=book,
             audit=store.audit,
             on_result=on_result,
+            aside=closing.enter_context(aside_of_run(settings, store.vault, report.run, where)),
             keeping=closing.enter_context(keeping(settings)),
             guard=_guard(settings),
             stop=lambda: attendance.asked_to_end() or stopped(),
@@ -141,17 +149,39 @@ def job(
         yield OpenJob(made, note, fingerprint, book)
 
 
+def _engine(
+    settings: Settings,
+    shop: Workshop,
+    edition: Edition,
+    where: Target,
+    version: str,
+    choice: EngineChoice,
+) -> tuple[Engine, str]:
+    """Return what works on documents, and what people should know of it."""
+    recipe = _recipe(settings, shop.store, edition, where, version)
+    return open_engine(
+        choice,
+        here=lambda: _stages(settings, shop.store, edition, where, shop.parser),
+        elsewhere=partial(worker_wiring.make_stages, recipe),
+        ray_without_tls=settings.ray_without_tls,
+    )
+
+
 def _confined(walls: Isolation) -> str:
     return f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
 
 
-def _recipe(settings: Settings, store: Store, where: Target, version: str) -> Recipe:
+def _recipe(
+    settings: Settings, store: Store, edition: Edition, where: Target, version: str
+) -> Recipe:
     return Recipe(
         # Workers share the cores of a machine: more threads would only wait for each other.
         settings=settings.model_copy(update={"model_threads": settings.model_threads or 1}),
         target=where,
         keys=openers.document_keys(settings, where.principal.tenant),
         pipeline=version,
+        model=edition.model,
+        encoder=edition.embedder.version,
         policies=store.policies.digest,
     )
 
@@ -166,7 +196,9 @@ def _fingerprinter(settings: Settings, store: Store, where: Target, version: str
     )
 
 
-def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> Stages:
+def _stages(
+    settings: Settings, store: Store, edition: Edition, where: Target, parser: Parser
+) -> Stages:
     preparer = Preparer(
         target=where,
         parser=parser,
@@ -175,38 +207,41 @@ def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> 
         largest_file=worker_wiring.largest_file(settings),
     )
     return Stages(
-        preparer=preparer, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        preparer=preparer,
+        privacy=store.privacy,
+        embedder=edition.embedder,
+        weigher=edition.weigher,
     )
 
 
 @contextmanager
 def planner(
     settings: Settings, where: Target, *, retry: Retry | None = None, urls: Sequence[str] = ()
-) -> Iterator[tuple[Planner, Fingerprinter, Ledger]]:
+) -> Iterator[OpenPlanner]:
     """Open what a plan needs: it reads files and ledger, and changes nothing."""
     with ExitStack() as closing:
         store = wiring.open_store(settings, "ingest", *urls)
         closing.callback(store.close)
         store.record_start()
         parser = closing.enter_context(worker_wiring.sandbox(settings))
-        version = pipeline(
-            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
-        )
+        version = pipeline(parser=parser, privacy=store.privacy)
         fingerprint = _fingerprinter(settings, store, where, version)
         book = closing.enter_context(ledger(settings))
         made = planner_of(
+            aside=closing.enter_context(aside_of_run(settings, store.vault, "", where)),
             target=where,
             fingerprint=fingerprint,
             members=Members(parser=parser),
             privacy=store.privacy,
             index=store.index,
+            archive=openers.open_archive(settings, store.vault),
             catalog=store.catalog,
             ledger=book,
             keeping=closing.enter_context(keeping(settings)),
             guard=_guard(settings),
             retry=retry,
         )
-        yield made, fingerprint, book
+        yield OpenPlanner(made, fingerprint, book)
 
 
 def _guard(settings: Settings) -> Guard:

@@ -105,6 +105,10 @@ class Settings(BaseSettings):
     qdrant_timeout_s: int = Field(10, ge=1, description="Longest wait for Qdrant, seconds.")
     qdrant_collection: str = Field("passages", description="Collection that holds the passages.")
 
+    index_patience_s: float = Field(
+        60.0, ge=0, description="How long ingest waits for an index that is away, seconds."
+    )
+
     index_per_tenant: bool = Field(
         False, description="Whether each tenant's passages are in an index of its own."
     )
@@ -271,6 +275,15 @@ class Settings(BaseSettings):
     )
     parse_timeout_s: float = Field(60.0, gt=0, description="Longest parse of one file, seconds.")
     max_file_mb: int = Field(256, ge=1, description="Largest file that ingest accepts, MiB.")
+    quarantine_keep_mb: int = Field(
+        100, ge=0, description="Largest document whose bytes are kept when it is put aside, MiB."
+    )
+    quarantine_approval_hours: float = Field(
+        72.0, gt=0, description="How long a second person may approve a release, hours."
+    )
+    silence_documents: int = Field(
+        20, ge=1, description="So many documents without personal data, where some must be, warn."
+    )
     ingest_removed_percent: int = Field(
         20,
         ge=0,

@@ -1,7 +1,10 @@
 """A job made of its parts, by default with its stages in this process."""
 
 from collections.abc import Callable
+from datetime import date
 
+from ingest.aside import Aside
+from ingest.aside_run import AsideOfRun
 from ingest.changes import Retry
 from ingest.engine import Engine, InProcess
 from ingest.job import Job
@@ -9,6 +12,7 @@ from ingest.keeping import LEGAL_HOLD
 from ingest.ledger import Ledger
 from ingest.members import Members
 from ingest.prepare import Parser, Preparer
+from ingest.quarantine_rules import QuarantineRules
 from ingest.removal import Keeps
 from ingest.report import FileResult
 from ingest.stages import Stages, pipeline
@@ -18,8 +22,13 @@ from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import DocumentEntry, SqlCatalog
 from ragplatform.model import Labels
 from ragplatform.policy.engine import Policies
-from ragplatform.ports import Embedder, Index, TermWeigher
+from ragplatform.ports import Archive, Embedder, Index, TermWeigher
 from ragplatform.privacy.gate import Privacy, Treatment
+
+
+def _today() -> date:
+    return date(2026, 11, 26)
+
 
 UNGUARDED = Guard(percent=100, documents=0)
 
@@ -70,9 +79,11 @@ def job_here(
     embedder: Embedder,
     weigher: TermWeigher,
     index: Index,
+    archive: Archive,
     catalog: SqlCatalog,
     ledger: Ledger,
     audit: TenantLogs,
+    aside: Aside,
     name_key: bytes,
     largest_file: int,
     on_result: Callable[[FileResult], None],
@@ -81,9 +92,11 @@ def job_here(
     retry: Retry | None = None,
     engine: Engine | None = None,
     keeping: Keeps | None = None,
+    rules: QuarantineRules | None = None,
+    silence_documents: int = 20,
 ) -> Job:
     """Return the job, whose stages run in this process unless an engine is given."""
-    version = pipeline(parser=parser, privacy=privacy, embedder=embedder, weigher=weigher)
+    version = pipeline(parser=parser, privacy=privacy)
     stages = stages_of(
         target=target,
         parser=parser,
@@ -108,9 +121,19 @@ def job_here(
         privacy=privacy,
         policies=policies,
         index=index,
+        encoder=embedder.version,
+        archive=archive,
         catalog=catalog,
         ledger=ledger,
         audit=audit,
+        aside=AsideOfRun(
+            run=run,
+            target=target,
+            aside=aside,
+            rules=rules
+            or QuarantineRules((), expecting=frozenset(), today=lambda: date(2026, 11, 26)),
+            silence_documents=silence_documents,
+        ),
         on_result=on_result,
         keeping=keeping or KeptByLabels(),
         guard=guard,

@@ -46,3 +46,8 @@ def line(value: Json) -> None:
     """Print one JSON line, at once."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
     sys.stdout.flush()
+
+
+def tell_ending() -> None:
+    """Say that the first signal was heard, and what a second one would do."""
+    err.print("ending after the documents in hand; once more to end at once")

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -12,12 +13,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ingest import sources, wiring
-from ingest.commands import console, run_source
+from ingest.changes import Retry
+from ingest.commands import calling, console, foreseen, run_source
+from ingest.commands.calling import Call
 from ingest.commands.interrupts import interrupts
 from ingest.commands.run_source import Asked
 from ingest.engines import EngineChoice, EngineKind
 from ingest.report import FileResult, FileState, Report
+from ingest.silence import WARNING
 from ingest.sweep import Sweep
+from ingest.work import Target
 from ragplatform.errors import InvalidRequestError
 from ragplatform.model import Json, Purpose
 
@@ -32,6 +37,12 @@ Workers = Annotated[
 Address = Annotated[
     str, typer.Option(help="Of the Ray cluster; default: one of this machine, for this run.")
 ]
+GivenLabel = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="sensitivity=, department=, restriction=, subject=, retain_until=; repeatable."
+    ),
+]
 DeleteMissing = Annotated[
     bool,
     typer.Option(
@@ -42,6 +53,17 @@ DeleteMissing = Annotated[
 RemoveMany = Annotated[
     bool, typer.Option(help="Take out also when a large share is gone at once; see the docs.")
 ]
+
+
+class Tried(StrEnum):
+    """What is tried again."""
+
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+
+
+def _tried(what: Tried | None, reason: str) -> Retry | None:
+    return None if what is None else Retry(what is Tried.QUARANTINED, reason)
 
 
 def _sweep(
@@ -69,6 +91,7 @@ def _file_line(result: FileResult) -> dict[str, Json]:
 
 
 def run(
+    context: typer.Context,
     paths: Annotated[list[Path] | None, typer.Argument(help="Files and folders.")] = None,
     collection: run_source.Collection = "",
     tenant: run_source.Tenant = "",
@@ -77,62 +100,84 @@ def run(
     watch: run_source.Watch = False,
     watch_poll: run_source.WatchPoll = 0.0,
     every: run_source.EverySeconds = 0.0,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="sensitivity=, department=, restriction=, subject=, retain_until=; repeatable."
-        ),
-    ] = None,
+    label: GivenLabel = None,
     purpose: Annotated[Purpose, typer.Option(help="Purpose of use of the job.")] = Purpose.HOPERAT,
     engine: Engine = EngineKind.LOCAL,
     workers: Workers = None,
     address: Address = "",
-    dry_run: Annotated[bool, typer.Option(help="List the files and their labels only.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be done: see `plan`.")] = False,
     delete_missing: DeleteMissing = False,
     remove_many: RemoveMany = False,
+    retry: Annotated[Tried | None, typer.Option(hidden=True)] = None,
+    reason: Annotated[str, typer.Option(hidden=True)] = "",
+    taken_up: Annotated[str, typer.Option(hidden=True)] = "",
     as_json: console.AsJson = False,
 ) -> None:
     """Take documents in. Running it again changes nothing; a changed file replaces its chunks.
 
-    Labels for single files stand in `labels.toml` in a given folder; they go before --label.
+    Labels for single files stand in `labels.toml` in a given folder; they go before --label. Exit
+    codes: 0 all in, 1 some in quarantine, 2 something failed, 3 cancelled.
     """
+    call = Call(calling.words_of(context), _tried(retry, reason), taken_up)
     with console.exits():
+        choice = EngineChoice(engine, workers or 0, address)
         if source:
             again = run_source.Again(watch or watch_poll > 0, watch_poll, every)
-            choice = EngineChoice(engine, workers or 0, address)
-            given = bool(paths or collection or tenant or label or delete_missing or dry_run)
+            by_hand = bool(paths or collection or tenant or label or delete_missing or dry_run)
             asked = Asked(source, purpose, choice, whole, remove_many, again)
-            _run_source(asked, given=given, as_json=as_json)
-        paths = _required(paths, collection, tenant)
-        unread: list[str] = []
-        labels = sources.parse_labels(label or [])
-        found = list(sources.find(paths, labels, unread=unread.append))
-        sweep = _sweep(paths, found, unread, many=remove_many) if delete_missing else None
+            _run_source(asked, call, given=by_hand, as_json=as_json)
+        found, sweep = given(
+            paths, collection, tenant, label, delete_missing=delete_missing, many=remove_many
+        )
         if dry_run:
-            _show_plan(found, as_json=as_json)
-            return
-        report = Report(run=uuid.uuid4().hex)
-        with _progress(len(found), quiet=as_json) as tick:
-
-            def told(result: FileResult) -> None:
-                tick()
-                _tell(result, as_json=as_json)
-
-            settings = console.settings()
-            target = wiring.target(tenant, collection, purpose)
-            choice = EngineChoice(engine, workers or 0, address).or_usual(settings.ingest_workers)
-            with (
-                interrupts(_tell_ending) as interrupted,
-                wiring.job(settings, report, target, told, choice, stopped=interrupted) as opened,
-            ):
-                if not as_json:
-                    console.err.print(opened.note, markup=False)
-                opened.job.run(found, report, sweep=sweep)
+            where = wiring.target(tenant, collection, purpose)
+            code = foreseen.show(console.settings(), where, found, sweep, as_json=as_json)
+            raise typer.Exit(code)
+        target = wiring.target(tenant, collection, purpose)
+        report = _take(found, sweep, target, choice, call, as_json=as_json)
     _end(report, as_json=as_json)
     raise typer.Exit(report.exit_code)
 
 
-def _run_source(asked: Asked, *, given: bool, as_json: bool) -> NoReturn:
+def _take(
+    found: list[sources.SourceFile],
+    sweep: Sweep | None,
+    target: Target,
+    choice: EngineChoice,
+    call: Call,
+    *,
+    as_json: bool,
+) -> Report:
+    report = Report(run=uuid.uuid4().hex)
+    report.total = len(found)
+    with _progress(len(found), quiet=as_json) as tick:
+
+        def told(result: FileResult) -> None:
+            tick()
+            _tell(result, as_json=as_json)
+
+        settings = console.settings()
+        with (
+            interrupts(console.tell_ending) as interrupted,
+            wiring.job(
+                settings,
+                report,
+                target,
+                told,
+                choice.or_usual(settings.ingest_workers),
+                arguments=call.sealed(settings, target.principal.tenant, report.run),
+                retry=call.retry,
+                stopped=interrupted,
+            ) as opened,
+        ):
+            call.take_up(opened.ledger)
+            if not as_json:
+                console.err.print(opened.note, markup=False)
+            opened.job.run(found, report, sweep=sweep)
+    return report
+
+
+def _run_source(asked: Asked, call: Call, *, given: bool, as_json: bool) -> NoReturn:
     if given:
         raise InvalidRequestError(
             "--source says what is taken and where it goes: give no path, tenant, collection, "
@@ -140,11 +185,29 @@ def _run_source(asked: Asked, *, given: bool, as_json: bool) -> NoReturn:
         )
     code = run_source.take(
         asked,
+        call,
         told=partial(_tell, as_json=as_json),
         ended=partial(_end, as_json=as_json),
         noted=lambda note: None if as_json else console.err.print(note, markup=False),
     )
     raise typer.Exit(code)
+
+
+def given(
+    paths: list[Path] | None,
+    collection: str,
+    tenant: str,
+    label: list[str] | None,
+    *,
+    delete_missing: bool,
+    many: bool,
+) -> tuple[list[sources.SourceFile], Sweep | None]:
+    """Return the files at paths given by hand, and what is to go of what was given before."""
+    paths = _required(paths, collection, tenant)
+    unread: list[str] = []
+    labels = sources.parse_labels(label or [])
+    found = list(sources.find(paths, labels, unread=unread.append))
+    return found, _sweep(paths, found, unread, many=many) if delete_missing else None
 
 
 def _required(paths: list[Path] | None, collection: str, tenant: str) -> list[Path]:
@@ -167,10 +230,6 @@ def _end(report: Report, *, as_json: bool) -> None:
         _show_summary(report)
 
 
-def _tell_ending() -> None:
-    console.err.print("ending after the documents in hand; once more to end at once")
-
-
 @contextmanager
 def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     if quiet or not console.err.is_terminal:
@@ -182,35 +241,11 @@ def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _show_plan(found: list[sources.SourceFile], *, as_json: bool) -> None:
-    for source in found:
-        given = source.labels
-        if as_json:
-            console.line(
-                {
-                    "event": "plan",
-                    "name": source.name,
-                    "sensitivity": given.sensitivity.name.lower(),
-                    "department": given.department,
-                    "restrictions": sorted(given.restrictions),
-                    "retain_until": given.retain_until,
-                    "subjects": len(given.subjects),
-                }
-            )
-        else:
-            labels = f"{given.sensitivity.name.lower()} {given.department}"
-            console.out.print(
-                f"{source.name}: {labels}, {len(given.subjects)} subjects", markup=False
-            )
-    if not as_json:
-        console.out.print(f"{len(found)} files; nothing was taken in (dry run)")
-
-
 def _show_summary(report: Report) -> None:
     summary = report.summary()
     table = Table(title="Ingest", title_justify="left", show_header=False)
     rows = (
-        *("files", "indexed", "unchanged", "unpacked", "removed", "kept", "forgotten"),
+        *("files", "indexed", "unchanged", "unpacked", "removed", "kept", "forgotten", "rejected"),
         *("deferred", "on_hold", "quarantined", "failed", "chunks"),
     )
     for name in rows:
@@ -226,3 +261,8 @@ def _show_summary(report: Report) -> None:
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in report.seconds.items())
     table.add_row("seconds by stage", seconds)
     console.out.print(table)
+    if WARNING in report.warnings:
+        console.err.print(
+            "[yellow]warning[/yellow] (no_personal_data): this collection holds personal data, and "
+            "this run found none: see docs/quarantine.md, Silence"
+        )

@@ -22,7 +22,12 @@ from ragplatform.adapters.payload import (
     origin,
     require_vector,
 )
-from ragplatform.errors import ConfigurationError, IndexUnavailableError, PlatformError
+from ragplatform.errors import (
+    ConfigurationError,
+    IndexRefusedError,
+    IndexUnavailableError,
+    PlatformError,
+)
 from ragplatform.model import AnyOf, Hit, Labels, Passage, Scope, TermWeights
 from ragplatform.ports import Entry
 
@@ -42,6 +47,8 @@ _SCRUB_S: Final = 300.0
 _SCRUB_PAUSE_S: Final = 0.5
 _DONE: Final = models.CollectionStatus.GREEN
 _MOST_GENERATIONS: Final = 1000
+# Waiting does not help against these: no key, or one that may not.
+_REFUSED: Final = frozenset({401, 403})
 
 
 def connect(*, url: str, api_key: str | None, timeout_s: int) -> QdrantClient:
@@ -67,6 +74,12 @@ def collections(client: QdrantClient) -> frozenset[str]:
     """Return the names of all collections. Raises ``IndexUnavailableError``."""
     with _server("list its collections"):
         return frozenset(found.name for found in client.get_collections().collections)
+
+
+def drop(client: QdrantClient, collection: str) -> None:
+    """Delete a collection. Raises ``IndexUnavailableError``."""
+    with _server("delete a collection"):
+        client.delete_collection(collection)
 
 
 class QdrantIndex:
@@ -369,5 +382,14 @@ def _server(act: str) -> Iterator[None]:
         yield
     except PlatformError:
         raise
+    except UnexpectedResponse as error:
+        if error.status_code in _REFUSED:
+            raise IndexRefusedError(
+                f"the Qdrant server refuses to {act} ({error.status_code}): see to its API key in "
+                "qdrant_api_key_file and to what that key may do"
+            ) from error
+        raise IndexUnavailableError(
+            f"the Qdrant server failed to {act}: it answered {error.status_code}"
+        ) from error
     except Exception as error:
         raise IndexUnavailableError(f"the Qdrant server failed to {act}: see the cause") from error

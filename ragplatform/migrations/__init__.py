@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
 PARTS: Final = (
-    *("catalog", "ledger", "queue", "register", "vault", "audit_index", "sources", "holds"),
+    *("catalog", "ledger", "queue", "register", "vault", "audit_index"),
+    *("sources", "editions", "holds", "quarantine"),
 )
 
 # Any number will do, as long as nobody else locks it: the first bytes of SHA-256("ragplatform").

@@ -76,16 +76,19 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
         Verb.START: "ingest_asked ingest_started",
         Verb.STOP: "ingest_cancelled ingest_finished",
         Verb.REFUSE: "quarantined",
-        Verb.UPDATE: "relabelled held released",
+        Verb.UPDATE: (
+            "relabelled held released index_rebuilt index_switched quarantine_decided "
+            "quarantine_ruled"
+        ),
         Verb.DELETE: "erased upload_removed removed",
         Verb.READ: "subject_reported holds_read",
     },
     Family.ENTITY: {
-        Verb.CREATE: "key_made api_key_made",
+        Verb.CREATE: "key_made api_key_made backed_up",
         Verb.READ: "queue_read consent_read feeds_read",
         Verb.UPDATE: (
             "policy_changed keys_rotated api_key_rotated relations_changed "
-            "consent_changed reviewed user_listed"
+            "consent_changed reviewed user_listed restored"
         ),
         Verb.DELETE: "api_key_revoked",
         Verb.ENABLE: "broke_glass",
@@ -102,7 +105,7 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
         Verb.DELETE: "seal_destroyed",
     },
     Family.NETWORK: {Verb.REFUSE: "egress_blocked"},
-    Family.ALARM: {Verb.CREATE: "disagreed feed_dark witness_lagging witness_conflict"},
+    Family.ALARM: {Verb.CREATE: "disagreed feed_dark silence witness_lagging witness_conflict"},
 }
 
 _KINDS: Final[Mapping[str, Kind]] = {

@@ -42,6 +42,7 @@ def eraser(one: Bench, made: Opened, today: date) -> Eraser:
         policies=store.policies,
         privacy=store.privacy,
         index=store.index,
+        archive=openers.open_archive(one.settings, store.vault),
         catalog=store.catalog,
         ledger=book,
         register=store.register,
