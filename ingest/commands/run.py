@@ -21,6 +21,7 @@ from ingest.commands.run_source import Asked
 from ingest.engines import EngineChoice, EngineKind
 from ingest.report import FileResult, FileState, Report
 from ingest.sweep import Sweep
+from ingest.work import Target
 from ragplatform.errors import InvalidRequestError
 from ragplatform.model import Json, Purpose
 
@@ -121,47 +122,58 @@ def run(
         choice = EngineChoice(engine, workers or 0, address)
         if source:
             again = run_source.Again(watch or watch_poll > 0, watch_poll, every)
-            choice = EngineChoice(engine, workers or 0, address)
             by_hand = bool(paths or collection or tenant or label or delete_missing or dry_run)
             asked = Asked(source, purpose, choice, whole, remove_many, again)
             _run_source(asked, call, given=by_hand, as_json=as_json)
         found, sweep = given(
             paths, collection, tenant, label, delete_missing=delete_missing, many=remove_many
         )
+        target = wiring.target(tenant, collection, purpose)
         if dry_run:
-            where = wiring.target(tenant, collection, purpose)
-            code = foreseen.show(console.settings(), where, found, sweep, as_json=as_json)
+            code = foreseen.show(console.settings(), target, found, sweep, as_json=as_json)
             raise typer.Exit(code)
-        report = Report(run=uuid.uuid4().hex)
-        report.total = len(found)
-        with _progress(len(found), quiet=as_json) as tick:
-
-            def told(result: FileResult) -> None:
-                tick()
-                _tell(result, as_json=as_json)
-
-            settings = console.settings()
-            target = wiring.target(tenant, collection, purpose)
-            choice = choice.or_usual(settings.ingest_workers)
-            with (
-                interrupts(console.tell_ending) as interrupted,
-                wiring.job(
-                    settings,
-                    report,
-                    target,
-                    told,
-                    choice,
-                    arguments=call.sealed(settings, tenant, report.run),
-                    retry=call.retry,
-                    stopped=interrupted,
-                ) as opened,
-            ):
-                call.take_up(opened.ledger)
-                if not as_json:
-                    console.err.print(opened.note, markup=False)
-                opened.job.run(found, report, sweep=sweep)
+        report = _run_paths(target, found, sweep, choice, call, as_json=as_json)
     _end(report, as_json=as_json)
     raise typer.Exit(report.exit_code)
+
+
+def _run_paths(
+    target: Target,
+    found: list[sources.SourceFile],
+    sweep: Sweep | None,
+    choice: EngineChoice,
+    call: Call,
+    *,
+    as_json: bool,
+) -> Report:
+    """Take the files in, telling of each."""
+    report = Report(run=uuid.uuid4().hex)
+    report.total = len(found)
+    with _progress(len(found), quiet=as_json) as tick:
+
+        def told(result: FileResult) -> None:
+            tick()
+            _tell(result, as_json=as_json)
+
+        settings = console.settings()
+        with (
+            interrupts(console.tell_ending) as interrupted,
+            wiring.job(
+                settings,
+                report,
+                target,
+                told,
+                choice.or_usual(settings.ingest_workers),
+                arguments=call.sealed(settings, target.principal.tenant, report.run),
+                retry=call.retry,
+                stopped=interrupted,
+            ) as opened,
+        ):
+            call.take_up(opened.ledger)
+            if not as_json:
+                console.err.print(opened.note, markup=False)
+            opened.job.run(found, report, sweep=sweep)
+    return report
 
 
 def _run_source(asked: Asked, call: Call, *, given: bool, as_json: bool) -> NoReturn:
