@@ -11,17 +11,17 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from ingest.changes import Changed, Changes, Refused, Retry
-from ingest.containers import Containers
+from ingest.changes import Changed, Refused, Retry
+from ingest.comparison import comparison
 from ingest.engine import Batch, Done, Engine
 from ingest.ledger import Claim, Ledger
 from ingest.members import Members
 from ingest.refusals import Refusal
-from ingest.removal import Removed, Remover, Why, WhyKept
+from ingest.removal import Removed, Why, WhyKept
 from ingest.report import FileResult, FileState, Report
 from ingest.runs import Ended
 from ingest.sources import SourceFile
-from ingest.sweep import Absent, Guard, MassRemovalError, Sweep
+from ingest.sweep import Guard, MassRemovalError, Sweep
 from ingest.work import Fingerprinter, Target, Work, take_in_hand
 from ingest.writer import Writer
 from ragplatform.audit.events import Action, Outcome, event_of
@@ -67,17 +67,14 @@ class Job:
         on_result: Callable[[FileResult], None],
         retry: Retry | None,
     ) -> None:
-        """``why_held`` says why a document may not even be replaced, ``stop`` that the run is to
-        end; ``retry`` narrows it to what did not go in.
-        """
+        """``why_held`` says why a document may not be replaced, ``stop`` that the run is to end."""
         self._run = run
         self._target = target
         self._engine = engine
         self._stop = stop
         self._why_held = why_held
         self._policies = policies
-        self._index = index
-        self._archive = archive
+        self._index, self._archive = index, archive
         self._catalog = catalog
         self._ledger = ledger
         self._audit = audit
@@ -92,8 +89,11 @@ class Job:
             catalog=catalog,
             ledger=ledger,
         )
-        self._remover = Remover(
+        self._found = comparison(
             run=run,
+            target=target,
+            fingerprint=fingerprint,
+            members=members,
             privacy=privacy,
             index=index,
             archive=archive,
@@ -101,19 +101,9 @@ class Job:
             ledger=ledger,
             record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
             why_kept=why_kept,
-        )
-        self._containers = Containers(
-            run=run, ledger=ledger, catalog=catalog, remover=self._remover
-        )
-        self._changes = Changes(
-            target=target,
-            fingerprint=fingerprint,
-            members=members,
-            containers=self._containers,
-            ledger=ledger,
+            guard=guard,
             retry=retry,
         )
-        self._absent = Absent(target=target, fingerprint=fingerprint, ledger=ledger, guard=guard)
 
     def run(
         self, sources: Iterable[SourceFile], report: Report, *, sweep: Sweep | None = None
@@ -129,8 +119,8 @@ class Job:
         for done in self._engine.run(_batches(self._works(sources, report))):
             report.merge(done.tally)
             self._finish(done, report)
-            self._tell_removed(self._containers.finish(last=False), report)
-        self._tell_removed(self._containers.finish(last=True), report)
+            self._tell_removed(self._found.containers.finish(last=False), report)
+        self._tell_removed(self._found.containers.finish(last=True), report)
         if sweep is not None and not report.cancelled:
             self._sweep(sweep, report)
         self._record_end(report)
@@ -167,7 +157,7 @@ class Job:
 
     def _works(self, sources: Iterable[SourceFile], report: Report) -> Iterator[Work]:
         """Yield the documents that are to be taken in; tell of all others how they end."""
-        for found in self._changes.among(sources, report):
+        for found in self._found.changes.among(sources, report):
             if isinstance(found, Changed):
                 if not self._held_back(found.work, report):
                     report.bytes += len(found.work.data or b"")
@@ -206,11 +196,11 @@ class Job:
         """Take out what the source no longer has, unless that is more than may be believed."""
         with report.stage("sweep"):
             try:
-                gone = self._absent.of(sweep)
+                gone = self._found.absent.of(sweep)
             except MassRemovalError as error:
                 report.refused = error.counts | {"detail": str(error)}
                 return
-            self._tell_removed(self._remover.remove(gone, Why.LEFT_SOURCE), report)
+            self._tell_removed(self._found.remover.remove(gone, Why.LEFT_SOURCE), report)
 
     def _claim(self, work: Work, name: str) -> Claim:
         return take_in_hand(self._ledger, work, run=self._run, name=name)

@@ -107,9 +107,8 @@ def job(
 
     ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
     sealed. ``retry`` narrows it to what did not go in. Without a choice the engine is the local
-    one, with the workers that the settings name. ``urls`` are services that this process is sealed
-    to beside those of the settings. The run ends early when it is cancelled in the ledger, and
-    when ``stopped`` says so. A ``shop`` that is given stays open.
+    one, with the workers that the settings name. ``urls`` are services to be reached beside those
+    of the settings. The run ends early when cancelled or ``stopped``. A given ``shop`` stays open.
     """
     choice = choice or EngineChoice(workers=settings.ingest_workers)
     with ExitStack() as closing:
@@ -118,16 +117,13 @@ def job(
         version = pipeline(parser=parser, privacy=store.privacy)
         edition = store.for_writing()
         recipe = _recipe(settings, store, edition, where, version)
-        engine, told = open_engine(
-            choice,
-            here=lambda: _stages(settings, store, edition, where, parser),
-            elsewhere=partial(worker_wiring.make_stages, recipe),
-            ray_without_tls=settings.ray_without_tls,
-        )
+        here = partial(_stages, settings, store, edition, where, parser)
+        elsewhere = partial(worker_wiring.make_stages, recipe)
+        open_ray = settings.ray_without_tls
+        engine, told = open_engine(choice, here=here, elsewhere=elsewhere, ray_without_tls=open_ray)
         closing.callback(engine.close)
-        attendance = closing.enter_context(
-            attended(book, report, where, source=source, arguments=arguments)
-        )
+        called = attended(book, report, where, source=source, arguments=arguments)
+        attendance = closing.enter_context(called)
         fingerprint = _fingerprinter(settings, store, where, version)
         kept = closing.enter_context(keeping(settings))
         made = Job(
