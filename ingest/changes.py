@@ -74,11 +74,13 @@ _ENDS: Final = {
 class Retry:
     """Narrows a run to what did not go in: failed or cut off, and on request the quarantine.
 
-    ``reason`` narrows the quarantine to what was put aside for it, ``""`` to nothing less.
+    ``reason`` narrows the quarantine to what was put aside for it, ``""`` to nothing less. Without
+    ``narrow`` all else is looked at too, as in every run.
     """
 
     quarantined: bool = False
     reason: str = ""
+    narrow: bool = True
 
     def takes(self, known: Entry) -> bool:
         """Return whether the source is tried again."""
@@ -100,8 +102,9 @@ class Changes:
         ledger: Ledger,
         retry: Retry | None,
     ) -> None:
-        """With ``retry`` all else is passed over, unread and untold."""
+        """With ``retry`` all else is passed over, unread and untold, if it is a narrow one."""
         self._retry = retry
+        self._narrow = retry is not None and retry.narrow
         self._where = (target.principal.tenant, target.collection)
         self._fingerprint = fingerprint
         self._members = members
@@ -111,7 +114,7 @@ class Changes:
     def among(self, sources: Iterable[SourceFile], watch: Stopwatch) -> Iterator[Finding]:
         """Yield what is found of every source, in order, and before it of what lies inside."""
         for source, known in self._looked_up(sources, watch):
-            if self._retry is None or (known is not None and self._unfinished(known)):
+            if not self._narrow or (known is not None and self._unfinished(known)):
                 yield from self._of(source, known, Budget(), watch)
 
     def _looked_up(

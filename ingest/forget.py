@@ -1,39 +1,64 @@
-"""Erasure: one document, or all that is held about one person."""
+"""Erasure: documents, or all that is held about a person.
+
+1. Ask policy and ``Keeping`` about every document first: one that has to stay keeps all of them.
+2. Each document, on record before: index, its own values in the vault, other places, ledger,
+   labels given by hand, and the catalog last, since a repetition finds by it what is left.
+3. The person, on record before: register, vault, what was sealed of questions, other places.
+4. Scrub the files of index and database: what was deleted still stands in them until then.
+
+Every step may be repeated. An erasure that was killed anywhere is finished by running it again.
+"""
 
 import uuid
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
-from ingest.ledger import Ledger
+from ingest.keeping import Keeping
+from ingest.ledger import Ledger, State
+from ingest.places import Place
 from ragplatform.access.register import Register
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.sealed_about import SealedTexts
 from ragplatform.catalog import DocumentEntry, SqlCatalog
 from ragplatform.errors import DeniedError, InvalidRequestError
-from ragplatform.model import Json, Labels, Principal, Purpose
+from ragplatform.model import Json, Labels, Principal, Purpose, Receipt
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
-from ragplatform.ports import Index
+from ragplatform.ports import Archive, Index
 from ragplatform.privacy.gate import Privacy
 
 # What one record can name. A register of more people than this is named by its document.
 _MOST_NAMED: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Erased:
-    """What went, or with a dry run would go. ``values`` were kept in the vault."""
+    """What went, or with a dry run would go. ``values`` were kept in the vault.
 
-    documents: int
-    chunks: int
-    values: int
+    ``removed`` counts what went by place, ``records`` are those that stood on record before it.
+    """
+
+    documents: list[str] = field(default_factory=list)
+    subjects: list[str] = field(default_factory=list)
+    chunks: int = 0
+    values: int = 0
+    removed: dict[str, int] = field(default_factory=dict)
+    records: list[Receipt] = field(default_factory=list)
+    run: str = ""
+
+    def count(self, place: str, things: int) -> None:
+        """Count what went from a place."""
+        self.removed[place] = self.removed.get(place, 0) + things
 
     def summary(self) -> dict[str, Json]:
         """Return the counts."""
-        return {"documents": self.documents, "chunks": self.chunks, "values": self.values}
+        return {
+            "documents": len(self.documents),
+            "chunks": self.chunks,
+            "values": self.values,
+        }
 
 
 class Eraser:
@@ -47,91 +72,177 @@ class Eraser:
         policies: Policies,
         privacy: Privacy,
         index: Index,
+        archive: Archive,
         catalog: SqlCatalog,
         ledger: Ledger,
         register: Register,
         audit: TenantLogs,
         seals: SealedTexts,
-        today: Callable[[], date],
+        keeping: Keeping,
+        places: Sequence[Place] = (),
     ) -> None:
-        """``today`` gives the day by which a time of keeping is over, in the deployment's zone."""
         self._principal = principal
         self._purpose = purpose
         self._policies = policies
         self._privacy = privacy
         self._index = index
+        self._archive = archive
         self._catalog = catalog
         self._ledger = ledger
         self._register = register
         self._audit = audit
         self._seals = seals
-        self._today = today
+        self._keeping = keeping
+        self._places = places
         # One id for all records of this erasure.
         self._run = uuid.uuid4().hex
 
     def document(self, identity: str, *, dry_run: bool) -> Erased:
-        """Erase one document. Raises ``InvalidRequestError`` when there is none of that id."""
+        """Erase one document. Raises ``InvalidRequestError`` when there is none of that id.
+
+        One that was erased already has only its traces scrubbed: an erasure before was killed.
+        """
         entry = self._catalog.document(identity)
-        if entry is None or entry.tenant != self._principal.tenant:
+        if entry is not None and entry.tenant == self._principal.tenant:
+            return self.documents([entry], dry_run=dry_run)
+        if not self._was_erased(identity):
             raise InvalidRequestError("no document of this tenant has that id")
-        return self._erase([entry], None, dry_run=dry_run)
+        erased = Erased(run=self._run, documents=[identity])
+        if not dry_run:
+            self._scrub()
+        return erased
+
+    def documents(
+        self,
+        entries: Sequence[DocumentEntry],
+        *,
+        dry_run: bool,
+        rules: Mapping[str, str] | None = None,
+    ) -> Erased:
+        """Erase these documents; ``rules`` names for each the retention rule that asked for it.
+
+        Raises ``DeniedError`` when one of them has to stay; then none went.
+        """
+        self._require_all_may_go(entries, None)
+        erased = Erased(run=self._run)
+        if dry_run:
+            return _would_go(erased, entries)
+        for entry in entries:
+            self._erase_document(entry, erased, (rules or {}).get(entry.document))
+        self._scrub()
+        return erased
 
     def subject(self, raw_id: str, *, dry_run: bool) -> Erased:
-        """Erase every document about the person and every value kept of them.
+        """Erase every document about the person and every value kept of them."""
+        return self.subjects([raw_id], dry_run=dry_run)
 
-        A document about several people goes whole: leaving it would leave the person in it.
+    def subjects(self, raw_ids: Iterable[str], *, dry_run: bool) -> Erased:
+        """Erase every document about these people and every value kept of them, scrubbing once.
+
+        A document about several people goes whole: leaving it would leave the person in it. Raises
+        ``DeniedError`` when something of one of them has to stay; then nothing went.
         """
         tenant = self._principal.tenant
-        ref = self._privacy.subject_ref(tenant, raw_id)
-        entries = [entry for entry in self._catalog.documents(tenant) if ref in entry.subjects]
-        return self._erase(entries, ref, dry_run=dry_run)
-
-    def _erase(self, entries: list[DocumentEntry], subject: str | None, *, dry_run: bool) -> Erased:
-        classes = self._catalog.classes(self._principal.tenant)
-        for entry in entries:
-            self._require_permission(entry, classes[entry.access_class])
+        refs = list(dict.fromkeys(self._privacy.subject_ref(tenant, raw) for raw in raw_ids))
+        wanted = set(refs)
+        entries = [one for one in self._catalog.documents(tenant) if one.subjects & wanted]
+        for ref in refs:
+            self._require_all_may_go([e for e in entries if ref in e.subjects], ref)
+        erased = Erased(run=self._run, subjects=refs)
         if dry_run:
-            return Erased(len(entries), sum(entry.chunks for entry in entries), 0)
-        chunks = values = 0
-        for entry in entries:
-            self._record({"document": entry.document}, entry.subjects)
-            chunks += self._index.remove(entry.tenant, entry.document)
-            own = f"document:{entry.document}"
-            ref = self._privacy.subject_ref(entry.tenant, own)
-            values += self._privacy.forget(entry.tenant, ref)
-            self._ledger.forget(entry.document)
-            # Last, because a repetition after a crash finds by it what is still to be erased.
-            self._catalog.delete_document(entry.document)
-        if subject is not None:
-            self._record({"documents": len(entries)}, [subject])
-            self._register.forget(self._principal.tenant, subject)
-            values += self._privacy.forget(self._principal.tenant, subject)
-            self._destroy_seals(subject)
-        return Erased(len(entries), chunks, values)
+            return _would_go(erased, entries)
+        for ref in refs:
+            mine = [entry for entry in entries if ref in entry.subjects]
+            for entry in mine:
+                if entry.document not in erased.documents:
+                    self._erase_document(entry, erased, None)
+            self._erase_subject(ref, len(mine), erased)
+        for place in self._places:
+            erased.count(place.name, place.erase_subjects(tenant, frozenset(refs)))
+        self._scrub()
+        return erased
 
-    def _destroy_seals(self, subject: str) -> None:
+    def _erase_document(self, entry: DocumentEntry, erased: Erased, rule: str | None) -> None:
+        # A hold may have come since all of them were asked about.
+        self._require_may_go(entry)
+        tenant, document = entry.tenant, entry.document
+        details: dict[str, Json] = {"document": document}
+        if rule is not None:
+            details |= {"rule": rule, "retention": self._keeping.retention.digest}
+        erased.records.append(self._record(details, entry.subjects))
+        # First: a rebuild of the index at work looks here last, and takes its own out again.
+        kept = self._archive.forget(tenant, document)
+        chunks = self._index.remove(tenant, document)
+        erased.chunks += chunks
+        erased.count("index", chunks)
+        own = self._privacy.subject_ref(tenant, f"document:{document}")
+        values = self._privacy.forget(tenant, own)
+        erased.values += values
+        erased.count("vault", values)
+        for place in self._places:
+            erased.count(place.name, place.erase_document(tenant, document))
+        erased.count("ledger", self._ledger.forget(document))
+        # Once more: a rebuild at work may have kept it anew before the ledger said so.
+        erased.count("archive", kept + self._archive.forget(tenant, document))
+        self._catalog.drop_labels(document)
+        # Last, because a repetition after a crash finds by it what is still to be erased.
+        erased.count("catalog", int(self._catalog.delete_document(document)))
+        erased.documents.append(document)
+
+    def _erase_subject(self, subject: str, documents: int, erased: Erased) -> None:
+        tenant = self._principal.tenant
+        erased.records.append(self._record({"documents": documents}, [subject]))
+        erased.count("register", self._register.forget(tenant, subject))
+        values = self._privacy.forget(tenant, subject)
+        erased.values += values
+        erased.count("vault", values)
+        self._destroy_seals(subject, erased)
+
+    def _destroy_seals(self, subject: str, erased: Erased) -> None:
         """Make what was asked and answered about the subject unreadable, on record."""
         # Last, when no request can be about the subject any more.
         for origin, indexes in self._seals.about(self._principal.tenant, subject).items():
             for start in range(0, len(indexes), _MOST_NAMED):
                 some = indexes[start : start + _MOST_NAMED]
                 details: dict[str, Json] = {"origin": origin, "records": some}
-                self._record(details, [subject], action=Action.SEAL_DESTROYED)
-            self._seals.destroy(origin, indexes)
+                erased.records.append(
+                    self._record(details, [subject], action=Action.SEAL_DESTROYED)
+                )
+            erased.count("audit", self._seals.destroy(origin, indexes))
 
-    def _require_permission(self, entry: DocumentEntry, labels: Labels) -> None:
+    def _scrub(self) -> None:
+        self._index.scrub(self._principal.tenant)
+        self._catalog.scrub()
+
+    def _was_erased(self, document: str) -> bool:
+        gone = self._ledger.entries(tenant=self._principal.tenant, state=State.FORGOTTEN)
+        return any(entry.document == document for entry in gone)
+
+    def _require_all_may_go(self, entries: Iterable[DocumentEntry], subject: str | None) -> None:
+        tenant = self._principal.tenant
+        if subject is not None and (why := self._keeping.why_subject_held(tenant, subject)):
+            self._deny({}, [subject], why)
+        classes = self._catalog.classes(tenant)
+        for entry in entries:
+            self._require_may_go(entry, classes)
+
+    def _require_may_go(
+        self, entry: DocumentEntry, classes: Mapping[str, Labels] | None = None
+    ) -> None:
         """Raise ``DeniedError``, on record, for what policy or the law keeps from being erased."""
+        labels = (classes or self._catalog.classes(entry.tenant))[entry.access_class]
         decision = self._policies.decide(self._principal, "forget", self._purpose, labels, STRANGER)
         if not decision.allowed:
             why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
-        elif labels.retain_until >= self._today().isoformat():
-            # A day that cannot be read is later than any that can, and so keeps the document.
-            why = f"it has to be kept until {labels.retain_until}"
+        elif (kept := self._keeping.why_kept(entry, labels)) is not None:
+            why = kept
         else:
             return
-        denied: dict[str, Json] = {"document": entry.document, "reason": why[:200]}
-        self._record(denied, entry.subjects, Outcome.DENIED)
-        raise DeniedError(f"policy denies erasure: {why}; nothing was erased")
+        self._deny({"document": entry.document}, entry.subjects, why)
+
+    def _deny(self, details: dict[str, Json], subjects: Collection[str], why: str) -> None:
+        self._record({**details, "reason": why[:200]}, subjects, Outcome.DENIED)
+        raise DeniedError(f"it cannot be erased: {why}; nothing of it was")
 
     def _record(
         self,
@@ -139,8 +250,8 @@ class Eraser:
         subjects: Collection[str],
         outcome: Outcome = Outcome.SUCCESS,
         action: Action = Action.ERASED,
-    ) -> None:
-        self._audit.append(
+    ) -> Receipt:
+        return self._audit.append(
             event_of(
                 self._principal,
                 action,
@@ -154,10 +265,18 @@ class Eraser:
         )
 
 
-def forget(eraser: Eraser, *, document: str | None, subject: str | None, dry_run: bool) -> Erased:
+def _would_go(erased: Erased, entries: Sequence[DocumentEntry]) -> Erased:
+    erased.documents = [entry.document for entry in entries]
+    erased.chunks = sum(entry.chunks for entry in entries)
+    return erased
+
+
+def forget(
+    eraser: Eraser, *, document: str | None, subjects: Sequence[str], dry_run: bool
+) -> Erased:
     """Erase by exactly one of the two. Raises ``InvalidRequestError`` for none or both."""
-    if (document is None) == (subject is None):
+    if (document is None) == (not subjects):
         raise InvalidRequestError("give either --document or --subject")
     if document is not None:
         return eraser.document(document, dry_run=dry_run)
-    return eraser.subject(subject or "", dry_run=dry_run)
+    return eraser.subjects(subjects, dry_run=dry_run)

@@ -30,7 +30,7 @@ from ragplatform.catalog import SqlCatalog
 from ragplatform.errors import ForgottenError, HeldError
 from ragplatform.model import Json
 from ragplatform.policy.engine import Policies
-from ragplatform.ports import Index
+from ragplatform.ports import Archive, Index
 from ragplatform.privacy.gate import Privacy
 
 # Small files share the syncs of a batch: of 448 notes one by one, index and tables took 110 s of
@@ -53,24 +53,31 @@ class Job:
         members: Members,
         engine: Engine,
         why_kept: WhyKept,
+        why_held: WhyKept,
         guard: Guard,
         stop: Callable[[], bool],
         privacy: Privacy,
         policies: Policies,
         index: Index,
+        encoder: str,
+        archive: Archive,
         catalog: SqlCatalog,
         ledger: Ledger,
         audit: TenantLogs,
         on_result: Callable[[FileResult], None],
         retry: Retry | None,
     ) -> None:
-        """``stop`` says that the run is to end, ``retry`` narrows it to what did not go in."""
+        """``why_held`` says why a document may not even be replaced, ``stop`` that the run is to
+        end; ``retry`` narrows it to what did not go in.
+        """
         self._run = run
         self._target = target
         self._engine = engine
         self._stop = stop
+        self._why_held = why_held
         self._policies = policies
         self._index = index
+        self._archive = archive
         self._catalog = catalog
         self._ledger = ledger
         self._audit = audit
@@ -80,6 +87,8 @@ class Job:
             record=self._record,
             privacy=privacy,
             index=index,
+            encoder=encoder,
+            archive=archive,
             catalog=catalog,
             ledger=ledger,
         )
@@ -87,6 +96,7 @@ class Job:
             run=run,
             privacy=privacy,
             index=index,
+            archive=archive,
             catalog=catalog,
             ledger=ledger,
             record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
@@ -159,8 +169,10 @@ class Job:
         """Yield the documents that are to be taken in; tell of all others how they end."""
         for found in self._changes.among(sources, report):
             if isinstance(found, Changed):
-                report.bytes += len(found.work.data or b"")
-                yield found.work
+                if not self._held_back(found.work, report):
+                    report.bytes += len(found.work.data or b"")
+                    by_hand = self._catalog.labels_by_hand(found.work.document)
+                    yield replace(found.work, by_hand=by_hand)
             elif isinstance(found, Refused):
                 self._refuse(found.subject, found.refusal, report)
             else:
@@ -168,6 +180,19 @@ class Job:
             if self._stop():
                 report.cancelled = True
                 return
+
+    def _held_back(self, work: Work, report: Report) -> bool:
+        """Return whether the version that is there is on legal hold, and this one has to wait."""
+        old = self._catalog.document(work.document)
+        if old is None:
+            return False
+        why = self._why_held(old, self._catalog.classes(old.tenant)[old.access_class])
+        if why is None:
+            return False
+        state, document = FileState.ON_HOLD, work.document
+        detail = f"the new version waits: {why}"
+        self._tell(report, work.source, state, reason=state.value, document=document, detail=detail)
+        return True
 
     def _tell_removed(self, removed: Iterable[Removed], report: Report) -> None:
         for one in removed:
@@ -217,6 +242,8 @@ class Job:
             self._record(Action.QUARANTINED, Outcome.DENIED, details)
             self._tell(report, subject, state, reason=reason, detail=detail)
             return
+        if self._held_back(subject, report):
+            return
         try:
             # First of all: what is being taken out must not count as indexed.
             claim = self._claim(subject, f"withheld ({subject.sha256[:12]})")
@@ -226,7 +253,9 @@ class Job:
             return
         details["document"] = subject.document
         self._record(Action.QUARANTINED, Outcome.DENIED, details, subject.subjects)
-        # The older text must not be read on while the newer one is held back.
+        # The older text must not be read on while the newer one is held back, and a rebuild at work
+        # must not bring it back: it looks at the archive last.
+        self._archive.forget(subject.labels.tenant, subject.document)
         self._index.remove(subject.labels.tenant, subject.document)
         self._catalog.delete_document(subject.document)
         if state is FileState.QUARANTINED:

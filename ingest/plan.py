@@ -21,7 +21,7 @@ from ingest.sweep import Absent, Guard, MassRemovalError, Sweep
 from ingest.work import Fingerprinter, Target, Work
 from ragplatform.catalog import SqlCatalog
 from ragplatform.model import Json
-from ragplatform.ports import Index
+from ragplatform.ports import Archive, Index
 from ragplatform.privacy.gate import Privacy
 
 
@@ -182,6 +182,7 @@ def planner_of(
     members: Members,
     privacy: Privacy,
     index: Index,
+    archive: Archive,
     catalog: SqlCatalog,
     ledger: Ledger,
     why_kept: WhyKept,
@@ -193,6 +194,7 @@ def planner_of(
         run="",
         privacy=privacy,
         index=index,
+        archive=archive,
         catalog=catalog,
         ledger=ledger,
         record=_unrecorded,

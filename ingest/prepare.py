@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from ingest import titles
+from ingest.by_hand import relabelled
 from ingest.chunk import Piece, chunk
 from ingest.claims import labelled
 from ingest.parse.document import Claims, ParsedDocument, Part
@@ -68,6 +69,8 @@ class Ready:
     transformed: tuple[Transformed, Transformed] = field(repr=False)
     labels: Labels
     passages: tuple[Passage, ...]
+    dated: str = ""
+    """The day that the document gives of itself, or ""."""
 
 
 class Preparer:
@@ -111,6 +114,8 @@ class Preparer:
             parsed = self._parser.parse(work.data, work.source.path.name)
         tally.characters += len(parsed.text)
         work = self._claimed(work, parsed.claims)
+        # Not part of the generation: other labels alone must not embed a document anew.
+        work = replace(work, labels=relabelled(work.labels, work.by_hand))
         source = replace(work.source, content=None)
         return Parsed(replace(work, source=source, data=None), parsed)
 
@@ -150,7 +155,8 @@ class Preparer:
             passages = tuple(self._passages(work, document, body, shown, labels))
         if not passages:
             raise QuarantinedError("empty", "the document holds no text")
-        return Ready(work, document.media_type, shown, (body, title), labels, passages)
+        dated = document.claims.date
+        return Ready(work, document.media_type, shown, (body, title), labels, passages, dated)
 
     def _whose(self, work: Work) -> str:
         """Return by whom the document's dates move: its one subject, or else itself."""

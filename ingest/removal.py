@@ -14,7 +14,7 @@ from ingest.ledger import Entry, Ledger, Place, State
 from ragplatform.catalog import DocumentEntry, SqlCatalog
 from ragplatform.errors import HeldError
 from ragplatform.model import Json, Labels
-from ragplatform.ports import Index
+from ragplatform.ports import Archive, Index
 from ragplatform.privacy.gate import Privacy
 
 _LEGAL_HOLD: Final = "legal-hold"
@@ -78,6 +78,7 @@ class Remover:
         run: str,
         privacy: Privacy,
         index: Index,
+        archive: Archive,
         catalog: SqlCatalog,
         ledger: Ledger,
         record: Recorder,
@@ -89,6 +90,7 @@ class Remover:
         self._run = run
         self._privacy = privacy
         self._index = index
+        self._archive = archive
         self._catalog = catalog
         self._ledger = ledger
         self._record = record
@@ -136,8 +138,8 @@ class Remover:
     def _take_out(self, entry: Entry, why: Why) -> None:
         """Make a source unknown. Every step may be repeated after a crash.
 
-        1. Ledger: pending, so that it does not count as indexed. 2. Audit. 3. Index, vault and
-        catalog. 4. Ledger: gone.
+        1. Ledger: pending, so that it does not count as indexed. 2. Audit. 3. Archive, index,
+        vault and catalog. 4. Ledger: gone.
         """
         claim = self._ledger.begin(  # 1
             tenant=entry.tenant,
@@ -160,7 +162,9 @@ class Remover:
         if entry.source:
             details["source"] = entry.source
         self._record(details, known.subjects if known else ())  # 2
-        self._index.remove(entry.tenant, entry.document)  # 3
+        # The archive first: what makes a lost index again looks there last.
+        self._archive.forget(entry.tenant, entry.document)  # 3
+        self._index.remove(entry.tenant, entry.document)
         own = self._privacy.subject_ref(entry.tenant, f"document:{entry.document}")
         self._privacy.forget(entry.tenant, own)
         self._catalog.delete_document(entry.document)

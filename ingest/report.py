@@ -24,6 +24,8 @@ class FileState(StrEnum):
     KEPT = "kept"
     # Changed or gone while it was read: the next run meets it as it is then.
     DEFERRED = "deferred"
+    # Changed, and kept back: the version that is there is on legal hold.
+    ON_HOLD = "on_hold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,8 @@ class Report(Tally):
             return 2
         if self.cancelled:
             return 3
-        return 1 if self.quarantined or self.states[FileState.DEFERRED] else 0
+        waiting = self.states[FileState.DEFERRED] + self.states[FileState.ON_HOLD]
+        return 1 if self.quarantined or waiting else 0
 
     def summary(self) -> dict[str, Json]:
         """Return the counts for people and machines; holds no text of any document."""
@@ -136,6 +139,7 @@ class Report(Tally):
             "removed": self.states[FileState.REMOVED],
             "kept": self.states[FileState.KEPT],
             "deferred": self.states[FileState.DEFERRED],
+            "on_hold": self.states[FileState.ON_HOLD],
             "quarantined": dict(sorted(self.quarantined.items())),
             "failed": dict(sorted(self.failed.items())),
             "chunks": self.chunks,

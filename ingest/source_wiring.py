@@ -10,7 +10,7 @@ from ingest.sources.intake import Intake
 from ingest.sources.kind import Reach
 from ingest.sources.marks import Marks
 from ingest.sources.port import Source
-from ingest.wiring import OpenJob
+from ingest.wiring import OpenJob, OpenPlanner
 from ingest.work import Fingerprinter
 from ragplatform import openers
 from ragplatform.config import Settings
@@ -68,7 +68,11 @@ def opened(settings: Settings, config: SourceConfig, settle_s: float = 0.0) -> I
 
 @contextmanager
 def intake(
-    settings: Settings, config: SourceConfig, job: OpenJob, *, settle_s: float = 0.0
+    settings: Settings,
+    config: SourceConfig,
+    job: OpenJob | OpenPlanner,
+    *,
+    settle_s: float = 0.0,
 ) -> Iterator[Intake]:
     """Open what goes through a source for one run of the job."""
     key = openers.derive(settings, "source-mark", config.tenant)

@@ -90,11 +90,13 @@ class Stages:
             ]
 
 
-def pipeline(
-    *, parser: Parser, privacy: Treatment, embedder: Embedder, weigher: TermWeigher
-) -> str:
-    """Return a word that changes whenever the same file could give other chunks or vectors."""
-    versions = (PIPELINE, parser.version, privacy.version, embedder.version, weigher.version)
+def pipeline(*, parser: Parser, privacy: Treatment) -> str:
+    """Return a word that changes whenever the same file could give other passages.
+
+    Encoder and weigher are no part of it: the same passages under another encoder are another
+    edition of the index, for which no source is read again.
+    """
+    versions = (PIPELINE, parser.version, privacy.version)
     return hashlib.sha256("\0".join(versions).encode()).hexdigest()[:16]
 
 

@@ -3,22 +3,20 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
 from functools import partial
 
 from ingest import worker_wiring
 from ingest.attendance import attended
 from ingest.changes import Retry
 from ingest.engines import EngineChoice, open_engine
-from ingest.forget import Eraser
 from ingest.job import Job
 from ingest.ledger import Ledger
+from ingest.life_wiring import keeping
 from ingest.members import Members
 from ingest.parse.confine import Isolation
 from ingest.parse.sandbox import Sandbox
 from ingest.plan import Planner, planner_of
 from ingest.prepare import Parser, Preparer
-from ingest.removal import kept_by_labels
 from ingest.report import FileResult, Report
 from ingest.scan import Scanned, scan
 from ingest.sources import SourceFile
@@ -29,6 +27,7 @@ from ingest.worker_wiring import Recipe
 from ragplatform import openers, wiring
 from ragplatform.config import Settings
 from ragplatform.model import Principal, Purpose, Sensitivity
+from ragplatform.ports import Edition
 from ragplatform.wiring import Store
 
 
@@ -41,6 +40,15 @@ class OpenJob:
 
     job: Job
     note: str
+    fingerprint: Fingerprinter
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPlanner:
+    """A planner, with what else it knows of sources."""
+
+    planner: Planner
     fingerprint: Fingerprinter
     ledger: Ledger
 
@@ -107,13 +115,13 @@ def job(
     with ExitStack() as closing:
         shop = shop or closing.enter_context(workshop(settings, urls))
         store, parser, book = shop.store, shop.parser, shop.ledger
-        version = pipeline(
-            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
-        )
+        version = pipeline(parser=parser, privacy=store.privacy)
+        edition = store.for_writing()
+        recipe = _recipe(settings, store, edition, where, version)
         engine, told = open_engine(
             choice,
-            here=lambda: _stages(settings, store, where, parser),
-            elsewhere=partial(worker_wiring.make_stages, _recipe(settings, store, where, version)),
+            here=lambda: _stages(settings, store, edition, where, parser),
+            elsewhere=partial(worker_wiring.make_stages, recipe),
             ray_without_tls=settings.ray_without_tls,
         )
         closing.callback(engine.close)
@@ -121,6 +129,7 @@ def job(
             attended(book, report, where, source=source, arguments=arguments)
         )
         fingerprint = _fingerprinter(settings, store, where, version)
+        kept = closing.enter_context(keeping(settings))
         made = Job(
             run=report.run,
             target=where,
@@ -129,12 +138,15 @@ def job(
             engine=engine,
             privacy=store.privacy,
             policies=store.policies,
-            index=store.index,
+            index=edition.index,
+            encoder=edition.embedder.version,
+            archive=openers.open_archive(settings, store.vault),
             catalog=store.catalog,
             ledger=book,
             audit=store.audit,
             on_result=on_result,
-            why_kept=kept_by_labels(_today),
+            why_kept=kept.why_kept,
+            why_held=kept.why_held,
             guard=_guard(settings),
             stop=lambda: attendance.asked_to_end() or stopped(),
             retry=retry,
@@ -147,13 +159,17 @@ def _confined(walls: Isolation) -> str:
     return f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
 
 
-def _recipe(settings: Settings, store: Store, where: Target, version: str) -> Recipe:
+def _recipe(
+    settings: Settings, store: Store, edition: Edition, where: Target, version: str
+) -> Recipe:
     return Recipe(
         # Workers share the cores of a machine: more threads would only wait for each other.
         settings=settings.model_copy(update={"model_threads": settings.model_threads or 1}),
         target=where,
         keys=openers.document_keys(settings, where.principal.tenant),
         pipeline=version,
+        model=edition.model,
+        encoder=edition.embedder.version,
         policies=store.policies.digest,
     )
 
@@ -168,7 +184,9 @@ def _fingerprinter(settings: Settings, store: Store, where: Target, version: str
     )
 
 
-def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> Stages:
+def _stages(
+    settings: Settings, store: Store, edition: Edition, where: Target, parser: Parser
+) -> Stages:
     preparer = Preparer(
         target=where,
         parser=parser,
@@ -177,38 +195,41 @@ def _stages(settings: Settings, store: Store, where: Target, parser: Parser) -> 
         largest_file=worker_wiring.largest_file(settings),
     )
     return Stages(
-        preparer=preparer, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
+        preparer=preparer,
+        privacy=store.privacy,
+        embedder=edition.embedder,
+        weigher=edition.weigher,
     )
 
 
 @contextmanager
 def planner(
     settings: Settings, where: Target, *, retry: Retry | None = None, urls: Sequence[str] = ()
-) -> Iterator[tuple[Planner, Fingerprinter, Ledger]]:
+) -> Iterator[OpenPlanner]:
     """Open what a plan needs: it reads files and ledger, and changes nothing."""
     with ExitStack() as closing:
         store = wiring.open_store(settings, "ingest", *urls)
         closing.callback(store.close)
         store.record_start()
         parser = closing.enter_context(worker_wiring.sandbox(settings))
-        version = pipeline(
-            parser=parser, privacy=store.privacy, embedder=store.embedder, weigher=store.weigher
-        )
+        version = pipeline(parser=parser, privacy=store.privacy)
         fingerprint = _fingerprinter(settings, store, where, version)
         book = closing.enter_context(ledger(settings))
+        kept = closing.enter_context(keeping(settings))
         made = planner_of(
             target=where,
             fingerprint=fingerprint,
             members=Members(parser=parser),
             privacy=store.privacy,
             index=store.index,
+            archive=openers.open_archive(settings, store.vault),
             catalog=store.catalog,
             ledger=book,
-            why_kept=kept_by_labels(_today),
+            why_kept=kept.why_kept,
             guard=_guard(settings),
             retry=retry,
         )
-        yield made, fingerprint, book
+        yield OpenPlanner(made, fingerprint, book)
 
 
 def _guard(settings: Settings) -> Guard:
@@ -242,42 +263,3 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
         yield book
     finally:
         book.close()
-
-
-def _today() -> date:
-    return datetime.now().astimezone().date()
-
-
-def eraser_of(store: Store, book: Ledger, principal: Principal, purpose: Purpose) -> Eraser:
-    """Return what erases for a principal."""
-    return Eraser(
-        principal=principal,
-        purpose=purpose,
-        policies=store.policies,
-        privacy=store.privacy,
-        index=store.index,
-        catalog=store.catalog,
-        ledger=book,
-        register=store.register,
-        audit=store.audit,
-        seals=openers.open_sealed_texts(store.settings),
-        today=_today,
-    )
-
-
-@contextmanager
-def eraser(settings: Settings, tenant: str) -> Iterator[Eraser]:
-    """Open what erasure needs."""
-    principal = Principal(
-        id=f"erasure-{tenant}",
-        tenant=tenant,
-        roles=frozenset({"erasure"}),
-        clearance=Sensitivity.RESTRICTED,
-    )
-    store = wiring.open_store(settings, "ingest")
-    try:
-        store.record_start()
-        with ledger(settings) as book:
-            yield eraser_of(store, book, principal, Purpose.COMPLIANCE)
-    finally:
-        store.close()

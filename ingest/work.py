@@ -5,7 +5,7 @@ import hmac
 import os
 import stat
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
@@ -16,7 +16,7 @@ from ingest.ledger import Claim, Ledger, Place
 from ingest.parse.document import MIXED_SUBJECTS
 from ingest.sources import GivenLabels, SourceFile
 from ragplatform.errors import QuarantinedError
-from ragplatform.model import Labels, Principal, Purpose
+from ragplatform.model import Json, Labels, Principal, Purpose
 from ragplatform.policy.classes import access_class, validate_labels
 
 NAMESPACE: Final = uuid.UUID("6f0c7f1e-1a52-4f0e-8a0b-6a1f3b0a2c11")
@@ -46,6 +46,8 @@ class Work:
     subjects: frozenset[str]
     document: str
     generation: str
+    by_hand: Mapping[str, Json] = field(default_factory=dict)
+    """Labels that people gave the document, in place of its source's and its own."""
 
     @property
     def place(self) -> Place:

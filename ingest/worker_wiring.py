@@ -20,8 +20,8 @@ from ragplatform.privacy.keys import FewKeys
 class Recipe:
     """All that a worker is given to begin with.
 
-    ``pipeline`` and ``policies`` are what the job works by: a worker that has others would make
-    chunks that nobody could tell from the job's own.
+    ``pipeline``, ``policies`` and ``encoder``, of ``model``, are what the job works by: a worker
+    that has others would make chunks that nobody could tell from the job's own.
     """
 
     settings: Settings
@@ -29,6 +29,8 @@ class Recipe:
     keys: FewKeys = field(repr=False)
     pipeline: str
     policies: str
+    model: str
+    encoder: str
 
 
 def make_stages(recipe: Recipe) -> Stages:
@@ -40,10 +42,11 @@ def make_stages(recipe: Recipe) -> Stages:
     openers.seal(settings)
     parser = sandbox(settings)
     treatment = openers.open_treatment(settings, recipe.keys)
-    embedder, weigher = openers.open_embedder(settings), openers.open_weigher()
+    embedder = openers.open_encoder(settings, recipe.model, recipe.encoder)
+    weigher = openers.open_weigher()
     policies = openers.open_policies(settings)
-    here = pipeline(parser=parser, privacy=treatment, embedder=embedder, weigher=weigher)
-    if (here, policies.digest) != (recipe.pipeline, recipe.policies):
+    here = (pipeline(parser=parser, privacy=treatment), policies.digest, embedder.version)
+    if here != (recipe.pipeline, recipe.policies, recipe.encoder):
         raise ConfigurationError(
             "a worker has other models, rules, policies or parsers than the job: install the same "
             "version, models folder and policies folder on every machine"

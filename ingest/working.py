@@ -105,7 +105,8 @@ class RunsInWorkshop:
 def worker(settings: Settings, ending: threading.Event) -> Iterator[Worker]:
     """Open a worker. From when ``ending`` is set it gives back the run in hand."""
     queue = RunQueue(settings.catalog_url)
-    urls = [url for url in map(source_wiring.url_of, _sources(settings).values()) if url]
+    configs = _sources(settings).values()
+    urls = [url for config in configs for url in source_wiring.urls_of(config)]
     try:
         with wiring.workshop(settings, urls) as shop:
             store = shop.store

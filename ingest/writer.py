@@ -17,7 +17,7 @@ from ragplatform.audit.events import Action, Outcome
 from ragplatform.catalog import DocumentEntry, SqlCatalog
 from ragplatform.model import Json
 from ragplatform.policy.classes import access_class
-from ragplatform.ports import Index
+from ragplatform.ports import Archive, Archived, Index
 from ragplatform.privacy.gate import Privacy
 
 # The log syncs once for all that wait for it: so many wait at a time.
@@ -77,6 +77,7 @@ class _Written:
             chunks=len(self.prepared.entries),
             treated=self.ready.transformed[0].methods,
             indexed_at=datetime.now(UTC),
+            dated=self.ready.dated,
         )
 
 
@@ -90,14 +91,21 @@ class Writer:
         record: Record,
         privacy: Privacy,
         index: Index,
+        encoder: str,
+        archive: Archive,
         catalog: SqlCatalog,
         ledger: Ledger,
     ) -> None:
-        """``claim`` takes a document in hand under a name that may be shown."""
+        """``claim`` takes a document in hand under a name that may be shown.
+
+        ``encoder`` is the version of what made the vectors, for the archive.
+        """
         self._claim = claim
         self._record = record
         self._privacy = privacy
         self._index = index
+        self._encoder = encoder
+        self._archive = archive
         self._catalog = catalog
         self._ledger = ledger
 
@@ -116,8 +124,8 @@ class Writer:
 
         1. Ledger: pending. 2. Catalog: access class and document are known before a chunk of them
         is found, so that erasure misses nothing. 3. Audit: durable before anything can be found.
-        4. Vault. 5. Index: new chunks, then the old generation goes. 6. Catalog, audit and
-        ledger: done.
+        4. Vault, and the archive, from which a lost index is made again. 5. Index: new chunks, then
+        the old generation goes. 6. Catalog, audit and ledger: done.
         """
         some = [_Written(one, access_class(one.ready.labels)) for one in documents]
         if not some:
@@ -131,11 +139,18 @@ class Writer:
         with report.stage("vault"), self._privacy.together():
             for one in some:
                 self._keep(one)  # 4
+        with report.stage("archive"):
+            for one in some:
+                self._archive.keep(Archived.of(one.prepared.entries, self._encoder))
         with report.stage("index"):
             self._index.upsert([entry for one in some for entry in one.prepared.entries])  # 5
             for one in some:
                 work = one.work
                 self._index.retire(work.labels.tenant, work.document, work.generation)
+        with report.stage("archive"):
+            for one in some:
+                work = one.work
+                self._archive.retire(work.labels.tenant, work.document, work.generation)
         with report.stage("ledger"), self._catalog.together():
             for one in some:
                 self._catalog.put_document(one.entry(one.work.subjects))  # 6

@@ -15,6 +15,7 @@ from ragplatform.commands import (
     audit_index,
     audit_vocabulary,
     audit_witness,
+    backup,
     console,
     db,
     doctor,
@@ -36,6 +37,8 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("ask")(ask.ask)
 app.command("doctor")(doctor.doctor)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 audit_core.add_commands(audit.app)
 audit_index.add_commands(audit.app)
 audit.app.command("export")(audit_export.export)

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from ragplatform.errors import InvalidRequestError, TamperedError
 from ragplatform.labels import canonical_labels, labels_of
 from ragplatform.migrations import bring_up
-from ragplatform.model import Labels, Mode
-from ragplatform.tables import Joined, insert, open_engine, transaction
+from ragplatform.model import Json, Labels, Mode
+from ragplatform.tables import Joined, cut_log, insert, open_engine, transaction
 
 _METADATA: Final = sa.MetaData()
 # About 1 kB each.
@@ -47,7 +47,20 @@ _DOCUMENTS: Final = sa.Table(
     # Empty for what was ingested before these counts were kept.
     sa.Column("treated", sa.Text),
     sa.Column("indexed_at", sa.String(32), nullable=False),
+    # Both are empty for what was ingested before they were kept.
+    sa.Column("taken_in_at", sa.String(32)),
+    sa.Column("dated", sa.String(10)),
     sa.Index("documents_by_collection", "tenant", "collection"),
+)
+
+# Labels that people gave a document by hand: they outlive what its source says.
+_BY_HAND: Final = sa.Table(
+    "document_labels",
+    _METADATA,
+    sa.Column("document", sa.String(128), primary_key=True),
+    sa.Column("tenant", sa.String(63), nullable=False),
+    sa.Column("changes", sa.Text, nullable=False),
+    sa.Column("settled", sa.Boolean, nullable=False),
 )
 
 
@@ -56,7 +69,9 @@ class DocumentEntry:
     """One indexed document. ``title`` is transformed text; ``indexed_at`` has a time zone.
 
     ``treated`` says how many values of each type in its text were treated by which method. None
-    means that nobody counted: it was ingested before these counts were kept.
+    means that nobody counted: it was ingested before these counts were kept. ``dated`` is the day
+    that the document gives of itself, or ``""``. ``taken_in_at`` says when the document first came
+    in: the catalog keeps the first such moment, whatever later entries of the document say.
     """
 
     document: str
@@ -70,6 +85,8 @@ class DocumentEntry:
     chunks: int
     treated: Mapping[tuple[str, Mode], int] | None
     indexed_at: datetime
+    dated: str = ""
+    taken_in_at: datetime | None = None
 
 
 class SqlCatalog:
@@ -131,7 +148,11 @@ class SqlCatalog:
         new = insert(self._engine.dialect, _DOCUMENTS).values(row)
         statement = new.on_conflict_do_update(
             index_elements=[_DOCUMENTS.c.document],
-            set_={name: new.excluded[name] for name in row if name != "document"},
+            set_={
+                **{name: new.excluded[name] for name in row if name != "document"},
+                # Before the column was there, the version in force is the first that is known.
+                "taken_in_at": sa.func.coalesce(_DOCUMENTS.c.taken_in_at, _DOCUMENTS.c.indexed_at),
+            },
             where=_DOCUMENTS.c.tenant == entry.tenant,
         ).returning(_DOCUMENTS.c.document)
         with self._transaction() as connection:
@@ -161,6 +182,54 @@ class SqlCatalog:
         statement = sa.delete(_DOCUMENTS).where(_DOCUMENTS.c.document == document)
         with self._transaction() as connection:
             return connection.execute(statement).rowcount > 0
+
+    def put_labels(
+        self, tenant: str, document: str, changes: Mapping[str, Json], *, settled: bool
+    ) -> None:
+        """Keep labels given by hand in place of earlier ones.
+
+        ``settled`` says that they are in force everywhere.
+        """
+        row = {
+            "document": document,
+            "tenant": tenant,
+            "changes": json.dumps(dict(changes), sort_keys=True),
+            "settled": settled,
+        }
+        new = insert(self._engine.dialect, _BY_HAND).values(row)
+        statement = new.on_conflict_do_update(
+            index_elements=[_BY_HAND.c.document],
+            set_={name: new.excluded[name] for name in row if name != "document"},
+            where=_BY_HAND.c.tenant == tenant,
+        )
+        with self._transaction() as connection:
+            connection.execute(statement)
+
+    def labels_by_hand(self, document: str) -> Mapping[str, Json]:
+        """Return the labels given by hand, by name; none for a document labelled by its source."""
+        query = sa.select(_BY_HAND.c.changes).where(_BY_HAND.c.document == document)
+        with self._transaction() as connection:
+            text = connection.execute(query).scalar_one_or_none()
+        return {} if text is None else _changes_of(document, text)
+
+    def unsettled_labels(self, tenant: str) -> list[str]:
+        """Return the documents whose labels given by hand may not be in force everywhere yet."""
+        mine = (_BY_HAND.c.tenant == tenant) & _BY_HAND.c.settled.is_(False)
+        query = sa.select(_BY_HAND.c.document).where(mine).order_by(_BY_HAND.c.document)
+        with self._transaction() as connection:
+            return list(connection.execute(query).scalars())
+
+    def drop_labels(self, document: str) -> None:
+        """Drop the labels given by hand, as when the document is erased."""
+        with self._transaction() as connection:
+            connection.execute(sa.delete(_BY_HAND).where(_BY_HAND.c.document == document))
+
+    def scrub(self) -> None:
+        """Cut the write-ahead log to nothing: what was deleted is then in no file of the database.
+
+        Raises ``UnavailableError`` while readers keep the log from being cut: call again.
+        """
+        cut_log(self._engine, "the catalog")
 
     def close(self) -> None:
         """Close all connections. Calling it again does nothing."""
@@ -202,6 +271,16 @@ def _verified(access_class: Callable[[Labels], str], name: str, tenant: str, tex
     return labels
 
 
+def _changes_of(document: str, text: str) -> Mapping[str, Json]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise TamperedError(f"document {document}: its labels cannot be read") from error
+    if not isinstance(found, dict):
+        raise TamperedError(f"document {document}: its labels are no table")
+    return found
+
+
 def _treated_to_json(treated: Mapping[tuple[str, Mode], int]) -> str:
     by_type: dict[str, dict[str, int]] = {}
     for (entity, mode), count in treated.items():
@@ -233,6 +312,8 @@ def _entry_to_row(entry: DocumentEntry) -> dict[str, str | int | None]:
         "chunks": entry.chunks,
         "treated": None if entry.treated is None else _treated_to_json(entry.treated),
         "indexed_at": entry.indexed_at.isoformat(),
+        "taken_in_at": (entry.taken_in_at or entry.indexed_at).isoformat(),
+        "dated": entry.dated,
     }
 
 
@@ -249,4 +330,6 @@ def _entry_of(row: sa.Row[Any]) -> DocumentEntry:
         chunks=row.chunks,
         treated=None if row.treated is None else _treated_from_json(row.document, row.treated),
         indexed_at=datetime.fromisoformat(row.indexed_at),
+        dated=row.dated or "",
+        taken_in_at=None if row.taken_in_at is None else datetime.fromisoformat(row.taken_in_at),
     )

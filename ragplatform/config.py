@@ -105,6 +105,10 @@ class Settings(BaseSettings):
     qdrant_timeout_s: int = Field(10, ge=1, description="Longest wait for Qdrant, seconds.")
     qdrant_collection: str = Field("passages", description="Collection that holds the passages.")
 
+    index_patience_s: float = Field(
+        60.0, ge=0, description="How long ingest waits for an index that is away, seconds."
+    )
+
     index_per_tenant: bool = Field(
         False, description="Whether each tenant's passages are in an index of its own."
     )

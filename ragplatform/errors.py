@@ -12,6 +12,7 @@
     │   ├── AuditError
     │   │   └── AuditLockedError
     │   ├── IndexUnavailableError
+    │   │   └── IndexRefusedError
     │   ├── IndexLockedError
     │   ├── HeldError
     │   ├── GeneratorError
@@ -123,6 +124,12 @@ class IndexUnavailableError(UnavailableError):
     """The vector index did not answer."""
 
     code = "index_unavailable"
+
+
+class IndexRefusedError(IndexUnavailableError):
+    """The vector index answers, and does not let us in: waiting for it would not help."""
+
+    code = "index_refused"
 
 
 class IndexLockedError(UnavailableError):

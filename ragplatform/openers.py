@@ -4,9 +4,12 @@ Adapters whose libraries take seconds to import are imported where a part is ope
 that needs none of them, such as ``audit verify``, starts at once.
 """
 
+import fcntl
 import os
+import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +23,7 @@ from ragplatform.adapters.encoder_folder import bert_form
 from ragplatform.adapters.gguf_conversion import convert_gguf
 from ragplatform.adapters.shared_edge import SharedEdgeIndex
 from ragplatform.adapters.tenant_indexes import TENANT, TenantIndexes
+from ragplatform.archive import SealedArchive
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.export.package import PackageMaker
 from ragplatform.audit.index import AuditIndex
@@ -31,18 +35,18 @@ from ragplatform.audit.sealed_about import SealedTexts
 from ragplatform.audit.seeds import SealSeeds
 from ragplatform.audit.storage import Disk, Storage
 from ragplatform.audit.verify import VerifyReport, verify
+from ragplatform.backup import Layout
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import EmbeddingPrecision, IndexBackend, Settings, read_secret
-from ragplatform.errors import (
-    ConfigurationError,
-)
+from ragplatform.editions import EditionBook, EditionRow, FollowedEditions
+from ragplatform.errors import ConfigurationError, UnavailableError
 from ragplatform.model import Json, Labels, ModelWeights, Span
 from ragplatform.model_manifest import load_manifest
 from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.kept import KeptPolicies
-from ragplatform.ports import Detector, Embedder, Index, TermWeigher
+from ragplatform.ports import Archive, Detector, Edition, Embedder, Index, TermWeigher
 from ragplatform.privacy.gate import Inspector, Privacy, Treatment
 from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption, new_key_file
 from ragplatform.privacy.keys import FewKeys, Keys
@@ -277,6 +281,14 @@ def open_sealed_files(settings: Settings, vault: Vault) -> SealedFiles:
     )
 
 
+def open_archive(settings: Settings, vault: Vault) -> Archive:
+    """Return what keeps the passages of every indexed document beside the index."""
+    from ragplatform.adapters.archived import decode_archived, encode_archived
+
+    files = open_sealed_files(settings, vault)
+    return SealedArchive(files, encode=encode_archived, decode=decode_archived)
+
+
 def subject_ref(settings: Settings, tenant: str, raw_id: str) -> str:
     """Return the keyed reference of a person, as records and the vault name it."""
     return Pseudonyms(Keys(settings.master_key())).subject_ref(tenant, raw_id)
@@ -406,6 +418,11 @@ def check_patterns(path: Path) -> list[str]:
     return check(path)
 
 
+def deriver(settings: Settings) -> Callable[[str, str], bytes]:
+    """Return what gives the deployment's keys by use and tenant."""
+    return Keys(settings.master_key()).derive
+
+
 def open_rules(settings: Settings) -> PrivacyRules:
     """Load what is to happen to personal data. Raises ``PolicyError``."""
     return PrivacyRules.load(settings.policies_dir / _RULES)
@@ -458,13 +475,18 @@ def redact_by_policy(settings: Settings, text: str, labels: Labels) -> Transform
         vault.close()
 
 
-def open_embedder(settings: Settings) -> Embedder:
-    """Load the encoder of dense vectors. Raises ``ModelError`` when its files are not right."""
-    folder = model_store(settings).resolve(settings.embedding_model)
+def open_embedder(
+    settings: Settings, model: str = "", precision: EmbeddingPrecision | None = None
+) -> Embedder:
+    """Load an encoder of dense vectors, by default the one that the settings name.
+
+    Raises ``ModelError`` when its files are not right.
+    """
+    folder = model_store(settings).resolve(model or settings.embedding_model)
     if bert_form(folder) is not None:
         from ragplatform.adapters.bert_encoder import BertEncoder
 
-        int8 = settings.embedding_precision is EmbeddingPrecision.INT8
+        int8 = (precision or settings.embedding_precision) is EmbeddingPrecision.INT8
         return BertEncoder(folder=folder, int8=int8, threads=settings.model_threads or None)
     from ragplatform.adapters.encoder import SentenceEncoder
 
@@ -472,25 +494,163 @@ def open_embedder(settings: Settings) -> Embedder:
 
 
 def open_weigher() -> TermWeigher:
-    """Return what weighs terms. It needs no files."""
+    """Return the weigher of terms."""
     from ragplatform.adapters.bm25 import Bm25Weigher
 
     return Bm25Weigher()
 
 
-def open_index(settings: Settings, dim: int) -> Index:
+def open_edition_book(settings: Settings) -> EditionBook:
+    """Open the table that says which edition of the index answers."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return EditionBook(settings.catalog_url)
+
+
+def open_editions(settings: Settings) -> FollowedEditions:
+    """Open the edition of the index that answers, and follow a switch to another one.
+
+    The first edition of a deployment is that of the encoder that the settings name. Raises
+    ``ConfigurationError`` when the edition that answers cannot be asked with the models at hand.
+    """
+    book = open_edition_book(settings)
+    try:
+        row = book.answering()
+        if row is None:
+            embedder, weigher = open_embedder(settings), open_weigher()
+            added = book.add(
+                model=settings.embedding_model,
+                encoder=embedder.version,
+                weigher=weigher.version,
+                dim=embedder.dim,
+            )
+            # Another process may have been first.
+            row = book.answering() or added
+        first = open_edition(settings, row)
+    except BaseException:
+        book.close()
+        raise
+    return FollowedEditions(book=book, first=first, open_one=partial(open_edition, settings))
+
+
+def open_other_indexes(settings: Settings, name: str) -> list[Index]:
+    """Open the index of every edition but this one; the caller closes them."""
+    book = open_edition_book(settings)
+    try:
+        rows = [row for row in book.all() if row.name != name]
+    finally:
+        book.close()
+    return [open_index(settings, row.dim, row.place) for row in rows]
+
+
+def open_edition(settings: Settings, row: EditionRow) -> Edition:
+    """Open one edition of the index with the encoder and weigher that it was made by.
+
+    Raises ``ConfigurationError`` when the model of that name, or this program, makes other vectors
+    or weights by now: a search by them would find anything.
+    """
+    embedder, weigher = open_encoder(settings, row.model, row.encoder), open_weigher()
+    if (embedder.version, weigher.version) != (row.encoder, row.weigher):
+        raise ConfigurationError(
+            f"the index was made by {row.encoder} and {row.weigher}; model {row.model} and this "
+            f"program make {embedder.version} and {weigher.version}: put the model back as it was, "
+            "or run `ragplatform-ingest reindex` to make the index's next edition"
+        )
+    index = open_index(settings, embedder.dim, row.place)
+    return Edition(row.name, row.model, embedder, weigher, index)
+
+
+def open_encoder(settings: Settings, model: str, version: str) -> Embedder:
+    """Load a model's encoder in the precision that has this version, or else as the settings say.
+
+    Raises ``ModelError`` when its files are not right.
+    """
+    embedder = open_embedder(settings, model)
+    for precision in EmbeddingPrecision:
+        if embedder.version == version:
+            break
+        embedder = open_embedder(settings, model, precision)
+    return embedder
+
+
+def open_index(settings: Settings, dim: int, place: str = "") -> Index:
     """Open the index that the settings name: one, or one for each tenant.
 
-    Raises ``ConfigurationError`` when there are passages laid out the other way.
+    ``place`` tells editions apart. Raises ``ConfigurationError`` when there are passages laid out
+    the other way.
     """
-    require_index_layout(settings)
+    require_index_layout(settings, place)
     if not settings.index_per_tenant:
-        return _open_one_index(settings, dim)
+        return _open_one_index(settings, dim, place)
     return TenantIndexes(
         dim=dim,
-        open_one=lambda tenant: _open_one_index(settings, dim, tenant),
-        begun=lambda: _index_layout(settings).tenants,
+        open_one=lambda tenant: _open_one_index(settings, dim, place, tenant),
+        begun=lambda: _index_layout(settings, place).tenants,
     )
+
+
+def backup_layout(settings: Settings) -> Layout:
+    """Return where this deployment has what a backup copies."""
+    data = settings.data_dir
+    keys = {"secrets": settings.keys_dir}
+    if settings.vault_keys_dir is not None:
+        keys["vault"] = settings.vault_keys_dir
+    return Layout(
+        databases={"catalog": settings.catalog_url, "vault": settings.effective_vault_url},
+        folders={
+            "sealed": data / _SEALED,
+            "audit": settings.audit_dir,
+            "seals": data / "seals",
+            "policies": data / _POLICIES,
+        },
+        twice=frozenset({"sealed"}),
+        keys=keys,
+    )
+
+
+@contextmanager
+def alone(settings: Settings, act: str) -> Iterator[None]:
+    """Hold what only one process of a host may do at a time.
+
+    Raises ``UnavailableError`` while another one is at it.
+    """
+    path = settings.data_dir / f"{act}.lock"
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UnavailableError(
+                f"another process is at `{act}` in {settings.data_dir}: wait for its end"
+            ) from error
+        yield
+
+
+def drop_index(settings: Settings, place: str) -> None:
+    """Delete what stands in the place of an edition that no longer answers.
+
+    Raises ``UnavailableError`` when it could not be deleted.
+    """
+    if settings.index_backend is IndexBackend.EDGE:
+        for folder in (
+            settings.data_dir / f"index{place}",
+            settings.data_dir / f"{_INDEXES}{place}",
+        ):
+            try:
+                shutil.rmtree(folder)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise UnavailableError(f"{folder} could not be deleted: {error}") from error
+        return
+    from ragplatform.adapters.qdrant import collections, drop
+
+    client = _qdrant(settings)
+    try:
+        own = f"{settings.qdrant_collection}{place}"
+        for name in collections(client):
+            if name == own or name.startswith(f"{own}."):
+                drop(client, name)
+    finally:
+        client.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,13 +661,13 @@ class IndexLayout:
     tenants: Sequence[str]
 
 
-def require_index_layout(settings: Settings) -> IndexLayout:
+def require_index_layout(settings: Settings, place: str = "") -> IndexLayout:
     """Return which indexes there are.
 
     Raises ``ConfigurationError`` when they are laid out another way than the settings say: what
     was taken in would be there, and nobody would find it.
     """
-    found = _index_layout(settings)
+    found = _index_layout(settings, place)
     if settings.index_per_tenant and found.shared:
         raise ConfigurationError(
             "index_per_tenant is true, but one index for all tenants is there: set it to false, "
@@ -521,10 +681,11 @@ def require_index_layout(settings: Settings) -> IndexLayout:
     return found
 
 
-def _index_layout(settings: Settings) -> IndexLayout:
+def _index_layout(settings: Settings, place: str) -> IndexLayout:
     if settings.index_backend is IndexBackend.EDGE:
-        folders = (settings.data_dir / _INDEXES).glob("*/")
-        return IndexLayout(_index_folder(settings).exists(), _tenants(f.name for f in folders))
+        folders = (settings.data_dir / f"{_INDEXES}{place}").glob("*/")
+        shared = _index_folder(settings, place).exists()
+        return IndexLayout(shared, _tenants(f.name for f in folders))
     from ragplatform.adapters.qdrant import collections
 
     client = _qdrant(settings)
@@ -532,25 +693,28 @@ def _index_layout(settings: Settings) -> IndexLayout:
         names = collections(client)
     finally:
         client.close()
-    own = f"{settings.qdrant_collection}."
+    whole = f"{settings.qdrant_collection}{place}"
+    own = f"{whole}."
     rest = (name.removeprefix(own) for name in names if name.startswith(own))
-    return IndexLayout(settings.qdrant_collection in names, _tenants(rest))
+    return IndexLayout(whole in names, _tenants(rest))
 
 
 def _tenants(names: Iterable[str]) -> list[str]:
     return sorted(name for name in names if TENANT.fullmatch(name))
 
 
-def _index_folder(settings: Settings, tenant: str = "") -> Path:
-    return settings.data_dir / _INDEXES / tenant if tenant else settings.data_dir / "index"
+def _index_folder(settings: Settings, place: str, tenant: str = "") -> Path:
+    if tenant:
+        return settings.data_dir / f"{_INDEXES}{place}" / tenant
+    return settings.data_dir / f"index{place}"
 
 
-def _open_one_index(settings: Settings, dim: int, tenant: str = "") -> Index:
+def _open_one_index(settings: Settings, dim: int, place: str, tenant: str = "") -> Index:
     if settings.index_backend is IndexBackend.EDGE:
-        return SharedEdgeIndex(folder=_index_folder(settings, tenant), dim=dim)
+        return SharedEdgeIndex(folder=_index_folder(settings, place, tenant), dim=dim)
     from ragplatform.adapters.qdrant import QdrantIndex
 
-    name = settings.qdrant_collection
+    name = f"{settings.qdrant_collection}{place}"
     collection = f"{name}.{tenant}" if tenant else name
     return QdrantIndex(client=_qdrant(settings), collection=collection, dim=dim)
 

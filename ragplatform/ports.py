@@ -4,7 +4,7 @@ Shapes: ``Vectors`` is ``(n, dim)`` float32, rows of Euclidean length 1.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 
@@ -135,11 +135,103 @@ class Index(Protocol):
         It is looked for in the tenant of the labels: no label moves it to another one.
         """
 
+    def scrub(self, tenant: str) -> None:
+        """Leave nothing in the engine's files of what was deleted from the tenant's index so far.
+
+        It may take seconds, in which nothing else is answered; one call serves many deletions.
+        """
+
     def count(self) -> int:
         """Return the number of chunks stored, over all tenants."""
 
     def close(self) -> None:
         """Flush and release the engine. Calling it again does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """An index together with what its vectors and weights are made by: others do not compare.
+
+    ``model`` is the manifest name of the encoder's model.
+    """
+
+    name: str
+    model: str
+    embedder: Embedder
+    weigher: TermWeigher
+    index: Index
+
+
+class Editions(Protocol):
+    """Knows which edition of the index answers. Ask once for each question, and use its parts."""
+
+    def current(self) -> Edition:
+        """Return the edition that answers now.
+
+        Raises ``IndexUnavailableError`` when this process cannot ask it.
+        """
+
+    def still(self, edition: Edition) -> bool:
+        """Return whether the edition is the one that answers."""
+
+    def close(self) -> None:
+        """Close every index that was opened. Calling it again does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """One generation of a document as it went into the index.
+
+    ``vectors`` has one row for each passage, made by the encoder whose version ``encoder`` is; None
+    where none were kept, and ``encoder`` is "" then.
+    """
+
+    passages: tuple[Passage, ...] = field(repr=False)
+    vectors: Vectors | None = field(repr=False)
+    encoder: str
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry], encoder: str) -> "Archived":
+        """Return what is kept of entries whose vectors the encoder of this version made."""
+        vectors = np.asarray([entry.vector for entry in entries], dtype=np.float32)
+        return cls(tuple(entry.passage for entry in entries), vectors, encoder)
+
+
+class Archive(Protocol):
+    """Keeps what the index holds, sealed, so that a lost index can be made again without sources.
+
+    All methods raise ``UnavailableError`` when what is kept cannot be reached, and are safe to call
+    from several threads and processes.
+    """
+
+    def keep(self, archived: Archived) -> None:
+        """Keep one generation of one document in place of any earlier copy of it.
+
+        Durable when the call returns. Raises ``ValueError`` unless all passages are of one
+        generation of one document.
+        """
+
+    def read(self, tenant: str, document: str, generation: str) -> Archived | None:
+        """Return a generation, or None when it is not kept or its key was destroyed.
+
+        Raises ``TamperedError`` when it is not what was kept.
+        """
+
+    def has(self, tenant: str, document: str, generation: str) -> bool:
+        """Return whether the generation is kept. Nothing is opened."""
+
+    def generations(self, tenant: str) -> Mapping[str, frozenset[str]]:
+        """Return which generations are kept of each of the tenant's documents."""
+
+    def retire(self, tenant: str, document: str, keep_generation: str) -> int:
+        """Remove the document's other generations; return how many went."""
+
+    def forget(self, tenant: str, document: str) -> int:
+        """Remove all that is kept of a document; return how many generations went.
+
+        Whoever takes a document out of the index calls this first: what makes the index again looks
+        here last. The key is the vault's: where a document is erased, it is destroyed there.
+        """
 
 
 class Generator(Protocol):

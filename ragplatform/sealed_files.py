@@ -191,11 +191,18 @@ class SealedFiles:
 
     def forget_subject(self, tenant: str, subject: str) -> int:
         """Remove every file that is about the subject of this reference; return how many."""
+        return self.forget_subjects(tenant, frozenset({subject}))
+
+    def forget_subjects(self, tenant: str, subjects: frozenset[str]) -> int:
+        """Remove every file that is about one of these subjects; return how many.
+
+        All files' heads are read, once for all of them.
+        """
         with _disk():
             return sum(
                 self._remove(path)
                 for path, head in self._heads(self._all())
-                if head.place.tenant == tenant and subject in head.refs
+                if head.place.tenant == tenant and subjects.intersection(head.refs)
             )
 
     def sweep(self) -> Swept:

@@ -17,6 +17,8 @@ from ragplatform.errors import UnavailableError
 
 _BUSY_S: Final = 30.0
 _WAL_PAUSE_S: Final = 0.02
+_CUT_TRIES: Final = 50
+_CUT_PAUSE_S: Final = 0.1
 
 
 def open_engine(url: str, *, begin_immediate: bool) -> sa.Engine:
@@ -51,6 +53,24 @@ def transaction(engine: sa.Engine, part: str) -> Iterator[sa.Connection]:
         # What the database says in its message may quote the row.
         name = type(error.orig).__name__
         raise UnavailableError(f"{part} did not answer: {name}") from error
+
+
+def cut_log(engine: sa.Engine, part: str) -> None:
+    """Move SQLite's write-ahead log into the database and cut it to nothing.
+
+    Raises ``UnavailableError`` when readers keep old bytes in it all the while. Elsewhere it does
+    nothing: what becomes of old rows is PostgreSQL's vacuum's business.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    plain = engine.execution_options(begin_with="")
+    for _ in range(_CUT_TRIES):
+        with transaction(plain, part) as connection:
+            answer = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        if answer[0] == 0:
+            return
+        time.sleep(_CUT_PAUSE_S)
+    raise UnavailableError(f"readers keep old bytes in the log of {part}: call again")
 
 
 class Joined:

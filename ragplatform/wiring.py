@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio.to_thread
@@ -19,6 +19,7 @@ from ragplatform.access.explain import AccessExplainer
 from ragplatform.access.register import Register
 from ragplatform.adapters.api_keys import ApiKeyAuthenticator
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
+from ragplatform.adapters.steady import EveryEdition, SteadyIndex
 from ragplatform.answer.ask import Answerer, AnswerLimits
 from ragplatform.answer.retrieve import Retriever
 from ragplatform.answer.unmask import Unmasker
@@ -31,12 +32,21 @@ from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings, read_secret
 from ragplatform.errors import (
     AuditError,
+    ConfigurationError,
     PlatformError,
 )
 from ragplatform.exporting import AuditExporter
 from ragplatform.model import Json, Principal
 from ragplatform.policy.engine import Policies
-from ragplatform.ports import Authenticator, Embedder, Generator, Index, TermWeigher
+from ragplatform.ports import (
+    Authenticator,
+    Edition,
+    Editions,
+    Embedder,
+    Generator,
+    Index,
+    TermWeigher,
+)
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.vault import Vault
 from ragplatform.redaction import Redactor
@@ -54,18 +64,63 @@ class Store:
     vault: Vault
     catalog: SqlCatalog
     register: Register
-    embedder: Embedder
-    weigher: TermWeigher
-    index: Index
+    editions: Editions
     audit: TenantLogs
     audit_index: AuditIndex
     alarm: EgressAlarm
 
     @property
+    def embedder(self) -> Embedder:
+        """The encoder of the edition of the index that answers now."""
+        return self.editions.current().embedder
+
+    @property
+    def weigher(self) -> TermWeigher:
+        """The weigher of terms of the edition that answers now."""
+        return self.editions.current().weigher
+
+    @property
+    def index(self) -> Index:
+        """The edition of the index that answers now."""
+        return self.editions.current().index
+
+    def for_writing(self) -> Edition:
+        """Return the edition that answers now, with an index that waits when its engine is away.
+
+        Raises ``ConfigurationError`` when the settings name another encoder than it was made by.
+        """
+        found, chosen = self.editions.current(), self.settings.embedding_model
+        if found.model != chosen:
+            raise ConfigurationError(
+                f"the index answers by the encoder {found.model}, and the settings name {chosen}: "
+                "run `ragplatform-ingest reindex` to make its next edition, or set embedding_model "
+                "back; nothing was written"
+            )
+        patience_s = self.settings.index_patience_s
+        steady = SteadyIndex(
+            found.index, patience_s=patience_s, still=lambda: self.editions.still(found)
+        )
+        return replace(found, index=steady)
+
+    def every_edition(self) -> Index:
+        """Return the index that answers, of which what is removed leaves every other edition too.
+
+        It belongs to the store: who uses it does not close it.
+        """
+        found = self.editions.current()
+        return EveryEdition(
+            found.index,
+            others=partial(openers.open_other_indexes, self.settings, found.name),
+            patience_s=self.settings.index_patience_s,
+            still=lambda: self.editions.still(found),
+        )
+
+    @property
     def index_note(self) -> str:
         """What people should know of the index: that another process holds it, or nothing."""
-        if isinstance(self.index, SharedEdgeIndex) and self.index.role is Role.GUEST:
-            return f"the index is held by process {self.index.owner_pid()}: writing through it; "
+        index = self.index
+        if isinstance(index, SharedEdgeIndex) and index.role is Role.GUEST:
+            return f"the index is held by process {index.owner_pid()}: writing through it; "
         return ""
 
     def record(
@@ -117,7 +172,7 @@ class Store:
         self.alarm.close()
         with contextlib.suppress(AuditError):
             self.record(Action.STOPPED, details={"version": __version__})
-        self.index.close()
+        self.editions.close()
         self.audit_index.close()
         self.register.close()
         self.catalog.close()
@@ -125,11 +180,22 @@ class Store:
         self.audit.close()
 
 
-def open_store(settings: Settings, kind: str, *urls: str) -> Store:
+def patient(settings: Settings, edition: Edition) -> Edition:
+    """Return an edition to be written before it answers, which waits while its engine is away."""
+    patience_s = settings.index_patience_s
+    steady = SteadyIndex(edition.index, patience_s=patience_s, still=lambda: True)
+    return replace(edition, index=steady)
+
+
+def open_store(
+    settings: Settings, kind: str, *urls: str, editions: Editions | None = None
+) -> Store:
     """Seal the process and open all that ingest and questions share; ``kind`` names its log.
 
-    ``urls`` are services that this process speaks to beside those of the settings. Raises
-    ``ConfigurationError`` or one of its kinds for what the operator must mend.
+    ``urls`` are services that this process speaks to beside those of the settings. ``editions``
+    are those of the index, by default the one that answers and what follows it.
+
+    Raises ``ConfigurationError`` or one of its kinds for what the operator must mend.
     """
     openers.seal(settings, *urls)
     with contextlib.ExitStack() as undo:
@@ -142,7 +208,8 @@ def open_store(settings: Settings, kind: str, *urls: str) -> Store:
         undo.callback(vault.close)
         register = openers.open_register(settings, vault)
         undo.callback(register.close)
-        embedder = openers.open_embedder(settings)
+        editions = editions or openers.open_editions(settings)
+        undo.callback(editions.close)
         store = Store(
             settings=settings,
             policies=policies,
@@ -150,9 +217,7 @@ def open_store(settings: Settings, kind: str, *urls: str) -> Store:
             vault=vault,
             catalog=catalog,
             register=register,
-            embedder=embedder,
-            weigher=openers.open_weigher(),
-            index=openers.open_index(settings, embedder.dim),
+            editions=editions,
             audit=audit,
             audit_index=openers.open_audit_index(settings),
             alarm=EgressAlarm(audit.append, actor="system"),
@@ -382,9 +447,7 @@ def open_retriever(store: Store) -> Retriever:
         privacy=store.privacy,
         catalog=store.catalog,
         standings=store.register,
-        embedder=store.embedder,
-        weigher=store.weigher,
-        index=store.index,
+        editions=store.editions,
         audit=store.audit,
     )
 
@@ -402,7 +465,6 @@ def assemble(
     answerer = Answerer(
         retriever=retriever,
         privacy=store.privacy,
-        embedder=store.embedder,
         generator=generator,
         audit=store.audit,
         limits=AnswerLimits(

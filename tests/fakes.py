@@ -22,11 +22,12 @@ from ragplatform.audit.record import Record
 from ragplatform.audit.storage import Storage
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings
+from ragplatform.editions import OneEdition
 from ragplatform.errors import UnauthenticatedError
 from ragplatform.model import Chunk, Labels, Passage, Principal, Sensitivity
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
-from ragplatform.ports import Detector, Entry, Generator, Index, Vectors
+from ragplatform.ports import Detector, Edition, Entry, Generator, Index, Vectors
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
@@ -160,9 +161,9 @@ def make_bench(
         vault=vault,
         catalog=SqlCatalog(chosen.catalog_url, access_class=access_class),
         register=openers.open_register(chosen, vault),
-        embedder=HashEmbedder(),
-        weigher=Bm25Weigher(),
-        index=index or MemoryIndex(dim=DIM),
+        editions=OneEdition(
+            Edition("fake", "hash", HashEmbedder(), Bm25Weigher(), index or MemoryIndex(dim=DIM))
+        ),
         audit=audit,
         audit_index=openers.open_audit_index(chosen),
         alarm=EgressAlarm(audit.append, actor="system"),

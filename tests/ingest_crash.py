@@ -1,40 +1,45 @@
 """Kills the ingest job at each of its writes in turn, with SIGKILL, in processes of its own.
 
-``python -m tests.ingest_crash FOLDER THEN STRIDE`` works through the points and prints one JSON
-line for each. It imports no model and starts no thread, so that it can fork. Stores, policies and
-audit log are the real ones; parser, detector and encoder are small and deterministic.
+``python -m tests.ingest_crash FOLDER THEN STRIDE [SEED]`` works through the points and prints one
+JSON line for each. It imports no model and starts no thread, so that it can fork. Stores, policies
+and audit log are the real ones; parser, detector and encoder are small and deterministic.
 """
 
 import hashlib
 import json
 import os
+import random
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from ingest import sources
 from ingest.attendance import attended
+from ingest.changes import Retry
 from ingest.engine import Engine
 from ingest.forget import Eraser
+from ingest.holds import Holds
+from ingest.keeping import Keeping
 from ingest.ledger import Ledger
 from ingest.parse.document import ParsedDocument, Part
 from ingest.parse.interchange import split
 from ingest.parse.route import parse
 from ingest.parse.unpack import Allowance, Opened, unpack
 from ingest.report import FileResult, Report
-from ingest.stages import Stages
+from ingest.stages import Stages, pipeline
 from ingest.sweep import Guard, Sweep
 from ingest.work import Target
 from ragplatform.access.register import Register
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
+from ragplatform.archive import SealedArchive
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.sealed_about import SealedTexts
 from ragplatform.audit.seeds import SealSeeds
@@ -50,9 +55,12 @@ from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.pseudonyms import DOCUMENT_KEYS, Pseudonyms
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
+from tests.containers import register, zipped
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
 from tests.jobs import UNGUARDED, job_here, stages_of
+from tests.sealed import archive_in
+from tests.state import keeping_of
 from tests.stored import Stored, copy_data, look
 
 POLICIES = Path(__file__).parents[1] / "policies"
@@ -65,11 +73,13 @@ _WRITES = {
     "ledger": {"begin", "commit_indexed", "commit_quarantined", "commit_unpacked",
                "commit_gone", "close_container", "put_in_place", "forget"},
     "runs": {"start", "finish"},
-    "catalog": {"register", "put_document", "delete_document"},
+    "catalog": {"register", "put_document", "delete_document", "drop_labels", "scrub"},
     "audit": {"append"},
     "vault": {"store", "destroy_subject"},
     "register": {"forget"},
-    "index": {"upsert", "retire", "remove"},
+    "index": {"upsert", "retire", "remove", "scrub"},
+    "archive": {"keep", "retire", "forget"},
+    "holds": set(),
 }  # fmt: skip
 
 _NOTE = "Maria Lopez, MRN 4471230, SSN 078-05-1120, called (212) 555-0143 about {}. "
@@ -106,6 +116,34 @@ def second_version(folder: Path) -> None:
     (folder / "labels.toml").write_text(_ALL_ABOUT_ONE + rule)
 
 
+def first_holdings(folder: Path) -> None:
+    """Write what the first version is joined by when things come to leave their places."""
+    (folder / "leaves.txt").write_text(_NOTE.format("a rash"))
+    (folder / "people.ndjson").write_bytes(register("anna", "bert", "carl"))
+    (folder / "grows.ndjson").write_bytes(register("dora"))
+    (folder / "shrinks.ndjson").write_bytes(register("emil", "fred"))
+    deep = zipped(("deep.txt", _NOTE.format("her heart").encode()), ("bad.txt", b"MZ\0\0"))
+    stays = ("stays.txt", _NOTE.format("her eyes").encode())
+    leaves = ("leaves.txt", _NOTE.format("her ears").encode())
+    (folder / "sheaf.zip").write_bytes(zipped(stays, leaves, ("deep.zip", deep)))
+    (folder / "goes.zip").write_bytes(zipped(("x.txt", _NOTE.format("her nose").encode())))
+
+
+def second_holdings(folder: Path) -> None:
+    """Let things leave the folder, an archive and a bulk export, and two files change their kind.
+
+    One file of several people comes to be about one, and one about one comes to hold two.
+    """
+    (folder / "leaves.txt").unlink(missing_ok=True)
+    (folder / "goes.zip").unlink(missing_ok=True)
+    (folder / "people.ndjson").write_bytes(register("anna", "carl"))
+    (folder / "grows.ndjson").write_bytes(register("dora", "gina"))
+    (folder / "shrinks.ndjson").write_bytes(register("emil"))
+    stays = ("stays.txt", _NOTE.format("her eyes").encode())
+    comes = ("comes.txt", _NOTE.format("her hands").encode())
+    (folder / "sheaf.zip").write_bytes(zipped(stays, comes))
+
+
 class PlainParser:
     """Takes UTF-8 text and refuses what looks like a program."""
 
@@ -117,7 +155,7 @@ class PlainParser:
         return ParsedDocument(text=data.decode(), media_type="text/plain")
 
     def split(self, data: bytes, name: str) -> tuple[Part, ...]:
-        return ()
+        return split(data, name)
 
     def unpack(self, data: bytes, name: str, allowance: Allowance) -> Opened:
         return unpack(data, name, allowance)
@@ -191,8 +229,10 @@ class Parts:
     audit: TenantLogs
     vault: Vault
     index: EdgeIndex
+    archive: SealedArchive
     policies: Policies
     privacy: Privacy
+    keeping: Keeping
 
 
 @contextmanager
@@ -215,12 +255,14 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
             audit=fused("audit", log),
             vault=vault,
             index=fused("index", EdgeIndex(folder=data / "index", dim=DIM)),
+            archive=Fused("archive", archive_in(data, vault), fuse),
             policies=Policies.load(POLICIES),
             privacy=Privacy(
                 detector=StumblingDetector(),
                 rules=PrivacyRules.load(POLICIES / "privacy.toml"),
                 vault=vault,
             ),
+            keeping=keeping_of(fused("holds", Holds(url, derive=Keys(MASTER).derive))),
         )
 
 
@@ -238,6 +280,13 @@ def _who(role: str) -> Principal:
 
 
 TARGET = Target(_who("ingest"), Purpose.HOPERAT, "clinical")
+
+
+def pipeline_of(parts: Parts, parser: "PlainParser | RecordParser") -> str:
+    """Return the version of the stages that a job of these parts has."""
+    return pipeline(
+        parser=parser, privacy=parts.privacy, embedder=DigestEmbedder(), weigher=Bm25Weigher()
+    )
 
 
 class RecordParser:
@@ -280,6 +329,8 @@ def ingest(
     parser: PlainParser | RecordParser | None = None,
     sweeping: bool = False,
     guard: Guard = UNGUARDED,
+    retry: Retry | None = None,
+    stop: Callable[[Report], bool] = lambda report: False,
     engine: Engine | None = None,
     on_result: Callable[[FileResult], None] = lambda result: None,
 ) -> Report:
@@ -298,15 +349,18 @@ def ingest(
             embedder=DigestEmbedder(),
             weigher=Bm25Weigher(),
             index=parts.index,
+            archive=parts.archive,
             catalog=parts.catalog,
             ledger=parts.ledger,
+            keeping=parts.keeping,
             audit=parts.audit,
             name_key=MASTER,
             largest_file=LARGEST,
             on_result=on_result,
             engine=engine,
             guard=guard,
-            stop=attendance.asked_to_end,
+            retry=retry,
+            stop=lambda: attendance.asked_to_end() or stop(report),
         )
         found = list(sources.find([files], sources.GivenLabels()))
         sweep = Sweep("", lambda: [one.name for one in found])
@@ -323,12 +377,13 @@ def erase(data: Path, fuse: Fuse) -> None:
             policies=parts.policies,
             privacy=parts.privacy,
             index=parts.index,
+            archive=parts.archive,
             catalog=parts.catalog,
             ledger=parts.ledger,
             register=parts.register,
             audit=parts.audit,
             seals=SealedTexts(data / "audit", lambda origin: SealSeeds(data / f"{origin}.json")),
-            today=lambda: date(2026, 11, 26),
+            keeping=parts.keeping,
         ).subject("mrn:1", dry_run=False)
 
 
@@ -349,45 +404,81 @@ def apart(act: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def main(folder: Path, then: str, stride: int) -> None:
+def first_files(folder: Path, then: str) -> None:
+    """Write the files of the first run."""
+    first_version(folder)
+    if then == "leave":
+        first_holdings(folder)
+
+
+def second_files(folder: Path, then: str) -> None:
+    """Change them for the second run."""
+    second_version(folder)
+    if then == "leave":
+        second_holdings(folder)
+
+
+def run_over(files: Path, data: Path, fuse: Fuse, then: str) -> None:
+    """Run the job, and let what is gone leave where that is the story."""
+    ingest(files, data, fuse, sweeping=then == "leave")
+
+
+def main(folder: Path, then: str, stride: int, start: int = 0) -> None:
     """Kill at every ``stride``-th write of the second run, then print what is wrong.
 
     What follows the kill is ``then``:
     ``again``: the same run once more. ``back``: the files are as they were first, then a run.
+    ``leave``: as ``again``, with things that left the folder, archives and bulk exports.
     ``erase``: the patient is erased; then points lie in the erasure too.
+    The run that mends is itself killed at a random write, and once more, where ``start`` is not 0:
+    it is the seed then.
     """
     files, base = folder / "files", folder / "base"
-    first_version(files)
-    assert apart(lambda: ingest(files, base, Fuse())) == 0
+    first_files(files, then)
+    assert apart(lambda: run_over(files, base, Fuse(), then)) == 0
     reference = copy_data(base, folder / "reference")
-    if then == "again":
-        second_version(files)
-        assert apart(lambda: ingest(files, reference, Fuse())) == 0
+    if then in {"again", "leave"}:
+        second_files(files, then)
+        assert apart(lambda: run_over(files, reference, Fuse(), then)) == 0
+    chance = random.Random(start) if start else None
     point, died = 1 - stride, True
     while died:
         point += stride
         data = copy_data(base, folder / f"at-{point}")
-        died = one_point(point, then, files, data, reference)
+        died = one_point(point, then, files, data, reference, chance)
         shutil.rmtree(data)
 
 
-def one_point(point: int, then: str, files: Path, data: Path, reference: Path) -> bool:
+def one_point(
+    point: int,
+    then: str,
+    files: Path,
+    data: Path,
+    reference: Path,
+    chance: random.Random | None,
+) -> bool:
     """Kill at one write and see it through; return whether there was such a write."""
     place, note = data.with_suffix(".write"), data.with_suffix(".wrong")
     note.write_text('["no judgement"]')
 
     def act() -> None:
         fuse = Fuse(point, lambda name: place.write_text(name) and None)
-        ingest(files, data, fuse)
+        run_over(files, data, fuse, then)
         if then == "erase":
             erase(data, fuse)
 
-    second_version(files)
+    second_files(files, then)
     ended = apart(act)
+    kills = int(ended == -signal.SIGKILL)
+    for _ in range(2 if chance else 0):
+        # Every start looks at what the kill before it left.
+        fuse = Fuse(chance.randrange(1, 60) if chance else 0)
+        kills += apart(lambda fuse=fuse: run_over(files, data, fuse, then)) == -signal.SIGKILL
     apart(lambda: note.write_text(json.dumps(judge(then, files, data, reference))))
     line = {
         "point": point,
         "ended": ended,
+        "kills": kills,
         "write": place.read_text() if place.exists() else "",
         "wrong": json.loads(note.read_text()),
     }
@@ -399,17 +490,17 @@ def judge(then: str, files: Path, data: Path, reference: Path) -> list[str]:
     """Look at what the kill left, do what comes then, and return what is wrong."""
     wrong = look(data, dim=DIM, master=MASTER).wrong_at_any_moment()
     if then == "back":
-        first_version(files)
+        first_files(files, then)
     if then == "erase":
         # An erasure that was killed may leave the ledger behind; only what it leaves now counts.
         erase(data, Fuse())
         after = look(data, dim=DIM, master=MASTER)
         return after.wrong_at_any_moment() + _about("mrn:1", after)
-    ingest(files, data, Fuse())
+    run_over(files, data, Fuse(), then)
     after = look(data, dim=DIM, master=MASTER)
     wrong += [f"after: {one}" for one in after.wrong_after_a_run()]
     expected = look(reference, dim=DIM, master=MASTER)
-    if then == "again" and not after.same_as(expected):
+    if then in {"again", "leave"} and not after.same_as(expected):
         wrong.append("differs from the run that was not killed")
     if then == "back":
         wrong += [
@@ -427,4 +518,4 @@ def _about(raw_id: str, stored: Stored) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:]))

@@ -6,6 +6,7 @@ from datetime import date
 from ingest.changes import Retry
 from ingest.engine import Engine, InProcess
 from ingest.job import Job
+from ingest.keeping import Keeping
 from ingest.ledger import Ledger
 from ingest.members import Members
 from ingest.prepare import Parser, Preparer
@@ -17,7 +18,7 @@ from ingest.work import Fingerprinter, Target
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
 from ragplatform.policy.engine import Policies
-from ragplatform.ports import Embedder, Index, TermWeigher
+from ragplatform.ports import Archive, Embedder, Index, TermWeigher
 from ragplatform.privacy.gate import Privacy, Treatment
 
 UNGUARDED = Guard(percent=100, documents=0)
@@ -54,6 +55,7 @@ def job_here(
     embedder: Embedder,
     weigher: TermWeigher,
     index: Index,
+    archive: Archive,
     catalog: SqlCatalog,
     ledger: Ledger,
     audit: TenantLogs,
@@ -64,9 +66,10 @@ def job_here(
     stop: Callable[[], bool] = lambda: False,
     retry: Retry | None = None,
     engine: Engine | None = None,
+    keeping: Keeping | None = None,
 ) -> Job:
     """Return the job, whose stages run in this process unless an engine is given."""
-    version = pipeline(parser=parser, privacy=privacy, embedder=embedder, weigher=weigher)
+    version = pipeline(parser=parser, privacy=privacy)
     stages = stages_of(
         target=target,
         parser=parser,
@@ -91,11 +94,14 @@ def job_here(
         privacy=privacy,
         policies=policies,
         index=index,
+        encoder=embedder.version,
+        archive=archive,
         catalog=catalog,
         ledger=ledger,
         audit=audit,
         on_result=on_result,
-        why_kept=kept_by_labels(lambda: date(2026, 11, 26)),
+        why_kept=keeping.why_kept if keeping else kept_by_labels(lambda: date(2026, 11, 26)),
+        why_held=keeping.why_held if keeping else lambda entry, labels: None,
         guard=guard,
         stop=stop,
         retry=retry,

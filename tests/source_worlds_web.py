@@ -31,10 +31,16 @@ OWNER = ("AKIATESTTESTTEST", "s3cr3t-of-nobody")
 LOOPBACK = egress.Allowed.of(())
 
 
+# What a test opened and did not close by itself.
+OPEN: list[Web] = []
+
+
 def open_web(*, timeout_s: float = 10, deadline_s: float = 20) -> Web:
     """Return what asks servers of this machine, and does not wait before it asks again."""
     client = egress.client(LOOPBACK, timeout_s=timeout_s)
-    return Web(client=client, deadline_s=deadline_s, sleep=lambda _: None)
+    web = Web(client=client, deadline_s=deadline_s, sleep=lambda _: None)
+    OPEN.append(web)
+    return web
 
 
 def free_port() -> int:
@@ -172,7 +178,12 @@ class BucketWorld:
         return data
 
     def source(
-        self, *, tags: bool = False, metadata: bool = False, web: Web | None = None
+        self,
+        *,
+        tags: bool = False,
+        metadata: bool = False,
+        web: Web | None = None,
+        page: int = 1000,
     ) -> Source:
         # Not every installation can sign for object stores.
         from ingest.sources.s3 import S3, Bucket, Keys
@@ -184,6 +195,7 @@ class BucketWorld:
             keys=Keys(*OWNER),
             with_tags=tags,
             with_metadata=metadata,
+            page=page,
         )
 
     def go_away(self) -> None:

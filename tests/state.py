@@ -1,9 +1,12 @@
 """What tests put into catalog and ledger."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
+from ingest.holds import Holds
+from ingest.keeping import Keeping
 from ingest.ledger import NOWHERE, Claim, Ledger, Place
+from ingest.retention import Retention
 from ragplatform.catalog import DocumentEntry
 from ragplatform.model import Category, Labels, Mode, Passage, Sensitivity
 from ragplatform.policy.classes import access_class
@@ -47,6 +50,11 @@ def entry_of(passage: Passage) -> DocumentEntry:
         chunks=1,
         treated={},
     )
+
+
+def keeping_of(holds: Holds, today: date = date(2026, 11, 26)) -> Keeping:
+    """Return what says whether a document may go: these holds, and no rules of retention."""
+    return Keeping(holds=holds, retention=Retention((), "0" * 64), today=lambda: today)
 
 
 def begin(

@@ -4,6 +4,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from ingest.ledger import Ledger, State
 from ragplatform.adapters.edge import EdgeIndex
 from ragplatform.audit import query
@@ -14,6 +16,7 @@ from ragplatform.model import AllOf, AnyOf, Clause, Passage, TermWeights
 from ragplatform.policy.classes import access_class
 from ragplatform.privacy.tokens import tokens_in
 from ragplatform.privacy.vault import Vault
+from ragplatform.privacy.vault_tables import SUBJECTS
 
 _MOST = 10_000
 
@@ -25,7 +28,8 @@ class Stored:
     ``catalog`` is document to (generation, chunks), ``ledger`` document to (state, generation,
     chunks), ``passages`` chunk to itself, ``clear`` pseudonym to value.
     ``ingested`` holds the (document, generation) pairs that the audit log calls ingested, and
-    ``started`` those that it calls begun.
+    ``started`` those that it calls begun. ``keys`` are the subjects that the vault keeps a key of,
+    ``refs`` the reference under which a document's own values are kept.
     """
 
     catalog: dict[str, tuple[str, int]]
@@ -36,6 +40,8 @@ class Stored:
     started: frozenset[tuple[str, str]]
     logs: dict[str, str]
     count: int
+    keys: frozenset[str]
+    refs: dict[str, str]
 
     @property
     def documents(self) -> dict[str, int]:
@@ -81,6 +87,12 @@ class Stored:
             for document in self.catalog
             if document not in self.ledger
         ]
+        left = {s for s, (state, _, _) in self.ledger.items() if state is State.GONE}
+        wrong += [
+            f"orphan: the vault keeps a key of {document}, which is gone"
+            for document in left
+            if self.refs[document] in self.keys
+        ]
         tokens = {token for p in self.passages.values() for token in tokens_in(p.chunk.text)}
         wrong += [f"{token} cannot be revealed" for token in sorted(tokens - self.clear.keys())]
         return wrong
@@ -124,10 +136,24 @@ def look(data: Path, *, dim: int, master: bytes, tenant: str = "mercy") -> Store
             started=_recorded(logs, Action.INGEST_STARTED),
             logs={log.name: verify(log, public_key=None).problem for log in logs},
             count=index.count(),
+            keys=_subjects(data, tenant),
+            refs={
+                e.document: vault.subject_ref(tenant, f"document:{e.document}")
+                for e in ledger.entries(tenant=tenant)
+            },
         )
     finally:
         for store in (index, vault, catalog, ledger):
             store.close()
+
+
+def _subjects(data: Path, tenant: str) -> frozenset[str]:
+    engine = sa.create_engine(f"sqlite:///{data / 'vault.db'}")
+    query = sa.select(SUBJECTS.c.subject).where(SUBJECTS.c.tenant == tenant)
+    with engine.connect() as connection:
+        found = frozenset(connection.execute(query).scalars())
+    engine.dispose()
+    return found
 
 
 def _recorded(logs: list[Path], action: Action) -> frozenset[tuple[str, str]]:

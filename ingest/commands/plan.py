@@ -1,60 +1,54 @@
 """Say what a run would do."""
 
-from typing import Final
+from pathlib import Path
+from typing import Annotated
 
-from rich.table import Table
+import typer
 
-from ingest import plan as planning
-from ingest import wiring
-from ingest.commands import console
-from ingest.plan import Estimate, Plan
-from ingest.sources import SourceFile
+from ingest import source_wiring, wiring
+from ingest.commands import console, foreseen, run_source
+from ingest.commands.run import DeleteMissing, GivenLabel, RemoveMany, given
 from ingest.sweep import Sweep
-from ingest.work import Target
-from ragplatform.config import Settings
-
-# The rates of so many of a collection's latest runs are looked at.
-_EARLIER: Final = 20
+from ragplatform.model import Purpose
 
 
-def show(
-    settings: Settings,
-    where: Target,
-    found: list[SourceFile],
-    sweep: Sweep | None,
-    *,
-    as_json: bool,
-) -> int:
-    """Show what a run would make of every file, and the sum; return the exit code."""
-    made = Plan()
-    with wiring.planner(settings, where) as (planner, _, ledger):
-        for planned in planner.plan(found, sweep, made):
-            if as_json:
-                console.line(planned.line())
-            elif planned.foreseen is not planning.Foreseen.UNCHANGED:
-                reason = f" ({planned.reason})" if planned.reason else ""
-                console.out.print(f"{planned.foreseen}: {planned.name}{reason}", markup=False)
-        tenant = where.principal.tenant
-        earlier = ledger.runs.latest(tenant, where.collection, limit=_EARLIER)
-    guess = planning.estimate(made, earlier)
-    if as_json:
-        console.line({"event": "plan-summary", **made.summary(guess)})
-    else:
-        _show_sum(made, guess)
-    return made.exit_code
+def plan(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files and folders.")] = None,
+    collection: run_source.Collection = "",
+    tenant: run_source.Tenant = "",
+    source: run_source.Name = "",
+    whole: run_source.Whole = False,
+    label: GivenLabel = None,
+    purpose: Annotated[Purpose, typer.Option(help="Purpose of use of the job.")] = Purpose.HOPERAT,
+    delete_missing: DeleteMissing = False,
+    remove_many: RemoveMany = False,
+    as_json: console.AsJson = False,
+) -> None:
+    """Say what `run` would do: what is new, changed and gone, and how long. Nothing is done.
+
+    Exit codes: 0 all can go in, 1 some are or would be put aside, 2 unable, or so much is gone
+    that a run would take out nothing.
+    """
+    with console.exits():
+        if source:
+            code = _of_source(source, purpose, whole=whole, many=remove_many, as_json=as_json)
+            raise typer.Exit(code)
+        found, sweep = given(
+            paths, collection, tenant, label, delete_missing=delete_missing, many=remove_many
+        )
+        where = wiring.target(tenant, collection, purpose)
+        code = foreseen.show(console.settings(), where, found, sweep, as_json=as_json)
+    raise typer.Exit(code)
 
 
-def _show_sum(made: Plan, guess: Estimate | None) -> None:
-    table = Table(title="Plan", title_justify="left", show_header=False)
-    for one in planning.Foreseen:
-        if made.counts[one]:
-            table.add_row(str(one), str(made.counts[one]))
-    table.add_row("to do", f"{made.to_do} documents, {made.bytes:,} bytes")
-    if guess is None:
-        table.add_row("time", "no earlier run to guess it from")
-    else:
-        table.add_row("time", f"about {guess.seconds:,.0f} s, by {guess.runs} earlier runs")
-    console.out.print(table)
-    if made.refused:
-        console.err.print(str(made.refused["detail"]), markup=False)
-    console.out.print("nothing was taken in (dry run)")
+def _of_source(name: str, purpose: Purpose, *, whole: bool, many: bool, as_json: bool) -> int:
+    """Go through what the source lists and compare it; its cursor stays where it is."""
+    settings, config = run_source.open_source(name)
+    where = wiring.target(config.tenant, config.collection, purpose)
+    with (
+        wiring.planner(settings, where, urls=source_wiring.urls_of(config)) as opened,
+        source_wiring.intake(settings, config, opened) as intake,
+    ):
+        sweep = Sweep(config.name, intake.names, intake.gone, many=many)
+        files = intake.files(whole=whole)
+        return foreseen.tell(opened, where, files, sweep, as_json=as_json)

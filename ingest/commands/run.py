@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -12,7 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ingest import sources, wiring
-from ingest.commands import console, run_source
+from ingest.changes import Retry
+from ingest.commands import calling, console, foreseen, run_source
+from ingest.commands.calling import Call
 from ingest.commands.interrupts import interrupts
 from ingest.commands.run_source import Asked
 from ingest.engines import EngineChoice, EngineKind
@@ -50,6 +53,17 @@ RemoveMany = Annotated[
 ]
 
 
+class Tried(StrEnum):
+    """What is tried again."""
+
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+
+
+def _tried(what: Tried | None, reason: str) -> Retry | None:
+    return None if what is None else Retry(what is Tried.QUARANTINED, reason)
+
+
 def _sweep(
     paths: list[Path], found: list[sources.SourceFile], unread: list[str], *, many: bool
 ) -> Sweep:
@@ -75,6 +89,7 @@ def _file_line(result: FileResult) -> dict[str, Json]:
 
 
 def run(
+    context: typer.Context,
     paths: Annotated[list[Path] | None, typer.Argument(help="Files and folders.")] = None,
     collection: run_source.Collection = "",
     tenant: run_source.Tenant = "",
@@ -88,31 +103,37 @@ def run(
     engine: Engine = EngineKind.LOCAL,
     workers: Workers = None,
     address: Address = "",
-    dry_run: Annotated[bool, typer.Option(help="List the files and their labels only.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be done: see `plan`.")] = False,
     delete_missing: DeleteMissing = False,
     remove_many: RemoveMany = False,
+    retry: Annotated[Tried | None, typer.Option(hidden=True)] = None,
+    reason: Annotated[str, typer.Option(hidden=True)] = "",
+    taken_up: Annotated[str, typer.Option(hidden=True)] = "",
     as_json: console.AsJson = False,
 ) -> None:
     """Take documents in. Running it again changes nothing; a changed file replaces its chunks.
 
-    Labels for single files stand in `labels.toml` in a given folder; they go before --label.
+    Labels for single files stand in `labels.toml` in a given folder; they go before --label. Exit
+    codes: 0 all in, 1 some in quarantine, 2 something failed, 3 cancelled.
     """
+    call = Call(calling.words_of(context), _tried(retry, reason), taken_up)
     with console.exits():
         choice = EngineChoice(engine, workers or 0, address)
         if source:
             again = run_source.Again(watch or watch_poll > 0, watch_poll, every)
-            given = bool(paths or collection or tenant or label or delete_missing or dry_run)
+            choice = EngineChoice(engine, workers or 0, address)
+            by_hand = bool(paths or collection or tenant or label or delete_missing or dry_run)
             asked = Asked(source, purpose, choice, whole, remove_many, again)
-            _run_source(asked, given=given, as_json=as_json)
-        paths = _required(paths, collection, tenant)
-        unread: list[str] = []
-        labels = sources.parse_labels(label or [])
-        found = list(sources.find(paths, labels, unread=unread.append))
-        sweep = _sweep(paths, found, unread, many=remove_many) if delete_missing else None
+            _run_source(asked, call, given=by_hand, as_json=as_json)
+        found, sweep = given(
+            paths, collection, tenant, label, delete_missing=delete_missing, many=remove_many
+        )
         if dry_run:
-            _show_plan(found, as_json=as_json)
-            return
+            where = wiring.target(tenant, collection, purpose)
+            code = foreseen.show(console.settings(), where, found, sweep, as_json=as_json)
+            raise typer.Exit(code)
         report = Report(run=uuid.uuid4().hex)
+        report.total = len(found)
         with _progress(len(found), quiet=as_json) as tick:
 
             def told(result: FileResult) -> None:
@@ -123,9 +144,19 @@ def run(
             target = wiring.target(tenant, collection, purpose)
             choice = choice.or_usual(settings.ingest_workers)
             with (
-                interrupts(console.tell_ending) as asked,
-                wiring.job(settings, report, target, told, choice, stopped=asked) as opened,
+                interrupts(console.tell_ending) as interrupted,
+                wiring.job(
+                    settings,
+                    report,
+                    target,
+                    told,
+                    choice,
+                    arguments=call.sealed(settings, tenant, report.run),
+                    retry=call.retry,
+                    stopped=interrupted,
+                ) as opened,
             ):
+                call.take_up(opened.ledger)
                 if not as_json:
                     console.err.print(opened.note, markup=False)
                 opened.job.run(found, report, sweep=sweep)
@@ -133,7 +164,7 @@ def run(
     raise typer.Exit(report.exit_code)
 
 
-def _run_source(asked: Asked, *, given: bool, as_json: bool) -> NoReturn:
+def _run_source(asked: Asked, call: Call, *, given: bool, as_json: bool) -> NoReturn:
     if given:
         raise InvalidRequestError(
             "--source says what is taken and where it goes: give no path, tenant, collection, "
@@ -141,11 +172,29 @@ def _run_source(asked: Asked, *, given: bool, as_json: bool) -> NoReturn:
         )
     code = run_source.take(
         asked,
+        call,
         told=partial(_tell, as_json=as_json),
         ended=partial(_end, as_json=as_json),
         noted=lambda note: None if as_json else console.err.print(note, markup=False),
     )
     raise typer.Exit(code)
+
+
+def given(
+    paths: list[Path] | None,
+    collection: str,
+    tenant: str,
+    label: list[str] | None,
+    *,
+    delete_missing: bool,
+    many: bool,
+) -> tuple[list[sources.SourceFile], Sweep | None]:
+    """Return the files at paths given by hand, and what is to go of what was given before."""
+    paths = _required(paths, collection, tenant)
+    unread: list[str] = []
+    labels = sources.parse_labels(label or [])
+    found = list(sources.find(paths, labels, unread=unread.append))
+    return found, _sweep(paths, found, unread, many=many) if delete_missing else None
 
 
 def _required(paths: list[Path] | None, collection: str, tenant: str) -> list[Path]:
@@ -179,36 +228,12 @@ def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _show_plan(found: list[sources.SourceFile], *, as_json: bool) -> None:
-    for source in found:
-        given = source.labels
-        if as_json:
-            console.line(
-                {
-                    "event": "plan",
-                    "name": source.name,
-                    "sensitivity": given.sensitivity.name.lower(),
-                    "department": given.department,
-                    "restrictions": sorted(given.restrictions),
-                    "retain_until": given.retain_until,
-                    "subjects": len(given.subjects),
-                }
-            )
-        else:
-            labels = f"{given.sensitivity.name.lower()} {given.department}"
-            console.out.print(
-                f"{source.name}: {labels}, {len(given.subjects)} subjects", markup=False
-            )
-    if not as_json:
-        console.out.print(f"{len(found)} files; nothing was taken in (dry run)")
-
-
 def _show_summary(report: Report) -> None:
     summary = report.summary()
     table = Table(title="Ingest", title_justify="left", show_header=False)
     rows = (
         *("files", "indexed", "unchanged", "unpacked", "removed", "kept", "forgotten"),
-        *("deferred", "quarantined", "failed", "chunks"),
+        *("deferred", "on_hold", "quarantined", "failed", "chunks"),
     )
     for name in rows:
         value = summary[name]

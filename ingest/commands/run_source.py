@@ -5,7 +5,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +13,7 @@ import typer
 
 from ingest import source_wiring, wiring
 from ingest.commands import console
+from ingest.commands.calling import Call
 from ingest.engines import EngineChoice
 from ingest.report import FileResult, FileState, Report
 from ingest.sources import SourceFile
@@ -82,6 +83,7 @@ def open_source(name: str) -> tuple[Settings, SourceConfig]:
 
 def take(
     asked: Asked,
+    call: Call,
     told: Callable[[FileResult], None],
     ended: Callable[[Report], None],
     noted: Callable[[str], None],
@@ -96,7 +98,7 @@ def take(
         try:
             while True:
                 report = Report(run=uuid.uuid4().hex)
-                unfinished = _run(settings, config, asked, report, stop, told, noted)
+                unfinished = _run(settings, config, asked, call, report, stop, told, noted)
                 ended(report)
                 if not rhythm.wait(unfinished=unfinished):
                     return report.exit_code
@@ -108,6 +110,7 @@ def _run(
     settings: Settings,
     config: SourceConfig,
     asked: Asked,
+    call: Call,
     report: Report,
     stop: threading.Event,
     told: Callable[[FileResult], None],
@@ -126,10 +129,14 @@ def _run(
                 told,
                 engine,
                 source=config.name,
+                arguments=call.sealed(settings, config.tenant, report.run),
+                # A listing that tells only of changes must be taken whole, or they are lost.
+                retry=call.retry and replace(call.retry, narrow=False),
                 urls=source_wiring.urls_of(config),
             ) as opened,
             source_wiring.intake(settings, config, opened, settle_s=settle_s) as intake,
         ):
+            call.take_up(opened.ledger)
             noted(opened.note)
             sweep = Sweep(config.name, intake.names, intake.gone, many=asked.remove_many)
             files = _until(stop, report, intake.files(whole=asked.whole))

@@ -67,9 +67,17 @@ class S3:
     """The objects of a bucket, in their current versions."""
 
     def __init__(
-        self, *, web: Web, bucket: Bucket, keys: Keys, with_tags: bool, with_metadata: bool
+        self,
+        *,
+        web: Web,
+        bucket: Bucket,
+        keys: Keys,
+        with_tags: bool,
+        with_metadata: bool,
+        page: int = 1000,
     ) -> None:
         """Tags and metadata become facts; either costs a request for each object in each run."""
+        self._size = str(page)
         self._web = web
         self._bucket = bucket
         self._with_tags = with_tags
@@ -101,6 +109,7 @@ class S3:
 
     def _page(self, token: str) -> "_Page":
         query = {"list-type": "2", "encoding-type": "url", "fetch-owner": "true"}
+        query["max-keys"] = self._size
         query |= {"prefix": self._bucket.prefix} if self._bucket.prefix else {}
         query |= {"continuation-token": token} if token else {}
         response = self._ask("", query, limit=_LARGEST_PAGE)

@@ -78,7 +78,8 @@ class FolderWatch:
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="watch", daemon=True)
         self._thread.start()
-        if not self._listening.wait(_START_S) or self._ended.is_set():
+        if not root.is_dir() or not self._listening.wait(_START_S) or self._ended.is_set():
+            self.close()
             raise SourceError(f"{root}: cannot be watched: mount it, or use --every")
 
     def _listen(self) -> None:

@@ -19,7 +19,6 @@ _RETRIES: Final = 3
 _BUSY: Final = frozenset({429, 500, 502, 503, 504})
 _SHORTEST_WAIT_S: Final = 0.2
 _LONGEST_WAIT_S: Final = 30.0
-_CHUNK: Final = 64 * 1024
 _LARGEST_REFUSAL: Final = 1024 * 1024
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -94,7 +93,7 @@ class Web:
         headers = {name.lower(): value for name, value in response.headers.items()}
         unpack = _unpacker(headers.get("content-encoding", ""), limit)
         body = bytearray()
-        for chunk in response.iter_raw(_CHUNK):
+        for chunk in response.iter_raw():
             if time.monotonic() > until:
                 raise SourceError(
                     f"the server gave less than a whole answer in {self._deadline_s:g} s"

@@ -193,6 +193,20 @@ class Register:
         with self._transaction() as connection:
             return connection.execute(statement).rowcount
 
+    def related_to(self, tenant: str, subject: str) -> list[Relation]:
+        """Return who is related to the subject, whatever the feed, past and to come."""
+        query = (
+            sa.select(RELATIONS)
+            .where(RELATIONS.c.tenant == tenant, RELATIONS.c.subject == subject)
+            .order_by(RELATIONS.c.principal, RELATIONS.c.starts)
+        )
+        with self._transaction() as connection:
+            rows = connection.execute(query).all()
+        return [
+            Relation(row.principal, row.subject, _moment(row.starts), moment(row.ends))
+            for row in rows
+        ]
+
     def feeds(self, tenant: str) -> list[Feed]:
         """Return the tenant's feeds by name."""
         count = sa.func.count(RELATIONS.c.subject)

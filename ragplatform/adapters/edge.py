@@ -20,6 +20,7 @@ from typing import Final
 
 import qdrant_edge as engine
 
+from ragplatform.adapters.edge_scrub import OPTIMIZERS, scrub
 from ragplatform.adapters.filters import KEYWORDS, require_branches, within
 from ragplatform.adapters.payload import (
     checked_payload,
@@ -62,6 +63,7 @@ class EdgeIndex:
         """
         self._dim = dim
         self._lock = threading.RLock()
+        self._home = folder / "edge"
         self._shard: engine.EdgeShard | None = _open(folder, dim)
 
     @property
@@ -210,6 +212,12 @@ class EdgeIndex:
                 )
             return count
 
+    def scrub(self, tenant: str) -> None:
+        """Leave nothing in the files of what was deleted so far; the tenant makes no difference."""
+        del tenant
+        with self._lock, _engine("scrub deleted passages"):
+            scrub(self._open_shard(), self._home)
+
     def count(self) -> int:
         """Return the number of chunks stored, over all tenants."""
         with _engine("count"):
@@ -318,6 +326,7 @@ def _config(dim: int) -> engine.EdgeConfig:
     return engine.EdgeConfig(
         vectors={DENSE: engine.EdgeVectorParams(size=dim, distance=engine.Distance.Cosine)},
         sparse_vectors={TERMS: engine.EdgeSparseVectorParams(modifier=engine.Modifier.Idf)},
+        optimizers=OPTIMIZERS,
         # Without the log a second process can open the folder at the same time.
         wal_enabled=True,
     )

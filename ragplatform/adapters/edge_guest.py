@@ -120,6 +120,10 @@ class GuestIndex:
         """Relabel through the owner."""
         return cast("int", self._ask("relabel", document, encode_labels(labels, access_class)))
 
+    def scrub(self, tenant: str) -> None:
+        """Scrub through the owner."""
+        self._ask("scrub", tenant)
+
     def count(self) -> int:
         """Count through the owner."""
         return cast("int", self._ask("count"))

@@ -187,6 +187,12 @@ def _relabel(store: Store, arguments: list[Json]) -> Json:
     return store.relabel(cast("str", document), labels, access_class)
 
 
+def _scrub(store: Store, arguments: list[Json]) -> Json:
+    [tenant] = arguments
+    store.scrub(cast("str", tenant))
+    return None
+
+
 def _count(store: Store, arguments: list[Json]) -> Json:
     del arguments
     return store.count()
@@ -201,5 +207,6 @@ _OPERATIONS: Final[Mapping[str, Callable[[Store, list[Json]], Json]]] = {
     "retire": _retire,
     "remove": _remove,
     "relabel": _relabel,
+    "scrub": _scrub,
     "count": _count,
 }

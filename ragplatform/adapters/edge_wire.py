@@ -64,6 +64,9 @@ class Store(Protocol):
     def relabel(self, document: str, labels: Labels, access_class: str) -> int:
         """See ``Index.relabel``."""
 
+    def scrub(self, tenant: str) -> None:
+        """See ``Index.scrub``."""
+
     def count(self) -> int:
         """See ``Index.count``."""
 

@@ -5,6 +5,7 @@ apart by the filter: Qdrant's own token constraints on payload fields are gone.
 """
 
 import contextlib
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -21,7 +22,12 @@ from ragplatform.adapters.payload import (
     origin,
     require_vector,
 )
-from ragplatform.errors import ConfigurationError, IndexUnavailableError, PlatformError
+from ragplatform.errors import (
+    ConfigurationError,
+    IndexRefusedError,
+    IndexUnavailableError,
+    PlatformError,
+)
 from ragplatform.model import AnyOf, Hit, Labels, Passage, Scope, TermWeights
 from ragplatform.ports import Entry
 
@@ -37,7 +43,12 @@ FEWEST_CANDIDATES: Final = 50
 # The server refuses bodies above 32 MiB; 128 passages of 384 dimensions are about 2 MiB.
 _BATCH: Final = 128
 _PAGE: Final = 4096
+_SCRUB_S: Final = 300.0
+_SCRUB_PAUSE_S: Final = 0.5
+_DONE: Final = models.CollectionStatus.GREEN
 _MOST_GENERATIONS: Final = 1000
+# Waiting does not help against these: no key, or one that may not.
+_REFUSED: Final = frozenset({401, 403})
 
 
 def connect(*, url: str, api_key: str | None, timeout_s: int) -> QdrantClient:
@@ -63,6 +74,12 @@ def collections(client: QdrantClient) -> frozenset[str]:
     """Return the names of all collections. Raises ``IndexUnavailableError``."""
     with _server("list its collections"):
         return frozenset(found.name for found in client.get_collections().collections)
+
+
+def drop(client: QdrantClient, collection: str) -> None:
+    """Delete a collection. Raises ``IndexUnavailableError``."""
+    with _server("delete a collection"):
+        client.delete_collection(collection)
 
 
 class QdrantIndex:
@@ -211,6 +228,30 @@ class QdrantIndex:
                 )
             return count
 
+    def scrub(self, tenant: str) -> None:
+        """Ask the server to write anew every segment that holds deleted passages, and wait for it.
+
+        Its log keeps old operations until its segments are full: see docs/life-cycle.md.
+        """
+        del tenant
+        with _server("scrub deleted passages"):
+            self._open().update_collection(
+                self._collection,
+                optimizers_config=models.OptimizersConfigDiff(
+                    # The least that the server takes.
+                    deleted_threshold=1e-6,
+                    vacuum_min_vector_number=100,
+                ),
+            )
+            deadline = time.monotonic() + _SCRUB_S
+            while self._open().get_collection(self._collection).status != _DONE:
+                if time.monotonic() > deadline:
+                    raise IndexUnavailableError(
+                        "the server has not yet removed what was deleted from its files: its "
+                        "passages cannot be found any more; run the erasure again to see it done"
+                    )
+                time.sleep(_SCRUB_PAUSE_S)
+
     def count(self) -> int:
         """Return the number of chunks stored, over all tenants."""
         with _server("count"):
@@ -341,5 +382,14 @@ def _server(act: str) -> Iterator[None]:
         yield
     except PlatformError:
         raise
+    except UnexpectedResponse as error:
+        if error.status_code in _REFUSED:
+            raise IndexRefusedError(
+                f"the Qdrant server refuses to {act} ({error.status_code}): see to its API key in "
+                "qdrant_api_key_file and to what that key may do"
+            ) from error
+        raise IndexUnavailableError(
+            f"the Qdrant server failed to {act}: it answered {error.status_code}"
+        ) from error
     except Exception as error:
         raise IndexUnavailableError(f"the Qdrant server failed to {act}: see the cause") from error

@@ -154,6 +154,10 @@ class SharedEdgeIndex:
         """Give all chunks of the document new labels without re-embedding; return how many."""
         return self._do(lambda store: store.relabel(document, labels, access_class))
 
+    def scrub(self, tenant: str) -> None:
+        """Leave nothing in the engine's files of what was deleted, whichever process holds it."""
+        self._do(lambda store: store.scrub(tenant))
+
     def count(self) -> int:
         """Return the number of chunks stored, over all tenants."""
         return self._do(lambda store: store.count())

@@ -96,6 +96,10 @@ class TenantIndexes:
         """Give all chunks of the document new labels without re-embedding; return how many."""
         return self._of(labels.tenant).relabel(document, labels, access_class)
 
+    def scrub(self, tenant: str) -> None:
+        """Leave nothing in the engine's files of what was deleted from the tenant's index."""
+        self._of(tenant).scrub(tenant)
+
     def count(self) -> int:
         """Return the number of chunks stored, over all tenants."""
         self._require_open()

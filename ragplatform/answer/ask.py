@@ -27,7 +27,7 @@ from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import AuditError, GeneratorError, PlatformError
 from ragplatform.model import Answer, AnswerMode, Citation, Cleared, Json, ModelWeights
-from ragplatform.ports import Embedder, Generator
+from ragplatform.ports import Generator
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.screen import Screen
 from ragplatform.privacy.tokens import entity_of, tokens_in
@@ -97,7 +97,6 @@ class Answerer:
         *,
         retriever: Retriever,
         privacy: Privacy,
-        embedder: Embedder,
         generator: Generator,
         audit: TenantLogs,
         limits: AnswerLimits,
@@ -106,7 +105,6 @@ class Answerer:
     ) -> None:
         self._retriever = retriever
         self._privacy = privacy
-        self._embedder = embedder
         self._generator = generator
         self._audit = audit
         self._limits = limits
@@ -204,7 +202,9 @@ class Answerer:
         ]
         question = retrieved.question.text
         titles = [passage.passage.title for passage in retrieved.passages]
-        return quotes.choose(question, retrieved.vector, candidates, self._embedder, titles=titles)
+        return quotes.choose(
+            question, retrieved.vector, candidates, retrieved.embedder, titles=titles
+        )
 
     def _citable(self, retrieved: Retrieved, quote: quotes.Quote) -> Cleared:
         """Return the quote with the document's own bracketed numbers in parentheses.

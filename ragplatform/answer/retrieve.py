@@ -25,7 +25,7 @@ from ragplatform.model import (
 )
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import Action as Act
-from ragplatform.ports import Catalog, Embedder, Index, Standings, TermWeigher
+from ragplatform.ports import Catalog, Editions, Embedder, Standings
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
@@ -88,7 +88,8 @@ class ClearedPassage:
 class Retrieved:
     """What a search found, cleared for its reader and on record.
 
-    ``meant`` are pseudonyms by which documents may name whom the question names.
+    ``meant`` are pseudonyms by which documents may name whom the question names. ``vector`` is by
+    ``embedder``: with those of another it does not compare.
     """
 
     request: Request
@@ -96,6 +97,7 @@ class Retrieved:
     question: Cleared
     meant: frozenset[str]
     vector: Sequence[float] = field(repr=False)
+    embedder: Embedder = field(repr=False)
     passages: tuple[ClearedPassage, ...]
     shown: tuple[ShownPassage, ...]
 
@@ -125,18 +127,14 @@ class Retriever:
         privacy: Privacy,
         catalog: Catalog,
         standings: Standings,
-        embedder: Embedder,
-        weigher: TermWeigher,
-        index: Index,
+        editions: Editions,
         audit: TenantLogs,
     ) -> None:
         self._policies = policies
         self._privacy = privacy
         self._catalog = catalog
         self._standings = standings
-        self._embedder = embedder
-        self._weigher = weigher
-        self._index = index
+        self._editions = editions
         self._audit = audit
         # Feeds whose darkness this process has recorded: once each time is enough to raise alarm.
         self._dark: set[tuple[str, str]] = set()
@@ -165,13 +163,14 @@ class Retriever:
             raise DeniedError(reason)
         try:
             question = self._privacy.clear_question(text, scope)  # 4
+            edition = self._editions.current()
             view = self._privacy.embed_view(question.text)
-            vector = [float(value) for value in self._embedder.embed([view])[0]]
+            vector = [float(value) for value in edition.embedder.embed([view])[0]]
             # What the question may mean is searched for and goes nowhere else.
-            terms = self._weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
+            terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
             named = tokens_in(question.text)
             depth = _CANDIDATES if named or question.meant else 0
-            found = self._index.search(vector, terms, scope, max(request.limit, depth))  # 5
+            found = edition.index.search(vector, terms, scope, max(request.limit, depth))  # 5
             hits = named_first(found, (named, question.meant), request.limit)
             left_out = {"beyond_number": len(found) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
@@ -188,7 +187,16 @@ class Retriever:
         left_out["disagreed"] = len(hits) - len(kept)
         details = {"found": len(found), "left_out": left_out}
         self._record_shown(request, standing, scope, kept, details=details)  # 6
-        return Retrieved(request, scope, question.cleared, question.meant, vector, passages, shown)
+        return Retrieved(
+            request=request,
+            scope=scope,
+            question=question.cleared,
+            meant=question.meant,
+            vector=vector,
+            embedder=edition.embedder,
+            passages=passages,
+            shown=shown,
+        )
 
     def source(
         self, principal: Principal, purpose: Purpose, chunk: str, request_id: str, trace: str = ""
@@ -227,7 +235,7 @@ class Retriever:
         standing = self._standings.standing(request.principal, request.purpose)
         scope = self._scope(request, standing)
         try:
-            hit = None if scope.empty else self._index.fetch(chunk, scope)
+            hit = None if scope.empty else self._editions.current().index.fetch(chunk, scope)
             kept = self._decide_again(request, standing, scope, [hit] if hit else [])
         except PlatformError as error:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})

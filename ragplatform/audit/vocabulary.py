@@ -136,6 +136,12 @@ _TAKEN_IN: Final = (
     _counts("found", "Values of personal data found, by type."),
     _id("access_class", "Digest of the labels."),
 )
+_HOLD: Final = (
+    _id("case", "Keyed reference of the case."),
+    _code("on", "document, subject or collection; absent for all of a case.", required=False),
+    _id("document", "The document.", required=False),
+    _id("collection", "The collection.", required=False),
+)
 # What was asked and what was said, of which each record holds what is new.
 _TEXT_OF_BOTH: Final = ("question", "answer")
 _OPENING: Final = _id("opening", "The opening.")
@@ -348,6 +354,26 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _id("after", "Digest of its labels from now on."),
             ),
         ),
+        Action.HELD: Entry(
+            "A case puts something on legal hold, or that was denied; recorded before it holds.",
+            _HOLD,
+            ("reason",),
+            since=2,
+        ),
+        Action.RELEASED: Entry(
+            "A case's legal holds end, one or all, or that was denied; recorded before.",
+            _HOLD,
+            ("reason",),
+            since=2,
+        ),
+        Action.HOLDS_READ: Entry(
+            "Somebody read which legal holds there are, or was denied it.",
+            (
+                _id("case", "Keyed reference of the one case.", required=False),
+                _count("holds", "How many.", required=False),
+            ),
+            since=2,
+        ),
         Action.REMOVED: Entry(
             "A document is taken out, since where it came from has it no more; recorded before.",
             (
@@ -363,13 +389,77 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _id("document", "The document.", required=False),
                 _count("documents", "Documents that a subject's erasure took.", required=False),
                 Detail("reason", Kind.NOTE, "Why it was denied.", required=False),
+                _id("rule", "The rule of retention.toml that asked for it.", required=False),
+                _digest("retention", "Digest of retention.toml.", required=False),
             ),
+        ),
+        Action.ERASURE_CERTIFIED: Entry(
+            "An erasure was looked over and certified.",
+            (
+                _digest("sha256", "Digest of the certificate's text."),
+                _count("documents", "Documents that it names as erased."),
+                _count("records", "Records of the erasure that it names."),
+            ),
+            since=2,
+        ),
+        Action.SUBJECT_REPORTED: Entry(
+            "All that is held on a subject is put together, or that was denied; recorded before.",
+            (
+                _count("documents", "Documents about the subject.", required=False),
+                _count("passages", "Passages of them.", required=False),
+                _counts("values", "Values shown in clear, by type.", required=False),
+                _code("format", "markdown, json or html.", required=False),
+                Detail("reason", Kind.NOTE, "Why it was denied.", required=False),
+            ),
+            since=2,
         ),
         Action.SEAL_DESTROYED: Entry(
             "The questions and answers sealed in these records become unreadable; recorded before.",
             (
                 _id("origin", "The log that they stand in."),
                 Detail("records", Kind.COUNT, "Their indexes.", many=True),
+            ),
+            since=2,
+        ),
+        Action.INDEX_REBUILT: Entry(
+            "The index is made again from ledger, catalog and archive; recorded before and after.",
+            (
+                _code("stage", "begun, orphan or stale (one document's passages go), or done."),
+                _counts("faults", "Documents by what differed, or is left.", required=False),
+                _id("document", "The document, where passages of one go.", required=False),
+                _count("documents", "Documents written again.", required=False),
+                _count("chunks", "Passages written again.", required=False),
+            ),
+            since=2,
+        ),
+        Action.INDEX_SWITCHED: Entry(
+            "Another edition of the index answers from now on; recorded before it does.",
+            (
+                _id("before", "The edition until now.", required=False),
+                _id("after", "The edition from now on."),
+                _id("model", "Name of the encoder's model."),
+                _count("documents", "Documents in it."),
+                _count("chunks", "Passages in it."),
+            ),
+            since=2,
+        ),
+        Action.BACKED_UP: Entry(
+            "A backup is made; recorded before, and once more when it is whole.",
+            (
+                _id("backup", "Its id."),
+                _code("stage", "begun or done."),
+                _count("files", "Its files.", required=False),
+                _count("bytes", "Their size.", required=False),
+                _digest("sha256", "Digest of its manifest.", required=False),
+            ),
+            since=2,
+        ),
+        Action.RESTORED: Entry(
+            "A deployment was put back from a backup; recorded before it serves.",
+            (
+                _id("backup", "The backup's id."),
+                _moment("made", "When the backup was made."),
+                _digest("sha256", "Digest of its manifest."),
             ),
             since=2,
         ),

@@ -9,7 +9,7 @@ import typer
 
 from ragplatform.commands import console
 from ragplatform.config import Settings
-from ragplatform.migrations import Standing, bring_up, newest, standing
+from ragplatform.migrations import PARTS, Standing, bring_up, newest, standing
 from ragplatform.tables import open_engine, transaction
 
 app = typer.Typer(help="See and bring up the databases' tables.", no_args_is_help=True)
@@ -42,14 +42,9 @@ def upgrade(as_json: AsJson = False) -> None:
 
 def _of_all(settings: Settings, ask: Callable[[sa.Connection, str], Standing]) -> list[Standing]:
     """Return what is said of each part, in its own database and transaction."""
-    urls = {
-        "catalog": settings.catalog_url,
-        "ledger": settings.catalog_url,
-        "register": settings.catalog_url,
-        "vault": settings.effective_vault_url,
-        "audit_index": settings.effective_audit_index_url,
-        "sources": settings.catalog_url,
-    }
+    urls = dict.fromkeys(PARTS, settings.catalog_url)
+    urls["vault"] = settings.effective_vault_url
+    urls["audit_index"] = settings.effective_audit_index_url
     found = []
     for part, url in urls.items():
         if ask is standing and _is_absent(url):

@@ -143,10 +143,20 @@ def _forwarding(settings: Settings) -> str:
 
 
 def _index(settings: Settings) -> str:
-    found = openers.require_index_layout(settings)
+    book = openers.open_edition_book(settings)
+    try:
+        row = book.answering()
+    finally:
+        book.close()
+    found = openers.require_index_layout(settings, row.place if row else "")
+    by = f", by the encoder {row.model}" if row else ""
+    if row and row.model != settings.embedding_model:
+        by += f"; the settings name {settings.embedding_model}: run `ragplatform-ingest reindex`"
     if settings.index_per_tenant:
-        return f"an index of its own for each of {len(found.tenants)} tenants"
-    return "one for all tenants" if found.shared else "none yet: one for all tenants will be made"
+        return f"an index of its own for each of {len(found.tenants)} tenants{by}"
+    if not found.shared:
+        return "none yet: one for all tenants will be made"
+    return f"one for all tenants{by}"
 
 
 def _model_server(settings: Settings) -> str:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, MigrationStep
     from alembic.script import ScriptDirectory
 
-PARTS: Final = ("catalog", "ledger", "queue", "register", "vault", "audit_index", "sources")
+PARTS: Final = (
+    *("catalog", "ledger", "queue", "register", "vault", "audit_index"),
+    *("sources", "editions", "holds"),
+)
 
 # Any number will do, as long as nobody else locks it: the first bytes of SHA-256("ragplatform").
 _LOCK: Final = 0x31AC5C52

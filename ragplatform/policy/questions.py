@@ -25,9 +25,12 @@ class Action(StrEnum):
     REVIEW_ACCESS = "review_access"
     MANAGE_ACCESS = "manage_access"
     EXPLAIN_ACCESS = "explain_access"
+    RELABEL = "relabel"
+    HOLD = "hold"
+    REPORT_SUBJECT = "report_subject"
 
 
-ON_LABELS: Final = frozenset({Action.READ, Action.INGEST, Action.FORGET})
+ON_LABELS: Final = frozenset({Action.READ, Action.INGEST, Action.FORGET, Action.RELABEL})
 ON_IDENTIFIER: Final = frozenset({Action.REVEAL, Action.UNMASK})
 ON_TENANT: Final = frozenset(Action) - ON_LABELS - ON_IDENTIFIER
 

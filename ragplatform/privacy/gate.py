@@ -183,6 +183,14 @@ class Privacy(Treatment):
         """Destroy a subject's key and values for good; return how many values went."""
         return self._vault.destroy_subject(tenant, subject)
 
+    def values_of(self, tenant: str, subject: str) -> dict[str, str]:
+        """Return all values that are kept of a subject, by pseudonym: for the subject itself."""
+        return self._vault.values_of(tenant, subject)
+
+    def kept_of(self, tenant: str, subject: str) -> int:
+        """Return how much is kept of a subject: its key counts too."""
+        return self._vault.kept_of(tenant, subject)
+
     def clear_passage(self, passage: Passage, scope: Scope) -> Cleared:
         """Return the passage's text, masked where the scope does not reveal. Pseudonyms stay."""
         return clear.clear_passage(passage, scope)

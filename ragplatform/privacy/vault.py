@@ -148,6 +148,36 @@ class Vault:
                         )
         return found
 
+    def values_of(self, tenant: str, subject_ref: str) -> dict[str, str]:
+        """Return all that is kept under the subject's key: value by token.
+
+        Raises ``TamperedError`` when a value was changed or moved.
+        """
+        query = with_keys(VALUES, tenant).where(VALUES.c.subject == subject_ref)
+        with self._transaction("BEGIN") as connection:
+            return {
+                row.token: unseal_text(
+                    self._unwrap(tenant, row.subject, row),
+                    row.sealed,
+                    *("value", tenant, row.subject, row.token),
+                    what="value",
+                )
+                for row in connection.execute(query.order_by(VALUES.c.token))
+            }
+
+    def kept_of(self, tenant: str, subject_ref: str) -> int:
+        """Return how many values are kept under the subject's key, and 1 more for the key."""
+        tables = (VALUES, SUBJECTS)
+        with self._transaction("BEGIN") as connection:
+            return sum(
+                connection.execute(
+                    sa.select(sa.func.count())
+                    .select_from(table)
+                    .where(of_subject(table, tenant, subject_ref))
+                ).scalar_one()
+                for table in tables
+            )
+
     def namesakes(
         self, tenant: str, asked: Iterable[Clue], *, prefer: frozenset[str] = frozenset()
     ) -> frozenset[str]:

@@ -639,3 +639,13 @@ def test_several_threads_write_and_search_at_once(kind: str, tmp_path: Path) -> 
 
         assert failures == []
         assert index.generations("mercy") == {f"d{n}": {"g9": 1} for n in range(4)}
+
+
+def test_a_scrub_loses_nothing_that_is_there(index: Index) -> None:
+    index.upsert([entry(document="stays"), entry(document="goes")])
+    index.remove("mercy", "goes")
+
+    index.scrub("mercy")
+
+    assert index.generations("mercy") == {"stays": {"g1": 1}}
+    assert index.remove("mercy", "stays") == 1

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from ingest import ledger_tables, queue
+from ingest import holds, ledger_tables, queue
 from ingest.sources import marks
-from ragplatform import catalog
+from ragplatform import catalog, editions
 from ragplatform.access import tables as register
 from ragplatform.audit import index_tables
 from ragplatform.errors import ConfigurationError
@@ -27,11 +27,18 @@ METADATA = {
     "register": register.METADATA,
     "vault": vault_tables.METADATA,
     "audit_index": index_tables.METADATA,
+    "holds": holds.METADATA,
     "sources": marks.METADATA,
+    "editions": editions.METADATA,
 }
 # What the oldest databases of a part lacked.
 OLDEST = {
-    "catalog": ["ALTER TABLE documents DROP COLUMN treated"],
+    "catalog": [
+        "ALTER TABLE documents DROP COLUMN treated",
+        "ALTER TABLE documents DROP COLUMN taken_in_at",
+        "ALTER TABLE documents DROP COLUMN dated",
+        "DROP TABLE document_labels",
+    ],
     "ledger": [
         "DROP INDEX ingest_sources_by_container",
         *(
@@ -54,6 +61,8 @@ ROWS = {
     "queue": "INSERT INTO ingest_events VALUES ('r1', 1, 'file', '{}')",
     "register": "INSERT INTO access_feeds VALUES ('mercy', 'ward', 1, NULL)",
     "vault": "INSERT INTO vault_subjects (tenant, subject, wrapped_key) VALUES ('m', 's_1', 'k')",
+    "editions": "INSERT INTO index_editions VALUES ('e', 'm', 'st', 'bm', 4, '', 'retired', 'now')",
+    "holds": "INSERT INTO legal_holds VALUES ('m', 'c_1', 'document', 'd1', 'k', 'legal', 'now')",
     "audit_index": "INSERT INTO audit_logs VALUES ('api', 0, 0, 0, 0, 'l')",
     "sources": "INSERT INTO source_marks VALUES ('mercy', 'ward', 'k1', 'm1')",
 }

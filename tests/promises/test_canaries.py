@@ -24,6 +24,7 @@ from ragplatform.api.app import create_app
 from ragplatform.audit.events import Action
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
+from ragplatform.editions import OneEdition
 from ragplatform.errors import (
     DeniedError,
     IndexUnavailableError,
@@ -43,7 +44,7 @@ from ragplatform.model import (
 )
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.verdicts import Verdicts
-from ragplatform.ports import Entry
+from ragplatform.ports import Edition, Entry
 from tests.fakes import Bench
 from tests.fakes_index import MemoryIndex
 from tests.fakes_privacy import FailingDetector
@@ -286,9 +287,7 @@ def test_no_retrieval_shows_a_word_that_its_reader_may_not_read(
         privacy=world.bench.privacy,
         catalog=Classes(store.catalog),
         standings=Remembered(store.register),
-        embedder=store.embedder,
-        weigher=Bm25Weigher(),
-        index=world.index,
+        editions=OneEdition(Edition("fake", "hash", store.embedder, Bm25Weigher(), world.index)),
         audit=Silent(),  # type: ignore[arg-type]
     )
     everything = list(world.planted.values())

@@ -38,7 +38,13 @@ CHANGED, HOSTILE, ADDED = "labs/inr-register-q1.csv", "referrals/sleep-clinic.tx
 
 
 @pytest.mark.parametrize(
-    ("then", "stride"), [("again", 1), ("back", 1 if EVERY else 3), ("erase", 1 if EVERY else 4)]
+    ("then", "stride"),
+    [
+        ("again", 1),
+        ("leave", 1 if EVERY else 9),
+        ("back", 1 if EVERY else 3),
+        ("erase", 1 if EVERY else 4),
+    ],
 )
 def test_wherever_between_two_writes_the_job_dies_nothing_is_lost_doubled_or_left_over(
     memory: Path, then: str, stride: int

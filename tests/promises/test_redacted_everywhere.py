@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ingest import sources
+from ingest.holds import Holds
 from ingest.ledger import Ledger
 from ingest.report import FileState, Report
 from ingest.work import Target
@@ -26,11 +27,14 @@ from ragplatform.model import Principal, Purpose, Sensitivity, Span
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
 from tests.fakes_audit import open_logs
 from tests.ingest_crash import DIM, DigestEmbedder, PlainParser
 from tests.jobs import job_here
+from tests.sealed import archive_in
+from tests.state import keeping_of
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 MASTER = bytes(range(32))
@@ -162,6 +166,7 @@ def ingest(folder: Path, data: Path) -> Report:
     rules = PrivacyRules.load(POLICIES / "privacy.toml")
     url = f"sqlite:///{data / 'catalog.db'}"
     catalog, ledger = SqlCatalog(url, access_class=access_class), Ledger(url)
+    holds = Holds(url, derive=Keys(MASTER).derive)
     index = EdgeIndex(folder=data / "index", dim=DIM)
     audit = open_logs(data / "audit", kind="ingest")
     who = Principal("job", "mercy", frozenset({"ingest"}), clearance=Sensitivity.RESTRICTED)
@@ -174,15 +179,17 @@ def ingest(folder: Path, data: Path) -> Report:
         embedder=DigestEmbedder(),
         weigher=Bm25Weigher(),
         index=index,
+        archive=archive_in(data, vault),
         catalog=catalog,
         ledger=ledger,
+        keeping=keeping_of(holds),
         audit=audit,
         name_key=MASTER,
         largest_file=20_000,
         on_result=lambda result: None,
     )
     job.run(list(sources.find([folder], sources.GivenLabels())), report)
-    for part in (index, catalog, ledger, vault, audit):
+    for part in (index, catalog, ledger, holds, vault, audit):
         part.close()
     return report
 

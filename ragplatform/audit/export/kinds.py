@@ -72,19 +72,20 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
         Verb.DECRYPT: "revealed",
     },
     Family.DOCUMENT: {
-        Verb.CREATE: "ingested",
+        Verb.CREATE: "ingested erasure_certified",
         Verb.START: "ingest_asked ingest_started",
         Verb.STOP: "ingest_cancelled ingest_finished",
         Verb.REFUSE: "quarantined",
-        Verb.UPDATE: "relabelled held released",
+        Verb.UPDATE: "relabelled held released index_rebuilt index_switched",
         Verb.DELETE: "erased upload_removed removed",
+        Verb.READ: "subject_reported holds_read",
     },
     Family.ENTITY: {
-        Verb.CREATE: "key_made api_key_made",
+        Verb.CREATE: "key_made api_key_made backed_up",
         Verb.READ: "queue_read consent_read feeds_read",
         Verb.UPDATE: (
             "policy_changed keys_rotated api_key_rotated relations_changed "
-            "consent_changed reviewed user_listed"
+            "consent_changed reviewed user_listed restored"
         ),
         Verb.DELETE: "api_key_revoked",
         Verb.ENABLE: "broke_glass",

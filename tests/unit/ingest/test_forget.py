@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 
 from ingest.forget import Eraser
+from ingest.holds import Holds
 from ingest.ledger import Ledger
 from ragplatform import openers
 from ragplatform.answer.retrieve import Request
@@ -13,8 +14,9 @@ from ragplatform.audit.events import Action, Outcome
 from ragplatform.errors import DeniedError, ForgottenError
 from ragplatform.model import Principal, Purpose, Sensitivity
 from tests.fakes import Bench
-from tests.state import entry_of
+from tests.state import entry_of, keeping_of
 
+Opened = list[Ledger | Holds]
 OFFICER = Principal(
     "erasure-mercy", "mercy", frozenset({"erasure"}), clearance=Sensitivity.RESTRICTED
 )
@@ -22,28 +24,31 @@ LAST_DAY = date(2031, 12, 31)
 
 
 @pytest.fixture
-def ledger() -> Iterator[list[Ledger]]:
-    made: list[Ledger] = []
+def ledger() -> Iterator[Opened]:
+    made: Opened = []
     yield made
     for one in made:
         one.close()
 
 
-def eraser(one: Bench, made: list[Ledger], today: date) -> Eraser:
+def eraser(one: Bench, made: Opened, today: date) -> Eraser:
     store = one.platform.store
-    made.append(Ledger(one.settings.catalog_url))
+    book = Ledger(one.settings.catalog_url)
+    holds = Holds(one.settings.catalog_url, derive=openers.deriver(one.settings))
+    made += [book, holds]
     return Eraser(
         principal=OFFICER,
         purpose=Purpose.COMPLIANCE,
         policies=store.policies,
         privacy=store.privacy,
         index=store.index,
+        archive=openers.open_archive(one.settings, store.vault),
         catalog=store.catalog,
-        ledger=made[-1],
+        ledger=book,
         register=store.register,
         audit=store.audit,
         seals=openers.open_sealed_texts(one.settings),
-        today=lambda: today,
+        keeping=keeping_of(holds, today),
     )
 
 
@@ -63,7 +68,10 @@ def stored(one: Bench, **labels: object) -> str:
     ],
 )
 def test_what_has_to_be_kept_stays_whole_and_the_attempt_is_recorded(
-    bench: Callable[..., Bench], ledger: list[Ledger], labels: dict[str, object], reason: str
+    bench: Callable[..., Bench],
+    ledger: Opened,
+    labels: dict[str, object],
+    reason: str,
 ) -> None:
     one = bench()
     document = stored(one, **labels)
@@ -83,7 +91,7 @@ def test_what_has_to_be_kept_stays_whole_and_the_attempt_is_recorded(
 
 
 def test_one_document_on_hold_keeps_all_of_a_person_from_being_erased(
-    bench: Callable[..., Bench], ledger: list[Ledger]
+    bench: Callable[..., Bench], ledger: Opened
 ) -> None:
     one = bench()
     stored(one)
@@ -95,18 +103,18 @@ def test_one_document_on_hold_keeps_all_of_a_person_from_being_erased(
     assert one.index.count() == 2
 
 
-def test_the_day_after_it_may_be_erased(bench: Callable[..., Bench], ledger: list[Ledger]) -> None:
+def test_the_day_after_it_may_be_erased(bench: Callable[..., Bench], ledger: Opened) -> None:
     one = bench()
     document = stored(one, retain_until="2031-12-31")
 
     gone = eraser(one, ledger, date(2032, 1, 1)).document(document, dry_run=False)
 
-    assert gone.documents == 1
+    assert gone.documents == [document]
     assert one.index.count() == 0
 
 
 def test_what_was_asked_about_an_erased_person_becomes_unreadable_and_nothing_else_does(
-    bench: Callable[..., Bench], ledger: list[Ledger]
+    bench: Callable[..., Bench], ledger: Opened
 ) -> None:
     one = bench()
     stored(one)

@@ -1,5 +1,6 @@
 """An IMAP source reads and changes nothing, follows what it lists, and believes no answer."""
 
+import base64
 import json
 import socket
 import ssl
@@ -146,8 +147,14 @@ GOOD: dict[str, bytes] = {
 
 
 @contextmanager
-def hostile(folder: Path, **answers: bytes) -> Iterator[Mailboxes]:
-    """Give a source over a server with these answers; one that ends in a blank goes on for ever."""
+def hostile(
+    folder: Path, told: list[bytes] | None = None, login: ImapLogin | None = None, **answers: bytes
+) -> Iterator[Mailboxes]:
+    """Give a source over a server with these answers; one that ends in a blank goes on for ever.
+
+    What proves who we are is added to ``told``.
+    """
+    told = [] if told is None else told
     authority = Authority(folder / "authority")
     certificate, key = authority.issue("localhost")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -165,7 +172,7 @@ def hostile(folder: Path, **answers: bytes) -> Iterator[Mailboxes]:
                 name = "FETCH" if name == "UID" else name
                 if name == "AUTHENTICATE":
                     wire.sendall(b"+ \r\n")
-                    lines.readline()
+                    told.append(base64.b64decode(lines.readline()))
                 body = said.get(name, b"")
                 wire.sendall(body)
                 while body.endswith(b" ") and not ended.is_set():
@@ -180,11 +187,11 @@ def hostile(folder: Path, **answers: bytes) -> Iterator[Mailboxes]:
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     port = listener.getsockname()[1]
-    login = ImapLogin(USER, password=lambda: "pw", token=None)
+    who = login or ImapLogin(USER, password=lambda: "pw", token=None)
     tls = tls_context(authority.root_file)
 
     def connect() -> Imap:
-        return Imap(allowed=Allowed.of([]), host="localhost", port=port, tls=tls, login=login)
+        return Imap(allowed=Allowed.of([]), host="localhost", port=port, tls=tls, login=who)
 
     source = Mailboxes(connect=connect, folders=("*",))
     try:
@@ -208,6 +215,20 @@ def mail_line(uid: int, more: bytes = b"") -> bytes:
 def test_the_scripted_server_is_otherwise_a_sound_one(tmp_path):
     with hostile(tmp_path, FETCH=mail_line(1)) as source:
         assert [one.name for one in source.list("")] == ["INBOX/7-1.eml"]
+
+
+def test_a_token_is_shown_as_the_mechanism_says_and_read_anew_for_each_session(tmp_path):
+    tokens = iter(["first", "second"])
+    login = ImapLogin("archive", password=None, token=lambda: next(tokens))
+    told: list[bytes] = []
+
+    with hostile(tmp_path, told, login, FETCH=mail_line(1)) as source:
+        for _ in range(2):
+            list(source.list(""))
+
+    assert told == [
+        b"user=archive\x01auth=Bearer %s\x01\x01" % one for one in (b"first", b"second")
+    ]
 
 
 @pytest.mark.parametrize(

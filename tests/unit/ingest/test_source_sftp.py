@@ -109,6 +109,20 @@ def test_owner_group_and_mode_are_facts_and_a_change_of_them_is_another_version(
     assert before.version != later.version
 
 
+def test_a_file_is_known_by_its_content_while_its_second_may_not_be_over(server):
+    (server.home / "a.txt").write_text("a")
+    os.utime(server.home / "a.txt", (1_000_000_000, 1_000_000_000))
+    young, old = sftp_source(server), sftp_source(server)
+    young._now, old._now = lambda: 1_000_000_060.0, lambda: 1_000_000_500.0
+
+    ((first,), (later,)) = young.list(""), old.list("")
+
+    assert later.version == first.version.partition("-")[0] != first.version
+    assert young.read(first, LIMIT) == old.read(later, LIMIT) == b"a"
+    young.close()
+    old.close()
+
+
 def test_a_place_that_is_no_folder_is_said_to_be_wrong(server):
     server.home = server.home / "absent"
 

@@ -1,8 +1,5 @@
 """What is no longer where it came from is taken out, on record, and nothing else is."""
 
-import io
-import json
-import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -14,26 +11,9 @@ from ingest.report import Report
 from ingest.sweep import Guard
 from ragplatform.audit import query
 from ragplatform.audit.events import Action
+from tests.containers import register, zipped
 from tests.ingest_crash import BROKEN, DIM, MASTER, Fuse, RecordParser, ingest
 from tests.stored import Stored, look
-
-
-def zipped(*entries: tuple[str, bytes]) -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as archive:
-        for name, body in entries:
-            archive.writestr(name, body)
-    return target.getvalue()
-
-
-def register(*people: str) -> bytes:
-    """Return a bulk export: a line about each person."""
-    return b"\n".join(
-        json.dumps(
-            {"resourceType": "Patient", "id": one, "birthDate": "1970-01-01", "gender": "other"}
-        ).encode()
-        for one in people
-    )
 
 
 class CountingParser(RecordParser):

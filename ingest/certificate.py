@@ -1,0 +1,288 @@
+"""Certificates of erasure: what went, on whose word, and the records that prove it.
+
+A certificate is a text signed with the key of the tenant's log, together with a proof for each
+record that it names (C2SP tlog-proof, as ``audit prove`` writes them). Its own digest is recorded
+last, and that record is proven too: whoever has the file needs none of the deployment's, and can
+check each proof with ``verify_audit.py --proof``. It names people by keyed references alone.
+
+1. Look whether anything is left in index, catalog, ledger and vault. 2. Write the text and sign it.
+3. Record its digest. 4. Join the proofs. 5. Keep a copy.
+"""
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+
+from ingest.forget import Erased
+from ingest.ledger import Ledger, State
+from ingest.places import Place
+from ragplatform.audit.events import Action, Outcome, event_of
+from ragplatform.audit.logs import TenantLogs
+from ragplatform.audit.note import Signer
+from ragplatform.audit.prove import record_proof
+from ragplatform.audit.query import find_logs, read
+from ragplatform.audit.verify_audit import BadError, Key, check_proof
+from ragplatform.catalog import SqlCatalog
+from ragplatform.errors import InvalidRequestError, TamperedError, UnavailableError
+from ragplatform.model import Json, Principal, Purpose, Receipt
+from ragplatform.policy.engine import Policies
+from ragplatform.ports import Index
+from ragplatform.privacy.gate import Privacy
+
+# No origin has a space in it, so no such text passes for a checkpoint.
+_TITLE: Final = "ragplatform erasure certificate"
+_FORMAT: Final = 1
+_MOST_EXPORTS: Final = 1000
+
+Where = tuple[str, int]
+"""A record's place: origin and index."""
+
+
+class Certifier:
+    """Certifies erasures of one tenant."""
+
+    def __init__(
+        self,
+        *,
+        principal: Principal,
+        purpose: Purpose,
+        policies: Policies,
+        privacy: Privacy,
+        index: Index,
+        catalog: SqlCatalog,
+        ledger: Ledger,
+        audit: TenantLogs,
+        logs: Path,
+        signer: Callable[[str], Signer],
+        folder: Path,
+        places: Sequence[Place] = (),
+    ) -> None:
+        """``logs`` holds the audit logs, ``folder`` is where copies are kept."""
+        self._principal = principal
+        self._purpose = purpose
+        self._policies = policies
+        self._privacy = privacy
+        self._index = index
+        self._catalog = catalog
+        self._ledger = ledger
+        self._audit = audit
+        self._logs = logs
+        self._signer = signer
+        self._folder = folder
+        self._places = places
+
+    def certify(self, erased: Erased) -> str:
+        """Return the certificate of an erasure, once a copy of it is kept.
+
+        Of an erasure that was killed and run again it names the records of both runs. Raises
+        ``UnavailableError`` when something is left: there is nothing to certify then.
+        """
+        records, documents = self._on_record(erased)
+        left = self._left(documents, erased.subjects)  # 1
+        if any(left.values()):
+            some = ", ".join(f"{count} in {place}" for place, count in left.items() if count)
+            raise UnavailableError(f"not everything is gone ({some}): run the erasure again")
+        said = self._said(erased, records, documents, left)
+        text = f"{_TITLE}\n{json.dumps(said, sort_keys=True, separators=(',', ':'))}\n"
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        certified = self._record(digest, documents, records, erased.subjects)  # 3
+        note = self._signer(certified.origin).sign_text(text)  # 2
+        places = [*records, (certified.origin, certified.index)]
+        proofs = {
+            f"{origin}/{index}": record_proof(self._logs / origin, index)
+            for origin, index in places
+        }
+        last = f"{certified.origin}/{certified.index}"
+        whole = json.dumps({"certificate": note, "certified_by": last, "proofs": proofs}, indent=1)
+        _keep(self._folder, f"{digest[:32]}.json", whole)  # 5
+        return whole
+
+    def _on_record(self, erased: Erased) -> tuple[list[Where], list[str]]:
+        """Return where the erasure is recorded, and the documents that it took."""
+        found = {(one.origin, one.index) for one in erased.records}
+        documents = set(erased.documents)
+        wanted = set(erased.subjects)
+        gone = {
+            entry.document
+            for entry in self._ledger.entries(tenant=self._principal.tenant, state=State.FORGOTTEN)
+        }
+        for log in find_logs(self._logs, tenant=self._principal.tenant):
+            for action in (Action.ERASED, Action.SEAL_DESTROYED):
+                for record in read(log, action=action, tenant=self._principal.tenant):
+                    document = str(record.details.get("document", ""))
+                    mine = wanted & set(record.subjects) or document in documents
+                    if record.outcome is Outcome.SUCCESS and mine:
+                        found.add((record.origin, record.index))
+                        # One that was let back in since is no matter of this erasure.
+                        documents |= {document} & gone
+        return sorted(found), sorted(documents)
+
+    def _left(self, documents: Collection[str], subjects: Collection[str]) -> dict[str, int]:
+        tenant = self._principal.tenant
+        gone = set(documents)
+        known = self._ledger.entries(tenant=tenant)
+        entries = self._catalog.documents(tenant)
+        mine = [e for e in entries if e.document in gone or e.subjects & set(subjects)]
+        refs = [*subjects, *(self._privacy.subject_ref(tenant, f"document:{d}") for d in gone)]
+        left = {
+            "index": len(gone & set(self._index.generations(tenant))),
+            "catalog": len(mine),
+            "ledger": sum(e.document in gone and e.state is not State.FORGOTTEN for e in known),
+            "vault": sum(self._privacy.kept_of(tenant, ref) for ref in refs),
+        }
+        for place in self._places:
+            left[place.name] = sum(place.left_of(tenant, one) for one in documents)
+        return left
+
+    def _said(
+        self,
+        erased: Erased,
+        records: Collection[Where],
+        documents: Collection[str],
+        left: Mapping[str, int],
+    ) -> dict[str, Json]:
+        tenant = self._principal.tenant
+        return {
+            "format": _FORMAT,
+            "tenant": tenant,
+            "documents": list(documents),
+            "subjects": list(erased.subjects),
+            "removed": {name: erased.removed[name] for name in sorted(erased.removed)},
+            "left": dict(left),
+            "erased_by": self._principal.id,
+            "purpose": str(self._purpose),
+            "policy": self._policies.digest,
+            "certified_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "records": [f"{origin}/{index}" for origin, index in records],
+            "reports_before": self._reports_before(erased.subjects),
+        }
+
+    def _reports_before(self, subjects: Collection[str]) -> list[Json]:
+        """Return the reports on these people that left before: they are with whoever took them."""
+        tenant = self._principal.tenant
+        found: list[Json] = [
+            f"{record.origin}/{record.index}"
+            for log in find_logs(self._logs, tenant=tenant)
+            for record in read(log, action=Action.SUBJECT_REPORTED, tenant=tenant)
+            if record.outcome is Outcome.SUCCESS and set(subjects) & set(record.subjects)
+        ]
+        return found[:_MOST_EXPORTS]
+
+    def _record(
+        self,
+        digest: str,
+        documents: Collection[str],
+        records: Collection[Where],
+        subjects: Collection[str],
+    ) -> Receipt:
+        details: dict[str, Json] = {
+            "sha256": digest,
+            "documents": len(documents),
+            "records": len(records),
+        }
+        return self._audit.append(
+            event_of(
+                self._principal,
+                Action.ERASURE_CERTIFIED,
+                request_id=digest[:32],
+                purpose=str(self._purpose),
+                policy=self._policies.digest,
+                subjects=sorted(subjects)[:_MOST_EXPORTS],
+                details=details,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """What a certificate says that was found good, and whose key vouches for it."""
+
+    said: Mapping[str, Json]
+    records: int
+    origin: str
+
+
+def check_certificate(text: str, *, key: str | None = None) -> Certified:
+    """Check a certificate offline; ``key`` is the log's verifier key, had from elsewhere.
+
+    1. Every record it names is proven, under the key. 2. The last one holds the digest of its text.
+    3. The log signed the text. Without ``key`` the key inside is believed.
+
+    Raises ``TamperedError`` for anything that does not fit, ``InvalidRequestError`` for a file that
+    is none.
+    """
+    try:
+        whole = json.loads(text)
+        note, last, proofs = whole["certificate"], whole["certified_by"], dict(whole["proofs"])
+        body, _, signatures = note.partition("\n\n")
+        title, line = body.split("\n")
+        said = json.loads(line)
+        named = list(said["records"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidRequestError("this is no certificate of erasure") from error
+    if title != _TITLE or {*named, last} != set(proofs):
+        raise TamperedError("the certificate does not come with a proof for each of its records")
+    try:
+        given = Key(key.strip() + "\n") if key else None
+        keys = {place: _proven(place, proof, given) for place, proof in proofs.items()}  # 1
+        if given is not None and given.name != keys[last].name:
+            raise TamperedError("the certificate is of another log than the key")
+        record = json.loads(check_proof(proofs[last], given).partition(": ")[2])
+        digest = hashlib.sha256(f"{body}\n".encode()).hexdigest()
+        if record["action"] != Action.ERASURE_CERTIFIED or record["details"]["sha256"] != digest:
+            raise TamperedError("the log certified another text than this one")  # 2
+        _require_signed(keys[last], f"{body}\n", signatures)  # 3
+    except (BadError, ValueError, KeyError, TypeError) as error:
+        raise TamperedError("a proof of the certificate does not hold") from error
+    return Certified(said, len(named), keys[last].name)
+
+
+def _proven(place: str, proof: str, given: Key | None) -> Key:
+    head = proof.split("\n")[1].removeprefix("extra ")
+    own = Key(json.loads(base64.b64decode(head))["key"] + "\n")
+    # Proofs of other logs of the tenant bear their own keys; the given one is of the last.
+    fits = given is not None and given.name == own.name
+    found = check_proof(proof, given if fits else None)
+    origin, _, index = place.rpartition("/")
+    if not found.startswith(f"record {index} of ") or own.name != origin:
+        raise TamperedError(f"the proof for {place} is of another record")
+    return own
+
+
+def _require_signed(key: Key, text: str, signatures: str) -> None:
+    mark = f"— {key.name} "
+    lines = [line for line in signatures.split("\n") if line.startswith(mark)]
+    if len(lines) != 1:
+        raise TamperedError("the certificate does not bear the log's signature")
+    raw = base64.b64decode(lines[0][len(mark) :], validate=True)
+    try:
+        key.public.verify(raw[4:], text.encode())
+    except InvalidSignature as error:
+        raise TamperedError("the certificate was not signed by the log's key") from error
+
+
+def _keep(folder: Path, name: str, text: str) -> None:
+    """Write the copy, durably, readable by its owner alone."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(folder / name, text)
+    except OSError as error:
+        raise UnavailableError(f"the certificate cannot be kept in {folder}: {error}") from error
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, durably. Raises ``OSError``."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        os.fchmod(handle, 0o600)
+        file.write(text)
+        file.flush()
+        os.fsync(handle)

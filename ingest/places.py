@@ -1,0 +1,46 @@
+"""Places outside index, vault, catalog and ledger that may hold something of a document."""
+
+from typing import Final, Protocol
+
+from ragplatform.sealed_files import SealedFiles
+
+
+class Place(Protocol):
+    """Somewhere that copies lie: what erasure has to go through too.
+
+    All methods may be repeated, and raise ``UnavailableError`` when the place does not answer.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the place is called on a certificate: a word of this program."""
+
+    def erase_document(self, tenant: str, document: str) -> int:
+        """Erase what lies there of a document; return how many things went."""
+
+    def erase_subjects(self, tenant: str, subjects: frozenset[str]) -> int:
+        """Erase what lies there of people, by reference; return how many things went."""
+
+    def left_of(self, tenant: str, document: str) -> int:
+        """Return how many things of a document lie there."""
+
+
+class SealedPlace:
+    """Sealed files: what waits in quarantine or of uploads, and the archive of passages."""
+
+    name: Final = "sealed_files"
+
+    def __init__(self, files: SealedFiles) -> None:
+        self._files = files
+
+    def erase_document(self, tenant: str, document: str) -> int:
+        """Remove the document's files; without their keys they are unreadable on copies too."""
+        return self._files.forget(tenant, document)
+
+    def erase_subjects(self, tenant: str, subjects: frozenset[str]) -> int:
+        """Remove the files about these people."""
+        return self._files.forget_subjects(tenant, subjects)
+
+    def left_of(self, tenant: str, document: str) -> int:
+        """Return how many files of the document there are."""
+        return sum(1 for _ in self._files.places(tenant, document=document))

@@ -1,0 +1,1 @@
+"""Revisions of the table of legal holds, oldest first."""
