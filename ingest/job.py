@@ -11,17 +11,18 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from ingest.changes import Changed, Refused, Retry
-from ingest.comparison import comparison
+from ingest.aside_run import AsideOfRun
+from ingest.changes import Changed, Changes, Refused, Retry
+from ingest.containers import Containers
 from ingest.engine import Batch, Done, Engine
 from ingest.ledger import Claim, Ledger
 from ingest.members import Members
 from ingest.refusals import Refusal
-from ingest.removal import Removed, Why, WhyKept
+from ingest.removal import Keeps, Removed, Remover, Why
 from ingest.report import FileResult, FileState, Report
 from ingest.runs import Ended
 from ingest.sources import SourceFile
-from ingest.sweep import Guard, MassRemovalError, Sweep
+from ingest.sweep import Absent, Guard, MassRemovalError, Sweep
 from ingest.work import Fingerprinter, Target, Work, take_in_hand
 from ingest.writer import Writer
 from ragplatform.audit.events import Action, Outcome, event_of
@@ -52,8 +53,7 @@ class Job:
         fingerprint: Fingerprinter,
         members: Members,
         engine: Engine,
-        why_kept: WhyKept,
-        why_held: WhyKept,
+        keeping: Keeps,
         guard: Guard,
         stop: Callable[[], bool],
         privacy: Privacy,
@@ -64,45 +64,61 @@ class Job:
         catalog: SqlCatalog,
         ledger: Ledger,
         audit: TenantLogs,
+        aside: AsideOfRun,
         on_result: Callable[[FileResult], None],
         retry: Retry | None,
     ) -> None:
-        """``why_held`` says why a document may not be replaced, ``stop`` that the run is to end."""
+        """``stop`` says that the run is to end, ``retry`` narrows it to what did not go in."""
         self._run = run
         self._target = target
         self._engine = engine
         self._stop = stop
-        self._why_held = why_held
         self._policies = policies
-        self._index, self._archive = index, archive
+        self._index = index
+        self._archive = archive
         self._catalog = catalog
         self._ledger = ledger
         self._audit = audit
+        self._aside = aside
         self._on_result = on_result
-        self._writer = Writer(
-            claim=self._claim,
-            record=self._record,
-            privacy=privacy,
-            index=index,
-            encoder=encoder,
-            archive=archive,
-            catalog=catalog,
-            ledger=ledger,
+        self._writer = self._new_writer(privacy, encoder)
+        self._remover = self._new_remover(privacy, keeping)
+        self._containers = Containers(
+            run=run, ledger=ledger, catalog=catalog, remover=self._remover
         )
-        self._found = comparison(
-            run=run,
+        self._changes = Changes(
             target=target,
             fingerprint=fingerprint,
             members=members,
-            privacy=privacy,
-            index=index,
-            archive=archive,
-            catalog=catalog,
+            containers=self._containers,
             ledger=ledger,
-            record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
-            why_kept=why_kept,
-            guard=guard,
+            aside=aside,
             retry=retry,
+        )
+        self._absent = Absent(target=target, fingerprint=fingerprint, ledger=ledger, guard=guard)
+
+    def _new_writer(self, privacy: Privacy, encoder: str) -> Writer:
+        return Writer(
+            claim=self._claim,
+            record=self._record,
+            privacy=privacy,
+            index=self._index,
+            encoder=encoder,
+            archive=self._archive,
+            catalog=self._catalog,
+            ledger=self._ledger,
+        )
+
+    def _new_remover(self, privacy: Privacy, keeping: Keeps) -> Remover:
+        return Remover(
+            run=self._run,
+            privacy=privacy,
+            index=self._index,
+            archive=self._archive,
+            catalog=self._catalog,
+            ledger=self._ledger,
+            record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
+            keeping=keeping,
         )
 
     def run(
@@ -116,13 +132,15 @@ class Job:
         Raises ``UnavailableError`` when a part that every file needs is away: what was finished
         stays, and running again goes on from there.
         """
+        self._aside.begin(self._record)
         for done in self._engine.run(_batches(self._works(sources, report))):
             report.merge(done.tally)
             self._finish(done, report)
-            self._tell_removed(self._found.containers.finish(last=False), report)
-        self._tell_removed(self._found.containers.finish(last=True), report)
+            self._tell_removed(self._containers.finish(last=False), report)
+        self._tell_removed(self._containers.finish(last=True), report)
         if sweep is not None and not report.cancelled:
             self._sweep(sweep, report)
+        self._aside.warn(report)
         self._record_end(report)
 
     def _record_end(self, report: Report) -> None:
@@ -142,11 +160,15 @@ class Job:
                 self._refuse(work, outcome, report)
             else:
                 good.append((work, outcome))
+        for _, prepared in good:
+            self._aside.record_waived(prepared.ready)
         written = self._writer.write([prepared for _, prepared in good], report)
         for (work, prepared), refusal in zip(good, written, strict=True):
             if refusal is not None:
                 self._refuse(replace(prepared.ready.work, data=work.data), refusal, report)
                 continue
+            self._aside.taken_in(work)
+            self._aside.listen(prepared.ready)
             self._tell(
                 report,
                 work.source,
@@ -157,7 +179,7 @@ class Job:
 
     def _works(self, sources: Iterable[SourceFile], report: Report) -> Iterator[Work]:
         """Yield the documents that are to be taken in; tell of all others how they end."""
-        for found in self._found.changes.among(sources, report):
+        for found in self._changes.among(sources, report):
             if isinstance(found, Changed):
                 if not self._held_back(found.work, report):
                     report.bytes += len(found.work.data or b"")
@@ -173,10 +195,7 @@ class Job:
 
     def _held_back(self, work: Work, report: Report) -> bool:
         """Return whether the version that is there is on legal hold, and this one has to wait."""
-        old = self._catalog.document(work.document)
-        if old is None:
-            return False
-        why = self._why_held(old, self._catalog.classes(old.tenant)[old.access_class])
+        why = self._remover.why_waits(work.document)
         if why is None:
             return False
         state, document = FileState.ON_HOLD, work.document
@@ -196,11 +215,11 @@ class Job:
         """Take out what the source no longer has, unless that is more than may be believed."""
         with report.stage("sweep"):
             try:
-                gone = self._found.absent.of(sweep)
+                gone = self._absent.of(sweep)
             except MassRemovalError as error:
                 report.refused = error.counts | {"detail": str(error)}
                 return
-            self._tell_removed(self._found.remover.remove(gone, Why.LEFT_SOURCE), report)
+            self._tell_removed(self._remover.remove(gone, Why.LEFT_SOURCE), report)
 
     def _claim(self, work: Work, name: str) -> Claim:
         return take_in_hand(self._ledger, work, run=self._run, name=name)
@@ -249,6 +268,7 @@ class Job:
         self._index.remove(subject.labels.tenant, subject.document)
         self._catalog.delete_document(subject.document)
         if state is FileState.QUARANTINED:
+            self._aside.keep(subject, reason, detail)
             self._ledger.commit_quarantined(claim, reason=reason)
         self._tell(report, subject.source, state, reason=reason, detail=detail)
 

@@ -9,16 +9,18 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ingest.changes import Changed, Finding, Refused, Retry, Settled
-from ingest.comparison import Comparison, comparison
+from ingest.aside_run import AsideOfRun
+from ingest.changes import Changed, Changes, Finding, Refused, Retry, Settled
+from ingest.containers import Containers
 from ingest.ledger import Entry, Ledger, State
 from ingest.members import Members
-from ingest.removal import Removed, Why, WhyKept
+from ingest.removal import Keeps, Removed, Remover, Why
 from ingest.report import FileState, Report
 from ingest.runs import Run
 from ingest.sources import GivenLabels, SourceFile
-from ingest.sweep import Guard, MassRemovalError, Sweep
+from ingest.sweep import Absent, Guard, MassRemovalError, Sweep
 from ingest.work import Fingerprinter, Target, Work
+from ragplatform.audit.events import Action, Outcome
 from ragplatform.catalog import SqlCatalog
 from ragplatform.model import Json
 from ragplatform.ports import Archive, Index
@@ -141,9 +143,14 @@ def estimate(plan: Plan, earlier: Sequence[Run]) -> Estimate | None:
 class Planner:
     """Foresees what a run over the same sources would do."""
 
-    def __init__(self, found: Comparison) -> None:
-        """``found`` has a dry remover."""
-        self._found = found
+    def __init__(
+        self, *, changes: Changes, containers: Containers, remover: Remover, absent: Absent
+    ) -> None:
+        """``remover`` is a dry one, and so are the containers that ``changes`` opens."""
+        self._changes = changes
+        self._containers = containers
+        self._remover = remover
+        self._absent = absent
 
     def plan(
         self, sources: Iterable[SourceFile], sweep: Sweep | None, plan: Plan
@@ -156,18 +163,18 @@ class Planner:
     def _planned(
         self, sources: Iterable[SourceFile], sweep: Sweep | None, plan: Plan
     ) -> Iterator[Planned]:
-        for finding in self._found.changes.among(sources, Report(run="")):
+        for finding in self._changes.among(sources, Report(run="")):
             yield _foreseen(finding)
-            yield from _gone(self._found.containers.finish(last=False))
-        yield from _gone(self._found.containers.finish(last=True))
+            yield from _gone(self._containers.finish(last=False))
+        yield from _gone(self._containers.finish(last=True))
         if sweep is None:
             return
         try:
-            missing = self._found.absent.of(sweep)
+            missing = self._absent.of(sweep)
         except MassRemovalError as error:
             plan.refused = error.counts | {"detail": str(error)}
             return
-        yield from _gone(self._found.remover.remove(missing, Why.LEFT_SOURCE))
+        yield from _gone(self._remover.remove(missing, Why.LEFT_SOURCE))
 
 
 def planner_of(
@@ -180,32 +187,49 @@ def planner_of(
     archive: Archive,
     catalog: SqlCatalog,
     ledger: Ledger,
-    why_kept: WhyKept,
+    aside: AsideOfRun,
+    keeping: Keeps,
     guard: Guard,
     retry: Retry | None,
 ) -> Planner:
     """Return a planner over the same parts as a job's."""
-    made = comparison(
+    remover = Remover(
         run="",
-        target=target,
-        fingerprint=fingerprint,
-        members=members,
         privacy=privacy,
         index=index,
         archive=archive,
         catalog=catalog,
         ledger=ledger,
         record=_unrecorded,
-        why_kept=why_kept,
-        guard=guard,
-        retry=retry,
+        keeping=keeping,
         dry=True,
     )
-    return Planner(made)
+    aside.begin(_undecided)
+    containers = Containers(run="", ledger=ledger, catalog=catalog, remover=remover)
+    changes = Changes(
+        target=target,
+        fingerprint=fingerprint,
+        members=members,
+        containers=containers,
+        ledger=ledger,
+        aside=aside,
+        retry=retry,
+    )
+    absent = Absent(target=target, fingerprint=fingerprint, ledger=ledger, guard=guard)
+    return Planner(changes=changes, containers=containers, remover=remover, absent=absent)
 
 
 def _unrecorded(details: dict[str, Json], subjects: Collection[str]) -> None:
     raise AssertionError("a plan removes nothing, and so has nothing to record")
+
+
+def _undecided(
+    action: Action,
+    outcome: Outcome,
+    details: dict[str, Json],
+    subjects: Collection[str] = (),
+) -> None:
+    raise AssertionError("a plan decides about nothing, and so has nothing to record")
 
 
 def _foreseen(finding: Finding) -> Planned:

@@ -20,6 +20,7 @@ from ingest.commands.interrupts import interrupts
 from ingest.commands.run_source import Asked
 from ingest.engines import EngineChoice, EngineKind
 from ingest.report import FileResult, FileState, Report
+from ingest.silence import WARNING
 from ingest.sweep import Sweep
 from ingest.work import Target
 from ragplatform.errors import InvalidRequestError
@@ -128,25 +129,25 @@ def run(
         found, sweep = given(
             paths, collection, tenant, label, delete_missing=delete_missing, many=remove_many
         )
-        target = wiring.target(tenant, collection, purpose)
         if dry_run:
-            code = foreseen.show(console.settings(), target, found, sweep, as_json=as_json)
+            where = wiring.target(tenant, collection, purpose)
+            code = foreseen.show(console.settings(), where, found, sweep, as_json=as_json)
             raise typer.Exit(code)
-        report = _run_paths(target, found, sweep, choice, call, as_json=as_json)
+        target = wiring.target(tenant, collection, purpose)
+        report = _take(found, sweep, target, choice, call, as_json=as_json)
     _end(report, as_json=as_json)
     raise typer.Exit(report.exit_code)
 
 
-def _run_paths(
-    target: Target,
+def _take(
     found: list[sources.SourceFile],
     sweep: Sweep | None,
+    target: Target,
     choice: EngineChoice,
     call: Call,
     *,
     as_json: bool,
 ) -> Report:
-    """Take the files in, telling of each."""
     report = Report(run=uuid.uuid4().hex)
     report.total = len(found)
     with _progress(len(found), quiet=as_json) as tick:
@@ -244,7 +245,7 @@ def _show_summary(report: Report) -> None:
     summary = report.summary()
     table = Table(title="Ingest", title_justify="left", show_header=False)
     rows = (
-        *("files", "indexed", "unchanged", "unpacked", "removed", "kept", "forgotten"),
+        *("files", "indexed", "unchanged", "unpacked", "removed", "kept", "forgotten", "rejected"),
         *("deferred", "on_hold", "quarantined", "failed", "chunks"),
     )
     for name in rows:
@@ -260,3 +261,8 @@ def _show_summary(report: Report) -> None:
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in report.seconds.items())
     table.add_row("seconds by stage", seconds)
     console.out.print(table)
+    if WARNING in report.warnings:
+        console.err.print(
+            "[yellow]warning[/yellow] (no_personal_data): this collection holds personal data, and "
+            "this run found none: see docs/quarantine.md, Silence"
+        )
