@@ -8,6 +8,7 @@ from ingest.commands import (
     forget,
     hold,
     plan,
+    quarantine,
     rebuild,
     reindex,
     relabel,
@@ -35,6 +36,7 @@ app.command("retry")(again.retry)
 app.command("cancel")(status.cancel)
 app.command("scan")(scan.scan)
 app.command("forget")(forget.forget)
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(hold.app, name="hold")
 app.add_typer(certificate.app, name="certificate")
 app.add_typer(retention.app, name="retention")
@@ -47,6 +49,8 @@ app.command("check")(rebuild.check)
 app.command("reindex")(reindex.reindex)
 app.command("replay-erasures")(replay.replay_erasures)
 app.command("editions")(reindex.editions)
+app.command("worker")(worker.worker)
+app.add_typer(sources.app, name="sources")
 
 if __name__ == "__main__":
     app()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol, TypeAlias
 
+from ingest.aside_run import AsideOfRun
 from ingest.containers import Containers
 from ingest.ledger import Entry, Ledger, State
 from ingest.members import Budget, Contents, Members
@@ -100,6 +101,7 @@ class Changes:
         members: Members,
         containers: Containers,
         ledger: Ledger,
+        aside: AsideOfRun,
         retry: Retry | None,
     ) -> None:
         """With ``retry`` all else is passed over, unread and untold, if it is a narrow one."""
@@ -110,6 +112,7 @@ class Changes:
         self._members = members
         self._containers = containers
         self._ledger = ledger
+        self._aside = aside
 
     def among(self, sources: Iterable[SourceFile], watch: Stopwatch) -> Iterator[Finding]:
         """Yield what is found of every source, in order, and before it of what lies inside."""
@@ -171,6 +174,8 @@ class Changes:
 
     def _passable(self, work: Work, known: Entry | None) -> list[Entry] | None:
         """Return what lies in a file that can be passed over, None if it has to be opened."""
+        if _is_anew(work, known):
+            return None
         inside = self._containers.unchanged(work, known)
         if inside is None or any(map(self._is_tried_again, (known, *inside))):
             return None
@@ -183,6 +188,11 @@ class Changes:
             work = guarded(partial(self._fingerprint, source))
         if isinstance(work, Refusal):
             yield Refused(source, work, known)
+            return
+        work = self._aside.decided(work)
+        if self._aside.rejects(work):
+            # Before it is opened: nothing that lies in it is wanted either.
+            yield Settled(source.name, FileState.REJECTED, "rejected", known)
             return
         with watch.stage("ledger"):
             inside = self._passable(work, known)
@@ -237,7 +247,7 @@ class Changes:
 
     def _same(self, work: Work, known: Entry | None) -> Settled | None:
         """Return how the same bytes ended before through the same pipeline, if they did."""
-        if known is None or known.generation != work.generation:
+        if known is None or known.generation != work.generation or _is_anew(work, known):
             return None
         if known.state not in {State.INDEXED, State.QUARANTINED} or self._is_tried_again(known):
             return None
@@ -266,6 +276,13 @@ class Changes:
                 yield Settled(shown, _ENDS[entry.state], entry.reason, entry)
         if known is not None:
             yield Settled(name, _ENDS[known.state], known.reason, known)
+
+
+def _is_anew(work: Work, known: Entry | None) -> bool:
+    """Return whether people decided that what was put aside is to be looked at anew."""
+    if known is None or known.state is not State.QUARANTINED:
+        return False
+    return work.source.again or known.reason in work.waived
 
 
 def _windows(sources: Iterable[SourceFile]) -> Iterator[list[SourceFile]]:

@@ -11,13 +11,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from ingest.aside_run import AsideOfRun
 from ingest.changes import Changed, Changes, Refused, Retry
 from ingest.containers import Containers
 from ingest.engine import Batch, Done, Engine
 from ingest.ledger import Claim, Ledger
 from ingest.members import Members
 from ingest.refusals import Refusal
-from ingest.removal import Removed, Remover, Why, WhyKept
+from ingest.removal import Keeps, Removed, Remover, Why
 from ingest.report import FileResult, FileState, Report
 from ingest.runs import Ended
 from ingest.sources import SourceFile
@@ -52,8 +53,7 @@ class Job:
         fingerprint: Fingerprinter,
         members: Members,
         engine: Engine,
-        why_kept: WhyKept,
-        why_held: WhyKept,
+        keeping: Keeps,
         guard: Guard,
         stop: Callable[[], bool],
         privacy: Privacy,
@@ -64,44 +64,25 @@ class Job:
         catalog: SqlCatalog,
         ledger: Ledger,
         audit: TenantLogs,
+        aside: AsideOfRun,
         on_result: Callable[[FileResult], None],
         retry: Retry | None,
     ) -> None:
-        """``why_held`` says why a document may not even be replaced, ``stop`` that the run is to
-        end; ``retry`` narrows it to what did not go in.
-        """
+        """``stop`` says that the run is to end, ``retry`` narrows it to what did not go in."""
         self._run = run
         self._target = target
         self._engine = engine
         self._stop = stop
-        self._why_held = why_held
         self._policies = policies
         self._index = index
         self._archive = archive
         self._catalog = catalog
         self._ledger = ledger
         self._audit = audit
+        self._aside = aside
         self._on_result = on_result
-        self._writer = Writer(
-            claim=self._claim,
-            record=self._record,
-            privacy=privacy,
-            index=index,
-            encoder=encoder,
-            archive=archive,
-            catalog=catalog,
-            ledger=ledger,
-        )
-        self._remover = Remover(
-            run=run,
-            privacy=privacy,
-            index=index,
-            archive=archive,
-            catalog=catalog,
-            ledger=ledger,
-            record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
-            why_kept=why_kept,
-        )
+        self._writer = self._new_writer(privacy, encoder)
+        self._remover = self._new_remover(privacy, keeping)
         self._containers = Containers(
             run=run, ledger=ledger, catalog=catalog, remover=self._remover
         )
@@ -111,9 +92,34 @@ class Job:
             members=members,
             containers=self._containers,
             ledger=ledger,
+            aside=aside,
             retry=retry,
         )
         self._absent = Absent(target=target, fingerprint=fingerprint, ledger=ledger, guard=guard)
+
+    def _new_writer(self, privacy: Privacy, encoder: str) -> Writer:
+        return Writer(
+            claim=self._claim,
+            record=self._record,
+            privacy=privacy,
+            index=self._index,
+            encoder=encoder,
+            archive=self._archive,
+            catalog=self._catalog,
+            ledger=self._ledger,
+        )
+
+    def _new_remover(self, privacy: Privacy, keeping: Keeps) -> Remover:
+        return Remover(
+            run=self._run,
+            privacy=privacy,
+            index=self._index,
+            archive=self._archive,
+            catalog=self._catalog,
+            ledger=self._ledger,
+            record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
+            keeping=keeping,
+        )
 
     def run(
         self, sources: Iterable[SourceFile], report: Report, *, sweep: Sweep | None = None
@@ -126,6 +132,7 @@ class Job:
         Raises ``UnavailableError`` when a part that every file needs is away: what was finished
         stays, and running again goes on from there.
         """
+        self._aside.begin(self._record)
         for done in self._engine.run(_batches(self._works(sources, report))):
             report.merge(done.tally)
             self._finish(done, report)
@@ -133,6 +140,7 @@ class Job:
         self._tell_removed(self._containers.finish(last=True), report)
         if sweep is not None and not report.cancelled:
             self._sweep(sweep, report)
+        self._aside.warn(report)
         self._record_end(report)
 
     def _record_end(self, report: Report) -> None:
@@ -152,11 +160,15 @@ class Job:
                 self._refuse(work, outcome, report)
             else:
                 good.append((work, outcome))
+        for _, prepared in good:
+            self._aside.record_waived(prepared.ready)
         written = self._writer.write([prepared for _, prepared in good], report)
         for (work, prepared), refusal in zip(good, written, strict=True):
             if refusal is not None:
                 self._refuse(replace(prepared.ready.work, data=work.data), refusal, report)
                 continue
+            self._aside.taken_in(work)
+            self._aside.listen(prepared.ready)
             self._tell(
                 report,
                 work.source,
@@ -183,10 +195,7 @@ class Job:
 
     def _held_back(self, work: Work, report: Report) -> bool:
         """Return whether the version that is there is on legal hold, and this one has to wait."""
-        old = self._catalog.document(work.document)
-        if old is None:
-            return False
-        why = self._why_held(old, self._catalog.classes(old.tenant)[old.access_class])
+        why = self._remover.why_waits(work.document)
         if why is None:
             return False
         state, document = FileState.ON_HOLD, work.document
@@ -259,6 +268,7 @@ class Job:
         self._index.remove(subject.labels.tenant, subject.document)
         self._catalog.delete_document(subject.document)
         if state is FileState.QUARANTINED:
+            self._aside.keep(subject, reason, detail)
             self._ledger.commit_quarantined(claim, reason=reason)
         self._tell(report, subject.source, state, reason=reason, detail=detail)
 

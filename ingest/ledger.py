@@ -287,20 +287,6 @@ class Ledger:
             if not connection.execute(SOURCES.update().where(held).values(done)).rowcount:
                 raise HeldError("the claim on this document was lost: run again")
 
-    def forget(self, document: str) -> int:
-        """Keep of a document only that it was forgotten; return how many sources it had.
-
-        Content digest, name and labels go, also from free pages and the write-ahead log. The caller
-        has erased it from index and vault first.
-        """
-        gone = _blank() | {"state": State.FORGOTTEN.value}
-        values = {**gone, "chunks": 0, "lease_until": 0.0, "updated_at": _now()}
-        where = SOURCES.c.document == document
-        with self._transaction() as connection:
-            count = connection.execute(SOURCES.update().where(where).values(values)).rowcount
-        self._scrub_log()
-        return count
-
     def is_held(self, entry: Entry) -> bool:
         """Return whether a live run has the source in hand now."""
         query = sa.select(SOURCES).where(
@@ -332,6 +318,29 @@ class Ledger:
         }
         with self._transaction() as connection:
             return connection.execute(SOURCES.update().where(same).values(open_again)).rowcount > 0
+
+    def forget(self, document: str) -> int:
+        """Keep of a document only that it was forgotten; return how many sources it had.
+
+        Content digest, name and labels go, also from free pages and the write-ahead log. The caller
+        has erased it from index and vault first.
+        """
+        gone = _blank() | {"state": State.FORGOTTEN.value}
+        values = {**gone, "chunks": 0, "lease_until": 0.0, "updated_at": _now()}
+        where = SOURCES.c.document == document
+        with self._transaction() as connection:
+            count = connection.execute(SOURCES.update().where(where).values(values)).rowcount
+        self._scrub_log()
+        return count
+
+    def reject(self, tenant: str, collection: str, source_key: str) -> bool:
+        """Note that people rejected a quarantined source; return whether it was one."""
+        quarantined = sa.and_(
+            _at(tenant, collection, source_key), SOURCES.c.state == State.QUARANTINED.value
+        )
+        change = SOURCES.update().where(quarantined).values(reason="rejected", updated_at=_now())
+        with self._transaction() as connection:
+            return connection.execute(change).rowcount > 0
 
     def revive(self, tenant: str, collection: str, source_key: str) -> bool:
         """Let a forgotten source be ingested again; return whether it was forgotten."""

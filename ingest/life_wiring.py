@@ -7,6 +7,8 @@ from datetime import date, datetime
 from functools import partial
 from typing import Final
 
+from ingest.aside_place import AsidePlace
+from ingest.aside_wiring import aside
 from ingest.certificate import Certifier
 from ingest.forget import Eraser
 from ingest.holding import HoldDesk
@@ -154,7 +156,7 @@ def eraser_of(
         audit=store.audit,
         seals=openers.open_sealed_texts(store.settings),
         keeping=kept,
-        places=_places(store),
+        places=_places(store, book),
     )
 
 
@@ -172,7 +174,7 @@ def certifier_of(store: Store, book: Ledger, principal: Principal, purpose: Purp
         logs=store.settings.audit_dir,
         signer=partial(openers.log_signer, store.settings),
         folder=store.settings.data_dir / CERTIFICATES,
-        places=_places(store),
+        places=_places(store, book),
     )
 
 
@@ -191,9 +193,13 @@ def relabeller_of(
     )
 
 
-def _places(store: Store) -> tuple[Place, ...]:
+def _places(store: Store, book: Ledger) -> tuple[Place, ...]:
     """Return where else something of a document may lie."""
-    return (SealedPlace(openers.open_sealed_files(store.settings, store.vault)),)
+    put_aside = AsidePlace(
+        opened=partial(aside, store.settings, store.vault), ledger=book, privacy=store.privacy
+    )
+    # The quarantine's rows say which documents those are: its files go with them, not before.
+    return (put_aside, SealedPlace(openers.open_sealed_files(store.settings, store.vault)))
 
 
 @dataclass(frozen=True, slots=True)

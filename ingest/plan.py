@@ -9,16 +9,18 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ingest.aside_run import AsideOfRun
 from ingest.changes import Changed, Changes, Finding, Refused, Retry, Settled
 from ingest.containers import Containers
 from ingest.ledger import Entry, Ledger, State
 from ingest.members import Members
-from ingest.removal import Removed, Remover, Why, WhyKept
+from ingest.removal import Keeps, Removed, Remover, Why
 from ingest.report import FileState, Report
 from ingest.runs import Run
 from ingest.sources import GivenLabels, SourceFile
 from ingest.sweep import Absent, Guard, MassRemovalError, Sweep
 from ingest.work import Fingerprinter, Target, Work
+from ragplatform.audit.events import Action, Outcome
 from ragplatform.catalog import SqlCatalog
 from ragplatform.model import Json
 from ragplatform.ports import Archive, Index
@@ -185,7 +187,8 @@ def planner_of(
     archive: Archive,
     catalog: SqlCatalog,
     ledger: Ledger,
-    why_kept: WhyKept,
+    aside: AsideOfRun,
+    keeping: Keeps,
     guard: Guard,
     retry: Retry | None,
 ) -> Planner:
@@ -198,9 +201,10 @@ def planner_of(
         catalog=catalog,
         ledger=ledger,
         record=_unrecorded,
-        why_kept=why_kept,
+        keeping=keeping,
         dry=True,
     )
+    aside.begin(_undecided)
     containers = Containers(run="", ledger=ledger, catalog=catalog, remover=remover)
     changes = Changes(
         target=target,
@@ -208,6 +212,7 @@ def planner_of(
         members=members,
         containers=containers,
         ledger=ledger,
+        aside=aside,
         retry=retry,
     )
     absent = Absent(target=target, fingerprint=fingerprint, ledger=ledger, guard=guard)
@@ -216,6 +221,15 @@ def planner_of(
 
 def _unrecorded(details: dict[str, Json], subjects: Collection[str]) -> None:
     raise AssertionError("a plan removes nothing, and so has nothing to record")
+
+
+def _undecided(
+    action: Action,
+    outcome: Outcome,
+    details: dict[str, Json],
+    subjects: Collection[str] = (),
+) -> None:
+    raise AssertionError("a plan decides about nothing, and so has nothing to record")
 
 
 def _foreseen(finding: Finding) -> Planned:

@@ -60,7 +60,8 @@ class Ready:
     """One file's passages, transformed and chunked; what is left is to embed and to write.
 
     ``transformed`` are its text and its name, whose values the vault will keep. ``work`` holds the
-    file's bytes no more.
+    file's bytes no more. ``waived`` are the reasons that would have kept it out, had people not
+    decided otherwise.
     """
 
     work: Work
@@ -69,6 +70,7 @@ class Ready:
     transformed: tuple[Transformed, Transformed] = field(repr=False)
     labels: Labels
     passages: tuple[Passage, ...]
+    waived: frozenset[str] = frozenset()
     dated: str = ""
     """The day that the document gives of itself, or ""."""
 
@@ -145,8 +147,9 @@ class Preparer:
             personal = titles.personal(name, acted_on[:-1], text, acted_on[-1])
             title = self._privacy.transform(spoken, personal, work.labels, whose)
         tally.personal_data.update(body.counts)
-        if reason := body.quarantine or title.quarantine:
-            raise QuarantinedError(reason, "policy keeps documents that hold this out")
+        reasons = body.quarantines | title.quarantines
+        if kept_out := sorted(reasons - work.waived):
+            raise QuarantinedError(kept_out[0], "policy keeps documents that hold this out")
         labels = replace(work.labels, categories=frozenset(s.category for s in acted_on[-1]))
         self._require_permission(labels)
         with tally.stage("chunk"):
@@ -155,8 +158,16 @@ class Preparer:
             passages = tuple(self._passages(work, document, body, shown, labels))
         if not passages:
             raise QuarantinedError("empty", "the document holds no text")
-        dated = document.claims.date
-        return Ready(work, document.media_type, shown, (body, title), labels, passages, dated)
+        return Ready(
+            work=work,
+            media_type=document.media_type,
+            title=shown,
+            transformed=(body, title),
+            labels=labels,
+            passages=passages,
+            waived=reasons,
+            dated=document.claims.date,
+        )
 
     def _whose(self, work: Work) -> str:
         """Return by whom the document's dates move: its one subject, or else itself."""

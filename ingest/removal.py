@@ -4,9 +4,8 @@ Nothing is taken out because something failed: only a listing or a reading that 
 what is gone. What has to be kept stays, and the run says so.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -17,11 +16,18 @@ from ragplatform.model import Json, Labels
 from ragplatform.ports import Archive, Index
 from ragplatform.privacy.gate import Privacy
 
-_LEGAL_HOLD: Final = "legal-hold"
 # Archives in archives, and no cycle that a damaged ledger could hold.
 _DEEPEST: Final = 16
 
-WhyKept = Callable[[DocumentEntry, Labels], str | None]
+
+class Keeps(Protocol):
+    """Says what keeps a document. Raises ``UnavailableError`` when it cannot tell."""
+
+    def why_kept(self, entry: DocumentEntry, labels: Labels) -> str | None:
+        """Return why nobody may take the document out today, or None."""
+
+    def why_held(self, entry: DocumentEntry, labels: Labels) -> str | None:
+        """Return why the document may not even be replaced by a newer version, or None."""
 
 
 class Why(StrEnum):
@@ -55,20 +61,6 @@ class Removed:
         return self.entry.state is not State.UNPACKED
 
 
-def kept_by_labels(today: Callable[[], date]) -> WhyKept:
-    """Return what keeps a document by its labels alone: a legal hold, or a day still to come."""
-
-    def why(entry: DocumentEntry, labels: Labels) -> str | None:
-        if _LEGAL_HOLD in labels.restrictions:
-            return "its labels put it on legal hold"
-        # A day that cannot be read is later than any that can, and so keeps the document.
-        if labels.retain_until >= today().isoformat():
-            return f"it has to be kept until {labels.retain_until}"
-        return None
-
-    return why
-
-
 class Remover:
     """Takes out documents of one collection for one run, each on record; may be repeated."""
 
@@ -82,7 +74,7 @@ class Remover:
         catalog: SqlCatalog,
         ledger: Ledger,
         record: Recorder,
-        why_kept: WhyKept,
+        keeping: Keeps,
         dry: bool = False,
     ) -> None:
         """With ``dry`` nothing is changed anywhere: what would go is told as if it went."""
@@ -94,7 +86,15 @@ class Remover:
         self._catalog = catalog
         self._ledger = ledger
         self._record = record
-        self._why_kept = why_kept
+        self._keeping = keeping
+
+    def why_waits(self, document: str) -> str | None:
+        """Return why no newer version may replace the document that is there, or None."""
+        known = self._catalog.document(document)
+        if known is None:
+            return None
+        labels = self._catalog.classes(known.tenant)[known.access_class]
+        return self._keeping.why_held(known, labels)
 
     def remove(self, entries: Iterable[Entry], why: Why) -> Iterator[Removed]:
         """Take out the sources and what lies in them; yield what became of each.
@@ -133,7 +133,7 @@ class Remover:
         if known is None:
             return ""
         labels = self._catalog.classes(entry.tenant)[known.access_class]
-        return self._why_kept(known, labels) or ""
+        return self._keeping.why_kept(known, labels) or ""
 
     def _take_out(self, entry: Entry, why: Why) -> None:
         """Make a source unknown. Every step may be repeated after a crash.

@@ -17,6 +17,7 @@ class FileState(StrEnum):
     INDEXED = "indexed"
     UNCHANGED = "unchanged"
     QUARANTINED = "quarantined"
+    REJECTED = "rejected"
     FORGOTTEN = "forgotten"
     FAILED = "failed"
     UNPACKED = "unpacked"
@@ -74,6 +75,7 @@ class Report(Tally):
     quarantined: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     chunks: int = 0
+    warnings: list[str] = field(default_factory=list)
     bytes: int = 0
     total: int = 0
     total_bytes: int = 0
@@ -135,6 +137,7 @@ class Report(Tally):
             "indexed": self.states[FileState.INDEXED],
             "unchanged": self.states[FileState.UNCHANGED],
             "forgotten": self.states[FileState.FORGOTTEN],
+            "rejected": self.states[FileState.REJECTED],
             "unpacked": self.states[FileState.UNPACKED],
             "removed": self.states[FileState.REMOVED],
             "kept": self.states[FileState.KEPT],
@@ -146,6 +149,7 @@ class Report(Tally):
             "bytes": self.bytes,
             "characters": self.characters,
             "personal_data": dict(self.personal_data.most_common()),
+            "warnings": list(self.warnings),
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "elapsed_s": round(time.monotonic() - self.started, 3),
             "cancelled": self.cancelled,

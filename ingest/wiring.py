@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from ingest import worker_wiring
+from ingest.aside_wiring import aside_of_run
 from ingest.attendance import attended
 from ingest.changes import Retry
+from ingest.engine import Engine
 from ingest.engines import EngineChoice, open_engine
 from ingest.job import Job
 from ingest.ledger import Ledger
@@ -105,11 +107,10 @@ def job(
 ) -> Iterator[OpenJob]:
     """Open everything that a run needs, and close it after; the ledger says that it works.
 
-    ``source`` is the configured source that it takes, ``arguments`` are what it was called with,
-    sealed. ``retry`` narrows it to what did not go in. Without a choice the engine is the local
-    one, with the workers that the settings name. ``urls`` are services that this process is sealed
-    to beside those of the settings. The run ends early when it is cancelled in the ledger, and
-    when ``stopped`` says so. A ``shop`` that is given stays open.
+    ``source`` is the configured source, ``arguments`` are what the run was called with, sealed.
+    ``retry`` narrows it to what did not go in. Without a choice the engine is the local one, as the
+    settings say. ``urls`` are services to be reached beside those of the settings. The run ends
+    early when the ledger or ``stopped`` says so. A ``shop`` that is given stays open.
     """
     choice = choice or EngineChoice(workers=settings.ingest_workers)
     with ExitStack() as closing:
@@ -117,19 +118,12 @@ def job(
         store, parser, book = shop.store, shop.parser, shop.ledger
         version = pipeline(parser=parser, privacy=store.privacy)
         edition = store.for_writing()
-        recipe = _recipe(settings, store, edition, where, version)
-        engine, told = open_engine(
-            choice,
-            here=lambda: _stages(settings, store, edition, where, parser),
-            elsewhere=partial(worker_wiring.make_stages, recipe),
-            ray_without_tls=settings.ray_without_tls,
-        )
+        engine, told = _engine(settings, shop, edition, where, version, choice)
         closing.callback(engine.close)
         attendance = closing.enter_context(
             attended(book, report, where, source=source, arguments=arguments)
         )
         fingerprint = _fingerprinter(settings, store, where, version)
-        kept = closing.enter_context(keeping(settings))
         made = Job(
             run=report.run,
             target=where,
@@ -145,14 +139,32 @@ def job(
             ledger=book,
             audit=store.audit,
             on_result=on_result,
-            why_kept=kept.why_kept,
-            why_held=kept.why_held,
+            aside=closing.enter_context(aside_of_run(settings, store.vault, report.run, where)),
+            keeping=closing.enter_context(keeping(settings)),
             guard=_guard(settings),
             stop=lambda: attendance.asked_to_end() or stopped(),
             retry=retry,
         )
         note = f"{store.index_note}{told}parser walls: {_confined(parser.isolation)}"
         yield OpenJob(made, note, fingerprint, book)
+
+
+def _engine(
+    settings: Settings,
+    shop: Workshop,
+    edition: Edition,
+    where: Target,
+    version: str,
+    choice: EngineChoice,
+) -> tuple[Engine, str]:
+    """Return what works on documents, and what people should know of it."""
+    recipe = _recipe(settings, shop.store, edition, where, version)
+    return open_engine(
+        choice,
+        here=lambda: _stages(settings, shop.store, edition, where, shop.parser),
+        elsewhere=partial(worker_wiring.make_stages, recipe),
+        ray_without_tls=settings.ray_without_tls,
+    )
 
 
 def _confined(walls: Isolation) -> str:
@@ -215,8 +227,8 @@ def planner(
         version = pipeline(parser=parser, privacy=store.privacy)
         fingerprint = _fingerprinter(settings, store, where, version)
         book = closing.enter_context(ledger(settings))
-        kept = closing.enter_context(keeping(settings))
         made = planner_of(
+            aside=closing.enter_context(aside_of_run(settings, store.vault, "", where)),
             target=where,
             fingerprint=fingerprint,
             members=Members(parser=parser),
@@ -225,7 +237,7 @@ def planner(
             archive=openers.open_archive(settings, store.vault),
             catalog=store.catalog,
             ledger=book,
-            why_kept=kept.why_kept,
+            keeping=closing.enter_context(keeping(settings)),
             guard=_guard(settings),
             retry=retry,
         )

@@ -36,6 +36,7 @@ class Work:
     """One file that must go through. ``key`` is the keyed digest of its name.
 
     ``data`` is None for a file that is too large to be read, and for one that was refused.
+    ``waived`` are the reasons that do not keep it out, since people decided so.
     """
 
     source: SourceFile
@@ -46,6 +47,7 @@ class Work:
     subjects: frozenset[str]
     document: str
     generation: str
+    waived: frozenset[str] = frozenset()
     by_hand: Mapping[str, Json] = field(default_factory=dict)
     """Labels that people gave the document, in place of its source's and its own."""
 

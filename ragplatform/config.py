@@ -275,6 +275,15 @@ class Settings(BaseSettings):
     )
     parse_timeout_s: float = Field(60.0, gt=0, description="Longest parse of one file, seconds.")
     max_file_mb: int = Field(256, ge=1, description="Largest file that ingest accepts, MiB.")
+    quarantine_keep_mb: int = Field(
+        100, ge=0, description="Largest document whose bytes are kept when it is put aside, MiB."
+    )
+    quarantine_approval_hours: float = Field(
+        72.0, gt=0, description="How long a second person may approve a release, hours."
+    )
+    silence_documents: int = Field(
+        20, ge=1, description="So many documents without personal data, where some must be, warn."
+    )
     ingest_removed_percent: int = Field(
         20,
         ge=0,

@@ -17,6 +17,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import sys
@@ -411,6 +412,11 @@ def apart(act: Callable[[], None], kill_after_s: float | None = None) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def _child_cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def trial(
     folder: Path, *, subjects: int, chunks: int, batches: int, seed: int
 ) -> dict[str, object]:
@@ -424,7 +430,7 @@ def trial(
     assert apart(lambda: plant(data, subjects, chunks, held)) == 0
     before = found_in(data)
     assert apart(lambda: note(data, held, folder / "before.json")) == 0
-    kills, singles, longest = 0, [], 0.0
+    kills, singles, work, longest = 0, [], [], 0.0
     # The first few one by one, to see how long one person takes; the others in batches.
     few = min(5, len(going) // 4)
     rest = going[few:]
@@ -435,12 +441,13 @@ def trial(
     for number, group in enumerate(groups):
         if number >= few and number % 2:
             kills += apart(partial(erase, data, group), chance.uniform(0, max(longest, 0.1))) == -9
-        began = time.monotonic()
+        began, worked = time.monotonic(), _child_cpu_s()
         assert apart(partial(erase, data, group)) == 0
         took = time.monotonic() - began
         longest = max(longest, took)
         if number < few:
             singles.append(round(took, 2))
+            work.append(round(_child_cpu_s() - worked, 2))
         if number in {0, len(groups) - 1}:
             found = found_in(data)
             left_after.append(sum(found.get(one, 0) for one in group))
@@ -456,6 +463,7 @@ def trial(
         "batches": len(groups),
         "kills": kills,
         "one_subject_s": singles,
+        "one_subject_cpu_s": work,
         "longest_batch_s": round(longest, 2),
         "left": sum(after.get(number, 0) for number in going),
         "left_after_each": left_after,

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from ingest import sources
+from ingest.aside import Aside
 from ingest.attendance import attended
 from ingest.changes import Retry
 from ingest.engine import Engine
@@ -55,6 +56,7 @@ from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.pseudonyms import DOCUMENT_KEYS, Pseudonyms
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
+from ragplatform.sealed_files import SealedFiles
 from tests.containers import register, zipped
 from tests.fakes_audit import open_logs
 from tests.fakes_privacy import RegexDetector
@@ -75,11 +77,12 @@ _WRITES = {
     "runs": {"start", "finish"},
     "catalog": {"register", "put_document", "delete_document", "drop_labels", "scrub"},
     "audit": {"append"},
-    "vault": {"store", "destroy_subject"},
+    "vault": {"store", "file_key", "destroy_subject"},
     "register": {"forget"},
     "index": {"upsert", "retire", "remove", "scrub"},
     "archive": {"keep", "retire", "forget"},
     "holds": set(),
+    "aside": {"keep", "done", "reject"},
 }  # fmt: skip
 
 _NOTE = "Maria Lopez, MRN 4471230, SSN 078-05-1120, called (212) 555-0143 about {}. "
@@ -233,6 +236,7 @@ class Parts:
     policies: Policies
     privacy: Privacy
     keeping: Keeping
+    aside: Aside
 
 
 @contextmanager
@@ -247,6 +251,7 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
 
         url = f"sqlite:///{data / 'catalog.db'}"
         vault = fused("vault", Vault(f"sqlite:///{data / 'vault.db'}", master=MASTER))
+        files = SealedFiles(data / "sealed", keys=vault, name_key=MASTER, storage=Disk())
         log = open_logs(data / "audit", kind="ingest", storage=Disk())
         yield Parts(
             ledger=fused("ledger", Ledger(url)),
@@ -262,6 +267,7 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
                 rules=PrivacyRules.load(POLICIES / "privacy.toml"),
                 vault=vault,
             ),
+            aside=fused("aside", Aside(url, files=files, most_bytes=LARGEST)),
             keeping=keeping_of(fused("holds", Holds(url, derive=Keys(MASTER).derive))),
         )
 
@@ -354,6 +360,7 @@ def ingest(
             ledger=parts.ledger,
             keeping=parts.keeping,
             audit=parts.audit,
+            aside=parts.aside,
             name_key=MASTER,
             largest_file=LARGEST,
             on_result=on_result,

@@ -3,25 +3,49 @@
 from collections.abc import Callable
 from datetime import date
 
+from ingest.aside import Aside
+from ingest.aside_run import AsideOfRun
 from ingest.changes import Retry
 from ingest.engine import Engine, InProcess
 from ingest.job import Job
-from ingest.keeping import Keeping
+from ingest.keeping import LEGAL_HOLD
 from ingest.ledger import Ledger
 from ingest.members import Members
 from ingest.prepare import Parser, Preparer
-from ingest.removal import kept_by_labels
+from ingest.quarantine_rules import QuarantineRules
+from ingest.removal import Keeps
 from ingest.report import FileResult
 from ingest.stages import Stages, pipeline
 from ingest.sweep import Guard
 from ingest.work import Fingerprinter, Target
 from ragplatform.audit.logs import TenantLogs
-from ragplatform.catalog import SqlCatalog
+from ragplatform.catalog import DocumentEntry, SqlCatalog
+from ragplatform.model import Labels
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Archive, Embedder, Index, TermWeigher
 from ragplatform.privacy.gate import Privacy, Treatment
 
+
+def _today() -> date:
+    return date(2026, 11, 26)
+
+
 UNGUARDED = Guard(percent=100, documents=0)
+
+
+class KeptByLabels:
+    """Keeps what its labels hold or name a day to come for; there are no cases and no rules."""
+
+    def why_kept(self, entry: DocumentEntry, labels: Labels) -> str | None:
+        """Return what the labels say."""
+        if labels.retain_until >= "2026-11-26":
+            return f"it has to be kept until {labels.retain_until}"
+        return self.why_held(entry, labels)
+
+    def why_held(self, entry: DocumentEntry, labels: Labels) -> str | None:
+        """Return whether the labels hold it."""
+        held = LEGAL_HOLD in labels.restrictions
+        return "its labels put it on legal hold" if held else None
 
 
 def stages_of(
@@ -59,6 +83,7 @@ def job_here(
     catalog: SqlCatalog,
     ledger: Ledger,
     audit: TenantLogs,
+    aside: Aside,
     name_key: bytes,
     largest_file: int,
     on_result: Callable[[FileResult], None],
@@ -66,7 +91,9 @@ def job_here(
     stop: Callable[[], bool] = lambda: False,
     retry: Retry | None = None,
     engine: Engine | None = None,
-    keeping: Keeping | None = None,
+    keeping: Keeps | None = None,
+    rules: QuarantineRules | None = None,
+    silence_documents: int = 20,
 ) -> Job:
     """Return the job, whose stages run in this process unless an engine is given."""
     version = pipeline(parser=parser, privacy=privacy)
@@ -99,9 +126,16 @@ def job_here(
         catalog=catalog,
         ledger=ledger,
         audit=audit,
+        aside=AsideOfRun(
+            run=run,
+            target=target,
+            aside=aside,
+            rules=rules
+            or QuarantineRules((), expecting=frozenset(), today=lambda: date(2026, 11, 26)),
+            silence_documents=silence_documents,
+        ),
         on_result=on_result,
-        why_kept=keeping.why_kept if keeping else kept_by_labels(lambda: date(2026, 11, 26)),
-        why_held=keeping.why_held if keeping else lambda entry, labels: None,
+        keeping=keeping or KeptByLabels(),
         guard=guard,
         stop=stop,
         retry=retry,

@@ -33,15 +33,15 @@ def relabel(
     Labels given so outlive those of the source. Without any label, finishes what was cut off.
     """
     with console.exits():
-        changes = _changes(label or [])
+        wanted = changes(label or [])
         role = "legal" if lift_legal_hold else "compliance"
         with life_wiring.relabeller(console.settings(), tenant, role) as desk:
             done = desk.finish()
-            if document is not None and collection is None and changes:
-                done = desk.document(document, changes)
-            elif collection is not None and document is None and changes:
-                done = desk.collection(collection, changes)
-            elif document or collection or changes:
+            if document is not None and collection is None and wanted:
+                done = desk.document(document, wanted)
+            elif collection is not None and document is None and wanted:
+                done = desk.collection(collection, wanted)
+            elif document or collection or wanted:
                 raise InvalidRequestError("give a document or --collection, and a --label")
     if as_json:
         line: dict[str, Json] = {"documents": done.documents, "passages": done.passages}
@@ -50,8 +50,9 @@ def relabel(
         console.out.print(f"relabelled: {done.documents} documents, {done.passages} passages")
 
 
-def _changes(pairs: list[str]) -> dict[str, Json]:
-    changes: dict[str, Json] = {}
+def changes(pairs: list[str]) -> dict[str, Json]:
+    """Return the labels that ``key=value`` pairs give. Raises ``InvalidRequestError``."""
+    given: dict[str, Json] = {}
     restrictions: list[str] = []
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -59,12 +60,12 @@ def _changes(pairs: list[str]) -> dict[str, Json]:
             raise InvalidRequestError(f"label {key!r}: wanted key=value")
         if key == "restriction":
             restrictions += [value] if value else []
-            changes["restrictions"] = [*restrictions]
+            given["restrictions"] = [*restrictions]
         elif key in {"sensitivity", "department", "retain_until", "state"}:
-            changes[key] = value
+            given[key] = value
         else:
             raise InvalidRequestError(
                 f"label {key!r}: known are sensitivity, department, restriction, retain_until, "
                 "state"
             )
-    return changes
+    return given

@@ -20,7 +20,9 @@ from ingest.commands.interrupts import interrupts
 from ingest.commands.run_source import Asked
 from ingest.engines import EngineChoice, EngineKind
 from ingest.report import FileResult, FileState, Report
+from ingest.silence import WARNING
 from ingest.sweep import Sweep
+from ingest.work import Target
 from ragplatform.errors import InvalidRequestError
 from ragplatform.model import Json, Purpose
 
@@ -121,7 +123,6 @@ def run(
         choice = EngineChoice(engine, workers or 0, address)
         if source:
             again = run_source.Again(watch or watch_poll > 0, watch_poll, every)
-            choice = EngineChoice(engine, workers or 0, address)
             by_hand = bool(paths or collection or tenant or label or delete_missing or dry_run)
             asked = Asked(source, purpose, choice, whole, remove_many, again)
             _run_source(asked, call, given=by_hand, as_json=as_json)
@@ -132,36 +133,48 @@ def run(
             where = wiring.target(tenant, collection, purpose)
             code = foreseen.show(console.settings(), where, found, sweep, as_json=as_json)
             raise typer.Exit(code)
-        report = Report(run=uuid.uuid4().hex)
-        report.total = len(found)
-        with _progress(len(found), quiet=as_json) as tick:
-
-            def told(result: FileResult) -> None:
-                tick()
-                _tell(result, as_json=as_json)
-
-            settings = console.settings()
-            target = wiring.target(tenant, collection, purpose)
-            choice = choice.or_usual(settings.ingest_workers)
-            with (
-                interrupts(console.tell_ending) as interrupted,
-                wiring.job(
-                    settings,
-                    report,
-                    target,
-                    told,
-                    choice,
-                    arguments=call.sealed(settings, tenant, report.run),
-                    retry=call.retry,
-                    stopped=interrupted,
-                ) as opened,
-            ):
-                call.take_up(opened.ledger)
-                if not as_json:
-                    console.err.print(opened.note, markup=False)
-                opened.job.run(found, report, sweep=sweep)
+        target = wiring.target(tenant, collection, purpose)
+        report = _take(found, sweep, target, choice, call, as_json=as_json)
     _end(report, as_json=as_json)
     raise typer.Exit(report.exit_code)
+
+
+def _take(
+    found: list[sources.SourceFile],
+    sweep: Sweep | None,
+    target: Target,
+    choice: EngineChoice,
+    call: Call,
+    *,
+    as_json: bool,
+) -> Report:
+    report = Report(run=uuid.uuid4().hex)
+    report.total = len(found)
+    with _progress(len(found), quiet=as_json) as tick:
+
+        def told(result: FileResult) -> None:
+            tick()
+            _tell(result, as_json=as_json)
+
+        settings = console.settings()
+        with (
+            interrupts(console.tell_ending) as interrupted,
+            wiring.job(
+                settings,
+                report,
+                target,
+                told,
+                choice.or_usual(settings.ingest_workers),
+                arguments=call.sealed(settings, target.principal.tenant, report.run),
+                retry=call.retry,
+                stopped=interrupted,
+            ) as opened,
+        ):
+            call.take_up(opened.ledger)
+            if not as_json:
+                console.err.print(opened.note, markup=False)
+            opened.job.run(found, report, sweep=sweep)
+    return report
 
 
 def _run_source(asked: Asked, call: Call, *, given: bool, as_json: bool) -> NoReturn:
@@ -232,7 +245,7 @@ def _show_summary(report: Report) -> None:
     summary = report.summary()
     table = Table(title="Ingest", title_justify="left", show_header=False)
     rows = (
-        *("files", "indexed", "unchanged", "unpacked", "removed", "kept", "forgotten"),
+        *("files", "indexed", "unchanged", "unpacked", "removed", "kept", "forgotten", "rejected"),
         *("deferred", "on_hold", "quarantined", "failed", "chunks"),
     )
     for name in rows:
@@ -248,3 +261,8 @@ def _show_summary(report: Report) -> None:
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in report.seconds.items())
     table.add_row("seconds by stage", seconds)
     console.out.print(table)
+    if WARNING in report.warnings:
+        console.err.print(
+            "[yellow]warning[/yellow] (no_personal_data): this collection holds personal data, and "
+            "this run found none: see docs/quarantine.md, Silence"
+        )

@@ -40,6 +40,7 @@ class SourceFile:
     reason why such a document was not taken out. ``source`` is the name of the configured source
     that it comes from, or ``""`` for a path given by hand; ``container`` the key of what it lies
     in, if anything. ``later`` stands in the place of the content of what is not read yet.
+    ``again``: if it was put aside, it is looked at anew, also when it is what it was.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class SourceFile:
     container: str = ""
     is_part: bool = False
     later: Later | None = None
+    again: bool = False
 
     def inside(self, path: str, content: bytes, refused: str) -> "SourceFile":
         """Return the document at ``path`` inside this one: it is labelled as what it came in."""

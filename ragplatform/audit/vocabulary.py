@@ -346,6 +346,53 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _id("document", "The document, where it got as far as that.", required=False),
             ),
         ),
+        Action.QUARANTINE_READ: Entry(
+            "Somebody read which documents are put aside, or why one is; recorded before.",
+            (
+                _count("items", "How many, of a list.", required=False),
+                _id("collection", "The collection that the list was narrowed to.", required=False),
+                _id("document", "The document, of one.", required=False),
+                _counts("found", "Values of personal data in it, by type.", required=False),
+                _count("characters", "How much masked text was shown.", required=False),
+            ),
+            since=2,
+        ),
+        Action.QUARANTINE_DECIDED: Entry(
+            "Somebody decided about documents that are put aside, or was denied; recorded before.",
+            (
+                _code("act", "release, approve, relabel, reject, retry or rule."),
+                _ids("documents", "The documents.", required=False),
+                _id("generation", "The version that it holds for.", required=False),
+                _code("why", "Why it was put aside.", required=False),
+                Detail("waives", Kind.CODE, "Reasons not to count.", required=False, many=True),
+                _id("asked_by", "Who asked for the release that is approved.", required=False),
+                _moment("ends", "Until when the release may be approved.", required=False),
+                _code("reason", "Why it was denied or came to nothing.", required=False),
+                _code("do", "What the proposed rule does.", required=False),
+            ),
+            ("reason",),
+            since=2,
+        ),
+        Action.QUARANTINE_RULED: Entry(
+            "A rule decided about a document that would be put aside; recorded before.",
+            (
+                _DOCUMENT,
+                _id("generation", "Version of the document's passages."),
+                _id("rule", "The rule's id."),
+                _code("act", "mask or reject."),
+                _code("reason", "The reason that the rule speaks of."),
+                _digest("rules", "Digest of the file of rules."),
+            ),
+            since=2,
+        ),
+        Action.SILENCE: Entry(
+            "A run over a collection of personal data found none. An alarm.",
+            (
+                _id("collection", "The collection."),
+                _count("documents", "How many documents it searched."),
+            ),
+            since=2,
+        ),
         Action.RELABELLED: Entry(
             "A document gets other labels; recorded before they hold.",
             (

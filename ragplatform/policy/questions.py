@@ -25,6 +25,8 @@ class Action(StrEnum):
     REVIEW_ACCESS = "review_access"
     MANAGE_ACCESS = "manage_access"
     EXPLAIN_ACCESS = "explain_access"
+    REVIEW_QUARANTINE = "review_quarantine"
+    RELEASE_QUARANTINE = "release_quarantine"
     RELABEL = "relabel"
     HOLD = "hold"
     REPORT_SUBJECT = "report_subject"

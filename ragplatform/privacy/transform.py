@@ -29,8 +29,8 @@ class Transformed:
     ``kept`` lists what is still in clear (mode ``tag``), with offsets into ``text``. ``counts``
     says how often each type was found, ``methods`` what was done with it, for a reviewer: a date
     that could not be shifted counts under mask. ``values`` are the values to store in the vault,
-    each once. ``quarantine`` is a stable word when the document must stay out;
-    the other fields are then not to be used.
+    each once. ``quarantine`` is a stable word when the document must stay out; the other fields are
+    then not to be used, unless people decided that it comes in all the same.
     """
 
     text: str = field(repr=False)
@@ -41,6 +41,15 @@ class Transformed:
     quarantine: str | None
     _edges: tuple[tuple[int, int], ...] = field(repr=False)
     _lengths: tuple[int, int]
+
+    @property
+    def quarantines(self) -> frozenset[str]:
+        """Every reason for which the document must stay out; their values are masked in ``text``.
+
+        ``quarantine`` is the one that comes first in the text.
+        """
+        held = (entity for entity, mode in self.methods if mode is Mode.QUARANTINE)
+        return frozenset(map(_quarantine_reason, held))
 
     def position(self, offset: int) -> int:
         """Return where an offset of the original text lies in ``text``.
@@ -93,6 +102,10 @@ def transform(
     return writer.finish()  # 4
 
 
+def _quarantine_reason(entity: str) -> str:
+    return f"contains_{entity.lower()}"
+
+
 def _check(text: str, spans: Sequence[Span]) -> None:
     end = 0
     for span in spans:
@@ -123,7 +136,7 @@ class _Writer:
     def write(self, span: Span, mode: Mode) -> None:
         self._counts[span.entity] += 1
         if mode is Mode.QUARANTINE and self._quarantine is None:
-            self._quarantine = f"contains_{span.entity.lower()}"
+            self._quarantine = _quarantine_reason(span.entity)
         if mode is Mode.KEEP:
             self._methods[span.entity, mode] += 1
             return

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from ingest import holds, ledger_tables, queue
+from ingest import aside, holds, ledger_tables, queue
 from ingest.sources import marks
 from ragplatform import catalog, editions
 from ragplatform.access import tables as register
@@ -27,6 +27,7 @@ METADATA = {
     "register": register.METADATA,
     "vault": vault_tables.METADATA,
     "audit_index": index_tables.METADATA,
+    "quarantine": aside.METADATA,
     "holds": holds.METADATA,
     "sources": marks.METADATA,
     "editions": editions.METADATA,
@@ -64,6 +65,10 @@ ROWS = {
     "editions": "INSERT INTO index_editions VALUES ('e', 'm', 'st', 'bm', 4, '', 'retired', 'now')",
     "holds": "INSERT INTO legal_holds VALUES ('m', 'c_1', 'document', 'd1', 'k', 'legal', 'now')",
     "audit_index": "INSERT INTO audit_logs VALUES ('api', 0, 0, 0, 0, 'l')",
+    "quarantine": (
+        "INSERT INTO quarantine_items VALUES ('mercy', 'd1', 'clinical', 'k', 'g', 's', 'empty', "
+        "'{}', '[]', 1, 1, 'r', 'job', 'now', 'waiting', '[]', '', '', '')"
+    ),
     "sources": "INSERT INTO source_marks VALUES ('mercy', 'ward', 'k1', 'm1')",
 }
 

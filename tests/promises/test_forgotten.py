@@ -36,4 +36,5 @@ def test_people_erased_in_any_order_with_kills_in_between_leave_no_value_in_any_
     assert told["planted_in_clear"] == SUBJECTS - told["held"], told
     assert told["left"] == 0, told
     assert told["held_untouched"], told
-    assert all(seconds < 60 for seconds in told["one_subject_s"]), told
+    # Of the processor and not of the clock: others may use the machine at the same time.
+    assert all(seconds < 60 for seconds in told["one_subject_cpu_s"]), told

@@ -15,12 +15,14 @@ from pathlib import Path
 import pytest
 
 from ingest import sources
+from ingest.aside import Aside
 from ingest.holds import Holds
 from ingest.ledger import Ledger
 from ingest.report import FileState, Report
 from ingest.work import Target
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
+from ragplatform.audit.storage import Disk
 from ragplatform.catalog import SqlCatalog
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.model import Principal, Purpose, Sensitivity, Span
@@ -30,6 +32,7 @@ from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.keys import Keys
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
+from ragplatform.sealed_files import SealedFiles
 from tests.fakes_audit import open_logs
 from tests.ingest_crash import DIM, DigestEmbedder, PlainParser
 from tests.jobs import job_here
@@ -169,6 +172,8 @@ def ingest(folder: Path, data: Path) -> Report:
     holds = Holds(url, derive=Keys(MASTER).derive)
     index = EdgeIndex(folder=data / "index", dim=DIM)
     audit = open_logs(data / "audit", kind="ingest")
+    files = SealedFiles(data / "sealed", keys=vault, name_key=MASTER, storage=Disk())
+    aside = Aside(url, files=files, most_bytes=20_000)
     who = Principal("job", "mercy", frozenset({"ingest"}), clearance=Sensitivity.RESTRICTED)
     job = job_here(
         run=report.run,
@@ -184,12 +189,13 @@ def ingest(folder: Path, data: Path) -> Report:
         ledger=ledger,
         keeping=keeping_of(holds),
         audit=audit,
+        aside=aside,
         name_key=MASTER,
         largest_file=20_000,
         on_result=lambda result: None,
     )
     job.run(list(sources.find([folder], sources.GivenLabels())), report)
-    for part in (index, catalog, ledger, holds, vault, audit):
+    for part in (index, catalog, ledger, holds, aside, vault, audit):
         part.close()
     return report
 

@@ -76,7 +76,10 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
         Verb.START: "ingest_asked ingest_started",
         Verb.STOP: "ingest_cancelled ingest_finished",
         Verb.REFUSE: "quarantined",
-        Verb.UPDATE: "relabelled held released index_rebuilt index_switched",
+        Verb.UPDATE: (
+            "relabelled held released index_rebuilt index_switched quarantine_decided "
+            "quarantine_ruled"
+        ),
         Verb.DELETE: "erased upload_removed removed",
         Verb.READ: "subject_reported holds_read certificate_read",
     },
@@ -102,7 +105,7 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
         Verb.DELETE: "seal_destroyed",
     },
     Family.NETWORK: {Verb.REFUSE: "egress_blocked"},
-    Family.ALARM: {Verb.CREATE: "disagreed feed_dark witness_lagging witness_conflict"},
+    Family.ALARM: {Verb.CREATE: "disagreed feed_dark silence witness_lagging witness_conflict"},
 }
 
 _KINDS: Final[Mapping[str, Kind]] = {

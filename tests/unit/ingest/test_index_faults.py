@@ -219,7 +219,7 @@ def owned(folder: Path) -> Iterator[subprocess.Popen[str]]:
 def guest(folder: Path) -> Index:
     index = SharedEdgeIndex(folder=folder, dim=DIM, patience_s=0.5)
     assert index.role is Role.GUEST
-    return SteadyIndex(index, patience_s=1.0, still=lambda: True)
+    return SteadyIndex(index, patience_s=5.0, still=lambda: True)
 
 
 def test_a_run_goes_on_when_the_process_that_holds_the_index_is_killed_in_its_midst(
@@ -245,6 +245,8 @@ def test_a_run_ends_clearly_when_the_process_that_holds_the_index_is_stopped_and
         with pytest.raises(UnavailableError, match="mend it and run again"):
             run_into(index, files, data, lambda _: owner.send_signal(signal.SIGSTOP))
         owner.send_signal(signal.SIGCONT)
+        monkeypatch.setattr(edge_guest, "REQUEST_TIMEOUT_S", 60.0)
+        monkeypatch.setattr(edge_guest, "GREETING_TIMEOUT_S", 30.0)
         report = run_into(index, files, data)
 
         assert (report.exit_code, report.states["unchanged"]) == (0, 1)

@@ -10,7 +10,10 @@ from ingest.parse.unpack import Allowance, Opened
 from ingest.report import Report
 from ingest.sweep import Guard
 from ragplatform.audit import query
-from ragplatform.audit.events import Action
+from ragplatform.audit.events import Action, AuditEvent
+from ragplatform.audit.logs import TenantLogs
+from ragplatform.errors import AuditError
+from ragplatform.model import Receipt
 from tests.containers import register, zipped
 from tests.ingest_crash import BROKEN, DIM, MASTER, Fuse, RecordParser, ingest
 from tests.stored import Stored, look
@@ -211,3 +214,26 @@ def test_what_has_to_be_kept_stays_and_is_told(files: Path, label: str) -> None:
     assert dict(report.states) == {"kept": 2}
     assert (after.count, removals(files)) == (2, [])
     assert dict(run(files, sweeping=True)[0].states) == {"kept": 2}
+
+
+def test_without_its_record_nothing_is_taken_out(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (files / "a.txt").write_text("text a")
+    _, before = run(files)
+    (files / "a.txt").unlink()
+    append = TenantLogs.append
+
+    def failing(self: TenantLogs, event: AuditEvent) -> Receipt:
+        if event.action is Action.REMOVED:
+            raise AuditError("the disk is full")
+        return append(self, event)
+
+    monkeypatch.setattr(TenantLogs, "append", failing)
+    with pytest.raises(AuditError):
+        run(files, sweeping=True)
+    left = look(files.parent / "data", dim=DIM, master=MASTER)
+
+    assert (left.passages, left.catalog) == (before.passages, before.catalog)
+    monkeypatch.undo()
+    assert run(files, sweeping=True)[1].count == 0

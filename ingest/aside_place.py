@@ -1,0 +1,50 @@
+"""The quarantine as a place that erasure goes through."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Final
+
+from ingest.aside import Aside
+from ingest.ledger import Ledger
+from ragplatform.privacy.gate import Privacy
+
+
+class AsidePlace:
+    """Documents that were put aside: no catalog knows them, and a person may be in them."""
+
+    name: Final = "quarantine"
+
+    def __init__(
+        self,
+        *,
+        opened: Callable[[], AbstractContextManager[Aside]],
+        ledger: Ledger,
+        privacy: Privacy,
+    ) -> None:
+        """``opened`` opens the quarantine for one act."""
+        self._opened = opened
+        self._ledger = ledger
+        self._privacy = privacy
+
+    def erase_document(self, tenant: str, document: str) -> int:
+        """Erase what was put aside of a document."""
+        with self._opened() as aside:
+            return int(aside.forget(tenant, document))
+
+    def erase_subjects(self, tenant: str, subjects: frozenset[str]) -> int:
+        """Erase what is about these people, and keep it out when its source gives it again."""
+        with self._opened() as aside:
+            found = [one for one in aside.items(tenant) if one.subjects & subjects]
+            for item in found:
+                self._privacy.forget(
+                    tenant, self._privacy.subject_ref(tenant, f"document:{item.document}")
+                )
+                # Before the row goes, by which a repetition after a crash finds it.
+                self._ledger.forget(item.document)
+                aside.forget(tenant, item.document)
+        return len(found)
+
+    def left_of(self, tenant: str, document: str) -> int:
+        """Return whether anything of a document is there, as a number."""
+        with self._opened() as aside:
+            return int(aside.item(tenant, document) is not None)
