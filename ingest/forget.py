@@ -105,6 +105,8 @@ class Eraser:
         entry = self._catalog.document(identity)
         if entry is not None and entry.tenant == self._principal.tenant:
             return self.documents([entry], dry_run=dry_run)
+        # Who may erase nothing is not told which documents there are.
+        self._require_eraser([])
         if not self._was_erased(identity):
             raise InvalidRequestError("no document of this tenant has that id")
         erased = Erased(run=self._run, documents=[identity])
@@ -146,6 +148,8 @@ class Eraser:
         refs = list(dict.fromkeys(self._privacy.subject_ref(tenant, raw) for raw in raw_ids))
         wanted = set(refs)
         entries = [one for one in self._catalog.documents(tenant) if one.subjects & wanted]
+        # What is held of a person beside documents has no labels that a policy could look at.
+        self._require_eraser(refs)
         for ref in refs:
             self._require_all_may_go([e for e in entries if ref in e.subjects], ref)
         erased = Erased(run=self._run, subjects=refs)
@@ -217,6 +221,13 @@ class Eraser:
     def _was_erased(self, document: str) -> bool:
         gone = self._ledger.entries(tenant=self._principal.tenant, state=State.FORGOTTEN)
         return any(entry.document == document for entry in gone)
+
+    def _require_eraser(self, subjects: Sequence[str]) -> None:
+        labels = Labels(self._principal.tenant, "")
+        decision = self._policies.decide(self._principal, "forget", self._purpose, labels, STRANGER)
+        if not decision.allowed:
+            why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
+            self._deny({}, subjects, why)
 
     def _require_all_may_go(self, entries: Iterable[DocumentEntry], subject: str | None) -> None:
         tenant = self._principal.tenant

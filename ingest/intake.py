@@ -5,7 +5,7 @@ file lies sealed until a worker takes it in, and is destroyed then.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,9 @@ from ingest.queue import (
     What,
     new_run,
 )
+from ingest.runs import Run
 from ingest.sources import GivenLabels
+from ragplatform.access.desk import Caller
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import (
@@ -29,7 +31,7 @@ from ragplatform.errors import (
     NotFoundError,
     TooLargeError,
 )
-from ragplatform.model import Json, Labels, Principal, Purpose, Sensitivity
+from ragplatform.model import Json, Labels, Sensitivity
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
 from ragplatform.policy.questions import Action as Act
@@ -38,16 +40,6 @@ from ragplatform.sealed_files import Place, SealedFiles
 
 LONGEST_NAME: Final = 255
 _KIND: Final = "upload"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, for which purpose, in which request."""
-
-    principal: Principal
-    purpose: Purpose
-    request_id: str
-    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +115,13 @@ class Intake:
         uploads: Uploads,
         collection_of: Callable[[str, str], str | None],
         erase: Callable[[Caller, str], object],
+        attempts: Callable[[str], Sequence[Run]],
         largest_file: int,
     ) -> None:
         """``collection_of`` gives the collection of a tenant's source by name, or None.
 
-        ``erase`` erases one document for a caller, if policy and holds permit it, on record.
+        ``erase`` erases one document for a caller, if policy and holds permit it, on record;
+        ``attempts`` are those that the ledger knows of a run.
         """
         self._policies = policies
         self._audit = audit
@@ -135,6 +129,7 @@ class Intake:
         self._uploads = uploads
         self._collection_of = collection_of
         self._erase = erase
+        self._attempts = attempts
         self._largest_file = largest_file
 
     def accept(
@@ -219,6 +214,12 @@ class Intake:
         if found is None or not self._theirs(caller, found):
             raise NotFoundError("you asked for no run of that id")
         return found
+
+    def progress(self, run: QueuedRun) -> Run | None:
+        """Return how far the last attempt at a run is, None before a worker has it."""
+        if run.started_at is None:
+            return None
+        return next(reversed(self._attempts(run.run)), None)
 
     def runs(
         self, caller: Caller, *, kind: What | None, before: str | None, limit: int

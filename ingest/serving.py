@@ -3,13 +3,15 @@
 from functools import partial
 
 from ingest.api.extension import IngestRoutes
+from ingest.erasures import LifeDesk
 from ingest.holds import Holds
-from ingest.intake import Caller, Intake, Uploads
+from ingest.intake import Intake, Uploads
 from ingest.ledger import Ledger
-from ingest.life_wiring import certifier_of, eraser_of, keeping_of
+from ingest.life_wiring import certifier_of, eraser_of, keeping_of, relabeller_of
 from ingest.queue import RunQueue
 from ingest.working import collection_of
 from ragplatform import openers
+from ragplatform.access.desk import Caller
 from ragplatform.wiring import Platform
 
 
@@ -22,10 +24,15 @@ def extension(platform: Platform) -> IngestRoutes:
     files = openers.open_sealed_files(settings, store.vault)
     largest = settings.max_file_mb * 1024 * 1024
 
+    lives = LifeDesk(
+        catalog=store.catalog,
+        eraser=lambda one: eraser_of(store, book, kept, one.principal, one.purpose),
+        certifier=lambda one: certifier_of(store, book, one.principal, one.purpose),
+        relabeller=lambda one: relabeller_of(store, kept, one.principal, one.purpose),
+    )
+
     def erase(caller: Caller, document: str) -> None:
-        one = eraser_of(store, book, kept, caller.principal, caller.purpose)
-        gone = one.document(document, dry_run=False)
-        certifier_of(store, book, caller.principal, caller.purpose).certify(gone)
+        lives.erase(caller, document=document, subjects=(), dry_run=False)
 
     def close() -> None:
         queue.close()
@@ -39,6 +46,7 @@ def extension(platform: Platform) -> IngestRoutes:
         uploads=Uploads(files=files, privacy=store.privacy),
         collection_of=partial(collection_of, settings),
         erase=erase,
+        attempts=book.runs.attempts,
         largest_file=largest,
     )
-    return IngestRoutes(intake=intake, largest_file=largest, close=close)
+    return IngestRoutes(intake=intake, lives=lives, largest_file=largest, close=close)

@@ -94,11 +94,8 @@ class RunsInWorkshop:
 
     def _attempt(self, run: str) -> str:
         """Return the id of this attempt at a run: the ledger knows each by one of its own."""
-        number, name = 1, run
-        while (found := self._shop.ledger.runs.find(name)) and found.run == name:
-            number += 1
-            name = f"{run}-{number}"
-        return name
+        before = len(self._shop.ledger.runs.attempts(run))
+        return f"{run}-{before + 1}" if before else run
 
 
 @contextmanager

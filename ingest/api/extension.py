@@ -4,16 +4,20 @@ from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI
 
-from ingest.api import files, runs
+from ingest.api import files, lives, runs
+from ingest.erasures import LifeDesk
 from ingest.intake import Intake
 
 
 class IngestRoutes:
     """The routes of ingest; fulfils ``ragplatform.api.app.Extension``."""
 
-    def __init__(self, *, intake: Intake, largest_file: int, close: Callable[[], None]) -> None:
+    def __init__(
+        self, *, intake: Intake, lives: LifeDesk, largest_file: int, close: Callable[[], None]
+    ) -> None:
         """``close`` releases what the parts hold."""
         self._intake = intake
+        self._lives = lives
         self._largest_file = largest_file
         self._close = close
 
@@ -26,6 +30,7 @@ class IngestRoutes:
         """Add the routes."""
         runs.add_routes(app, self._intake)
         files.add_routes(app, self._intake)
+        lives.add_routes(app, self._lives)
 
     def close(self) -> None:
         """Release what the routes hold."""

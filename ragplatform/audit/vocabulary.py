@@ -449,6 +449,11 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             ),
             since=2,
         ),
+        Action.CERTIFICATE_READ: Entry(
+            "The kept copy of a certificate of erasure was asked for, or that was denied.",
+            (_id("certificate", "Its id; empty for what is none."),),
+            since=2,
+        ),
         Action.SUBJECT_REPORTED: Entry(
             "All that is held on a subject is put together, or that was denied; recorded before.",
             (
