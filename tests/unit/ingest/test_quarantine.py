@@ -13,6 +13,7 @@ from ingest.ledger import State
 from ingest.quarantine_rules import QuarantineRules, Rule, RuleAct, written
 from ingest.report import FileState
 from ingest.sources import GivenLabels
+from ragplatform import archive
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError, PolicyError
 from ragplatform.model import Sensitivity
@@ -28,6 +29,7 @@ from tests.quarantine_world import (
     person,
     world,
 )
+from tests.sealed import sealed_in
 
 PROGRAM = b"MZ\0\0 a note that looks like a program"
 
@@ -70,7 +72,9 @@ def test_what_is_mended_at_its_source_leaves_the_quarantine(place: World) -> Non
     place.put_aside()
     place.ingest({"note.txt": "Nothing of that kind."})
     assert place.desk.items(ANNA) == []
-    assert list((place.data / "sealed").rglob("*.sealed")) == []
+    # What is left is the archive's copy of what was indexed.
+    kept = sealed_in(place.data, place.parts.vault).places()
+    assert [one.kind for one in kept] == [archive.KIND]
 
 
 # ---- who may look, and what is seen
