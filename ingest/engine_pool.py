@@ -5,7 +5,6 @@ that do not survive one. It is given what it needs through a socket that nobody 
 ends when the other end of that socket is gone, however the job ended.
 """
 
-import os
 import socket
 import subprocess
 import sys
@@ -26,7 +25,6 @@ _LAUNCH: Final = (
     "import sys; sys.path.insert(0, sys.argv[1]); from ingest.engine_worker import main; "
     "main(int(sys.argv[2]))"
 )
-_END_S: Final = 10.0
 
 
 class Pool:
@@ -134,9 +132,4 @@ class _Worker:
         """End the process at once: it has written nothing anywhere."""
         self.connection.close()
         self.process.kill()
-        self.process.wait(_END_S)
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0))
+        self.process.wait()

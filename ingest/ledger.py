@@ -287,38 +287,6 @@ class Ledger:
             if not connection.execute(SOURCES.update().where(held).values(done)).rowcount:
                 raise HeldError("the claim on this document was lost: run again")
 
-    def is_held(self, entry: Entry) -> bool:
-        """Return whether a live run has the source in hand now."""
-        query = sa.select(SOURCES).where(
-            _at(entry.tenant, entry.collection, entry.source_key),
-            SOURCES.c.state == State.PENDING.value,
-        )
-        with self._transaction() as connection:
-            row = connection.execute(query).one_or_none()
-        return row is not None and row.lease_until > time.time() and is_alive(row.holder)
-
-    def reopen(self, entry: Entry) -> bool:
-        """Let the next run take an indexed source in again, as one whose passages are lost.
-
-        Return False, with nothing done, when the entry is not what the ledger says any more.
-        """
-        at = _at(entry.tenant, entry.collection, entry.source_key)
-        same = sa.and_(
-            at,
-            SOURCES.c.state == State.INDEXED.value,
-            SOURCES.c.generation == entry.generation,
-        )
-        open_again = {
-            "state": State.PENDING.value,
-            "generation": "",
-            "live_generation": "",
-            "chunks": 0,
-            "lease_until": 0.0,
-            "updated_at": _now(),
-        }
-        with self._transaction() as connection:
-            return connection.execute(SOURCES.update().where(same).values(open_again)).rowcount > 0
-
     def forget(self, document: str) -> int:
         """Keep of a document only that it was forgotten; return how many sources it had.
 
@@ -341,6 +309,37 @@ class Ledger:
         change = SOURCES.update().where(quarantined).values(reason="rejected", updated_at=_now())
         with self._transaction() as connection:
             return connection.execute(change).rowcount > 0
+
+    def is_held(self, entry: Entry) -> bool:
+        """Return whether a live run has the source in hand now."""
+        query = sa.select(SOURCES).where(
+            _at(entry.tenant, entry.collection, entry.source_key),
+            SOURCES.c.state == State.PENDING.value,
+        )
+        with self._transaction() as connection:
+            row = connection.execute(query).one_or_none()
+        return row is not None and row.lease_until > time.time() and is_alive(row.holder)
+
+    def reopen(self, entry: Entry) -> bool:
+        """Let the next run take an indexed source in again, as one whose passages are lost.
+
+        Return False, with nothing done, when the entry is not what the ledger says any more.
+        """
+        same = sa.and_(
+            _at(entry.tenant, entry.collection, entry.source_key),
+            SOURCES.c.state == State.INDEXED.value,
+            SOURCES.c.generation == entry.generation,
+        )
+        open_again = {
+            "state": State.PENDING.value,
+            "generation": "",
+            "live_generation": "",
+            "chunks": 0,
+            "lease_until": 0.0,
+            "updated_at": _now(),
+        }
+        with self._transaction() as connection:
+            return connection.execute(SOURCES.update().where(same).values(open_again)).rowcount > 0
 
     def revive(self, tenant: str, collection: str, source_key: str) -> bool:
         """Let a forgotten source be ingested again; return whether it was forgotten."""

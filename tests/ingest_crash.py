@@ -290,9 +290,7 @@ TARGET = Target(_who("ingest"), Purpose.HOPERAT, "clinical")
 
 def pipeline_of(parts: Parts, parser: "PlainParser | RecordParser") -> str:
     """Return the version of the stages that a job of these parts has."""
-    return pipeline(
-        parser=parser, privacy=parts.privacy, embedder=DigestEmbedder(), weigher=Bm25Weigher()
-    )
+    return pipeline(parser=parser, privacy=parts.privacy)
 
 
 class RecordParser:

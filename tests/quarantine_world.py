@@ -187,6 +187,7 @@ class World:
             embedder=DigestEmbedder(),
             weigher=Bm25Weigher(),
             index=parts.index,
+            archive=parts.archive,
             catalog=parts.catalog,
             ledger=parts.ledger,
             keeping=parts.keeping,

@@ -19,7 +19,8 @@ from ragplatform.ports import Archived, Vectors
 
 FORMAT: Final = 1
 _LENGTH: Final = struct.Struct(">I")
-# Measured over the demo's passages: level 1 leaves 41 % of the JSON, level 6 leaves 38 %.
+# Measured over synthetic passages of English words: level 1 leaves 21 % of the JSON, level 6 17 %,
+# and the vectors, which nothing makes smaller, are five times as much.
 _LEVEL: Final = 1
 
 

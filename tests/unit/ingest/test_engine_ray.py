@@ -99,7 +99,7 @@ def test_a_cluster_of_one_s_own_listens_on_loopback_under_a_token_and_leaves_no_
 
     done = subprocess.run(
         [sys.executable, "-c", OWN, str(memory)], cwd=ROOT, text=True, capture_output=True,
-        env=ours | {"TMPDIR": str(memory / "t"), "PYTHONPATH": path}, check=False, timeout=120,
+        env=ours | {"TMPDIR": str(memory / "t"), "PYTHONPATH": path}, check=False, timeout=280,
     )  # fmt: skip
 
     assert done.stdout == "1 True token 64\n[]\n", done.stderr

@@ -130,11 +130,11 @@ def test_workers_end_when_the_job_does(tmp_path: Path, end: signal.Signals) -> N
     pids = [int(word) for word in job.stdout.readline().split()]
 
     job.send_signal(end)
-    job.wait(10)
+    job.wait(60)
 
     job.stdout.close()
     assert len(pids) == 2
-    assert gone_within(5, lambda: not any(map(psutil.pid_exists, pids)))
+    assert gone_within(60, lambda: not any(map(psutil.pid_exists, pids)))
 
 
 def gone_within(seconds: float, holds: Callable[[], bool]) -> bool:

@@ -1,6 +1,7 @@
 """A run can be foreseen, followed, ended, taken up again, and narrowed to what did not go in."""
 
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -71,9 +72,10 @@ def foresee(files: Path, data: Path, guard: Guard = UNGUARDED) -> tuple[Plan, di
             members=Members(parser=parser),
             privacy=parts.privacy,
             index=parts.index,
+            archive=parts.archive,
             catalog=parts.catalog,
             ledger=parts.ledger,
-            why_kept=kept_by_labels(ingest_crash.today),
+            why_kept=kept_by_labels(lambda: date(2026, 11, 26)),
             guard=guard,
             retry=None,
         )
