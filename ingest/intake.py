@@ -264,11 +264,17 @@ class Intake:
         found = self.run(caller, run)
         if found.kind is not What.FILE:
             raise NotFoundError("you brought no file of that id")
-        if not self.cancel(caller, run).state.final:
-            raise BusyError("the file is being taken in: ask again", retry_after_s=5)
-        documents = documents_of(self._queue.events(run, limit=MOST_EVENTS))
+        documents: list[str] = []
+        if found.state.final:
+            documents = documents_of(self._queue.events(run, limit=MOST_EVENTS))
         details: dict[str, Json] = {"run": run, "documents": len(documents)}
+        # One record for all of it: without it the run is not ended either.
         self._record(caller, Action.UPLOAD_REMOVED, Outcome.SUCCESS, details)
+        if not found.state.final:
+            self._queue.cancel(run)
+            # A worker may have had it already: what it became is known when that has ended.
+            if self.run(caller, run).state is not RunState.CANCELLED:
+                raise BusyError("the file is being taken in: ask again", retry_after_s=5)
         for document in documents:
             self._erase(caller, document)
         self._uploads.destroy(found.tenant, run)

@@ -37,6 +37,7 @@ class RunOut(BaseModel):
     id: str
     kind: What
     source: str | None
+    document: str | None = Field(description="What is taken out of quarantine.")
     collection: str
     asked_by: str
     purpose: Purpose
@@ -58,6 +59,7 @@ class RunOut(BaseModel):
             id=run.run,
             kind=run.kind,
             source=run.what if run.kind is What.SOURCE else None,
+            document=run.what if run.kind is What.QUARANTINE else None,
             collection=run.collection,
             asked_by=run.principal.id,
             purpose=run.purpose,

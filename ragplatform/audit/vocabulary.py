@@ -318,7 +318,7 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             "A run that waits or is at work is to end.", (_RUN,), since=2
         ),
         Action.UPLOAD_REMOVED: Entry(
-            "A file that was brought is taken back; recorded before what it became is erased.",
+            "A file that was brought is taken back, and its run ended; recorded before.",
             (_RUN, _count("documents", "How many documents it became.")),
             since=2,
         ),

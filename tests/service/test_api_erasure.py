@@ -126,6 +126,49 @@ def test_what_is_held_stays_and_the_answer_says_why(ward: Ward) -> None:
     assert ward.documents() == ["doc-0", "doc-1"]
 
 
+def refuse(ward: Ward, monkeypatch: pytest.MonkeyPatch, action: Action) -> None:
+    """Let the log refuse the records of one action."""
+    real = ward.bench.audit.append
+
+    def full(event: Any) -> Any:
+        if event.action is action:
+            raise AuditError("disk full")
+        return real(event)
+
+    monkeypatch.setattr(ward.bench.audit, "append", full)
+
+
+def test_nothing_is_erased_without_its_record(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(ward, monkeypatch, Action.ERASED)
+
+    assert ward.erase(subjects=["mrn:1"]).status_code == 503
+    assert ward.documents() == ["doc-0", "doc-1"]
+
+
+def test_an_erasure_that_was_not_certified_is_finished_by_asking_again(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as once:
+        refuse(ward, once, Action.ERASURE_CERTIFIED)
+        assert ward.erase(document="doc-0").status_code == 503
+        assert not list(ward.bench.settings.data_dir.glob("certificates/*"))
+
+    said = ward.erase(document="doc-0").json()
+
+    assert check_certificate(json.dumps(said["certificate"])).said["documents"] == ["doc-0"]
+
+
+def test_a_certificate_is_not_read_without_its_record(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = ward.erase(document="doc-0").json()
+    refuse(ward, monkeypatch, Action.CERTIFICATE_READ)
+
+    refused = ward.get("eraser", f"/v1/erasures/{said['id']}/certificate?purpose=PATRQT")
+
+    assert (refused.status_code, "doc-0" in refused.text) == (503, False)
+
+
 def test_a_document_gets_other_labels_by_who_may_give_them(ward: Ward) -> None:
     path = "/v1/documents/doc-0:relabel"
     body = {"purpose": "COMPLIANCE", "sensitivity": "restricted"}
