@@ -63,4 +63,4 @@ def _tell(tenant: str, done: Rebuilt, *, dry_run: bool, as_json: bool) -> None:
         )
         if name != "exit_code":
             table.add_row(name, str(shown or 0))
-    console.out.print(table)
+    console.show(table)
