@@ -23,8 +23,8 @@ Collection = Annotated[str, typer.Option(help="Collection that the documents bel
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
 
 EXIT_UNABLE: Final = 2
-# Wider than any table: what a table would take if nothing held it in.
-_UNBOUNDED: Final = 10_000
+# Columns of a table in a file or a pipe: room for an id and all that stands beside it.
+_WIDEST: Final = 160
 
 
 @contextmanager
@@ -54,14 +54,14 @@ def line(value: Json) -> None:
 def show(table: Table) -> None:
     """Print a table with every cell whole, since somebody may have to copy the id in it.
 
-    A terminal gets folded cells; a file or a pipe, which has no width, lines as long as they are.
+    What is too long is folded. A file or a pipe, which has no width, gets lines of up to 160.
     """
+    for column in table.columns:
+        column.overflow = "fold"
     if out.is_terminal:
-        for column in table.columns:
-            column.overflow = "fold"
         out.print(table)
         return
-    wanted = out.measure(table, options=out.options.update(max_width=_UNBOUNDED)).maximum
+    wanted = out.measure(table, options=out.options.update(max_width=_WIDEST)).maximum
     Console(file=out.file, highlight=False, width=max(out.width, wanted)).print(table)
 
 
