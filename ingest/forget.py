@@ -253,7 +253,7 @@ class Eraser:
 
     def _deny(self, details: dict[str, Json], subjects: Collection[str], why: str) -> None:
         self._record({**details, "reason": why[:200]}, subjects, Outcome.DENIED)
-        raise DeniedError(f"it cannot be erased: {why}; nothing of it was")
+        raise DeniedError(f"it cannot be erased: {why}; nothing was erased")
 
     def _record(
         self,
@@ -287,7 +287,7 @@ def forget(
 ) -> Erased:
     """Erase by exactly one of the two. Raises ``InvalidRequestError`` for none or both."""
     if (document is None) == (not subjects):
-        raise InvalidRequestError("give either --document or --subject")
+        raise InvalidRequestError("give one of --document, --subject and --subjects-from")
     if document is not None:
         return eraser.document(document, dry_run=dry_run)
     return eraser.subjects(subjects, dry_run=dry_run)
