@@ -148,6 +148,9 @@ class Eraser:
         entries = [one for one in self._catalog.documents(tenant) if one.subjects & wanted]
         for ref in refs:
             self._require_all_may_go([e for e in entries if ref in e.subjects], ref)
+            for place in self._places:
+                if why := place.why_kept(tenant, frozenset({ref})):
+                    self._deny({}, [ref], why)
         erased = Erased(run=self._run, subjects=refs)
         if dry_run:
             return _would_go(erased, entries)

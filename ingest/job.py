@@ -80,6 +80,7 @@ class Job:
         self._ledger = ledger
         self._audit = audit
         self._aside = aside
+        self._keeping = keeping
         self._on_result = on_result
         self._writer = self._new_writer(privacy, encoder)
         self._remover = self._new_remover(privacy, keeping)
@@ -119,6 +120,7 @@ class Job:
             ledger=self._ledger,
             record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
             keeping=keeping,
+            aside=self._aside,
         )
 
     def run(
@@ -132,7 +134,7 @@ class Job:
         Raises ``UnavailableError`` when a part that every file needs is away: what was finished
         stays, and running again goes on from there.
         """
-        self._aside.begin(self._record)
+        self._aside.begin(self._record, self._keeping)
         for done in self._engine.run(_batches(self._works(sources, report))):
             report.merge(done.tally)
             self._finish(done, report)
@@ -195,7 +197,7 @@ class Job:
 
     def _held_back(self, work: Work, report: Report) -> bool:
         """Return whether the version that is there is on legal hold, and this one has to wait."""
-        why = self._remover.why_waits(work.document)
+        why = self._remover.why_waits(work.labels.tenant, work.document, work.sha256)
         if why is None:
             return False
         state, document = FileState.ON_HOLD, work.document

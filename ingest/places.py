@@ -21,6 +21,9 @@ class Place(Protocol):
     def erase_subjects(self, tenant: str, subjects: frozenset[str]) -> int:
         """Erase what lies there of people, by reference; return how many things went."""
 
+    def why_kept(self, tenant: str, subjects: frozenset[str]) -> str | None:
+        """Return why something that lies there of these people has to stay, or None."""
+
     def left_of(self, tenant: str, document: str) -> int:
         """Return how many things of a document lie there."""
 
@@ -40,6 +43,10 @@ class SealedPlace:
     def erase_subjects(self, tenant: str, subjects: frozenset[str]) -> int:
         """Remove the files about these people."""
         return self._files.forget_subjects(tenant, subjects)
+
+    def why_kept(self, tenant: str, subjects: frozenset[str]) -> str | None:
+        """Return None: what these files are of says elsewhere whether it may go."""
+        return None
 
     def left_of(self, tenant: str, document: str) -> int:
         """Return how many files of the document there are."""

@@ -25,7 +25,7 @@ def extension(platform: Platform) -> IngestRoutes:
     def erase(caller: Caller, document: str) -> None:
         one = eraser_of(store, book, kept, caller.principal, caller.purpose)
         gone = one.document(document, dry_run=False)
-        certifier_of(store, book, caller.principal, caller.purpose).certify(gone)
+        certifier_of(store, book, kept, caller.principal, caller.purpose).certify(gone)
 
     def close() -> None:
         queue.close()
