@@ -7,6 +7,7 @@ from typing import Final
 from ingest.aside import Aside, ItemState, entry_of
 from ingest.keeping import Keeping
 from ingest.ledger import Ledger
+from ingest.places import Waiting
 from ragplatform.privacy.gate import Privacy
 
 
@@ -46,6 +47,17 @@ class AsidePlace:
                 self._ledger.forget(item.document)
                 aside.forget(tenant, item.document)
         return len(found)
+
+    def waiting(self, tenant: str, document: str) -> Waiting | None:
+        """Return a document that was put aside, or None."""
+        with self._opened() as aside:
+            item = aside.item(tenant, document)
+        if item is None:
+            return None
+        entry, kept = entry_of(item), None
+        if item.state is not ItemState.REJECTED:
+            kept = self._keeping.why_aside_kept(entry, item.labels)
+        return Waiting(entry, item.labels, kept)
 
     def why_kept(self, tenant: str, subjects: frozenset[str]) -> str | None:
         """Return why something that was put aside of these people has to stay, or None."""

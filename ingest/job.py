@@ -190,7 +190,9 @@ class Job:
             elif isinstance(found, Refused):
                 self._refuse(found.subject, found.refusal, report)
             else:
-                self._told(report, FileResult(found.name, found.state, reason=found.reason))
+                document = found.entry.document if found.entry else ""
+                ended = FileResult(found.name, found.state, 0, found.reason, document)
+                self._told(report, ended)
             if self._stop():
                 report.cancelled = True
                 return
@@ -272,7 +274,8 @@ class Job:
         if state is FileState.QUARANTINED:
             self._aside.keep(subject, reason, detail)
             self._ledger.commit_quarantined(claim, reason=reason)
-        self._tell(report, subject.source, state, reason=reason, detail=detail)
+        document = subject.document
+        self._tell(report, subject.source, state, document=document, reason=reason, detail=detail)
 
     def _record(
         self,
