@@ -230,6 +230,8 @@ class Job:
 
     def _refuse(self, subject: Work | SourceFile, refusal: Refusal, report: Report) -> None:
         state, reason, detail = refusal.state, refusal.reason, refusal.detail
+        if isinstance(subject, Work) and refusal.labels is not None:
+            subject = replace(subject, labels=refusal.labels, subjects=refusal.subjects)
         if refusal.held:
             # Another run is at work on it: nothing of it may be touched.
             source = subject.source if isinstance(subject, Work) else subject

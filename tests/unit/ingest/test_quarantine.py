@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import pytest
 from ingest.aside import ItemState
 from ingest.aside_place import AsidePlace
 from ingest.ledger import State
+from ingest.parse.document import Claims, ParsedDocument, SubjectId
 from ingest.quarantine_rules import QuarantineRules, Rule, RuleAct, written
 from ingest.report import FileState
 from ingest.sources import GivenLabels
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError, PolicyError
 from ragplatform.model import Sensitivity
+from tests.ingest_crash import PlainParser
 from tests.quarantine_world import (
     ANNA,
     BEN,
@@ -356,6 +359,23 @@ def test_who_is_erased_is_out_of_the_quarantine_and_does_not_come_back(place: Wo
     [again] = place.ingest({"note.txt": LEAK}, labels=GivenLabels(subjects=about))
     assert again.state is FileState.FORGOTTEN
     assert list((place.data / "sealed").rglob("*.sealed")) == []
+
+
+class ClaimingParser(PlainParser):
+    """Reads whom a note is about out of the note."""
+
+    def parse(self, data: bytes, name: str) -> ParsedDocument:
+        mrn = SubjectId("mrn", "1")
+        return replace(super().parse(data, name), claims=Claims(subjects=((mrn,),)))
+
+
+def test_whom_a_document_names_itself_is_known_in_quarantine(place: World) -> None:
+    place.parser = ClaimingParser()
+    item = place.put_aside()
+    assert item.subjects == {place.parts.privacy.subject_ref("mercy", "mrn:1")}
+    place.desk.release(ANNA, item.document, WHY)
+    [result] = place.desk.approve(BEN, item.document, WHY)
+    assert result.state is FileState.INDEXED
 
 
 HELD = frozenset({"legal-hold"})
