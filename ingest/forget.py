@@ -106,13 +106,10 @@ class Eraser:
         entry = self._catalog.document(identity)
         if entry is not None and entry.tenant == self._principal.tenant:
             return self.documents([entry], dry_run=dry_run)
-<<<<<<< HEAD
-        # Who may erase nothing is not told which documents there are.
-        self._require_eraser([])
-=======
         if waiting := self._waiting(identity):
             return self._erase_waiting(waiting, dry_run=dry_run)
->>>>>>> 6e609eb30be3782450460725b0b63650706812da
+        # Who may erase nothing is not told which documents there are.
+        self._require_eraser([])
         if not self._was_erased(identity):
             raise InvalidRequestError("no document of this tenant has that id")
         erased = Erased(run=self._run, documents=[identity])

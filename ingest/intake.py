@@ -280,15 +280,9 @@ class Intake:
         found = self.run(caller, run)
         if found.kind is not What.FILE:
             raise NotFoundError("you brought no file of that id")
-<<<<<<< HEAD
         documents: list[str] = []
         if found.state.final:
-            documents = documents_of(self._queue.events(run, limit=MOST_EVENTS))
-=======
-        if not self.cancel(caller, run).state.final:
-            raise BusyError("the file is being taken in: ask again", retry_after_s=5)
-        documents = _left_by(self._queue.events(run, limit=MOST_EVENTS))
->>>>>>> 6e609eb30be3782450460725b0b63650706812da
+            documents = _left_by(self._queue.events(run, limit=MOST_EVENTS))
         details: dict[str, Json] = {"run": run, "documents": len(documents)}
         # One record for all of it: without it the run is not ended either.
         self._record(caller, Action.UPLOAD_REMOVED, Outcome.SUCCESS, details)

@@ -180,7 +180,6 @@ def certifier_of(
     )
 
 
-<<<<<<< HEAD
 def relabeller_of(
     store: Store, kept: Keeping, principal: Principal, purpose: Purpose
 ) -> Relabeller:
@@ -196,10 +195,7 @@ def relabeller_of(
     )
 
 
-def _places(store: Store, book: Ledger) -> tuple[Place, ...]:
-=======
 def _places(store: Store, book: Ledger, kept: Keeping) -> tuple[Place, ...]:
->>>>>>> 6e609eb30be3782450460725b0b63650706812da
     """Return where else something of a document may lie."""
     put_aside = AsidePlace(
         opened=partial(aside, store.settings, store.vault),

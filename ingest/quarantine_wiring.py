@@ -9,13 +9,8 @@ from functools import partial
 
 from ingest import wiring
 from ingest.aside import Aside, Item, entry_of
-<<<<<<< HEAD
-from ingest.aside_wiring import aside, today
-from ingest.engines import EngineChoice, EngineKind
-=======
 from ingest.aside_wiring import aside
-from ingest.engines import EngineChoice
->>>>>>> 6e609eb30be3782450460725b0b63650706812da
+from ingest.engines import EngineChoice, EngineKind
 from ingest.keeping import Keeping
 from ingest.ledger import Ledger
 from ingest.life_wiring import keeping

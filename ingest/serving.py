@@ -32,23 +32,12 @@ def extension(platform: Platform) -> IngestRoutes:
     lives = LifeDesk(
         catalog=store.catalog,
         eraser=lambda one: eraser_of(store, book, kept, one.principal, one.purpose),
-        certifier=lambda one: certifier_of(store, book, one.principal, one.purpose),
+        certifier=lambda one: certifier_of(store, book, kept, one.principal, one.purpose),
         relabeller=lambda one: relabeller_of(store, kept, one.principal, one.purpose),
     )
 
     def erase(caller: Caller, document: str) -> None:
-<<<<<<< HEAD
         lives.erase(caller, document=document, subjects=(), dry_run=False)
-=======
-        one = eraser_of(store, book, kept, caller.principal, caller.purpose)
-        gone = one.document(document, dry_run=False)
-        certifier_of(store, book, kept, caller.principal, caller.purpose).certify(gone)
-
-    def close() -> None:
-        queue.close()
-        holds.close()
-        book.close()
->>>>>>> 6e609eb30be3782450460725b0b63650706812da
 
     closing = ExitStack()
     for one in (queue, holds, book):
