@@ -14,6 +14,7 @@ from ingest.holds import Held, Hold, Holds
 from ragplatform import openers
 from ragplatform.api.app import create_app
 from ragplatform.audit.events import Action, Outcome
+from ragplatform.errors import AuditError
 from ragplatform.model import Sensitivity
 from tests.fakes import Bench
 from tests.state import entry_of
