@@ -75,15 +75,7 @@ def relabeller(settings: Settings, tenant: str, role: str) -> Iterator[Relabelle
     try:
         store.record_start()
         with keeping(settings) as kept:
-            yield Relabeller(
-                principal=_officer(role, tenant),
-                purpose=Purpose.COMPLIANCE,
-                policies=store.policies,
-                index=store.every_edition(),
-                catalog=store.catalog,
-                keeping=kept,
-                audit=store.audit,
-            )
+            yield relabeller_of(store, kept, _officer(role, tenant), Purpose.COMPLIANCE)
     finally:
         store.close()
 
@@ -164,11 +156,13 @@ def eraser_of(
         audit=store.audit,
         seals=openers.open_sealed_texts(store.settings),
         keeping=kept,
-        places=_places(store, book),
+        places=_places(store, book, kept),
     )
 
 
-def certifier_of(store: Store, book: Ledger, principal: Principal, purpose: Purpose) -> Certifier:
+def certifier_of(
+    store: Store, book: Ledger, kept: Keeping, principal: Principal, purpose: Purpose
+) -> Certifier:
     """Return what certifies erasures of a principal."""
     return Certifier(
         principal=principal,
@@ -182,14 +176,32 @@ def certifier_of(store: Store, book: Ledger, principal: Principal, purpose: Purp
         logs=store.settings.audit_dir,
         signer=partial(openers.log_signer, store.settings),
         folder=store.settings.data_dir / CERTIFICATES,
-        places=_places(store, book),
+        places=_places(store, book, kept),
     )
 
 
-def _places(store: Store, book: Ledger) -> tuple[Place, ...]:
+def relabeller_of(
+    store: Store, kept: Keeping, principal: Principal, purpose: Purpose
+) -> Relabeller:
+    """Return what gives documents other labels for a principal."""
+    return Relabeller(
+        principal=principal,
+        purpose=purpose,
+        policies=store.policies,
+        index=store.every_edition(),
+        catalog=store.catalog,
+        keeping=kept,
+        audit=store.audit,
+    )
+
+
+def _places(store: Store, book: Ledger, kept: Keeping) -> tuple[Place, ...]:
     """Return where else something of a document may lie."""
     put_aside = AsidePlace(
-        opened=partial(aside, store.settings, store.vault), ledger=book, privacy=store.privacy
+        opened=partial(aside, store.settings, store.vault),
+        ledger=book,
+        privacy=store.privacy,
+        keeping=kept,
     )
     # The quarantine's rows say which documents those are: its files go with them, not before.
     return (put_aside, SealedPlace(openers.open_sealed_files(store.settings, store.vault)))
@@ -215,7 +227,7 @@ def erasure(settings: Settings, tenant: str) -> Iterator[OpenErasure]:
             officer = _officer("erasure", tenant)
             yield OpenErasure(
                 eraser_of(store, book, kept, officer, Purpose.COMPLIANCE),
-                certifier_of(store, book, officer, Purpose.COMPLIANCE),
+                certifier_of(store, book, kept, officer, Purpose.COMPLIANCE),
                 store.catalog,
                 kept,
             )
