@@ -228,7 +228,7 @@ class Intake:
         """
         found = self._queue.lookup(caller.principal.tenant, run)
         if found is None or not self._theirs(caller, found):
-            raise NotFoundError("you asked for no run of that id")
+            raise NotFoundError("you asked for no run, and brought no file, of that id")
         return found
 
     def progress(self, run: QueuedRun) -> Run | None:

@@ -17,6 +17,8 @@ _log = structlog.get_logger("ingest.worker")
 
 # How soon a worker hears that its run was cancelled.
 _BEAT_S: Final = 5.0
+# What a log says of a run that ended, out of its summary.
+_TOLD: Final = ("files", "indexed", "exit_code", "error")
 
 
 class Runs(Protocol):
@@ -102,6 +104,8 @@ class Worker:
 
     def _end(self, asked: QueuedRun, state: RunState, outcome: dict[str, Json]) -> None:
         self._queue.finish(asked.run, state, outcome)
+        counts = {name: outcome[name] for name in _TOLD if name in outcome}
+        _log.info("run_ended", run=asked.run, kind=str(asked.kind), state=str(state), **counts)
         if asked.kind is What.FILE:
             # Last: a run that is taken again after a crash needs it still.
             self._uploads.destroy(asked.tenant, asked.run)
