@@ -13,6 +13,8 @@ import base64
 import hashlib
 import json
 import os
+import re
+import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,9 +33,16 @@ from ragplatform.audit.prove import record_proof
 from ragplatform.audit.query import find_logs, read
 from ragplatform.audit.verify_audit import BadError, Key, check_proof
 from ragplatform.catalog import SqlCatalog
-from ragplatform.errors import InvalidRequestError, TamperedError, UnavailableError
-from ragplatform.model import Json, Principal, Purpose, Receipt
+from ragplatform.errors import (
+    DeniedError,
+    InvalidRequestError,
+    NotFoundError,
+    TamperedError,
+    UnavailableError,
+)
+from ragplatform.model import Json, Labels, Principal, Purpose, Receipt
 from ragplatform.policy.engine import Policies
+from ragplatform.policy.questions import STRANGER
 from ragplatform.ports import Index
 from ragplatform.privacy.gate import Privacy
 
@@ -41,6 +50,8 @@ from ragplatform.privacy.gate import Privacy
 _TITLE: Final = "ragplatform erasure certificate"
 _FORMAT: Final = 1
 _MOST_EXPORTS: Final = 1000
+_ID_LENGTH: Final = 32
+_ID: Final = re.compile(f"[0-9a-f]{{{_ID_LENGTH}}}")
 
 Where = tuple[str, int]
 """A record's place: origin and index."""
@@ -102,8 +113,52 @@ class Certifier:
         }
         last = f"{certified.origin}/{certified.index}"
         whole = json.dumps({"certificate": note, "certified_by": last, "proofs": proofs}, indent=1)
-        _keep(self._folder, f"{digest[:32]}.json", whole)  # 5
+        _keep(self._folder, f"{digest[:_ID_LENGTH]}.json", whole)  # 5
         return whole
+
+    def kept(self, identity: str) -> str:
+        """Return the kept copy of a certificate of the tenant, on record.
+
+        Raises ``DeniedError`` for who may not erase, ``NotFoundError`` alike for one that is not
+        there and one of another tenant.
+        """
+        labels = Labels(self._principal.tenant, "")
+        decision = self._policies.decide(self._principal, "forget", self._purpose, labels, STRANGER)
+        if not decision.allowed:
+            self._read_on_record(identity, Outcome.DENIED)
+            raise DeniedError("certificates are read by who may erase, for a purpose that permits")
+        text = self._copy(identity)
+        if text is None:
+            raise NotFoundError("no certificate of this tenant has that id")
+        self._read_on_record(identity, Outcome.SUCCESS)
+        return text
+
+    def _copy(self, identity: str) -> str | None:
+        # The id becomes the name of a file.
+        if not _ID.fullmatch(identity):
+            return None
+        try:
+            text = (self._folder / f"{identity}.json").read_text("utf-8")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise UnavailableError(f"{self._folder} cannot be read: {error.strerror}") from error
+        said = json.loads(json.loads(text)["certificate"].split("\n")[1])
+        return text if said["tenant"] == self._principal.tenant else None
+
+    def _read_on_record(self, identity: str, outcome: Outcome) -> None:
+        named = identity if _ID.fullmatch(identity) else ""
+        self._audit.append(
+            event_of(
+                self._principal,
+                Action.CERTIFICATE_READ,
+                outcome,
+                request_id=uuid.uuid4().hex,
+                purpose=str(self._purpose),
+                policy=self._policies.digest,
+                details={"certificate": named},
+            )
+        )
 
     def _on_record(self, erased: Erased) -> tuple[list[Where], list[str]]:
         """Return where the erasure is recorded, and the documents that it took."""
@@ -208,6 +263,12 @@ class Certified:
     said: Mapping[str, Json]
     records: int
     origin: str
+
+
+def certificate_id(text: str) -> str:
+    """Return the id by which a certificate is kept: how the digest of its text begins."""
+    body = json.loads(text)["certificate"].partition("\n\n")[0]
+    return hashlib.sha256(f"{body}\n".encode()).hexdigest()[:_ID_LENGTH]
 
 
 def check_certificate(text: str, *, key: str | None = None) -> Certified:

@@ -108,6 +108,8 @@ class Eraser:
             return self.documents([entry], dry_run=dry_run)
         if waiting := self._waiting(identity):
             return self._erase_waiting(waiting, dry_run=dry_run)
+        # Who may erase nothing is not told which documents there are.
+        self._require_eraser([])
         if not self._was_erased(identity):
             raise InvalidRequestError("no document of this tenant has that id")
         erased = Erased(run=self._run, documents=[identity])
@@ -162,6 +164,8 @@ class Eraser:
         refs = list(dict.fromkeys(self._privacy.subject_ref(tenant, raw) for raw in raw_ids))
         wanted = set(refs)
         entries = [one for one in self._catalog.documents(tenant) if one.subjects & wanted]
+        # What is held of a person beside documents has no labels that a policy could look at.
+        self._require_eraser(refs)
         for ref in refs:
             self._require_all_may_go([e for e in entries if ref in e.subjects], ref)
             for place in self._places:
@@ -240,6 +244,13 @@ class Eraser:
         gone = self._ledger.entries(tenant=self._principal.tenant, state=State.FORGOTTEN)
         return any(entry.document == document for entry in gone)
 
+    def _require_eraser(self, subjects: Sequence[str]) -> None:
+        labels = Labels(self._principal.tenant, "")
+        decision = self._policies.decide(self._principal, "forget", self._purpose, labels, STRANGER)
+        if not decision.allowed:
+            why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
+            self._deny({}, subjects, why)
+
     def _require_all_may_go(self, entries: Iterable[DocumentEntry], subject: str | None) -> None:
         tenant = self._principal.tenant
         if subject is not None and (why := self._keeping.why_subject_held(tenant, subject)):
@@ -270,7 +281,7 @@ class Eraser:
 
     def _deny(self, details: dict[str, Json], subjects: Collection[str], why: str) -> None:
         self._record({**details, "reason": why[:200]}, subjects, Outcome.DENIED)
-        raise DeniedError(f"it cannot be erased: {why}; nothing of it was")
+        raise DeniedError(f"it cannot be erased: {why}; nothing was erased")
 
     def _record(
         self,
@@ -304,7 +315,7 @@ def forget(
 ) -> Erased:
     """Erase by exactly one of the two. Raises ``InvalidRequestError`` for none or both."""
     if (document is None) == (not subjects):
-        raise InvalidRequestError("give either --document or --subject")
+        raise InvalidRequestError("give one of --document, --subject and --subjects-from")
     if document is not None:
         return eraser.document(document, dry_run=dry_run)
     return eraser.subjects(subjects, dry_run=dry_run)

@@ -5,7 +5,7 @@ file lies sealed until a worker takes it in, and is destroyed then.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,9 @@ from ingest.queue import (
     What,
     new_run,
 )
+from ingest.runs import Run
 from ingest.sources import GivenLabels
+from ragplatform.access.desk import Caller
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import (
@@ -30,7 +32,7 @@ from ragplatform.errors import (
     NotFoundError,
     TooLargeError,
 )
-from ragplatform.model import Json, Labels, Principal, Purpose, Sensitivity
+from ragplatform.model import Json, Labels, Sensitivity
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
 from ragplatform.policy.questions import Action as Act
@@ -42,16 +44,6 @@ LONGEST_NAME: Final = 255
 _IN: Final = frozenset({"indexed", "unchanged"})
 _KIND: Final = "upload"
 _PREFIX: Final = "upload-"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, for which purpose, in which request."""
-
-    principal: Principal
-    purpose: Purpose
-    request_id: str
-    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +131,13 @@ class Intake:
         uploads: Uploads,
         collection_of: Callable[[str, str], str | None],
         erase: Callable[[Caller, str], object],
+        attempts: Callable[[str], Sequence[Run]],
         largest_file: int,
     ) -> None:
         """``collection_of`` gives the collection of a tenant's source by name, or None.
 
-        ``erase`` erases one document for a caller, if policy and holds permit it, on record.
+        ``erase`` erases one document for a caller, if policy and holds permit it, on record;
+        ``attempts`` are those that the ledger knows of a run.
         """
         self._policies = policies
         self._audit = audit
@@ -151,6 +145,7 @@ class Intake:
         self._uploads = uploads
         self._collection_of = collection_of
         self._erase = erase
+        self._attempts = attempts
         self._largest_file = largest_file
 
     def accept(
@@ -236,6 +231,12 @@ class Intake:
             raise NotFoundError("you asked for no run of that id")
         return found
 
+    def progress(self, run: QueuedRun) -> Run | None:
+        """Return how far the last attempt at a run is, None before a worker has it."""
+        if run.started_at is None:
+            return None
+        return next(reversed(self._attempts(run.run)), None)
+
     def runs(
         self, caller: Caller, *, kind: What | None, before: str | None, limit: int
     ) -> list[QueuedRun]:
@@ -279,11 +280,17 @@ class Intake:
         found = self.run(caller, run)
         if found.kind is not What.FILE:
             raise NotFoundError("you brought no file of that id")
-        if not self.cancel(caller, run).state.final:
-            raise BusyError("the file is being taken in: ask again", retry_after_s=5)
-        documents = _left_by(self._queue.events(run, limit=MOST_EVENTS))
+        documents: list[str] = []
+        if found.state.final:
+            documents = _left_by(self._queue.events(run, limit=MOST_EVENTS))
         details: dict[str, Json] = {"run": run, "documents": len(documents)}
+        # One record for all of it: without it the run is not ended either.
         self._record(caller, Action.UPLOAD_REMOVED, Outcome.SUCCESS, details)
+        if not found.state.final:
+            self._queue.cancel(run)
+            # A worker may have had it already: what it became is known when that has ended.
+            if self.run(caller, run).state is not RunState.CANCELLED:
+                raise BusyError("the file is being taken in: ask again", retry_after_s=5)
         for document in documents:
             self._erase(caller, document)
         self._uploads.destroy(found.tenant, run)

@@ -75,15 +75,7 @@ def relabeller(settings: Settings, tenant: str, role: str) -> Iterator[Relabelle
     try:
         store.record_start()
         with keeping(settings) as kept:
-            yield Relabeller(
-                principal=_officer(role, tenant),
-                purpose=Purpose.COMPLIANCE,
-                policies=store.policies,
-                index=store.every_edition(),
-                catalog=store.catalog,
-                keeping=kept,
-                audit=store.audit,
-            )
+            yield relabeller_of(store, kept, _officer(role, tenant), Purpose.COMPLIANCE)
     finally:
         store.close()
 
@@ -185,6 +177,21 @@ def certifier_of(
         signer=partial(openers.log_signer, store.settings),
         folder=store.settings.data_dir / CERTIFICATES,
         places=places_of(store, book, kept),
+    )
+
+
+def relabeller_of(
+    store: Store, kept: Keeping, principal: Principal, purpose: Purpose
+) -> Relabeller:
+    """Return what gives documents other labels for a principal."""
+    return Relabeller(
+        principal=principal,
+        purpose=purpose,
+        policies=store.policies,
+        index=store.every_edition(),
+        catalog=store.catalog,
+        keeping=kept,
+        audit=store.audit,
     )
 
 

@@ -6,7 +6,7 @@ what was put aside in clear, and nobody lets it in alone.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Final, Protocol
@@ -17,7 +17,6 @@ from ingest.ledger import Ledger, State
 from ingest.prepare import Parser
 from ingest.quarantine_rules import Rule, RuleAct, waivable, written
 from ingest.report import FileResult
-from ingest.sources import SourceFile
 from ragplatform.access.desk import Caller
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
@@ -60,12 +59,10 @@ class Shown:
 
 
 class TakeIn(Protocol):
-    """Runs ingest over sources of one tenant and collection."""
+    """Takes in what was put aside of one tenant and collection, or sees to it that it is."""
 
-    def __call__(
-        self, tenant: str, collection: str, sources: Iterable[SourceFile]
-    ) -> list[FileResult]:
-        """Return what became of each, in order. Raises ``UnavailableError``."""
+    def __call__(self, items: Sequence[Item]) -> list[FileResult]:
+        """Return what became of each so far, in order. Raises ``UnavailableError``."""
 
 
 class Quarantine:
@@ -319,15 +316,10 @@ class Quarantine:
     def _again(self, items: Sequence[Item]) -> list[FileResult]:
         """Run ingest over the items' kept bytes, collection by collection."""
         results: list[FileResult] = []
-        for tenant, collection in sorted({(one.tenant, one.collection) for one in items}):
+        for collection in sorted({one.collection for one in items}):
             some = [one for one in items if one.collection == collection]
-            results += self._take_in(tenant, collection, self._sources(some))
+            results += self._take_in(some)
         return results
-
-    def _sources(self, items: Iterable[Item]) -> Iterator[SourceFile]:
-        """Yield the kept bytes one after the other: all at once would not fit into memory."""
-        for item in items:
-            yield self._aside.contents(item).source(again=True)
 
     def _shown(self, item: Item, characters: int) -> Shown:
         try:

@@ -1,24 +1,28 @@
 """Opens the quarantine's desk."""
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
 from ingest import wiring
 from ingest.aside import Aside, Item, entry_of
 from ingest.aside_wiring import aside
-from ingest.engines import EngineChoice
+from ingest.engines import EngineChoice, EngineKind
 from ingest.keeping import Keeping
+from ingest.ledger import Ledger
 from ingest.life_wiring import keeping
-from ingest.quarantine import Quarantine
+from ingest.prepare import Parser
+from ingest.quarantine import Quarantine, TakeIn
 from ingest.report import FileResult, Report
-from ingest.sources import SourceFile
 from ingest.wiring import Workshop
+from ingest.work import Target
 from ragplatform import openers
 from ragplatform.config import Settings
 from ragplatform.model import Purpose
+from ragplatform.wiring import Store
 
 
 @contextmanager
@@ -35,37 +39,58 @@ def quarantine_of(
     settings: Settings, shop: Workshop, put_aside: Aside, kept: Keeping
 ) -> Quarantine:
     """Return the desk, of parts that the caller closes."""
-    store = shop.store
+    return desk_of(
+        shop.store,
+        Parts(put_aside, shop.ledger, shop.parser, kept),
+        partial(_take_in, settings, shop, put_aside),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a desk needs beside the store."""
+
+    aside: Aside
+    ledger: Ledger
+    parser: Parser
+    keeping: Keeping
+
+
+def desk_of(store: Store, parts: Parts, take_in: TakeIn) -> Quarantine:
+    """Return the desk, of parts that the caller closes, with what takes documents in."""
     return Quarantine(
-        aside=put_aside,
+        aside=parts.aside,
         catalog=store.catalog,
-        ledger=shop.ledger,
+        ledger=parts.ledger,
         policies=store.policies,
         privacy=store.privacy,
-        parser=shop.parser,
+        parser=parts.parser,
         audit=store.audit,
-        why_kept=partial(_why_kept, kept),
-        take_in=partial(_take_in, settings, shop),
+        why_kept=partial(_why_kept, parts.keeping),
+        take_in=take_in,
         now=openers.now,
-        approval=timedelta(hours=settings.quarantine_approval_hours),
+        approval=timedelta(hours=store.settings.quarantine_approval_hours),
     )
 
 
 def _take_in(
-    settings: Settings,
-    shop: Workshop,
-    tenant: str,
-    collection: str,
-    found: Iterable[SourceFile],
+    settings: Settings, shop: Workshop, put_aside: Aside, items: Sequence[Item]
 ) -> list[FileResult]:
-    """Run ingest as its job does: who decides about the quarantine does not fill the index."""
+    """Run ingest as its job does over what is put aside of one collection."""
     results: list[FileResult] = []
     report = Report(run=uuid.uuid4().hex)
-    where = wiring.target(tenant, collection, Purpose.HOPERAT)
-    choice = EngineChoice(workers=1)
+    where = where_to(items[0])
+    choice = EngineChoice(EngineKind.HERE)
+    # One after the other: all at once would not fit into memory.
+    found = (put_aside.contents(one).source(again=True) for one in items)
     with wiring.job(settings, report, where, results.append, choice, shop=shop) as opened:
         opened.job.run(found, report)
     return results
+
+
+def where_to(item: Item) -> Target:
+    """Return where an item goes, and as whom: who decides about it does not fill the index."""
+    return wiring.target(item.tenant, item.collection, Purpose.HOPERAT)
 
 
 def _why_kept(kept: Keeping, item: Item) -> str | None:

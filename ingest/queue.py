@@ -72,6 +72,8 @@ class What(StrEnum):
 
     FILE = "file"
     SOURCE = "source"
+    QUARANTINE = "quarantine"
+    """A document that was put aside, from the bytes that are kept."""
 
 
 class RunState(StrEnum):
@@ -91,7 +93,7 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QueuedRun:
-    """One run that was asked for. ``what`` is the id of an upload or the name of a source.
+    """One run that was asked for. ``what`` is an upload's id, a source's name or a document's id.
 
     ``outcome`` is the run's summary once it is done, or ``{"error": code}``. ``size`` is in bytes.
     """

@@ -63,6 +63,25 @@ class Progress:
             "states": dict(self.states),
         }
 
+    def rates(self) -> dict[str, Json]:
+        """Return documents, kilobytes and chunks for each second, and shares by stage."""
+        elapsed = max(self.elapsed_s, 0.001)
+        worked = sum(self.seconds.values()) or 1.0
+        return {
+            "documents_per_s": round(self.documents / elapsed, 3),
+            "kilobytes_per_s": round(self.bytes / elapsed / 1000, 3),
+            "chunks_per_s": round(self.chunks / elapsed, 3),
+            "by_stage": {
+                name: {
+                    "seconds": round(seconds, 3),
+                    "share": round(seconds / worked, 3),
+                    "documents_per_s": round(self.documents / seconds, 3) if seconds else None,
+                    "kilobytes_per_s": round(self.bytes / seconds / 1000, 3) if seconds else None,
+                }
+                for name, seconds in sorted(self.seconds.items(), key=lambda one: -one[1])
+            },
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -104,6 +123,18 @@ class Run:
         if not self.alive:
             return "killed"
         return "cancelling" if self.cancelled else "running"
+
+    def standing_json(self) -> dict[str, Json]:
+        """Return how it stands and how far it is, with its rates, as commands and REST say it."""
+        return {
+            "standing": self.standing,
+            "started_at": self.started_at.isoformat(),
+            "heard_at": self.heard_at.isoformat(),
+            "finished_at": None if self.finished_at is None else self.finished_at.isoformat(),
+            "progress": self.progress.json(),
+            "rates": self.progress.rates(),
+            "remaining_s": self.remaining_s,
+        }
 
 
 class Runs:
@@ -204,6 +235,18 @@ class Runs:
         exact = [row for row in rows if row.run == run]
         found = exact or rows
         return _run_of(found[0]) if len(found) == 1 else None
+
+    def attempts(self, run: str) -> list[Run]:
+        """Return the attempts at a run that waited in the queue, the first one first.
+
+        The first has its id, and the others that with their number behind it.
+        """
+        found: list[Run] = []
+        name = run
+        while (one := self.find(name)) is not None and one.run == name:
+            found.append(one)
+            name = f"{run}-{len(found) + 1}"
+        return found
 
     def latest(
         self, tenant: str | None = None, collection: str | None = None, *, limit: int = 20

@@ -1,15 +1,22 @@
 """The composition root of what ingest adds to the query service's interface."""
 
+from contextlib import ExitStack
 from functools import partial
 
 from ingest.api.extension import IngestRoutes
+from ingest.aside_wiring import aside
+from ingest.erasures import LifeDesk
 from ingest.holds import Holds
-from ingest.intake import Caller, Intake, Uploads
+from ingest.intake import Intake, Uploads
 from ingest.ledger import Ledger
-from ingest.life_wiring import certifier_of, eraser_of, keeping_of
+from ingest.life_wiring import certifier_of, eraser_of, keeping_of, relabeller_of
+from ingest.quarantine_orders import QuarantineOrders
+from ingest.quarantine_wiring import Parts, desk_of
 from ingest.queue import RunQueue
+from ingest.worker_wiring import sandbox
 from ingest.working import collection_of
 from ragplatform import openers
+from ragplatform.access.desk import Caller
 from ragplatform.wiring import Platform
 
 
@@ -22,16 +29,31 @@ def extension(platform: Platform) -> IngestRoutes:
     files = openers.open_sealed_files(settings, store.vault)
     largest = settings.max_file_mb * 1024 * 1024
 
+    lives = LifeDesk(
+        catalog=store.catalog,
+        eraser=lambda one: eraser_of(store, book, kept, one.principal, one.purpose),
+        certifier=lambda one: certifier_of(store, book, kept, one.principal, one.purpose),
+        relabeller=lambda one: relabeller_of(store, kept, one.principal, one.purpose),
+    )
+
     def erase(caller: Caller, document: str) -> None:
-        one = eraser_of(store, book, kept, caller.principal, caller.purpose)
-        gone = one.document(document, dry_run=False)
-        certifier_of(store, book, kept, caller.principal, caller.purpose).certify(gone)
+        lives.erase(caller, document=document, subjects=(), dry_run=False)
 
-    def close() -> None:
-        queue.close()
-        holds.close()
-        book.close()
-
+    closing = ExitStack()
+    for one in (queue, holds, book):
+        closing.callback(one.close)
+    desk = partial(
+        desk_of,
+        store,
+        Parts(
+            aside=closing.enter_context(aside(settings, store.vault)),
+            ledger=book,
+            # What is shown is parsed behind the walls of ingest, in a process that no other file
+            # comes into; none is started before somebody looks.
+            parser=closing.enter_context(sandbox(settings)),
+            keeping=kept,
+        ),
+    )
     intake = Intake(
         policies=store.policies,
         audit=store.audit,
@@ -39,6 +61,13 @@ def extension(platform: Platform) -> IngestRoutes:
         uploads=Uploads(files=files, privacy=store.privacy),
         collection_of=partial(collection_of, settings),
         erase=erase,
+        attempts=book.runs.attempts,
         largest_file=largest,
     )
-    return IngestRoutes(intake=intake, largest_file=largest, close=close)
+    return IngestRoutes(
+        intake=intake,
+        lives=lives,
+        orders=QuarantineOrders(desk=desk, queue=queue),
+        largest_file=largest,
+        close=closing.close,
+    )

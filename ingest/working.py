@@ -6,8 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ingest import source_wiring, wiring
-from ingest.engines import EngineChoice
+from ingest.aside import Aside
+from ingest.aside_wiring import aside
+from ingest.engines import EngineChoice, EngineKind
 from ingest.intake import Uploads
+from ingest.quarantine_wiring import where_to
 from ingest.queue import QueuedRun, RunQueue, What
 from ingest.report import FileResult, FileState, Report
 from ingest.sources import SourceFile
@@ -24,7 +27,10 @@ from ragplatform.errors import NotFoundError
 class RunsInWorkshop:
     """Does runs one after the other with what stays open between them; fulfils ``worker.Runs``."""
 
-    def __init__(self, *, settings: Settings, shop: Workshop, uploads: Uploads) -> None:
+    def __init__(
+        self, *, settings: Settings, shop: Workshop, uploads: Uploads, put_aside: Aside
+    ) -> None:
+        self._aside = put_aside
         self._settings = settings
         self._shop = shop
         self._uploads = uploads
@@ -38,7 +44,11 @@ class RunsInWorkshop:
     ) -> Report:
         """Take in the upload or the source, as who asked for it."""
         report = Report(run=self._attempt(asked.run))
-        take = self._take_file if asked.kind is What.FILE else self._take_source
+        take = {
+            What.FILE: self._take_file,
+            What.SOURCE: self._take_source,
+            What.QUARANTINE: self._take_back,
+        }[asked.kind]
         take(asked, report, told, stopped)
         return report
 
@@ -58,7 +68,7 @@ class RunsInWorkshop:
             content=self._uploads.content(asked.tenant, asked.run),
         )
         # One file is not worth a pool of processes.
-        choice = EngineChoice(workers=1)
+        choice = EngineChoice(EngineKind.HERE)
         where = Target(asked.principal, asked.purpose, asked.collection)
         with wiring.job(
             self._settings, report, where, told, choice, stopped=stopped, shop=self._shop
@@ -92,13 +102,29 @@ class RunsInWorkshop:
             well = not (report.failed or report.refused or report.cancelled)
             intake.settled(all_well=well and not report.states[FileState.DEFERRED])
 
+    def _take_back(
+        self,
+        asked: QueuedRun,
+        report: Report,
+        told: Callable[[FileResult], None],
+        stopped: Callable[[], bool],
+    ) -> None:
+        """Take in what was put aside, as its desk does: people have decided that it be tried."""
+        item = self._aside.item(asked.tenant, asked.what)
+        if item is None:
+            raise NotFoundError("the document is not put aside any more")
+        source = self._aside.contents(item).source(again=True)
+        choice = EngineChoice(EngineKind.HERE)
+        where = where_to(item)
+        with wiring.job(
+            self._settings, report, where, told, choice, stopped=stopped, shop=self._shop
+        ) as opened:
+            opened.job.run([source], report)
+
     def _attempt(self, run: str) -> str:
         """Return the id of this attempt at a run: the ledger knows each by one of its own."""
-        number, name = 1, run
-        while (found := self._shop.ledger.runs.find(name)) and found.run == name:
-            number += 1
-            name = f"{run}-{number}"
-        return name
+        before = len(self._shop.ledger.runs.attempts(run))
+        return f"{run}-{before + 1}" if before else run
 
 
 @contextmanager
@@ -108,11 +134,11 @@ def worker(settings: Settings, ending: threading.Event) -> Iterator[Worker]:
     configs = _sources(settings).values()
     urls = [url for config in configs for url in source_wiring.urls_of(config)]
     try:
-        with wiring.workshop(settings, urls) as shop:
+        with wiring.workshop(settings, urls) as shop, aside(settings, shop.store.vault) as kept:
             store = shop.store
             files = openers.open_sealed_files(settings, store.vault)
             uploads = Uploads(files=files, privacy=store.privacy)
-            runs = RunsInWorkshop(settings=settings, shop=shop, uploads=uploads)
+            runs = RunsInWorkshop(settings=settings, shop=shop, uploads=uploads, put_aside=kept)
             yield Worker(queue=queue, uploads=uploads, runs=runs, ending=ending)
     finally:
         queue.close()

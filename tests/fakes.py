@@ -193,6 +193,7 @@ def _people(vault: Vault) -> dict[str, Principal]:
         "second-clerk": Principal("clerk2", "mercy", frozenset({"ingest"}), frozenset(), level),
         "operator": Principal("ops", "mercy", frozenset({"operator"}), frozenset(), level),
         "eraser": Principal("erase", "mercy", frozenset({"ingest", "erasure"}), frozenset(), level),
+        "labeller": Principal("label", "mercy", frozenset({"privacy-officer"}), frozenset(), level),
         "administrator": Principal("admin", "mercy", frozenset({"access-admin"})),
         "billing": Principal("bill", "mercy", frozenset({"billing"}), frozenset(), level),
         "banker": Principal(

@@ -117,7 +117,7 @@ class World:
             parser=self.parser,
             audit=self.parts.audit,
             why_kept=lambda item: self.kept.get(item.document),
-            take_in=self._take_in,
+            take_in=self._take_back,
             now=lambda: self.now,
             approval=timedelta(hours=72),
         )
@@ -180,6 +180,10 @@ class World:
         report, results = Report(run=uuid.uuid4().hex), list[FileResult]()
         self._job(report, collection, results).run(sources, report)
         return results
+
+    def _take_back(self, items: Sequence[Item]) -> list[FileResult]:
+        sources = [self.aside.contents(item).source(again=True) for item in items]
+        return self._take_in(items[0].tenant, items[0].collection, sources)
 
     def _rules(self) -> QuarantineRules:
         return QuarantineRules(self.rules, expecting=self.expecting, today=self._today)

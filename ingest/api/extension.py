@@ -4,16 +4,28 @@ from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI
 
-from ingest.api import files, runs
+from ingest.api import files, lives, quarantine, runs
+from ingest.erasures import LifeDesk
 from ingest.intake import Intake
+from ingest.quarantine_orders import QuarantineOrders
 
 
 class IngestRoutes:
     """The routes of ingest; fulfils ``ragplatform.api.app.Extension``."""
 
-    def __init__(self, *, intake: Intake, largest_file: int, close: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        intake: Intake,
+        lives: LifeDesk,
+        orders: QuarantineOrders,
+        largest_file: int,
+        close: Callable[[], None],
+    ) -> None:
         """``close`` releases what the parts hold."""
         self._intake = intake
+        self._lives = lives
+        self._orders = orders
         self._largest_file = largest_file
         self._close = close
 
@@ -26,6 +38,8 @@ class IngestRoutes:
         """Add the routes."""
         runs.add_routes(app, self._intake)
         files.add_routes(app, self._intake)
+        lives.add_routes(app, self._lives)
+        quarantine.add_routes(app, self._orders)
 
     def close(self) -> None:
         """Release what the routes hold."""

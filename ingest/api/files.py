@@ -12,10 +12,10 @@ from fastapi import FastAPI, Header, Query, Request
 from ingest.api.form import Form
 from ingest.api.runs import asking
 from ingest.api.schemas import FileGone, FileOut, FilesOut, file_out
-from ingest.intake import Caller as Asking
 from ingest.intake import Intake, Upload
 from ingest.queue import What, new_run
 from ingest.sources import parse_labels
+from ragplatform.access.desk import Caller as Asking
 from ragplatform.api.caller import Caller
 from ragplatform.api.fairness import ONE_TURN
 from ragplatform.errors import ConfigurationError, InvalidRequestError, NotFoundError

@@ -11,9 +11,9 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
 from ingest.api.schemas import Name, PurposeBody, RunBody, RunOut, RunsOut
-from ingest.intake import Caller as Asking
 from ingest.intake import Intake
 from ingest.queue import RunEvent, RunState
+from ragplatform.access.desk import Caller as Asking
 from ragplatform.api.caller import Caller
 from ragplatform.api.fairness import ONE_TURN
 from ragplatform.api.problems import problem_of
@@ -53,7 +53,8 @@ def add_routes(app: FastAPI, intake: Intake) -> None:
     @app.get("/v1/ingest/runs/{run}", tags=["ingest"])
     def one_run(request: Request, who: Caller, run: Name, purpose: Purpose) -> RunOut:
         """Say how far a run is. 404 alike for what is not there and what is not yours."""
-        return RunOut.of(intake.run(asking(request, who, purpose), run))
+        found = intake.run(asking(request, who, purpose), run)
+        return RunOut.of(found, intake.progress(found))
 
     @app.get("/v1/ingest/runs/{run}/events", tags=["ingest"])
     async def events(

@@ -1,14 +1,19 @@
 """What the routes of ingest take and give."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, JsonValue
 
+from ingest.by_hand import KEYS
+from ingest.erasures import Ended
 from ingest.intake import documents_of
 from ingest.queue import QueuedRun, RunEvent, RunState, What
+from ingest.runs import Run
 from ragplatform.api.schemas import Body
-from ragplatform.model import Purpose
+from ragplatform.errors import InvalidRequestError
+from ragplatform.model import Json, Purpose
 
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -32,6 +37,7 @@ class RunOut(BaseModel):
     id: str
     kind: What
     source: str | None
+    document: str | None = Field(description="What is taken out of quarantine.")
     collection: str
     asked_by: str
     purpose: Purpose
@@ -40,14 +46,20 @@ class RunOut(BaseModel):
     started_at: datetime | None
     finished_at: datetime | None
     outcome: dict[str, JsonValue]
+    progress: dict[str, JsonValue] | None = Field(
+        None,
+        description="How far the last attempt at it is, as `ragplatform-ingest status` says it; "
+        "null in lists, and before a worker has it.",
+    )
 
     @classmethod
-    def of(cls, run: QueuedRun) -> "RunOut":
-        """Return the run for the wire."""
+    def of(cls, run: QueuedRun, attempt: Run | None = None) -> "RunOut":
+        """Return the run for the wire; ``attempt`` is the ledger's of it."""
         return cls(
             id=run.run,
             kind=run.kind,
             source=run.what if run.kind is What.SOURCE else None,
+            document=run.what if run.kind is What.QUARANTINE else None,
             collection=run.collection,
             asked_by=run.principal.id,
             purpose=run.purpose,
@@ -56,6 +68,7 @@ class RunOut(BaseModel):
             started_at=run.started_at,
             finished_at=run.finished_at,
             outcome=dict(run.outcome),
+            progress=None if attempt is None else attempt.standing_json(),
         )
 
 
@@ -128,3 +141,82 @@ def file_out(run: QueuedRun, name: str, events: list[RunEvent]) -> FileOut:
         run=run.run,
         documents=documents,
     )
+
+
+class ErasureBody(Body):
+    """What is to go: exactly one of `document` and `subjects`."""
+
+    purpose: Purpose = Field(examples=["PATRQT"])
+    document: Name | None = Field(None, description="Id of one document.")
+    subjects: list[Name] | None = Field(
+        None,
+        min_length=1,
+        max_length=300,
+        description="Raw ids of people, such as `mrn:4471230`: every document about them.",
+    )
+    dry_run: bool = Field(False, description="Say what would go.")
+
+
+class ErasureOut(BaseModel):
+    """What went, or would go. People are named by keyed references alone."""
+
+    id: str | None = Field(description="Id of the certificate; null for a dry run.")
+    dry_run: bool
+    documents: list[str]
+    subjects: list[str]
+    chunks: int
+    values: int = Field(description="How many values the vault kept.")
+    removed: dict[str, int] = Field(description="What went, by place.")
+    records: list[str] = Field(description="Records of the audit log, by log and number.")
+    certificate: dict[str, JsonValue] | None = Field(
+        description="Keep it: `ragplatform-ingest certificate verify` checks it anywhere."
+    )
+
+    @classmethod
+    def of(cls, ended: Ended) -> "ErasureOut":
+        """Return what went for the wire."""
+        erased = ended.erased
+        return cls(
+            id=ended.certificate or None,
+            dry_run=not ended.certificate,
+            documents=erased.documents,
+            subjects=erased.subjects,
+            chunks=erased.chunks,
+            values=erased.values,
+            removed=erased.removed,
+            records=[f"{one.origin}/{one.index}" for one in erased.records],
+            certificate=json.loads(ended.text) if ended.text else None,
+        )
+
+
+class LabelsBody(Body):
+    """Labels to be given by hand: those named replace the document's, the others stay."""
+
+    sensitivity: Literal["public", "internal", "confidential", "restricted"] | None = None
+    department: Annotated[str, Field(max_length=63)] | None = None
+    restrictions: list[Name] | None = Field(
+        None, max_length=32, description="All of them; an empty list removes every one."
+    )
+    retain_until: Annotated[str, Field(max_length=10)] | None = Field(
+        None, description="A day, such as 2032-12-31."
+    )
+    state: Annotated[str, Field(max_length=63)] | None = None
+
+    def changes(self) -> dict[str, Json]:
+        """Return the labels that were named. Raises ``InvalidRequestError`` for none."""
+        named: dict[str, Json] = self.model_dump(include=set(KEYS), exclude_none=True)
+        if not named:
+            raise InvalidRequestError(f"name a label: {', '.join(KEYS)}")
+        return named
+
+
+class RelabelBody(LabelsBody):
+    """Labels to be given by hand, and why you act."""
+
+    purpose: Purpose = Field(examples=["COMPLIANCE"])
+
+
+class RelabelOut(BaseModel):
+    """How many passages got other labels."""
+
+    passages: int

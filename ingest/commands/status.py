@@ -59,7 +59,7 @@ def runs(
         done = one.progress
         row = (one.run, one.tenant, one.collection, one.source, one.standing, started)
         table.add_row(*row, str(done.files), f"{done.bytes:,}")
-    console.out.print(table)
+    console.show(table)
 
 
 def cancel(
@@ -97,35 +97,8 @@ def run_line(run: Run) -> dict[str, Json]:
         "tenant": run.tenant,
         "collection": run.collection,
         "source": run.source,
-        "standing": run.standing,
-        "started_at": run.started_at.isoformat(),
-        "heard_at": run.heard_at.isoformat(),
-        "finished_at": None if run.finished_at is None else run.finished_at.isoformat(),
         "may_resume": bool(run.arguments) and not run.alive,
-        "progress": run.progress.json(),
-        "rates": _rates(run),
-        "remaining_s": run.remaining_s,
-    }
-
-
-def _rates(run: Run) -> dict[str, Json]:
-    """Return documents, kilobytes and chunks for each second of the run, and shares by stage."""
-    done = run.progress
-    elapsed = max(done.elapsed_s, 0.001)
-    worked = sum(done.seconds.values()) or 1.0
-    return {
-        "documents_per_s": round(done.documents / elapsed, 3),
-        "kilobytes_per_s": round(done.bytes / elapsed / 1000, 3),
-        "chunks_per_s": round(done.chunks / elapsed, 3),
-        "by_stage": {
-            name: {
-                "seconds": round(seconds, 3),
-                "share": round(seconds / worked, 3),
-                "documents_per_s": round(done.documents / seconds, 3) if seconds else None,
-                "kilobytes_per_s": round(done.bytes / seconds / 1000, 3) if seconds else None,
-            }
-            for name, seconds in sorted(done.seconds.items(), key=lambda one: -one[1])
-        },
+        **run.standing_json(),
     }
 
 
@@ -158,7 +131,7 @@ def _print_run(run: Run) -> None:
     for name, seconds in sorted(done.seconds.items(), key=lambda one: -one[1]):
         rate = f", {done.bytes / seconds / 1000:,.1f} kB/s" if seconds and done.bytes else ""
         table.add_row(f"in {name}", f"{seconds:,.1f} s{rate}")
-    console.out.print(table)
+    console.show(table)
 
 
 def _print_lines(
@@ -195,8 +168,9 @@ def _print_table(
     table = Table("tenant", "collection", "state", "documents")
     for (owner, collection, state), count in sorted(counts.items()):
         table.add_row(owner, collection, str(state), str(count))
-    console.out.print(table)
+    console.show(table)
     for entry in held:
-        console.out.print(f"quarantined: {entry.display_name}: {entry.reason}", markup=False)
+        line = f"quarantined: {entry.document}: {entry.display_name}: {entry.reason}"
+        console.out.print(line, markup=False)
     for run in working:
         console.out.print(f"{run.standing}: {run.run}: {run.progress.files} files", markup=False)

@@ -50,6 +50,7 @@ class Action(StrEnum):
     REMOVED = "removed"
     ERASED = "erased"
     ERASURE_CERTIFIED = "erasure_certified"
+    CERTIFICATE_READ = "certificate_read"
     SUBJECT_REPORTED = "subject_reported"
     SEAL_DESTROYED = "seal_destroyed"
     INDEX_REBUILT = "index_rebuilt"

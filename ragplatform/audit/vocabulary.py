@@ -318,7 +318,7 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             "A run that waits or is at work is to end.", (_RUN,), since=2
         ),
         Action.UPLOAD_REMOVED: Entry(
-            "A file that was brought is taken back; recorded before what it became is erased.",
+            "A file that was brought is taken back, and its run ended; recorded before.",
             (_RUN, _count("documents", "How many documents it became.")),
             since=2,
         ),
@@ -447,6 +447,11 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _count("documents", "Documents that it names as erased."),
                 _count("records", "Records of the erasure that it names."),
             ),
+            since=2,
+        ),
+        Action.CERTIFICATE_READ: Entry(
+            "The kept copy of a certificate of erasure was asked for, or that was denied.",
+            (_id("certificate", "Its id; empty for what is none."),),
             since=2,
         ),
         Action.SUBJECT_REPORTED: Entry(

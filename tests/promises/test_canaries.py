@@ -10,13 +10,14 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from ingest import serving
 from ragplatform.access.register import ConsentEntry, Opening, Register, Relation
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.answer.retrieve import Request, Retriever
@@ -227,7 +228,9 @@ def world(bench: Callable[..., Bench]) -> World:
 
 @pytest.fixture
 def client(world: World) -> Iterator[TestClient]:
-    with TestClient(create_app(world.bench.platform), raise_server_exceptions=False) as made:
+    routes = serving.extension(world.bench.platform)
+    app = create_app(world.bench.platform, [routes])
+    with TestClient(app, raise_server_exceptions=False) as made:
         yield made
 
 
@@ -348,6 +351,7 @@ class Exit:
     route: str
     path: str
     body: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def method(self) -> str:
@@ -408,11 +412,47 @@ def exits(purpose: Purpose, planted: Planted, reader: str) -> list[Exit]:
         Exit("POST /v1/breakglass", "/v1/breakglass", glass),
         Exit("POST /v1/breakglass/{opening}:end", f"{opening[:-1]}9:end?purpose={purpose}"),
         Exit("POST /v1/breakglass/{opening}:review", f"{opening}:review", {"verdict": "ok"}),
+        *exits_of_ingest(purpose, planted),
+    ]
+
+
+def exits_of_ingest(purpose: Purpose, planted: Planted) -> list[Exit]:
+    """Return what ingest adds. What was put aside and what became of files has no words either."""
+    document, why = planted.passage.document, {"X-Purpose-Of-Use": str(purpose)}
+    run, item = f"/v1/ingest/runs/{0:032x}", f"/v1/quarantine/{document}"
+    decision = {"purpose": purpose, "reason": "A test of what this exit says."}
+    labels = {"purpose": purpose, "sensitivity": "restricted"}
+    certificate = f"/v1/erasures/{0:032x}/certificate?purpose={purpose}"
+    return [
+        Exit("GET /v1/files", "/v1/files", headers=why),
+        Exit("POST /v1/files", "/v1/files", {}, headers=why),
+        Exit("GET /v1/files/{file_id}", f"/v1/files/file-{document}", headers=why),
+        Exit("DELETE /v1/files/{file_id}", f"/v1/files/file-{document}", headers=why),
+        Exit("GET /v1/ingest/runs", f"/v1/ingest/runs?purpose={purpose}"),
+        Exit("POST /v1/ingest/runs", "/v1/ingest/runs", {"purpose": purpose, "source": document}),
+        Exit("GET /v1/ingest/runs/{run}", f"{run}?purpose={purpose}"),
+        Exit("GET /v1/ingest/runs/{run}/events", f"{run}/events?purpose={purpose}"),
+        Exit("POST /v1/ingest/runs/{run}:cancel", f"{run}:cancel", {"purpose": purpose}),
+        Exit(
+            "POST /v1/erasures",
+            "/v1/erasures",
+            {"purpose": purpose, "document": document, "dry_run": True},
+        ),
+        Exit("GET /v1/erasures/{erasure}/certificate", certificate),
+        Exit("POST /v1/documents/{document}:relabel", "/v1/documents/none:relabel", labels),
+        Exit("GET /v1/quarantine", f"/v1/quarantine?purpose={purpose}"),
+        Exit("GET /v1/quarantine/{document}", f"{item}?purpose={purpose}"),
+        *(
+            Exit(f"POST /v1/quarantine/{{document}}:{act}", f"{item}:{act}", decision)
+            for act in ("release", "approve", "reject")
+        ),
+        Exit("POST /v1/quarantine/{document}:relabel", f"{item}:relabel", decision | labels),
+        Exit("POST /v1/quarantine/{document}:retry", f"{item}:retry", {"purpose": purpose}),
     ]
 
 
 def ask(client: TestClient, reader: str, one: Exit) -> Any:
-    headers = {"Authorization": f"Bearer {reader}"}
+    headers = {"Authorization": f"Bearer {reader}", **one.headers}
     return client.request(one.method, one.path, json=one.body, headers=headers)
 
 

@@ -17,7 +17,8 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
-from ingest import ledger
+from ingest import ledger, serving
+from ingest.api.extension import IngestRoutes
 from ragplatform import identities, openers
 from ragplatform.__main__ import app
 from ragplatform.api.app import create_app
@@ -35,6 +36,17 @@ from tests.ingest_crash import DIM, MASTER, Fuse, erase, first_version, ingest, 
 from tests.state import entry_of
 from tests.stored import Stored, copy_data, look
 
+SOURCES = """
+[[source]]
+name = "inbox"
+kind = "folder"
+place = "{folder}"
+tenant = "mercy"
+collection = "clinical"
+
+[source.labels]
+sensitivity = "confidential"
+"""
 TEXT = "Apixaban was stopped for Maria Lopez because of a gastric bleed."
 MORE = "It was replaced by enoxaparin 40 mg once daily for Maria Lopez."
 BILL = "Bill for Maria Lopez, SSN 078-05-1120, seen for a cough."
@@ -51,7 +63,9 @@ class Ward:
     bench: Bench
     disk: FillingDisk
     pauses: Pauses
+    routes: IngestRoutes
     client: TestClient
+    run: str = ""
     token: str = ""
     over: str = ""
     open: str = ""
@@ -62,7 +76,7 @@ class Ward:
         return self.client.request(method, path, json=body, headers=headers)
 
     def state(self) -> dict[str, list[tuple[object, ...]]]:
-        """Return every row of every database, and the index.
+        """Return every row of every database, the index, and which files lie sealed.
 
         Rows of the index over the audit log are left out: they only say again what the log says.
         """
@@ -75,6 +89,8 @@ class Ward:
                     found = database.execute(f'select * from "{name}"').fetchall()
                     rows[f"{path.name}/{name}"] = sorted(found, key=repr)
         rows["index"] = [(repr(entry),) for entry in self.bench.index._entries.values()]  # type: ignore[attr-defined]
+        sealed = (self.bench.settings.data_dir / "sealed").rglob("*.sealed")
+        rows["sealed"] = sorted((str(path),) for path in sealed)
         return rows
 
 
@@ -104,10 +120,21 @@ def post(
     def do(ward: Ward) -> Any:
         filled = {key: ward.token if value == "TOKEN" else value for key, value in body.items()}
         place = (path or route).replace("OVER", ward.over).replace("OPEN", ward.open)
-        place = place.replace("SEALED", str(ward.sealed))
+        place = place.replace("SEALED", str(ward.sealed)).replace("RUN", ward.run)
         return ward.call(who, "POST", place, filled)
 
     return Act(f"POST {route}", do, status, name)
+
+
+def bring(ward: Ward) -> Any:
+    headers = {"Authorization": "Bearer clerk", "X-Purpose-Of-Use": "HOPERAT"}
+    form, files = {"collection": "clinical"}, {"file": ("note.txt", TEXT.encode())}
+    return ward.client.post("/v1/files", data=form, files=files, headers=headers)
+
+
+def take_back(ward: Ward) -> Any:
+    headers = {"Authorization": "Bearer clerk", "X-Purpose-Of-Use": "HOPERAT"}
+    return ward.client.delete(f"/v1/files/file-{ward.run}", headers=headers)
 
 
 RELATION = {"principal": "dr2", "subject": "mrn:1"}
@@ -116,6 +143,9 @@ GLASS = {
 }  # fmt: skip
 CONSENT = {"purpose": "HOPERAT", "subject": "mrn:1", "about": "TREAT", "consent": "refused"}
 CHUNK = "00000000-0000-4000-8000-000000000000"
+NONE = "0" * 32
+ASIDE = "/v1/quarantine/{document}"
+DECISION = {"purpose": "COMPLIANCE", "reason": "It is the sample password of the manual."}
 BILLED = "00000000-0000-4000-8000-000000000001"
 SOURCE = "/v1/sources/{chunk}"
 _AUDIT = "/v1/audit"
@@ -161,10 +191,33 @@ ACTS = [
     post("/v1/breakglass/{opening}:review", "compliance", {"verdict": "ok"}, 204,
          path="/v1/breakglass/OVER:review"),
     get("/v1/whoami", "", status=401),
+    Act("POST /v1/files", bring),
+    Act("DELETE /v1/files/{file_id}", take_back),
+    post("/v1/ingest/runs", "clerk", {"purpose": "HOPERAT", "source": "inbox"}, 202),
+    post("/v1/ingest/runs", "doctor", {"purpose": "TREAT", "source": "inbox"}, 403),
+    post("/v1/ingest/runs/{run}:cancel", "clerk", {"purpose": "HOPERAT"},
+         path="/v1/ingest/runs/RUN:cancel"),
+    post("/v1/erasures", "doctor", {"purpose": "TREAT", "document": "doc-0"}, 403),
+    get("/v1/erasures/{erasure}/certificate", "doctor",
+        f"/v1/erasures/{NONE}/certificate?purpose=TREAT", 403),
+    post("/v1/documents/{document}:relabel", "labeller",
+         {"purpose": "COMPLIANCE", "sensitivity": "restricted"},
+         path="/v1/documents/doc-0:relabel"),
+    get("/v1/quarantine", "compliance", "/v1/quarantine?purpose=COMPLIANCE"),
+    get(ASIDE, "compliance", f"/v1/quarantine/{NONE}?purpose=COMPLIANCE", 404),
+    *(post(f"{ASIDE}:{act}", "labeller", DECISION, 404, path=f"/v1/quarantine/{NONE}:{act}")
+      for act in ("release", "approve", "reject")),
+    post(f"{ASIDE}:relabel", "labeller", DECISION | {"department": "icu"}, 404,
+         path=f"/v1/quarantine/{NONE}:relabel"),
+    post(f"{ASIDE}:retry", "labeller", {"purpose": "COMPLIANCE"}, 404,
+         path=f"/v1/quarantine/{NONE}:retry"),
 ]  # fmt: skip
 
 # These tell callers only of themselves, or nothing of anybody.
 SILENT = {"GET /v1/whoami", "GET /v1/breakglass", "GET /livez", "GET /readyz"}
+# And these of what callers asked for themselves, by ids, states and counts.
+SILENT |= {"GET /v1/files", "GET /v1/files/{file_id}", "GET /v1/ingest/runs"}
+SILENT |= {"GET /v1/ingest/runs/{run}", "GET /v1/ingest/runs/{run}/events"}
 
 
 @pytest.fixture
@@ -182,9 +235,12 @@ def wards(tmp_path: Path, clock: list[datetime]) -> Iterator[Callable[[], Ward]]
 
     def make() -> Ward:
         disk, pauses = FillingDisk(), Pauses()
-        bench = make_bench(tmp_path / str(len(made)), disk=disk, pause_clock=pauses)
-        client = TestClient(create_app(bench.platform), raise_server_exceptions=False)
-        ward = Ward(bench, disk, pauses, client)
+        bench = make_bench(
+            tmp_path / str(len(made)), disk=disk, pause_clock=pauses, sources_file=sources(tmp_path)
+        )
+        routes = serving.extension(bench.platform)
+        client = TestClient(create_app(bench.platform, [routes]), raise_server_exceptions=False)
+        ward = Ward(bench, disk, pauses, routes, client)
         made.append(ward)
         furnish(ward, clock)
         return ward
@@ -192,11 +248,22 @@ def wards(tmp_path: Path, clock: list[datetime]) -> Iterator[Callable[[], Ward]]
     yield make
     for ward in made:
         ward.client.close()
+        ward.routes.close()
         ward.bench.platform.store.close()
 
 
+def sources(folder: Path) -> Path:
+    """Return a file of one source."""
+    file = folder / "sources.toml"
+    file.write_text(SOURCES.format(folder=folder), "utf-8")
+    return file
+
+
 def furnish(ward: Ward, clock: list[datetime]) -> None:
-    """Put two documents in, break the glass twice, of which one is over, and learn a pseudonym."""
+    """Put two documents in, break the glass twice, of which one is over, and learn a pseudonym.
+
+    One file waits to be taken in.
+    """
     ward.bench.put(f"{TEXT} {MORE}", subjects=["mrn:1"])
     ward.bench.put(BILL, subjects=["mrn:1"], department="billing")
     for entry in ward.bench.index._entries.values():  # type: ignore[attr-defined]
@@ -205,6 +272,7 @@ def furnish(ward: Ward, clock: list[datetime]) -> None:
     ward.over = ward.call("stranger", "POST", "/v1/breakglass", GLASS).json()["id"]
     clock[0] += timedelta(minutes=30)
     ward.open = ward.call("stranger", "POST", "/v1/breakglass", GLASS).json()["id"]
+    ward.run = bring(ward).json()["run"]
     ward.sealed = ward.bench.records(action=Action.BROKE_GLASS)[0].index
     shown = ward.call("billing", "GET", f"/v1/sources/{BILLED}?purpose=HPAYMT").json()["text"]
     ward.token = next(word.strip(",.") for word in shown.split() if word.startswith("[US_SSN:"))

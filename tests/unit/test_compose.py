@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = Path(sys.executable).parent / "docker-compose"
-OURS = ("query", "ingest", "keys")
+OURS = ("query", "worker", "ingest", "keys")
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_the_model_server_meets_only_query_and_the_store_never_meets_the_edge(
         return {name for name, s in services.items() if network in s.get("networks", {})}
 
     assert members("model") == {"query", "vllm"}
-    assert members("store") == {"query", "ingest", "qdrant", "postgres"}
+    assert members("store") == {"query", "worker", "ingest", "qdrant", "postgres"}
     assert members("edge") == {"query"}
     assert services["query"]["dns"] == ["127.0.0.1"]
 
@@ -119,7 +119,7 @@ def test_every_standing_service_restarts_and_says_whether_it_is_well(
 ) -> None:
     standing = [service for service in services.values() if service["restart"] != "no"]
 
-    assert len(standing) == 4
+    assert len(standing) == 5
     for service in standing:
         assert service["restart"] == "unless-stopped"
         assert service["healthcheck"]["test"][0] == "CMD"
@@ -136,6 +136,7 @@ def test_secrets_are_files_and_never_stand_in_the_environment(services: dict[str
     given = {n: {s["source"] for s in v.get("secrets", [])} for n, v in services.items()}
     assert given == {
         "query": {"qdrant_api_key", "vllm_api_key", "pgpass"},
+        "worker": {"qdrant_api_key", "pgpass"},
         "ingest": {"qdrant_api_key", "pgpass"},
         "keys": set(),
         "vllm": {"vllm_api_key"},
@@ -155,6 +156,15 @@ def test_the_master_key_is_read_only_but_to_the_container_that_makes_it(
     assert services["keys"]["network_mode"] == "none"
 
 
+def test_the_worker_meets_the_store_alone_and_has_time_to_finish(services: dict[str, Any]) -> None:
+    worker = services["worker"]
+
+    assert (worker["entrypoint"], worker["command"]) == (["ragplatform-ingest"], ["worker"])
+    assert set(worker["networks"]) == {"store"}
+    assert "/documents" not in {volume["target"] for volume in worker["volumes"]}
+    assert worker["stop_grace_period"] == "2m0s"
+
+
 def test_models_and_policies_are_mounted_read_only(services: dict[str, Any]) -> None:
     mounts = [
         volume
@@ -163,7 +173,7 @@ def test_models_and_policies_are_mounted_read_only(services: dict[str, Any]) -> 
         if volume["target"] in ("/models", "/policies", "/documents")
     ]
 
-    assert len(mounts) == 8
+    assert len(mounts) == 10
     assert all(mount["read_only"] for mount in mounts)
 
 
