@@ -156,7 +156,7 @@ def eraser_of(
         audit=store.audit,
         seals=openers.open_sealed_texts(store.settings),
         keeping=kept,
-        places=_places(store, book, kept),
+        places=places_of(store, book, kept),
     )
 
 
@@ -176,7 +176,7 @@ def certifier_of(
         logs=store.settings.audit_dir,
         signer=partial(openers.log_signer, store.settings),
         folder=store.settings.data_dir / CERTIFICATES,
-        places=_places(store, book, kept),
+        places=places_of(store, book, kept),
     )
 
 
@@ -195,7 +195,7 @@ def relabeller_of(
     )
 
 
-def _places(store: Store, book: Ledger, kept: Keeping) -> tuple[Place, ...]:
+def places_of(store: Store, book: Ledger, kept: Keeping) -> tuple[Place, ...]:
     """Return where else something of a document may lie."""
     put_aside = AsidePlace(
         opened=partial(aside, store.settings, store.vault),

@@ -5,13 +5,14 @@ audit logs, which outlive the database where they are sent or kept elsewhere.
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from ingest.ledger import Ledger
+from ingest.places import Place
 from ragplatform.access.register import Register
 from ragplatform.audit import query
 from ragplatform.audit.events import Action, AuditEvent, Outcome
@@ -98,7 +99,10 @@ class ErasureReplay:
         ledger: Ledger,
         register: Register,
         audit: TenantLogs,
+        places: Sequence[Place],
     ) -> None:
+        """``places`` are what an erasure goes through beside the stores."""
+        self._places = places
         self._privacy = privacy
         self._index = index
         self._archive = archive
@@ -113,15 +117,20 @@ class ErasureReplay:
         done = Replayed()
         for (tenant, document), subjects in sorted(erasures.documents.items()):
             # The catalog's entry goes last of all: while it is there, something may be.
-            if self._catalog.document(document) is None:
+            if self._catalog.document(document) is None and not self._left(tenant, document):
                 continue
             self._document(tenant, document, subjects, done)
         for tenant, subject in sorted(erasures.subjects):
             self._record(tenant, {"documents": 0}, [subject])
             self._register.forget(tenant, subject)
             done.values += self._privacy.forget(tenant, subject)
+            for place in self._places:
+                place.erase_subjects(tenant, frozenset({subject}))
             done.subjects += 1
         return done
+
+    def _left(self, tenant: str, document: str) -> int:
+        return sum(place.left_of(tenant, document) for place in self._places)
 
     def _document(
         self, tenant: str, document: str, subjects: frozenset[str], done: Replayed
@@ -132,8 +141,11 @@ class ErasureReplay:
         done.chunks += self._index.remove(tenant, document)
         own = self._privacy.subject_ref(tenant, f"document:{document}")
         done.values += self._privacy.forget(tenant, own)
+        for place in self._places:
+            place.erase_document(tenant, document)
         self._ledger.forget(document)
         self._archive.forget(tenant, document)
+        self._catalog.drop_labels(document)
         self._catalog.delete_document(document)
         done.documents += 1
 

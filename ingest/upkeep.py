@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ingest.consistency import Survey
 from ingest.ledger import Ledger
+from ingest.life_wiring import keeping, places_of
 from ingest.rebuild import Rebuilder
 from ingest.reindex import Reindexer
 from ingest.replay import ErasureReplay, Erasures, erasures_in
@@ -152,7 +153,7 @@ def replay(settings: Settings, folder: Path) -> Iterator[tuple[ErasureReplay, Er
     store = wiring.open_store(settings, "ingest")
     try:
         store.record_start()
-        with ledger(settings) as book:
+        with ledger(settings) as book, keeping(settings) as kept:
             made = ErasureReplay(
                 privacy=store.privacy,
                 index=store.every_edition(),
@@ -161,6 +162,7 @@ def replay(settings: Settings, folder: Path) -> Iterator[tuple[ErasureReplay, Er
                 ledger=book,
                 register=store.register,
                 audit=store.audit,
+                places=places_of(store, book, kept),
             )
             yield made, found
     finally:

@@ -1,9 +1,10 @@
 """A lost or damaged index comes back from ledger, catalog and archive as it was, to the bit."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,13 @@ import pytest
 import qdrant_edge as engine
 from qdrant_client import QdrantClient
 
+from ingest.aside_place import AsidePlace
 from ingest.consistency import Survey, indexed_passages
 from ingest.ledger import Ledger, State
 from ingest.rebuild import Rebuilder, Rebuilt
-from ingest.replay import ErasureReplay, erasures_in
+from ingest.replay import ErasureReplay, Erasures, erasures_in
+from ingest.sources import GivenLabels, SourceFile
+from ingest.work import Work
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.qdrant import QdrantIndex
 from ragplatform.audit import query
@@ -369,6 +373,45 @@ def test_the_ledger_lets_a_lost_document_in_again_only_while_it_says_the_same(da
     ledger.close()
 
 
+def aside_place(parts: Parts) -> AsidePlace:
+    return AsidePlace(
+        opened=lambda: nullcontext(parts.aside),
+        ledger=parts.ledger,
+        privacy=parts.privacy,
+        keeping=parts.keeping,
+    )
+
+
+def test_what_waits_in_a_restored_quarantine_is_erased_again(data: Path) -> None:
+    with opened(data, Fuse()) as parts:
+        ref = parts.privacy.subject_ref("mercy", "mrn:1")
+        whose = [frozenset({ref}), frozenset[str](), frozenset[str]()]
+        for number, subjects in enumerate(whose):
+            work = Work(
+                source=SourceFile(Path("a.txt"), "a.txt", GivenLabels()),
+                data=b"a",
+                key=f"k{number}",
+                sha256=hashlib.sha256(b"a").hexdigest(),
+                labels=Labels("mercy", "clinical"),
+                subjects=subjects,
+                document=f"doc-{number}",
+                generation="g1",
+            )
+            parts.aside.keep(work, reason="contains_secret", detail="", run="r", put_by="x")
+        replay = ErasureReplay(
+            privacy=parts.privacy,
+            index=parts.index,
+            archive=parts.archive,
+            catalog=parts.catalog,
+            ledger=parts.ledger,
+            register=parts.register,
+            audit=parts.audit,
+            places=(aside_place(parts),),
+        )
+        replay.replay(Erasures({("mercy", "doc-1"): frozenset()}, {("mercy", ref)}))
+        assert [one.document for one in parts.aside.items("mercy")] == ["doc-2"]
+
+
 def test_what_was_erased_since_a_backup_is_erased_again_by_newer_logs(
     data: Path, tmp_path: Path
 ) -> None:
@@ -384,6 +427,7 @@ def test_what_was_erased_since_a_backup_is_erased_again_by_newer_logs(
             ledger=parts.ledger,
             register=parts.register,
             audit=parts.audit,
+            places=(aside_place(parts),),
         )
         found = erasures_in(query.find_logs(data / "audit"))
         first, again = replay.replay(found), replay.replay(found)
