@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from ingest.holds import Held, Hold, Holds
-from ingest.ledger import Ledger
+from ingest.ledger import Ledger, State
 from ragplatform.audit.details import LONGEST_DETAIL
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
@@ -19,6 +19,8 @@ from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.vault import Vault
 
 _SHORTEST_REASON: Final = 8
+# Rows of what is a document and still here, or about to be.
+_THERE: Final = frozenset({State.PENDING, State.INDEXED, State.QUARANTINED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class HoldDesk:
         self._require_permission(Action.HELD, ref)  # 1
         name = self._resolved(target)
         documents = self._documents(target.kind, name)
-        if target.kind is not Held.SUBJECT and not documents:  # 2
+        if not documents and not self._known(target.kind, name):  # 2
             raise InvalidRequestError(f"no {target.kind} of this tenant is called so")
         hold = Hold(
             tenant=self._principal.tenant,
@@ -145,9 +147,16 @@ class HoldDesk:
             # In quarantine a document is known to the ledger alone.
             return sum(one.document == name for one in self._ledger.entries(tenant=tenant))
         if kind is Held.COLLECTION:
-            known = len(self._ledger.entries(tenant=tenant, collection=name))
+            rows = self._ledger.entries(tenant=tenant, collection=name)
+            known = sum(one.state in _THERE for one in rows)
             return max(known, len(self._catalog.documents(tenant, name)))
         return sum(name in entry.subjects for entry in self._catalog.documents(tenant))
+
+    def _known(self, kind: Held, name: str) -> bool:
+        """Return whether a hold may be on it although it keeps nothing now."""
+        if kind is Held.COLLECTION:
+            return bool(self._ledger.entries(tenant=self._principal.tenant, collection=name))
+        return kind is Held.SUBJECT
 
     def _require_permission(self, action: Action, case: str | None) -> None:
         decision = self._policies.decide_duty(self._principal, "hold", self._purpose)

@@ -84,7 +84,7 @@ def unsealed(settings: Settings, run: Run) -> list[str]:
     if not run.arguments:
         raise InvalidRequestError(
             f"run {run.run} is {run.standing}, and what it was called with is not kept: call "
-            "`run` as it was called then"
+            "`run` as it was called then, or `quarantine retry` for what was put aside"
         )
     key = openers.derive(settings, _USE, run.tenant)
     text = unseal_text(

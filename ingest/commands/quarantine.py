@@ -81,12 +81,21 @@ def show(
         console.line({"event": "shown", **_shown(shown)})
         return
     for name, value in _shown(shown).items():
-        if name != "text":
-            console.out.print(f"{name}: {value}", markup=False)
+        if name != "text" and value not in (None, "", [], {}):
+            console.out.print(f"{name}: {_words(value)}", markup=False)
     if shown.text is None:
         console.out.print("no text: it could not be read, or was not kept", markup=False)
     else:
         console.out.print(shown.text, markup=False)
+
+
+def _words(value: Json) -> str:
+    """Return a value as people write it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {count}" for name, count in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 @app.command("release")

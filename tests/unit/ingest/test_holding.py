@@ -15,7 +15,7 @@ from ragplatform.audit.events import Action, Outcome
 from ragplatform.errors import DeniedError, InvalidRequestError, UnavailableError
 from ragplatform.model import Principal, Purpose, Sensitivity
 from tests.fakes import Bench
-from tests.state import entry_of, keeping_of
+from tests.state import begin, entry_of, keeping_of
 
 WHY = "Subpoena of 3 March, do not touch"
 
@@ -77,6 +77,14 @@ def test_a_hold_on_any_of_the_three_keeps_the_document(court: Courtroom, kind: H
 
     assert placed.documents == 1
     assert court.kept(document) == "it is on legal hold for 1 case"
+
+
+def test_a_hold_on_a_collection_does_not_count_what_is_gone(court: Courtroom) -> None:
+    court.ledger.commit_gone(begin(court.ledger))
+
+    placed = court.desk().place("OCR", Target(Held.COLLECTION, "clinical"), reason=WHY)
+
+    assert placed.documents == 0
 
 
 def test_it_goes_only_when_every_case_has_ended(court: Courtroom) -> None:
