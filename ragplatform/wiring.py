@@ -87,6 +87,8 @@ class Store:
     def for_writing(self) -> Edition:
         """Return the edition that answers now, with an index that waits when its engine is away.
 
+        What a run takes out, or keeps back, leaves every other edition too.
+
         Raises ``ConfigurationError`` when the settings name another encoder than it was made by.
         """
         found, chosen = self.editions.current(), self.settings.embedding_model
@@ -96,18 +98,16 @@ class Store:
                 "run `ragplatform-ingest reindex` to make its next edition, or set embedding_model "
                 "back; nothing was written"
             )
-        patience_s = self.settings.index_patience_s
-        steady = SteadyIndex(
-            found.index, patience_s=patience_s, still=lambda: self.editions.still(found)
-        )
-        return replace(found, index=steady)
+        return replace(found, index=self._every_edition_of(found))
 
     def every_edition(self) -> Index:
         """Return the index that answers, of which what is removed leaves every other edition too.
 
         It belongs to the store: who uses it does not close it.
         """
-        found = self.editions.current()
+        return self._every_edition_of(self.editions.current())
+
+    def _every_edition_of(self, found: Edition) -> Index:
         return EveryEdition(
             found.index,
             others=partial(openers.open_other_indexes, self.settings, found.name),

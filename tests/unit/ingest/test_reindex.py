@@ -19,6 +19,7 @@ from ragplatform.config import Settings
 from ragplatform.editions import EditionBook, EditionState, FollowedEditions
 from ragplatform.errors import ConfigurationError, IndexUnavailableError, InvalidRequestError
 from ragplatform.ports import Edition, Entry, Vectors
+from tests.fakes import Bench
 from tests.fakes_index import MemoryIndex
 from tests.ingest_crash import DIM, DigestEmbedder, Fuse, Fused, Parts, apart, first_version, ingest
 from tests.ingest_crash import opened as opened_parts
@@ -255,6 +256,25 @@ def test_what_is_erased_leaves_editions_that_do_not_answer_too(data: Path) -> No
     every.remove("mercy", "letter")
 
     assert asked == [("mercy", "letter")]
+
+
+def test_what_a_run_takes_out_or_keeps_back_leaves_every_edition(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, asked = bench(embedding_model="hash"), list[str]()
+
+    class Other(MemoryIndex):
+        def remove(self, tenant: str, document: str) -> int:
+            asked.append(document)
+            return super().remove(tenant, document)
+
+        def close(self) -> None:
+            """Hold nothing."""
+
+    monkeypatch.setattr(openers, "open_other_indexes", lambda settings, name: [Other(dim=DIM)])
+    one.platform.store.for_writing().index.remove("mercy", "letter")
+
+    assert asked == ["letter"]
 
 
 class OnePerModel:
