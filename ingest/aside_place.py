@@ -4,8 +4,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final
 
-from ingest.aside import Aside
+from ingest.aside import Aside, ItemState, entry_of
+from ingest.keeping import Keeping
 from ingest.ledger import Ledger
+from ingest.places import Waiting
 from ragplatform.privacy.gate import Privacy
 
 
@@ -20,11 +22,13 @@ class AsidePlace:
         opened: Callable[[], AbstractContextManager[Aside]],
         ledger: Ledger,
         privacy: Privacy,
+        keeping: Keeping,
     ) -> None:
         """``opened`` opens the quarantine for one act."""
         self._opened = opened
         self._ledger = ledger
         self._privacy = privacy
+        self._keeping = keeping
 
     def erase_document(self, tenant: str, document: str) -> int:
         """Erase what was put aside of a document."""
@@ -43,6 +47,27 @@ class AsidePlace:
                 self._ledger.forget(item.document)
                 aside.forget(tenant, item.document)
         return len(found)
+
+    def waiting(self, tenant: str, document: str) -> Waiting | None:
+        """Return a document that was put aside, or None."""
+        with self._opened() as aside:
+            item = aside.item(tenant, document)
+        if item is None:
+            return None
+        entry, kept = entry_of(item), None
+        if item.state is not ItemState.REJECTED:
+            kept = self._keeping.why_aside_kept(entry, item.labels)
+        return Waiting(entry, item.labels, kept)
+
+    def why_kept(self, tenant: str, subjects: frozenset[str]) -> str | None:
+        """Return why something that was put aside of these people has to stay, or None."""
+        with self._opened() as aside:
+            for item in aside.items(tenant):
+                if item.state is not ItemState.REJECTED and item.subjects & subjects:
+                    kept = self._keeping.why_aside_kept(entry_of(item), item.labels)
+                    if kept is not None:
+                        return f"in quarantine, {kept}"
+        return None
 
     def left_of(self, tenant: str, document: str) -> int:
         """Return whether anything of a document is there, as a number."""

@@ -4,9 +4,10 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Protocol
 
-from ingest.aside import Aside, Decisions
+from ingest.aside import Aside, Decisions, Item, ItemState, entry_of
 from ingest.prepare import Ready
 from ingest.quarantine_rules import QuarantineRules, Rule
+from ingest.removal import Keeps
 from ingest.report import Report
 from ingest.silence import WARNING, Silence
 from ingest.work import Target, Work
@@ -46,13 +47,17 @@ class AsideOfRun:
         self._aside = aside
         self._rules = rules
         self._record: Recorder = _no_record
+        self._keeping: Keeps | None = None
         self._decisions = Decisions()
         expected = target.collection in rules.expecting
         self._silence = Silence(expected=expected, least=silence_documents)
 
-    def begin(self, record: Recorder) -> None:
-        """Read what people decided until now; the run goes by that, and records by ``record``."""
-        self._record = record
+    def begin(self, record: Recorder, keeping: Keeps) -> None:
+        """Read what people decided until now; the run goes by that, and records by ``record``.
+
+        ``keeping`` says what of it nobody may destroy.
+        """
+        self._record, self._keeping = record, keeping
         where = self._target
         self._decisions = self._aside.decisions(where.principal.tenant, where.collection)
 
@@ -72,7 +77,8 @@ class AsideOfRun:
         self._aside.keep(work, reason=reason, detail=detail, run=self._run, put_by=who)
         rule = self._rules.rejecting(work.labels.collection, reason, work.source.name)
         item = self._aside.item(work.labels.tenant, work.document) if rule else None
-        if rule is not None and item is not None:
+        # No rule decides about what a case or the law keeps: it waits for people.
+        if rule is not None and item is not None and self._why_kept(item) is None:
             self._record_ruled(rule, work)
             self._aside.reject(item, by=f"rule {rule.id}")
 
@@ -86,6 +92,35 @@ class AsideOfRun:
         """Drop what was put aside of a document that is in the index now."""
         if work.document in self._decisions.held:
             self._aside.done(work.labels.tenant, work.document)
+
+    def why_kept(self, tenant: str, document: str) -> str | None:
+        """Return why what was put aside of a document may not be destroyed, or None."""
+        item = self._aside.item(tenant, document)
+        return None if item is None else self._why_kept(item)
+
+    def why_waits(self, tenant: str, document: str, sha256: str) -> str | None:
+        """Return why no newer version may replace what was put aside, or None."""
+        if document not in self._decisions.held:
+            return None
+        item = self._aside.item(tenant, document)
+        if item is None or not item.kept or item.sha256 == sha256:
+            return None
+        return self._kept_by().why_held(entry_of(item), item.labels)
+
+    def gone(self, tenant: str, document: str) -> None:
+        """Drop what was put aside of a document that is gone."""
+        if document in self._decisions.held:
+            self._aside.done(tenant, document)
+
+    def _why_kept(self, item: Item) -> str | None:
+        if item.state is ItemState.REJECTED:
+            return None
+        return self._kept_by().why_aside_kept(entry_of(item), item.labels)
+
+    def _kept_by(self) -> Keeps:
+        if self._keeping is None:
+            raise AuditError("a run that has not begun cannot tell what is kept: nothing was done")
+        return self._keeping
 
     def listen(self, ready: Ready) -> None:
         """Count one document that goes in."""

@@ -16,7 +16,7 @@ from typing import Final
 
 from ingest.keeping import Keeping
 from ingest.ledger import Ledger, State
-from ingest.places import Place
+from ingest.places import Place, Waiting
 from ragplatform.access.register import Register
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
@@ -98,13 +98,16 @@ class Eraser:
         self._run = uuid.uuid4().hex
 
     def document(self, identity: str, *, dry_run: bool) -> Erased:
-        """Erase one document. Raises ``InvalidRequestError`` when there is none of that id.
+        """Erase one document, also one in quarantine.
 
+        Raises ``InvalidRequestError`` when there is none of that id.
         One that was erased already has only its traces scrubbed: an erasure before was killed.
         """
         entry = self._catalog.document(identity)
         if entry is not None and entry.tenant == self._principal.tenant:
             return self.documents([entry], dry_run=dry_run)
+        if waiting := self._waiting(identity):
+            return self._erase_waiting(waiting, dry_run=dry_run)
         # Who may erase nothing is not told which documents there are.
         self._require_eraser([])
         if not self._was_erased(identity):
@@ -112,6 +115,19 @@ class Eraser:
         erased = Erased(run=self._run, documents=[identity])
         if not dry_run:
             self._scrub()
+        return erased
+
+    def _waiting(self, document: str) -> Waiting | None:
+        found = (place.waiting(self._principal.tenant, document) for place in self._places)
+        return next((one for one in found if one is not None), None)
+
+    def _erase_waiting(self, waiting: Waiting, *, dry_run: bool) -> Erased:
+        self._require_waiting_may_go(waiting)
+        erased = Erased(run=self._run)
+        if dry_run:
+            return _would_go(erased, [waiting.entry])
+        self._erase(waiting.entry, erased, None)
+        self._scrub()
         return erased
 
     def documents(
@@ -152,6 +168,9 @@ class Eraser:
         self._require_eraser(refs)
         for ref in refs:
             self._require_all_may_go([e for e in entries if ref in e.subjects], ref)
+            for place in self._places:
+                if why := place.why_kept(tenant, frozenset({ref})):
+                    self._deny({}, [ref], why)
         erased = Erased(run=self._run, subjects=refs)
         if dry_run:
             return _would_go(erased, entries)
@@ -169,6 +188,9 @@ class Eraser:
     def _erase_document(self, entry: DocumentEntry, erased: Erased, rule: str | None) -> None:
         # A hold may have come since all of them were asked about.
         self._require_may_go(entry)
+        self._erase(entry, erased, rule)
+
+    def _erase(self, entry: DocumentEntry, erased: Erased, rule: str | None) -> None:
         tenant, document = entry.tenant, entry.document
         details: dict[str, Json] = {"document": document}
         if rule is not None:
@@ -242,18 +264,24 @@ class Eraser:
     ) -> None:
         """Raise ``DeniedError``, on record, for what policy or the law keeps from being erased."""
         labels = (classes or self._catalog.classes(entry.tenant))[entry.access_class]
+        why = self._why_denied(labels) or self._keeping.why_kept(entry, labels)
+        if why is not None:
+            self._deny({"document": entry.document}, entry.subjects, why)
+
+    def _require_waiting_may_go(self, waiting: Waiting) -> None:
+        if why := self._why_denied(waiting.labels) or waiting.kept:
+            entry = waiting.entry
+            self._deny({"document": entry.document}, entry.subjects, why)
+
+    def _why_denied(self, labels: Labels) -> str | None:
         decision = self._policies.decide(self._principal, "forget", self._purpose, labels, STRANGER)
-        if not decision.allowed:
-            why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
-        elif (kept := self._keeping.why_kept(entry, labels)) is not None:
-            why = kept
-        else:
-            return
-        self._deny({"document": entry.document}, entry.subjects, why)
+        if decision.allowed:
+            return None
+        return ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
 
     def _deny(self, details: dict[str, Json], subjects: Collection[str], why: str) -> None:
         self._record({**details, "reason": why[:200]}, subjects, Outcome.DENIED)
-        raise DeniedError(f"it cannot be erased: {why}; nothing of it was")
+        raise DeniedError(f"it cannot be erased: {why}; nothing was erased")
 
     def _record(
         self,
@@ -287,7 +315,7 @@ def forget(
 ) -> Erased:
     """Erase by exactly one of the two. Raises ``InvalidRequestError`` for none or both."""
     if (document is None) == (not subjects):
-        raise InvalidRequestError("give either --document or --subject")
+        raise InvalidRequestError("give one of --document, --subject and --subjects-from")
     if document is not None:
         return eraser.document(document, dry_run=dry_run)
     return eraser.subjects(subjects, dry_run=dry_run)

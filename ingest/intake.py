@@ -27,6 +27,7 @@ from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import (
     BusyError,
     DeniedError,
+    ForgottenError,
     InvalidRequestError,
     NotFoundError,
     TooLargeError,
@@ -39,7 +40,10 @@ from ragplatform.privacy.gate import Privacy
 from ragplatform.sealed_files import Place, SealedFiles
 
 LONGEST_NAME: Final = 255
+# A run that was cut off and done again finds unchanged what it took in before.
+_IN: Final = frozenset({"indexed", "unchanged"})
 _KIND: Final = "upload"
+_PREFIX: Final = "upload-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,14 @@ class Uploads:
         self._files = files
         self._privacy = privacy
 
-    def hold(self, tenant: str, run: str, pieces: Iterable[bytes]) -> int:
-        """Seal a file's bytes; return how many."""
-        return self._files.put(_place(tenant, run, "bytes"), pieces)
+    def hold(self, tenant: str, upload: Upload, pieces: Iterable[bytes]) -> int:
+        """Seal a file's bytes; return how many. They die with each of those it is about."""
+        place = _place(tenant, upload.run, "bytes")
+        return self._files.put(place, pieces, subjects=self._about(tenant, upload))
+
+    def _about(self, tenant: str, upload: Upload) -> frozenset[str]:
+        raw_ids = upload.labels.subjects
+        return frozenset(self._privacy.subject_ref(tenant, one) for one in raw_ids)
 
     def describe(self, tenant: str, upload: Upload) -> None:
         """Seal the name and the labels beside the bytes."""
@@ -76,7 +85,9 @@ class Uploads:
             "subjects": sorted(labels.subjects),
             "retain_until": labels.retain_until,
         }
-        self._files.put(_place(tenant, upload.run, "about"), json.dumps(about).encode())
+        place = _place(tenant, upload.run, "about")
+        subjects = self._about(tenant, upload)
+        self._files.put(place, json.dumps(about).encode(), subjects=subjects)
 
     def about(self, tenant: str, run: str) -> Upload:
         """Return an upload's name and labels. Raises ``NotFoundError`` when it is gone."""
@@ -93,6 +104,11 @@ class Uploads:
     def content(self, tenant: str, run: str) -> bytes:
         """Return an upload's bytes. Raises ``NotFoundError`` when it is gone."""
         return self._files.get(_place(tenant, run, "bytes"))
+
+    def kept(self) -> Iterator[tuple[str, str]]:
+        """Yield the tenant and the run of every upload that is kept."""
+        for tenant, document in {(p.tenant, p.document) for p in self._files.places(kind=_KIND)}:
+            yield tenant, document.removeprefix(_PREFIX)
 
     def destroy(self, tenant: str, run: str) -> None:
         """Remove an upload and the key of it. Calling it again does nothing."""
@@ -151,7 +167,7 @@ class Intake:
         self._require(caller, _labels(tenant, collection, upload.labels))  # 2
         self._require_room(tenant)  # 3
         try:
-            size = self._uploads.hold(tenant, upload.run, self._bounded(pieces))  # 4
+            size = self._uploads.hold(tenant, upload, self._bounded(pieces))  # 4
             self._uploads.describe(tenant, Upload(upload.run, name, upload.labels))
             self._ask(caller, collection, What.FILE, upload.run, upload.run, size)  # 5, 6
         except BaseException:
@@ -238,7 +254,7 @@ class Intake:
         """Return what the owner of an upload called it, or "" once it is gone."""
         try:
             return self._uploads.about(tenant, run).name
-        except NotFoundError:
+        except (NotFoundError, ForgottenError):
             return ""
 
     def cancel(self, caller: Caller, run: str) -> QueuedRun:
@@ -266,7 +282,7 @@ class Intake:
             raise NotFoundError("you brought no file of that id")
         documents: list[str] = []
         if found.state.final:
-            documents = documents_of(self._queue.events(run, limit=MOST_EVENTS))
+            documents = _left_by(self._queue.events(run, limit=MOST_EVENTS))
         details: dict[str, Json] = {"run": run, "documents": len(documents)}
         # One record for all of it: without it the run is not ended either.
         self._record(caller, Action.UPLOAD_REMOVED, Outcome.SUCCESS, details)
@@ -328,12 +344,22 @@ class Intake:
 
 def documents_of(events: Iterable[RunEvent]) -> list[str]:
     """Return the ids of the documents that a run took in."""
+    return _named(events, _IN)
+
+
+def _left_by(events: Iterable[RunEvent]) -> list[str]:
+    """Return the ids of all documents of a run that something is kept of."""
+    return _named(events, _IN | {"quarantined"})
+
+
+def _named(events: Iterable[RunEvent], states: frozenset[str]) -> list[str]:
     files = (event.body for event in events if event.kind == "file")
-    return [str(one["document"]) for one in files if one.get("state") == "indexed"]
+    found = (str(one.get("document", "")) for one in files if one.get("state") in states)
+    return [one for one in dict.fromkeys(found) if one]
 
 
 def _place(tenant: str, run: str, name: str) -> Place:
-    return Place(tenant, f"upload-{run}", _KIND, name)
+    return Place(tenant, f"{_PREFIX}{run}", _KIND, name)
 
 
 def _labels(tenant: str, collection: str, given: GivenLabels) -> Labels:

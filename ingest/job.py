@@ -80,6 +80,7 @@ class Job:
         self._ledger = ledger
         self._audit = audit
         self._aside = aside
+        self._keeping = keeping
         self._on_result = on_result
         self._writer = self._new_writer(privacy, encoder)
         self._remover = self._new_remover(privacy, keeping)
@@ -119,6 +120,7 @@ class Job:
             ledger=self._ledger,
             record=partial(self._record, Action.REMOVED, Outcome.SUCCESS),
             keeping=keeping,
+            aside=self._aside,
         )
 
     def run(
@@ -132,7 +134,7 @@ class Job:
         Raises ``UnavailableError`` when a part that every file needs is away: what was finished
         stays, and running again goes on from there.
         """
-        self._aside.begin(self._record)
+        self._aside.begin(self._record, self._keeping)
         for done in self._engine.run(_batches(self._works(sources, report))):
             report.merge(done.tally)
             self._finish(done, report)
@@ -188,14 +190,16 @@ class Job:
             elif isinstance(found, Refused):
                 self._refuse(found.subject, found.refusal, report)
             else:
-                self._told(report, FileResult(found.name, found.state, reason=found.reason))
+                document = found.entry.document if found.entry else ""
+                ended = FileResult(found.name, found.state, 0, found.reason, document)
+                self._told(report, ended)
             if self._stop():
                 report.cancelled = True
                 return
 
     def _held_back(self, work: Work, report: Report) -> bool:
         """Return whether the version that is there is on legal hold, and this one has to wait."""
-        why = self._remover.why_waits(work.document)
+        why = self._remover.why_waits(work.labels.tenant, work.document, work.sha256)
         if why is None:
             return False
         state, document = FileState.ON_HOLD, work.document
@@ -226,6 +230,8 @@ class Job:
 
     def _refuse(self, subject: Work | SourceFile, refusal: Refusal, report: Report) -> None:
         state, reason, detail = refusal.state, refusal.reason, refusal.detail
+        if isinstance(subject, Work) and refusal.labels is not None:
+            subject = replace(subject, labels=refusal.labels, subjects=refusal.subjects)
         if refusal.held:
             # Another run is at work on it: nothing of it may be touched.
             source = subject.source if isinstance(subject, Work) else subject
@@ -270,7 +276,8 @@ class Job:
         if state is FileState.QUARANTINED:
             self._aside.keep(subject, reason, detail)
             self._ledger.commit_quarantined(claim, reason=reason)
-        self._tell(report, subject.source, state, reason=reason, detail=detail)
+        document = subject.document
+        self._tell(report, subject.source, state, document=document, reason=reason, detail=detail)
 
     def _record(
         self,

@@ -70,6 +70,18 @@ class Keeping:
             return f"retention rule {rule} keeps it until {terms.kept_until.isoformat()}"
         return None
 
+    def why_aside_kept(self, entry: DocumentEntry, labels: Labels) -> str | None:
+        """Return why what was put aside may not be destroyed, or None: it may.
+
+        The minimum of a retention rule is for what was taken in: this was not, and its source has
+        it.
+        """
+        if held := self.why_held(entry, labels):
+            return held
+        if labels.retain_until >= self._today().isoformat():
+            return f"it has to be kept until {labels.retain_until}"
+        return None
+
     def why_subject_held(self, tenant: str, subject: str) -> str | None:
         """Return why nothing of a person may go, whatever is kept of them; None: it may."""
         cases = self._holds.cases_on_subject(tenant, subject)

@@ -156,11 +156,13 @@ def eraser_of(
         audit=store.audit,
         seals=openers.open_sealed_texts(store.settings),
         keeping=kept,
-        places=_places(store, book),
+        places=_places(store, book, kept),
     )
 
 
-def certifier_of(store: Store, book: Ledger, principal: Principal, purpose: Purpose) -> Certifier:
+def certifier_of(
+    store: Store, book: Ledger, kept: Keeping, principal: Principal, purpose: Purpose
+) -> Certifier:
     """Return what certifies erasures of a principal."""
     return Certifier(
         principal=principal,
@@ -174,7 +176,7 @@ def certifier_of(store: Store, book: Ledger, principal: Principal, purpose: Purp
         logs=store.settings.audit_dir,
         signer=partial(openers.log_signer, store.settings),
         folder=store.settings.data_dir / CERTIFICATES,
-        places=_places(store, book),
+        places=_places(store, book, kept),
     )
 
 
@@ -193,10 +195,13 @@ def relabeller_of(
     )
 
 
-def _places(store: Store, book: Ledger) -> tuple[Place, ...]:
+def _places(store: Store, book: Ledger, kept: Keeping) -> tuple[Place, ...]:
     """Return where else something of a document may lie."""
     put_aside = AsidePlace(
-        opened=partial(aside, store.settings, store.vault), ledger=book, privacy=store.privacy
+        opened=partial(aside, store.settings, store.vault),
+        ledger=book,
+        privacy=store.privacy,
+        keeping=kept,
     )
     # The quarantine's rows say which documents those are: its files go with them, not before.
     return (put_aside, SealedPlace(openers.open_sealed_files(store.settings, store.vault)))
@@ -222,7 +227,7 @@ def erasure(settings: Settings, tenant: str) -> Iterator[OpenErasure]:
             officer = _officer("erasure", tenant)
             yield OpenErasure(
                 eraser_of(store, book, kept, officer, Purpose.COMPLIANCE),
-                certifier_of(store, book, officer, Purpose.COMPLIANCE),
+                certifier_of(store, book, kept, officer, Purpose.COMPLIANCE),
                 store.catalog,
                 kept,
             )

@@ -1,8 +1,20 @@
 """Places outside index, vault, catalog and ledger that may hold something of a document."""
 
+from dataclasses import dataclass
 from typing import Final, Protocol
 
+from ragplatform.catalog import DocumentEntry
+from ragplatform.model import Labels
 from ragplatform.sealed_files import SealedFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A document that was put aside, as the catalog would know it; ``kept`` says why it stays."""
+
+    entry: DocumentEntry
+    labels: Labels
+    kept: str | None
 
 
 class Place(Protocol):
@@ -20,6 +32,12 @@ class Place(Protocol):
 
     def erase_subjects(self, tenant: str, subjects: frozenset[str]) -> int:
         """Erase what lies there of people, by reference; return how many things went."""
+
+    def waiting(self, tenant: str, document: str) -> Waiting | None:
+        """Return a document that lies there although no catalog knows it, or None."""
+
+    def why_kept(self, tenant: str, subjects: frozenset[str]) -> str | None:
+        """Return why something that lies there of these people has to stay, or None."""
 
     def left_of(self, tenant: str, document: str) -> int:
         """Return how many things of a document lie there."""
@@ -40,6 +58,14 @@ class SealedPlace:
     def erase_subjects(self, tenant: str, subjects: frozenset[str]) -> int:
         """Remove the files about these people."""
         return self._files.forget_subjects(tenant, subjects)
+
+    def waiting(self, tenant: str, document: str) -> Waiting | None:
+        """Return None: what these files are of is known elsewhere."""
+        return None
+
+    def why_kept(self, tenant: str, subjects: frozenset[str]) -> str | None:
+        """Return None: what these files are of says elsewhere whether it may go."""
+        return None
 
     def left_of(self, tenant: str, document: str) -> int:
         """Return how many files of the document there are."""

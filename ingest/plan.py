@@ -202,9 +202,10 @@ def planner_of(
         ledger=ledger,
         record=_unrecorded,
         keeping=keeping,
+        aside=aside,
         dry=True,
     )
-    aside.begin(_undecided)
+    aside.begin(_undecided, keeping)
     containers = Containers(run="", ledger=ledger, catalog=catalog, remover=remover)
     changes = Changes(
         target=target,

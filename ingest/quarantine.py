@@ -388,7 +388,10 @@ class Quarantine:
             for entry in self._ledger.entries(tenant=tenant, state=state)
         }
         for item in self._aside.items(tenant):
-            if item.state is not ItemState.REJECTED and item.document not in waiting:
+            if item.state is ItemState.REJECTED or item.document in waiting:
+                continue
+            # Whatever became of its row: what a case or the law keeps nobody drops by looking on.
+            if self._why_kept(item) is None:
                 self._aside.done(tenant, item.document)
 
     def _require_undecided(self, item: Item) -> None:

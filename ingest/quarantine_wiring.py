@@ -9,7 +9,7 @@ from functools import partial
 
 from ingest import wiring
 from ingest.aside import Aside, Item, entry_of
-from ingest.aside_wiring import aside, today
+from ingest.aside_wiring import aside
 from ingest.engines import EngineChoice, EngineKind
 from ingest.keeping import Keeping
 from ingest.ledger import Ledger
@@ -94,12 +94,4 @@ def where_to(item: Item) -> Target:
 
 
 def _why_kept(kept: Keeping, item: Item) -> str | None:
-    """Return why what was put aside may not be destroyed; None: it may.
-
-    The minimum of a retention rule is for what was taken in: this was not, and its source has it.
-    """
-    if held := kept.why_held(entry_of(item), item.labels):
-        return held
-    if item.labels.retain_until >= today().isoformat():
-        return f"it has to be kept until {item.labels.retain_until}"
-    return None
+    return kept.why_aside_kept(entry_of(item), item.labels)

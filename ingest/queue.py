@@ -176,21 +176,24 @@ class RunQueue:
         with self._transaction() as connection:
             connection.execute(_QUEUE.insert().values(row))
 
-    def take(self) -> QueuedRun | None:
+    def take(self, ended: list[QueuedRun] | None = None) -> QueuedRun | None:
         """Return the run that has waited longest, now this process's, or None.
 
         One whose worker is gone counts as waiting. One that has taken ``MOST_ATTEMPTS`` workers
-        with it is ended instead.
+        with it is ended instead, as is one that somebody cancelled: they are added to ``ended``.
         """
+        over = ended if ended is not None else []
         with self._transaction() as connection:
             for row in connection.execute(self._takable().with_for_update(skip_locked=True)):
                 if row.state == RunState.RUNNING.value and not self._left(row):
                     continue
                 if row.attempts >= MOST_ATTEMPTS:
                     self._end(connection, row.run, RunState.FAILED, {"error": "worker_lost"})
+                    over.append(_run_of(row))
                     continue
                 if row.cancel:
                     self._end(connection, row.run, RunState.CANCELLED, {})
+                    over.append(_run_of(row))
                     continue
                 taken = {
                     "state": RunState.RUNNING.value,

@@ -15,6 +15,7 @@ from ragplatform.errors import (
     QuarantinedError,
     UnavailableError,
 )
+from ragplatform.model import Labels
 
 _T = TypeVar("_T")
 
@@ -24,12 +25,16 @@ class Refusal:
     """Why one document did not go in.
 
     ``held`` says that another run is at work on it, so that nothing of it may be touched.
+    ``labels`` and ``subjects`` are what its own fields made of them, where it could be read: who
+    erases or holds by a person has to find it too. None and nothing where it could not.
     """
 
     state: FileState
     reason: str
     detail: str
     held: bool = False
+    labels: Labels | None = None
+    subjects: frozenset[str] = frozenset()
 
 
 def guarded(act: Callable[[], _T]) -> _T | Refusal:

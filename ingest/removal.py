@@ -29,6 +29,9 @@ class Keeps(Protocol):
     def why_held(self, entry: DocumentEntry, labels: Labels) -> str | None:
         """Return why the document may not even be replaced by a newer version, or None."""
 
+    def why_aside_kept(self, entry: DocumentEntry, labels: Labels) -> str | None:
+        """Return why what was put aside may not be destroyed, or None."""
+
 
 class Why(StrEnum):
     """Why a document is taken out."""
@@ -36,6 +39,19 @@ class Why(StrEnum):
     LEFT_SOURCE = "left_source"
     LEFT_CONTAINER = "left_container"
     BECAME_CONTAINER = "became_container"
+
+
+class PutAside(Protocol):
+    """The quarantine, whose documents no catalog knows."""
+
+    def why_kept(self, tenant: str, document: str) -> str | None:
+        """Return why what was put aside of a document may not be destroyed, or None."""
+
+    def why_waits(self, tenant: str, document: str, sha256: str) -> str | None:
+        """Return why no newer version may replace what was put aside, or None."""
+
+    def gone(self, tenant: str, document: str) -> None:
+        """Drop what was put aside of a document that is gone."""
 
 
 class Recorder(Protocol):
@@ -75,6 +91,7 @@ class Remover:
         ledger: Ledger,
         record: Recorder,
         keeping: Keeps,
+        aside: PutAside,
         dry: bool = False,
     ) -> None:
         """With ``dry`` nothing is changed anywhere: what would go is told as if it went."""
@@ -87,12 +104,16 @@ class Remover:
         self._ledger = ledger
         self._record = record
         self._keeping = keeping
+        self._aside = aside
 
-    def why_waits(self, document: str) -> str | None:
-        """Return why no newer version may replace the document that is there, or None."""
+    def why_waits(self, tenant: str, document: str, sha256: str) -> str | None:
+        """Return why no newer version may replace the document that is there, or None.
+
+        ``sha256`` is of the newer one: bytes that wait in quarantine may be tried again.
+        """
         known = self._catalog.document(document)
         if known is None:
-            return None
+            return self._aside.why_waits(tenant, document, sha256)
         labels = self._catalog.classes(known.tenant)[known.access_class]
         return self._keeping.why_held(known, labels)
 
@@ -131,7 +152,7 @@ class Remover:
     def _kept(self, entry: Entry) -> str:
         known = self._catalog.document(entry.document)
         if known is None:
-            return ""
+            return self._aside.why_kept(entry.tenant, entry.document) or ""
         labels = self._catalog.classes(entry.tenant)[known.access_class]
         return self._keeping.why_kept(known, labels) or ""
 
@@ -167,4 +188,5 @@ class Remover:
         self._index.remove(entry.tenant, entry.document)
         own = self._privacy.subject_ref(entry.tenant, f"document:{entry.document}")
         self._privacy.forget(entry.tenant, own)
+        self._aside.gone(entry.tenant, entry.document)
         self._catalog.delete_document(entry.document)

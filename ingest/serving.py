@@ -32,7 +32,7 @@ def extension(platform: Platform) -> IngestRoutes:
     lives = LifeDesk(
         catalog=store.catalog,
         eraser=lambda one: eraser_of(store, book, kept, one.principal, one.purpose),
-        certifier=lambda one: certifier_of(store, book, one.principal, one.purpose),
+        certifier=lambda one: certifier_of(store, book, kept, one.principal, one.purpose),
         relabeller=lambda one: relabeller_of(store, kept, one.principal, one.purpose),
     )
 

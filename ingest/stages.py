@@ -6,7 +6,7 @@ nothing outside themselves: whatever they did may be thrown away and done again 
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -63,7 +63,8 @@ class Stages:
             one if isinstance(one, Refusal) else guarded(partial(self._finish, one, tally))
             for one in searched
         ]
-        return Processed(tuple(_together(ready, lambda some: self._embed(some, tally))), tally)
+        done = _together(ready, lambda some: self._embed(some, tally))
+        return Processed(tuple(map(_about, done, parsed)), tally)
 
     def _search(
         self, parsed: Sequence[Parsed], tally: Tally
@@ -98,6 +99,14 @@ def pipeline(*, parser: Parser, privacy: Treatment) -> str:
     """
     versions = (PIPELINE, parser.version, privacy.version)
     return hashlib.sha256("\0".join(versions).encode()).hexdigest()[:16]
+
+
+def _about(outcome: Prepared | Refusal, parsed: Parsed | Refusal) -> Prepared | Refusal:
+    """Return the outcome; of a document that was read, a refusal says whom it is about."""
+    if isinstance(outcome, Refusal) and not isinstance(parsed, Refusal):
+        work = parsed.work
+        return replace(outcome, labels=work.labels, subjects=work.subjects)
+    return outcome
 
 
 def _together(

@@ -46,6 +46,7 @@ class Worker:
         self._queue = queue
         self._uploads = uploads
         self._runs = runs
+        self._tidied = False
 
     def work(self) -> bool:
         """Do the run that has waited longest; return False when none waits.
@@ -54,7 +55,12 @@ class Worker:
         through when this worker was to end, goes back to the queue. Raises ``UnavailableError``
         in the first case.
         """
-        asked = self._queue.take()
+        self._tidy()
+        ended: list[QueuedRun] = []
+        asked = self._queue.take(ended)
+        for one in ended:
+            if one.kind is What.FILE:
+                self._uploads.destroy(one.tenant, one.run)
         if asked is None:
             return False
         with self._leased(asked.run) as cancelled:
@@ -75,6 +81,16 @@ class Worker:
             else:
                 self._settle(asked, report, cancelled=cancelled.is_set())
         return True
+
+    def _tidy(self) -> None:
+        """Destroy, once, what a worker that died after a run's end left of its file."""
+        if self._tidied:
+            return
+        for tenant, run in self._uploads.kept():
+            found = self._queue.lookup(tenant, run)
+            if found is not None and found.state.final:
+                self._uploads.destroy(tenant, run)
+        self._tidied = True
 
     def _settle(self, asked: QueuedRun, report: Report, *, cancelled: bool) -> None:
         if not report.cancelled:

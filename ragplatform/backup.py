@@ -135,16 +135,20 @@ def check_backup(folder: Path) -> Backup:
     is no backup.
     """
     found = read_manifest(folder)
+    paths = list(folder.rglob("*"))
+    if links := sorted(str(path.relative_to(folder)) for path in paths if path.is_symlink()):
+        # What lies behind one is in no manifest, and would be put back all the same.
+        raise TamperedError(f"{links[0]} of the backup is a link: nothing of ours writes one")
     there = {
         path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != MANIFEST
+        for path in paths
+        if path.is_file() and path != folder / MANIFEST
     }
     if odd := sorted(there ^ found.files.keys()):
         raise TamperedError(f"{odd[0]} is in the backup or in its manifest, and not in both")
     for name, (size, digest) in found.files.items():
         path = folder / name
-        if path.is_symlink() or path.stat().st_size != size or _digest(path) != digest:
+        if path.stat().st_size != size or _digest(path) != digest:
             raise TamperedError(f"{name} of the backup is not what was written")
     return found
 

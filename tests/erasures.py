@@ -31,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ingest.aside import Aside
 from ingest.certificate import Certifier, check_certificate
 from ingest.forget import Eraser
 from ingest.holds import Held, Hold, Holds
@@ -42,6 +43,7 @@ from ingest.sources import GivenLabels, SourceFile
 from ragplatform.access.register import Register
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
+from ragplatform.archive import SealedArchive
 from ragplatform.audit.events import Action, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.note import Signer
@@ -64,6 +66,7 @@ from ragplatform.sealed_files import Place, SealedFiles
 from tests.fakes_audit import key_of, open_logs
 from tests.ingest_crash import MASTER, POLICIES, PlainParser
 from tests.jobs import job_here
+from tests.sealed import archive_in, aside_in, sealed_in
 from tests.state import ENTRY, keeping_of
 
 DIM = 384
@@ -130,6 +133,8 @@ class Parts:
     privacy: Privacy
     holds: Holds
     files: SealedFiles
+    archive: SealedArchive
+    aside: Aside
     data: Path
 
     def eraser(self) -> Eraser:
@@ -140,6 +145,7 @@ class Parts:
             policies=self.policies,
             privacy=self.privacy,
             index=self.index,
+            archive=self.archive,
             catalog=self.catalog,
             ledger=self.ledger,
             register=self.register,
@@ -157,6 +163,7 @@ class Parts:
             policies=self.policies,
             privacy=self.privacy,
             index=self.index,
+            archive=self.archive,
             catalog=self.catalog,
             ledger=self.ledger,
             audit=self.audit,
@@ -207,10 +214,19 @@ def opened(data: Path) -> Iterator[Parts]:
                 vault=vault,
             ),
             holds=Holds(url, derive=Keys(MASTER).derive),
-            files=SealedFiles(data / "sealed", keys=vault, name_key=MASTER, storage=Disk()),
+            files=(files := sealed_in(data, vault)),
+            archive=archive_in(data, vault),
+            aside=aside_in(data, files),
             data=data,
         )
-        for one in (parts.ledger, parts.catalog, parts.register, parts.index, parts.holds):
+        for one in (
+            parts.ledger,
+            parts.catalog,
+            parts.register,
+            parts.index,
+            parts.holds,
+            parts.aside,
+        ):
             closing.callback(one.close)
         yield parts
 
@@ -228,6 +244,8 @@ def plant(data: Path, subjects: int, chunks: int, held: Sequence[int]) -> None:
             embedder=ChanceEmbedder(),
             weigher=Bm25Weigher(),
             index=parts.index,
+            archive=parts.archive,
+            aside=parts.aside,
             catalog=parts.catalog,
             ledger=parts.ledger,
             keeping=keeping_of(parts.holds),

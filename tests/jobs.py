@@ -42,6 +42,10 @@ class KeptByLabels:
             return f"it has to be kept until {labels.retain_until}"
         return self.why_held(entry, labels)
 
+    def why_aside_kept(self, entry: DocumentEntry, labels: Labels) -> str | None:
+        """Return what the labels say."""
+        return self.why_kept(entry, labels)
+
     def why_held(self, entry: DocumentEntry, labels: Labels) -> str | None:
         """Return whether the labels hold it."""
         held = LEGAL_HOLD in labels.restrictions

@@ -80,6 +80,7 @@ class Office:
         return Eraser(
             **self._shared(role),
             privacy=self.store.privacy,
+            archive=openers.open_archive(self.bench.settings, self.store.vault),
             ledger=self.ledger,
             register=self.store.register,
             seals=openers.open_sealed_texts(self.bench.settings),

@@ -14,6 +14,7 @@ from ingest.quarantine import Quarantine
 from ingest.quarantine_rules import QuarantineRules, Rule
 from ingest.report import FileResult, Report
 from ingest.sources import GivenLabels, SourceFile
+from ingest.sweep import Sweep
 from ingest.work import Target
 from ragplatform.access.desk import Caller
 from ragplatform.adapters.bm25 import Bm25Weigher
@@ -99,6 +100,7 @@ class World:
     parser: PlainParser = field(default_factory=PlainParser)
     now: datetime = NOW
     kept: Mapping[str, str] = field(default_factory=dict)
+    put_by: str = "ingest-mercy"
 
     @property
     def aside(self) -> Aside:
@@ -131,9 +133,17 @@ class World:
         ]
         return self._take_in("mercy", "clinical", sources)
 
-    def put_aside(self, text: str | bytes = LEAK, name: str = "note.txt", **labels: object) -> Item:
+    def put_aside(
+        self,
+        text: str | bytes = LEAK,
+        name: str = "note.txt",
+        put_by: str = "ingest-mercy",
+        **labels: object,
+    ) -> Item:
         """Take one text in that is put aside; return what is kept of it."""
+        self.put_by = put_by
         self.ingest({name: text}, labels=GivenLabels(**labels) if labels else None)
+        self.put_by = "ingest-mercy"
         [item] = self.aside.items("mercy")
         return item
 
@@ -158,6 +168,12 @@ class World:
         self._job(report, "clinical", []).run(sources, report)
         return report
 
+    def sweep(self) -> list[FileResult]:
+        """Run over a source that has nothing any more."""
+        report, results = Report(run=uuid.uuid4().hex), list[FileResult]()
+        self._job(report, "clinical", results).run([], report, sweep=Sweep("", list))
+        return results
+
     def _take_in(
         self, tenant: str, collection: str, sources: Iterable[SourceFile]
     ) -> list[FileResult]:
@@ -176,7 +192,7 @@ class World:
         return self.now.date()
 
     def _job(self, report: Report, collection: str, results: list[FileResult]) -> Job:
-        who = Principal("ingest-mercy", "mercy", frozenset({"ingest"}))
+        who = Principal(self.put_by, "mercy", frozenset({"ingest"}))
         parts = self.parts
         return job_here(
             run=report.run,

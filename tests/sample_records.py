@@ -33,7 +33,9 @@ def details(action: Action) -> dict[str, Json]:
     found = sample(action, whole=True)
     if action is Action.SOURCE_VIEWED:
         return found | {"passages": PASSAGES[:1]}
-    return found | {"passages": PASSAGES} if "passages" in found else found
+    # Another action's detail of that name is a count.
+    listed = isinstance(found.get("passages"), list)
+    return found | {"passages": PASSAGES} if listed else found
 
 
 def events(outcome: Outcome = Outcome.SUCCESS, *, actor: str = "u:anna") -> list[AuditEvent]:

@@ -27,19 +27,22 @@ def ingest_clinical() -> None:
         task_id="plan",
         bash_command=f"ragplatform-ingest plan --source {SOURCE} --json",
         append_env=True,
+        skip_on_exit_code=1,
     )
-    # 1 says that all is done and some files wait for a person: the task is shown as skipped, not
-    # failed, and the next one runs all the same. 2 is a failure, and is tried again.
+    # 1 says that all is done and some files wait for a person, 3 that somebody cancelled it: the
+    # task is shown as skipped, not failed, and the next one runs all the same. 2 is a failure, and
+    # is tried again.
     run = BashOperator(
         task_id="run",
         bash_command=f"ragplatform-ingest run --source {SOURCE} --json",
         append_env=True,
-        skip_on_exit_code=1,
+        skip_on_exit_code=[1, 3],
+        trigger_rule="none_failed",
         execution_timeout=timedelta(hours=6),
     )
     check = BashOperator(
         task_id="check",
-        bash_command="ragplatform-ingest rebuild --check --json",
+        bash_command="ragplatform-ingest check --json",
         append_env=True,
         trigger_rule="none_failed",
     )

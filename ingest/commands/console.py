@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from ragplatform import config, openers
 from ragplatform.config import Settings
@@ -22,6 +23,8 @@ Collection = Annotated[str, typer.Option(help="Collection that the documents bel
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
 
 EXIT_UNABLE: Final = 2
+# Columns of a table in a file or a pipe: room for an id and all that stands beside it.
+_WIDEST: Final = 160
 
 
 @contextmanager
@@ -46,6 +49,20 @@ def line(value: Json) -> None:
     """Print one JSON line, at once."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
     sys.stdout.flush()
+
+
+def show(table: Table) -> None:
+    """Print a table with every cell whole, since somebody may have to copy the id in it.
+
+    What is too long is folded. A file or a pipe, which has no width, gets lines of up to 160.
+    """
+    for column in table.columns:
+        column.overflow = "fold"
+    if out.is_terminal:
+        out.print(table)
+        return
+    wanted = out.measure(table, options=out.options.update(max_width=_WIDEST)).maximum
+    Console(file=out.file, highlight=False, width=max(out.width, wanted)).print(table)
 
 
 def tell_ending() -> None:

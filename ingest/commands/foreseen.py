@@ -67,7 +67,7 @@ def _show_sum(made: Plan, guess: Estimate | None) -> None:
         table.add_row("time", "no earlier run to guess it from")
     else:
         table.add_row("time", f"about {guess.seconds:,.0f} s, by {guess.runs} earlier runs")
-    console.out.print(table)
+    console.show(table)
     if made.refused:
         console.err.print(str(made.refused["detail"]), markup=False)
     console.out.print("nothing was taken in (dry run)")

@@ -97,7 +97,7 @@ def list_holds(
     for hold in found:
         since = hold.placed_at.isoformat(timespec="minutes")
         table.add_row(hold.name, hold.kind, hold.target, since, hold.placed_by, hold.reason)
-    console.out.print(table)
+    console.show(table)
 
 
 def _line(hold: Hold) -> dict[str, Json]:

@@ -57,7 +57,10 @@ def list_items(
             size = f"{item.size:,}" if item.kept else f"{item.size:,} (not kept)"
             row = (item.document, item.collection, item.reason, since, size, _standing(item))
             table.add_row(*row)
-        console.out.print(table if found else "nothing is put aside")
+        if found:
+            console.show(table)
+        else:
+            console.out.print("nothing is put aside")
     waiting = any(one.state is not ItemState.REJECTED for one in found)
     raise typer.Exit(1 if waiting else 0)
 

@@ -1,6 +1,6 @@
 """Make the index again, and say what differs between it and what it is made from."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
@@ -51,6 +51,10 @@ def _for_each(tenant: str | None, *, deep: bool, dry_run: bool, as_json: bool) -
     raise typer.Exit(code)
 
 
+# What these count is what was done: a check of a whole index has none of them.
+_WORDS: Final = {"documents": "documents written", "chunks": "chunks written"}
+
+
 def _tell(tenant: str, done: Rebuilt, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         event = "checked" if dry_run else "rebuilt"
@@ -62,5 +66,5 @@ def _tell(tenant: str, done: Rebuilt, *, dry_run: bool, as_json: bool) -> None:
             ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
         )
         if name != "exit_code":
-            table.add_row(name, str(shown or 0))
-    console.out.print(table)
+            table.add_row(_WORDS.get(name, name), str(shown or 0))
+    console.show(table)

@@ -63,7 +63,7 @@ def editions(as_json: console.AsJson = False) -> None:
             )
         table.add_row(row.name, str(row.state), row.model, row.encoder, since)
     if not as_json:
-        console.out.print(table)
+        console.show(table)
 
 
 def _say(said: dict[str, Json], *, as_json: bool) -> None:

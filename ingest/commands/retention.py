@@ -71,7 +71,7 @@ def explain(
     table = Table("what", "is", show_header=False)
     for name, value in line.items():
         table.add_row(name.replace("_", " "), str(value))
-    console.out.print(table)
+    console.show(table)
 
 
 def _named(rule: Rule | None) -> str:
@@ -96,4 +96,7 @@ def _show(found: list[retiring.Due], *, as_json: bool) -> None:
     for one in found:
         since = one.since.isoformat()
         table.add_row(one.entry.document, one.entry.collection, since, one.rule, one.kept or "")
-    console.out.print(table if found else "nothing is past its time")
+    if found:
+        console.show(table)
+    else:
+        console.out.print("nothing is past its time")

@@ -260,7 +260,7 @@ def _show_summary(report: Report) -> None:
         console.err.print(str(report.refused["detail"]), markup=False)
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in report.seconds.items())
     table.add_row("seconds by stage", seconds)
-    console.out.print(table)
+    console.show(table)
     if WARNING in report.warnings:
         console.err.print(
             "[yellow]warning[/yellow] (no_personal_data): this collection holds personal data, and "

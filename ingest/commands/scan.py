@@ -32,7 +32,10 @@ def scan(
             for result in results:
                 code = max(code, _told(result, table, as_json=as_json))
     if not as_json:
-        console.out.print(table if table.row_count else "no personal data found")
+        if table.row_count:
+            console.show(table)
+        else:
+            console.out.print("no personal data found")
     raise typer.Exit(code)
 
 

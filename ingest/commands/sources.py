@@ -46,7 +46,7 @@ def list_sources(as_json: console.AsJson = False) -> None:
         row = (config.name, config.kind, config.place, config.tenant, config.collection)
         table.add_row(*row, rules, sidecars)
     if not as_json:
-        console.out.print(table)
+        console.show(table)
 
 
 @app.command("check")

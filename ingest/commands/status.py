@@ -59,7 +59,7 @@ def runs(
         done = one.progress
         row = (one.run, one.tenant, one.collection, one.source, one.standing, started)
         table.add_row(*row, str(done.files), f"{done.bytes:,}")
-    console.out.print(table)
+    console.show(table)
 
 
 def cancel(
@@ -131,7 +131,7 @@ def _print_run(run: Run) -> None:
     for name, seconds in sorted(done.seconds.items(), key=lambda one: -one[1]):
         rate = f", {done.bytes / seconds / 1000:,.1f} kB/s" if seconds and done.bytes else ""
         table.add_row(f"in {name}", f"{seconds:,.1f} s{rate}")
-    console.out.print(table)
+    console.show(table)
 
 
 def _print_lines(
@@ -168,8 +168,9 @@ def _print_table(
     table = Table("tenant", "collection", "state", "documents")
     for (owner, collection, state), count in sorted(counts.items()):
         table.add_row(owner, collection, str(state), str(count))
-    console.out.print(table)
+    console.show(table)
     for entry in held:
-        console.out.print(f"quarantined: {entry.display_name}: {entry.reason}", markup=False)
+        line = f"quarantined: {entry.document}: {entry.display_name}: {entry.reason}"
+        console.out.print(line, markup=False)
     for run in working:
         console.out.print(f"{run.standing}: {run.run}: {run.progress.files} files", markup=False)

@@ -1,5 +1,6 @@
 """Files and runs over REST: who may bring what, what is kept of it, and how it is followed."""
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -13,15 +14,19 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from ingest import serving
+from ingest.aside_wiring import aside
 from ingest.intake import Uploads
-from ingest.queue import QueuedRun, RunQueue, RunState
+from ingest.queue import MOST_ATTEMPTS, QueuedRun, RunQueue, RunState
 from ingest.report import FileResult, FileState, Report
+from ingest.sources import GivenLabels, SourceFile
+from ingest.work import Work
 from ingest.worker import Worker
 from ragplatform import openers
 from ragplatform.api.app import create_app
 from ragplatform.audit.events import Action
 from ragplatform.catalog import DocumentEntry
 from ragplatform.errors import AuditError, UnavailableError
+from ragplatform.model import Labels
 from tests.fakes import Bench
 
 TEXT = b"Apixaban was stopped for Maria Lopez because of a gastric bleed."
@@ -251,6 +256,88 @@ def test_what_a_file_became_is_erased_only_by_who_may_erase(ward: Ward) -> None:
     assert (refused.status_code, gone.status_code) == (403, 200)
     assert there is not None
     assert ward.bench.platform.store.catalog.document(document) is None
+
+
+def into_the_quarantine(ward: Ward, **labels: Any) -> str:
+    """Put a document aside past the queue; return its id."""
+    work = Work(
+        source=SourceFile(Path("a.txt"), "a.txt", GivenLabels()),
+        data=TEXT,
+        key="k1",
+        sha256=hashlib.sha256(TEXT).hexdigest(),
+        labels=Labels("mercy", "clinical", **labels),
+        subjects=frozenset(),
+        document="doc-9",
+        generation="g1",
+    )
+    with aside(ward.bench.settings, ward.bench.platform.store.vault) as kept:
+        kept.keep(work, reason="contains_secret", detail="", run="r1", put_by="eraser")
+    return "doc-9"
+
+
+def test_what_a_file_left_in_quarantine_is_erased_with_it(ward: Ward) -> None:
+    document = into_the_quarantine(ward)
+    ward.result = FileResult("shown", FileState.QUARANTINED, 0, "contains_secret", document)
+    mine, erasers = ward.bring().json()["id"], ward.bring("eraser").json()["id"]
+    ward.work()
+    ward.work()
+
+    refused = ward.client.delete(f"/v1/files/{mine}", headers=as_("clerk"))
+    there = len(ward.kept())
+    gone = ward.client.delete(f"/v1/files/{erasers}", headers=as_("eraser", "PATRQT"))
+
+    assert (refused.status_code, there, gone.status_code) == (403, 2, 200)
+    assert ward.kept() == []
+
+
+def test_what_is_held_in_quarantine_is_erased_by_nobody(ward: Ward) -> None:
+    document = into_the_quarantine(ward, retain_until="9999-12-31")
+    ward.result = FileResult("shown", FileState.QUARANTINED, 0, "contains_secret", document)
+    file = ward.bring("eraser").json()["id"]
+    ward.work()
+
+    refused = ward.client.delete(f"/v1/files/{file}", headers=as_("eraser", "PATRQT"))
+
+    assert (refused.status_code, len(ward.kept())) == (403, 2)
+
+
+def test_what_a_run_found_unchanged_after_a_crash_is_what_its_file_became(ward: Ward) -> None:
+    ward.result = FileResult("shown", FileState.UNCHANGED, 0, "", "doc-1")
+    file = ward.bring().json()["id"]
+    ward.work()
+
+    said = ward.client.get(f"/v1/files/{file}", headers=as_("clerk")).json()
+
+    assert (said["status"], said["documents"]) == ("processed", ["doc-1"])
+
+
+def test_nothing_is_left_of_a_file_whose_workers_all_died(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ward.bring()
+    monkeypatch.setattr("ingest.queue.is_alive", lambda _: False)
+    for _ in range(MOST_ATTEMPTS):
+        assert ward.queue.take() is not None
+
+    assert (ward.work(), ward.kept()) == (False, [])
+
+
+def test_nothing_is_left_of_a_file_whose_worker_died_after_the_end_of_its_run(ward: Ward) -> None:
+    run = ward.bring().json()["run"]
+    ward.queue.take()
+    ward.queue.finish(run, RunState.SUCCEEDED, {})
+
+    assert (ward.work(), ward.kept()) == (False, [])
+
+
+def test_a_file_that_waits_dies_with_whom_it_is_about(ward: Ward) -> None:
+    file = ward.bring(label=["subject=mrn:1"]).json()["id"]
+    privacy = ward.bench.privacy
+    privacy.forget("mercy", privacy.subject_ref("mercy", "mrn:1"))
+
+    assert ward.work()
+    said = ward.client.get(f"/v1/files/{file}", headers=as_("clerk")).json()
+    assert (said["status"], said["filename"], ward.taken, ward.kept()) == ("error", "", [], [])
 
 
 def test_a_part_that_is_away_leaves_the_run_for_later(

@@ -188,3 +188,24 @@ def test_newer_audit_logs_that_outlived_the_deployment_are_taken_instead(
     restore_backup(layout(tmp_path / "new"), target, audit=newer.parent)
 
     assert (tmp_path / "new/audit/api/checkpoint").read_text() == "newer"
+
+
+def test_what_lies_behind_a_link_in_a_backup_is_not_put_back(data: Path, tmp_path: Path) -> None:
+    target, _ = backed_up(data)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "rules.cedar").write_text("permit (principal, action, resource);")
+    (target / "policies").symlink_to(elsewhere)
+
+    with pytest.raises(TamperedError, match="link"):
+        check_backup(target)
+
+
+def test_a_manifest_below_the_manifest_is_a_file_like_others(data: Path) -> None:
+    (data / "sealed" / MANIFEST).write_text("{}")
+    target, _ = backed_up(data)
+    check_backup(target)
+    (target / "sealed" / MANIFEST).write_text("[]")
+
+    with pytest.raises(TamperedError):
+        check_backup(target)

@@ -81,7 +81,7 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
             "quarantine_ruled"
         ),
         Verb.DELETE: "erased upload_removed removed",
-        Verb.READ: "subject_reported holds_read certificate_read",
+        Verb.READ: "subject_reported holds_read certificate_read quarantine_read",
     },
     Family.ENTITY: {
         Verb.CREATE: "key_made api_key_made backed_up",

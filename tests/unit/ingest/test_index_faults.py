@@ -76,6 +76,7 @@ def run_into(index: Index, files: Path, data: Path) -> Report:
             catalog=parts.catalog,
             ledger=parts.ledger,
             audit=parts.audit,
+            aside=parts.aside,
             name_key=MASTER,
             largest_file=LARGEST,
             on_result=lambda _: None,

@@ -38,6 +38,8 @@ def take_in(parts: Parts, text: str, run: str) -> Report:
         embedder=ChanceEmbedder(),
         weigher=Bm25Weigher(),
         index=parts.index,
+        archive=parts.archive,
+        aside=parts.aside,
         catalog=parts.catalog,
         ledger=parts.ledger,
         keeping=keeping_of(parts.holds),

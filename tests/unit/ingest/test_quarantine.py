@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -10,12 +11,15 @@ import pytest
 from ingest.aside import ItemState
 from ingest.aside_place import AsidePlace
 from ingest.ledger import State
+from ingest.parse.document import Claims, ParsedDocument, SubjectId
 from ingest.quarantine_rules import QuarantineRules, Rule, RuleAct, written
 from ingest.report import FileState
 from ingest.sources import GivenLabels
+from ragplatform import archive
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError, PolicyError
 from ragplatform.model import Sensitivity
+from tests.ingest_crash import PlainParser
 from tests.quarantine_world import (
     ANNA,
     BEN,
@@ -28,6 +32,7 @@ from tests.quarantine_world import (
     person,
     world,
 )
+from tests.sealed import sealed_in
 
 PROGRAM = b"MZ\0\0 a note that looks like a program"
 
@@ -70,7 +75,9 @@ def test_what_is_mended_at_its_source_leaves_the_quarantine(place: World) -> Non
     place.put_aside()
     place.ingest({"note.txt": "Nothing of that kind."})
     assert place.desk.items(ANNA) == []
-    assert list((place.data / "sealed").rglob("*.sealed")) == []
+    # What is left is the archive's copy of what was indexed.
+    kept = sealed_in(place.data, place.parts.vault).places()
+    assert [one.kind for one in kept] == [archive.KIND]
 
 
 # ---- who may look, and what is seen
@@ -344,7 +351,10 @@ def test_who_is_erased_is_out_of_the_quarantine_and_does_not_come_back(place: Wo
     ref = parts.privacy.subject_ref("mercy", "mrn:1")
     parts.privacy.forget("mercy", ref)
     erasing = AsidePlace(
-        opened=lambda: nullcontext(place.aside), ledger=parts.ledger, privacy=parts.privacy
+        opened=lambda: nullcontext(place.aside),
+        ledger=parts.ledger,
+        privacy=parts.privacy,
+        keeping=parts.keeping,
     )
 
     assert erasing.left_of("mercy", item.document) == 1
@@ -353,6 +363,89 @@ def test_who_is_erased_is_out_of_the_quarantine_and_does_not_come_back(place: Wo
     [again] = place.ingest({"note.txt": LEAK}, labels=GivenLabels(subjects=about))
     assert again.state is FileState.FORGOTTEN
     assert list((place.data / "sealed").rglob("*.sealed")) == []
+
+
+class ClaimingParser(PlainParser):
+    """Reads whom a note is about out of the note."""
+
+    def parse(self, data: bytes, name: str) -> ParsedDocument:
+        mrn = SubjectId("mrn", "1")
+        return replace(super().parse(data, name), claims=Claims(subjects=((mrn,),)))
+
+
+def test_whom_a_document_names_itself_is_known_in_quarantine(place: World) -> None:
+    place.parser = ClaimingParser()
+    item = place.put_aside()
+    assert item.subjects == {place.parts.privacy.subject_ref("mercy", "mrn:1")}
+    place.desk.release(ANNA, item.document, WHY)
+    [result] = place.desk.approve(BEN, item.document, WHY)
+    assert result.state is FileState.INDEXED
+
+
+HELD = frozenset({"legal-hold"})
+
+
+def test_what_a_hold_keeps_of_a_person_in_quarantine_keeps_the_person(place: World) -> None:
+    place.put_aside(subjects=frozenset({"mrn:1"}), restrictions=HELD)
+    parts = place.parts
+    erasing = AsidePlace(
+        opened=lambda: nullcontext(place.aside),
+        ledger=parts.ledger,
+        privacy=parts.privacy,
+        keeping=parts.keeping,
+    )
+    one, other = (parts.privacy.subject_ref("mercy", raw) for raw in ("mrn:1", "mrn:2"))
+    assert "legal hold" in (erasing.why_kept("mercy", frozenset({one})) or "")
+    assert erasing.why_kept("mercy", frozenset({other})) is None
+
+
+def test_a_newer_version_of_what_is_held_in_quarantine_waits(place: World) -> None:
+    item = place.put_aside(restrictions=HELD)
+    given = GivenLabels(restrictions=HELD)
+    for newer in (f"Another. {LEAK}", "Nothing of that kind."):
+        [told] = place.ingest({"note.txt": newer}, labels=given)
+        assert told.state is FileState.ON_HOLD
+    assert place.aside.contents(item).data == LEAK.encode()
+
+
+def test_what_is_held_in_quarantine_stays_when_its_source_is_gone(place: World) -> None:
+    item = place.put_aside(restrictions=HELD)
+    told = place.sweep()
+    place.desk.items(ANNA)
+    assert [one.state for one in told] == [FileState.KEPT]
+    assert place.aside.contents(item).data == LEAK.encode()
+
+
+def test_what_was_put_aside_goes_with_its_source(place: World) -> None:
+    place.put_aside()
+    told = place.sweep()
+    assert [one.state for one in told] == [FileState.REMOVED]
+    assert place.aside.items("mercy") == []
+    assert list((place.data / "sealed").rglob("*.sealed")) == []
+
+
+def test_looking_at_the_list_drops_nothing_that_is_held(place: World) -> None:
+    item = place.put_aside()
+    place.kept = {item.document: "it is on legal hold for 1 case"}
+    place.parts.ledger.forget(item.document)
+    assert place.desk.items(ANNA) == [item]
+
+
+def test_no_rule_destroys_what_is_held(place: World) -> None:
+    place.rules = [ruled(RuleAct.REJECT)]
+    item = place.put_aside(name="manuals/a.txt", restrictions=HELD)
+    assert item.state is ItemState.WAITING
+    assert place.records(Action.QUARANTINE_RULED) == []
+
+
+def test_who_brought_a_document_does_not_approve_it_after_somebody_tried_it_again(
+    place: World,
+) -> None:
+    item = place.put_aside(put_by="carl")
+    place.desk.retry(ANNA, document=item.document)
+    place.desk.release(ANNA, item.document, WHY)
+    with pytest.raises(DeniedError, match="put in"):
+        place.desk.approve(person("carl"), item.document, WHY)
 
 
 # ---- rules

@@ -8,6 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from ingest.aside_run import AsideOfRun
 from ingest.attendance import attended
 from ingest.changes import Retry
 from ingest.commands import calling
@@ -15,7 +16,7 @@ from ingest.commands.run import Tried
 from ingest.ledger import Ledger
 from ingest.members import Members
 from ingest.plan import Estimate, Foreseen, Plan, estimate, planner_of
-from ingest.removal import kept_by_labels
+from ingest.quarantine_rules import QuarantineRules
 from ingest.report import Report
 from ingest.runs import Run
 from ingest.sources import GivenLabels, find
@@ -32,6 +33,7 @@ from tests.jobs import UNGUARDED
 from tests.stored import look
 
 WHERE = ingest_crash.TARGET
+NO_RULES = QuarantineRules((), expecting=frozenset(), today=lambda: date(2026, 11, 26))
 
 
 @pytest.fixture
@@ -75,7 +77,10 @@ def foresee(files: Path, data: Path, guard: Guard = UNGUARDED) -> tuple[Plan, di
             archive=parts.archive,
             catalog=parts.catalog,
             ledger=parts.ledger,
-            why_kept=kept_by_labels(lambda: date(2026, 11, 26)),
+            aside=AsideOfRun(
+                run="", target=WHERE, aside=parts.aside, rules=NO_RULES, silence_documents=20
+            ),
+            keeping=parts.keeping,
             guard=guard,
             retry=None,
         )
