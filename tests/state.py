@@ -32,6 +32,7 @@ ENTRY = DocumentEntry(
     chunks=7,
     treated={("PERSON", Mode.PSEUDONYMISE): 3, ("PHONE_NUMBER", Mode.DROP): 1},
     indexed_at=datetime(2026, 3, 1, 12, 0, tzinfo=timezone(timedelta(hours=2))),
+    taken_in_at=datetime(2026, 3, 1, 12, 0, tzinfo=timezone(timedelta(hours=2))),
 )
 
 
