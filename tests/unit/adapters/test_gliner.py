@@ -126,7 +126,7 @@ def test_a_folder_that_lacks_a_part_is_refused_with_its_name(unloaded: Path, par
     (unloaded / part).unlink()
 
     with pytest.raises(ModelError, match=part):
-        openers._open_tagger(unloaded)
+        openers._open_tagger(unloaded, None)
 
 
 def test_a_pickle_is_refused(unloaded: Path) -> None:
@@ -200,7 +200,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @installed
 def test_a_real_model_s_spans_are_sorted_apart_and_inside_also_in_long_texts(folder: Path) -> None:
-    one = openers._open_tagger(folder)
+    one = openers._open_tagger(folder, None)
     texts = ["Angela Okafor was seen at Mercy. " * 90, "", " \n", "Ünïcode 🙂 Smith", "z" * 5000]
 
     answers = one.find(texts)
@@ -213,7 +213,7 @@ def test_a_real_model_s_spans_are_sorted_apart_and_inside_also_in_long_texts(fol
             assert end <= span.start < span.end <= len(text)
             assert span.entity in TYPES.values()
             end = span.end
-    assert openers._open_tagger(folder).find(texts) == answers
+    assert openers._open_tagger(folder, None).find(texts) == answers
 
 
 @installed
