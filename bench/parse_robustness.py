@@ -75,18 +75,18 @@ def _try(
         return
     data = source.content or b""
     try:
-        opened = members.open(source, data, budget)
-        if opened is None or opened.is_document:
+        inside = members.contents(source, data, budget)
+        if inside.is_document:
             yield "parsed", sandbox.parse(data, source.path.name)
         else:
             yield "unpacked", None
     except QuarantinedError as error:
         yield (error.reason if error.reason in REASONS else f"UNKNOWN {error.reason}"), None
         return
-    for inner in members.inside(source, opened):
-        budget.depth -= 1
+    for inner in inside.sources:
+        budget.depth -= inside.nests
         yield from _try(sandbox, members, inner, budget)
-        budget.depth += 1
+        budget.depth += inside.nests
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
