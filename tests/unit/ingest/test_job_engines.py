@@ -97,7 +97,11 @@ def test_an_unchanged_corpus_starts_no_worker(files: Path, memory: Path) -> None
     assert pool.pids == []
 
 
-def test_workers_killed_amid_a_run_lose_no_document(files: Path, memory: Path) -> None:
+def test_workers_killed_amid_a_run_lose_no_document(
+    files: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Few documents a batch, so that workers still have some when the first are told of.
+    monkeypatch.setattr("ingest.job._BATCH_FILES", 4)
     for number in range(60):
         (files / f"more-{number}.txt").write_text(f"Visit {number} of Maria Lopez, MRN 4471230.")
     ingest(files, memory / "whole", Fuse())
