@@ -163,7 +163,6 @@ class Parts:
             policies=self.policies,
             privacy=self.privacy,
             index=self.index,
-            archive=self.archive,
             catalog=self.catalog,
             ledger=self.ledger,
             audit=self.audit,
