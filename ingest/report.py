@@ -117,6 +117,12 @@ class Report(Tally):
         )
 
     @property
+    def all_well(self) -> bool:
+        """Whether all that was there was dealt with: nothing failed, waits, or was cut short."""
+        stopped_short = self.failed or self.refused or self.cancelled
+        return not (stopped_short or self.states[FileState.DEFERRED])
+
+    @property
     def exit_code(self) -> int:
         """0 when all went in, 1 when some were put aside, 2 when some failed, 3 when cancelled.
 

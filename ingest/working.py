@@ -12,7 +12,7 @@ from ingest.engines import EngineChoice, EngineKind
 from ingest.intake import Uploads
 from ingest.quarantine_wiring import where_to
 from ingest.queue import QueuedRun, RunQueue, What
-from ingest.report import FileResult, FileState, Report
+from ingest.report import FileResult, Report
 from ingest.sources import SourceFile
 from ingest.sources.config import SourceConfig
 from ingest.sweep import Sweep
@@ -99,8 +99,7 @@ class RunsInWorkshop:
             opened.job.run(
                 intake.files(), report, sweep=Sweep(config.name, intake.names, intake.gone)
             )
-            well = not (report.failed or report.refused or report.cancelled)
-            intake.settled(all_well=well and not report.states[FileState.DEFERRED])
+            intake.settled(all_well=report.all_well)
 
     def _take_back(
         self,

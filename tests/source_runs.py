@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ingest.attendance import attended
 from ingest.ledger import Entry, Ledger
-from ingest.report import FileResult, FileState, Report
+from ingest.report import FileResult, Report
 from ingest.sources import SourceFile
 from ingest.sources.config import SourceConfig, read_sources
 from ingest.sources.intake import Intake
@@ -126,8 +126,7 @@ class Deployment:
             try:
                 sweep = Sweep("ward", intake.names, intake.gone)
                 job.run(intake.files(), report, sweep=sweep)
-                well = not (report.failed or report.refused or report.states[FileState.DEFERRED])
-                intake.settled(all_well=well)
+                intake.settled(all_well=report.all_well)
             finally:
                 marks.close()
                 self.reads = counting.reads

@@ -141,9 +141,7 @@ def _run(
             sweep = Sweep(config.name, intake.names, intake.gone, many=asked.remove_many)
             files = _until(stop, report, intake.files(whole=asked.whole))
             opened.job.run(files, report, sweep=sweep)
-            well = not (report.failed or report.refused or report.cancelled)
-            well = well and not report.states[FileState.DEFERRED]
-            intake.settled(all_well=well)
+            intake.settled(all_well=report.all_well)
     except SourceError as error:
         if not asked.again.asked_for or stop.is_set():
             raise
