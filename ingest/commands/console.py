@@ -1,48 +1,38 @@
-"""How every command of ingest reads its settings, prints, and ends."""
+"""How every command of ingest prints; it reads its settings and ends as every other does."""
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from ragplatform import config, openers
-from ragplatform.config import Settings
-from ragplatform.errors import PlatformError
+from ragplatform.commands.console import EXIT_UNABLE, err, exits, settings
 from ragplatform.model import Json
 
+__all__ = [
+    "EXIT_UNABLE",
+    "AsJson",
+    "Collection",
+    "Tenant",
+    "err",
+    "exits",
+    "line",
+    "out",
+    "settings",
+    "show",
+    "tell_ending",
+]
+
 out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Tenant = Annotated[str, typer.Option(help="Tenant that the documents belong to.")]
 Collection = Annotated[str, typer.Option(help="Collection that the documents belong to.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
 
-EXIT_UNABLE: Final = 2
 # Columns of a table in a file or a pipe: room for an id and all that stands beside it.
 _WIDEST: Final = 160
-
-
-@contextmanager
-def exits() -> Iterator[None]:
-    """Turn an error of ours into its line and exit code 2."""
-    try:
-        yield
-    except PlatformError as error:
-        err.print(f"[red]error[/red] ({error.code}): ", end="")
-        err.print(str(error), markup=False)
-        raise typer.Exit(EXIT_UNABLE) from error
-
-
-def settings(*urls: str) -> Settings:
-    """Return the settings, after sealing this process; ``urls`` are services beside them."""
-    loaded = config.load()
-    openers.seal(loaded, *urls)
-    return loaded
 
 
 def line(value: Json) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, TransferSpeedColumn
 from rich.table import Table
 
-from ragplatform import config, egress, openers
+from ragplatform import config, openers
 from ragplatform.config import Settings
 from ragplatform.errors import ConfigurationError, PlatformError
 from ragplatform.model import Json
@@ -61,9 +61,7 @@ def settings(*urls: str) -> Settings:
     ``ConfigurationError``.
     """
     loaded = config.load()
-    egress.check_environment(os.environ)
-    egress.quiet()
-    egress.seal(openers.allowed(loaded, *urls))
+    openers.seal(loaded, *urls)
     return loaded
 
 
