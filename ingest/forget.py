@@ -12,13 +12,12 @@ Every step may be repeated. An erasure that was killed anywhere is finished by r
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from ingest.keeping import Keeping
 from ingest.ledger import Ledger, State
 from ingest.places import Place, Waiting
 from ragplatform.access.register import Register
-from ragplatform.audit.events import Action, Outcome, event_of
+from ragplatform.audit.events import MOST_NAMED, Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.sealed_about import SealedTexts
 from ragplatform.catalog import DocumentEntry, SqlCatalog
@@ -28,9 +27,6 @@ from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
 from ragplatform.ports import Archive, Index
 from ragplatform.privacy.gate import Privacy
-
-# What one record can name. A register of more people than this is named by its document.
-_MOST_NAMED: Final = 1000
 
 
 @dataclass(slots=True)
@@ -228,8 +224,8 @@ class Eraser:
         """Make what was asked and answered about the subject unreadable, on record."""
         # Last, when no request can be about the subject any more.
         for origin, indexes in self._seals.about(self._principal.tenant, subject).items():
-            for start in range(0, len(indexes), _MOST_NAMED):
-                some = indexes[start : start + _MOST_NAMED]
+            for start in range(0, len(indexes), MOST_NAMED):
+                some = indexes[start : start + MOST_NAMED]
                 details: dict[str, Json] = {"origin": origin, "records": some}
                 erased.records.append(
                     self._record(details, [subject], action=Action.SEAL_DESTROYED)
@@ -248,7 +244,7 @@ class Eraser:
         labels = Labels(self._principal.tenant, "")
         decision = self._policies.decide(self._principal, "forget", self._purpose, labels, STRANGER)
         if not decision.allowed:
-            why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
+            why = decision.why_not
             self._deny({}, subjects, why)
 
     def _require_all_may_go(self, entries: Iterable[DocumentEntry], subject: str | None) -> None:
@@ -277,7 +273,7 @@ class Eraser:
         decision = self._policies.decide(self._principal, "forget", self._purpose, labels, STRANGER)
         if decision.allowed:
             return None
-        return ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
+        return decision.why_not
 
     def _deny(self, details: dict[str, Json], subjects: Collection[str], why: str) -> None:
         self._record({**details, "reason": why[:200]}, subjects, Outcome.DENIED)
@@ -298,7 +294,7 @@ class Eraser:
                 request_id=self._run,
                 purpose=str(self._purpose),
                 policy=self._policies.digest,
-                subjects=sorted(subjects)[:_MOST_NAMED],
+                subjects=sorted(subjects)[:MOST_NAMED],
                 details=details,
             )
         )

@@ -315,7 +315,7 @@ class Intake:
             caller.principal, "ingest", caller.purpose, labels, STRANGER
         )
         if not decision.allowed:
-            why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
+            why = decision.why_not
             self._deny(caller, labels, why, decision.policies)
 
     def _deny(

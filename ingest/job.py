@@ -25,7 +25,7 @@ from ingest.sources import SourceFile
 from ingest.sweep import Absent, Guard, MassRemovalError, Sweep
 from ingest.work import Fingerprinter, Target, Work, take_in_hand
 from ingest.writer import Writer
-from ragplatform.audit.events import Action, Outcome, event_of
+from ragplatform.audit.events import MOST_NAMED, Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
 from ragplatform.errors import ForgottenError, HeldError
@@ -37,8 +37,6 @@ from ragplatform.privacy.gate import Privacy
 # Small files share the syncs of a batch: of 448 notes one by one, index and tables took 110 s of
 # the clock on a busy disk.
 _BATCH_FILES: Final = 64
-# What one record can name. A register of more people than this is named by its document.
-_MOST_SUBJECTS: Final = 1000
 _BATCH_BYTES: Final = 512 * 1024
 
 
@@ -295,7 +293,7 @@ class Job:
                 request_id=self._run,
                 purpose=str(self._target.purpose),
                 policy=self._policies.digest,
-                subjects=sorted(subjects)[:_MOST_SUBJECTS],
+                subjects=sorted(subjects)[:MOST_NAMED],
                 details=details,
             )
         )

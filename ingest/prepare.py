@@ -181,7 +181,7 @@ class Preparer:
             target.principal, "ingest", target.purpose, labels, STRANGER
         )
         if not decision.allowed:
-            why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
+            why = decision.why_not
             raise QuarantinedError("denied", f"policy denies ingest: {why}")
 
     def _passages(

@@ -240,7 +240,7 @@ class Quarantine:
         if not decision.allowed:
             details: dict[str, Json] = {"act": "relabel", "policies": list(decision.policies)}
             self._record(caller, Action.DENIED, details, Outcome.DENIED)
-            why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
+            why = decision.why_not
             raise DeniedError(f"policy denies these labels: {why}")
 
     def retry(

@@ -12,11 +12,10 @@ the other way round. 7. Settled. One that was killed is finished by the next run
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from ingest.by_hand import opens, relabelled
 from ingest.keeping import LEGAL_HOLD, Keeping
-from ragplatform.audit.events import Action, Outcome, event_of
+from ragplatform.audit.events import MOST_NAMED, Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import DocumentEntry, SqlCatalog
 from ragplatform.errors import DeniedError, InvalidRequestError
@@ -25,8 +24,6 @@ from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
 from ragplatform.ports import Index
-
-_MOST_NAMED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +127,7 @@ class Relabeller:
                 self._principal, "relabel", self._purpose, labels, STRANGER
             )
             if not decision.allowed:
-                why = ", ".join((*decision.policies, *decision.errors)) or "no policy permits it"
+                why = decision.why_not
                 self._deny(entry, why)
         if opens(before, after):  # 2
             # The label by which a source holds a document is lifted by whoever may lift holds.
@@ -162,7 +159,7 @@ class Relabeller:
                 request_id=self._request,
                 purpose=str(self._purpose),
                 policy=self._policies.digest,
-                subjects=sorted(entry.subjects)[:_MOST_NAMED],
+                subjects=sorted(entry.subjects)[:MOST_NAMED],
                 details=details,
             )
         )

@@ -9,20 +9,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from ingest.ledger import Ledger
 from ingest.places import Place
 from ragplatform.access.register import Register
 from ragplatform.audit import query
-from ragplatform.audit.events import Action, AuditEvent, Outcome
+from ragplatform.audit.events import MOST_NAMED, Action, AuditEvent, Outcome
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
 from ragplatform.model import Json
 from ragplatform.ports import Archive, Index
 from ragplatform.privacy.gate import Privacy
-
-_MOST_NAMED: Final = 1000
 
 
 @dataclass(slots=True)
@@ -136,7 +133,7 @@ class ErasureReplay:
         self, tenant: str, document: str, subjects: frozenset[str], done: Replayed
     ) -> None:
         """As erasure does: the archive first and last, the catalog at the very end."""
-        self._record(tenant, {"document": document}, sorted(subjects)[:_MOST_NAMED])
+        self._record(tenant, {"document": document}, sorted(subjects)[:MOST_NAMED])
         self._archive.forget(tenant, document)
         done.chunks += self._index.remove(tenant, document)
         own = self._privacy.subject_ref(tenant, f"document:{document}")

@@ -220,6 +220,11 @@ class Decision:
     policies: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
 
+    @property
+    def why_not(self) -> str:
+        """What denied it, in words: the policies and errors, or that none permits it."""
+        return ", ".join((*self.policies, *self.errors)) or "no policy permits it"
+
 
 @dataclass(frozen=True, slots=True)
 class Cleared:

@@ -65,7 +65,7 @@ def started(*command: str, port: int) -> None:
 
 @cache
 def web_server() -> tuple[Path, int]:
-    """Return the folder and the port of the web server of this session."""
+    """Return the folder and the port of the web server of this run of tests."""
     root, port = Path(tempfile.mkdtemp()), free_port()
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     started("-m", "tests.web_server", str(root), str(port), port=port)
@@ -74,7 +74,7 @@ def web_server() -> tuple[Path, int]:
 
 @cache
 def object_store() -> int:
-    """Return the port of the object store of this session."""
+    """Return the port of the object store of this run of tests."""
     if not all(importlib.util.find_spec(name) for name in ("moto", "botocore")):
         pytest.skip("moto and botocore are not installed: no object store to test against")
     port = free_port()

@@ -3,8 +3,12 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from ragplatform.model import Json, Principal
+
+MOST_NAMED: Final = 1000
+"""What one record can name. A register of more people than this is named by its document."""
 
 
 class Action(StrEnum):
