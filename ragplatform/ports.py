@@ -63,6 +63,17 @@ class Embedder(Protocol):
         """
 
 
+class Reranker(Protocol):
+    """Reads a question and a passage together, and says how well the one answers the other."""
+
+    @property
+    def version(self) -> str:
+        """A word that changes whenever the same pair could be judged otherwise."""
+
+    def judge(self, question: str, texts: Sequence[str]) -> Sequence[float]:
+        """Return a number for each text, in order; more is better, and only within one call."""
+
+
 class TermWeigher(Protocol):
     """Turns text into sparse term weights for lexical search."""
 
@@ -122,7 +133,9 @@ class Index(Protocol):
     def search(
         self, vector: Sequence[float], terms: TermWeights, scope: Scope, limit: int
     ) -> list[Hit]:
-        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF.
+        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused.
+
+        A hit's score is its cosine and ``Hit.lexical``, a share of its terms' mean weight.
 
         An empty scope gives no hit and asks nothing of the engine.
         """

@@ -117,7 +117,7 @@ class SharedEdgeIndex:
     def search(
         self, vector: Sequence[float], terms: TermWeights, scope: Scope, limit: int
     ) -> list[Hit]:
-        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF."""
+        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused."""
         tree = within(scope)
         if not tree.branches:
             return []

@@ -145,13 +145,18 @@ def _unexpected(request: Request, error: Exception) -> JSONResponse:
     return problems.respond(PlatformError(kind), request_id)
 
 
-def _question(request: Request, who: Principal, body: schemas.AskBody, limit: int) -> Question:
+def _question(
+    request: Request, who: Principal, body: schemas.AskBody, settings: Settings, mode: AnswerMode
+) -> Question:
+    written = mode is AnswerMode.ABSTRACTIVE
     return Question(
         principal=who,
         purpose=body.purpose,
         question=body.question,
         collections=None if body.collections is None else frozenset(body.collections),
-        limit=limit,
+        limit=settings.passages_per_answer,
+        # What is quoted stands in the best passages; what is written reads on from there.
+        beside=settings.passages_beside if written else 0,
         request_id=request.state.request_id,
         trace=request.state.trace,
     )
@@ -164,10 +169,10 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
 
         With `stream`, server-sent events: `sources`, `delta`, `citation`, then `final` or `error`.
         """
-        question = _question(request, who, body, platform.settings.passages_per_answer)
+        mode = AnswerMode(body.mode or platform.settings.answer_mode)
+        question = _question(request, who, body, platform.settings, mode)
         # All refusals are raised here, while the status can still say so.
         retrieved = await run_in_threadpool(platform.answerer.prepare, question)
-        mode = AnswerMode(body.mode or platform.settings.answer_mode)
         events = platform.answerer.stream(retrieved, mode)
         if body.stream:
             return EventStream(events, question.request_id)
