@@ -70,6 +70,6 @@ def _load(folder: Path, device: str) -> CrossEncoder:
             trust_remote_code=False,
             model_kwargs={"use_safetensors": True, "dtype": torch.float32},
         )
-        return model
     except (OSError, ValueError, LookupError, RuntimeError, ImportError) as error:
         raise ModelError(f"the model in {folder} does not load: see the cause") from error
+    return model

@@ -285,6 +285,7 @@ class Retriever:
             end=chunk.end,
             heading=tuple(self._privacy.reveal(part, scope) for part in chunk.heading),
             score=score,
+            labels=passage.labels,
         )
 
     def _scope(self, request: Request, standing: Standing) -> Scope:
