@@ -65,7 +65,7 @@ class TenantIndexes:
     def search(
         self, vector: Sequence[float], terms: TermWeights, scope: Scope, limit: int
     ) -> list[Hit]:
-        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF."""
+        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused."""
         if scope.empty or limit < 1:
             return []
         return self._of(scope.tenant).search(vector, terms, scope, limit)
