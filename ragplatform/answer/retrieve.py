@@ -1,5 +1,6 @@
 """From a question to the passages that this principal may read for this purpose, on record."""
 
+import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from ragplatform.model import (
     Decision,
     Hit,
     Json,
+    Narrow,
     Passage,
     Principal,
     Purpose,
@@ -51,9 +53,9 @@ _LONGEST_ERROR = 200
 class Request:
     """One question of one principal for one purpose.
 
-    ``collections`` narrows the search; None means all that policy permits. ``beside`` is how many
-    passages next to the best ones come as well, behind the ``limit``. ``trace`` is the W3C trace id
-    that the caller gave, "" without one.
+    ``collections`` and ``narrow`` narrow the search; None means all that policy permits. ``beside``
+    is how many passages next to the best ones come as well, behind the ``limit``. ``trace`` is the
+    W3C trace id that the caller gave, "" without one.
     """
 
     principal: Principal
@@ -64,13 +66,27 @@ class Request:
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     trace: str = ""
     beside: int = 0
+    narrow: Narrow | None = None
 
     def details(self) -> dict[str, Json]:
         """Return what a record says of the question beside its text."""
         asked: dict[str, Json] = {"number": self.limit}
         if self.collections is not None:
             asked["collections"] = sorted(self.collections)
+        if self.narrow is not None:
+            asked["filters"] = list(self.narrow.said())
         return asked
+
+    def sealed(self) -> dict[str, str]:
+        """Return what a record seals of the question: its text, and what it was narrowed to.
+
+        A filter may name a patient or a client as well as the question's text does.
+        """
+        sealed = {"question": self.question.strip()}
+        if self.narrow is not None:
+            said = self.narrow.said()
+            sealed["filters"] = json.dumps(said, ensure_ascii=False, sort_keys=True)
+        return sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +183,7 @@ class Retriever:
         standing = self._standings.standing(request.principal, request.purpose)  # 1
         scope = self._scope(request, standing)
         details = said(standing) | request.details()
-        self._record(request, scope, action, details=details, sealed={"question": text})  # 2
+        self._record(request, scope, action, details=details, sealed=request.sealed())  # 2
         if scope.empty:  # 3
             reason = self._policies.refusal_reason(request.principal, request.purpose)
             self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
@@ -181,7 +197,7 @@ class Retriever:
             terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
             named = tokens_in(question.text)
             sought = rank.Sought(question.text, request.limit, named, question.meant)
-            found = edition.index.search(vector, terms, scope, sought.depth)  # 5
+            found = edition.index.search(vector, terms, scope, sought.depth, request.narrow)  # 5
             hits = rank.best(found, sought, self._judge(view))
             left_out = {"beyond_number": len(found) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
@@ -337,6 +353,9 @@ class Retriever:
         kept: Sequence[tuple[Hit, Decision]],
     ) -> list[tuple[Hit, Decision]]:
         """Return what stands next to the best passages, as far as it may be read by itself."""
+        if request.narrow is not None and request.narrow.parts is not None:
+            # Next to the part that was asked for stands another one.
+            return []
         found = beside([hit for hit, _ in kept], request.beside, lambda n: index.fetch(n, scope))
         return self._decide_again(request, standing, scope, found)
 

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Literal, Protocol
 
@@ -146,19 +147,24 @@ def _unexpected(request: Request, error: Exception) -> JSONResponse:
 
 
 def _question(
-    request: Request, who: Principal, body: schemas.AskBody, settings: Settings, mode: AnswerMode
+    platform: Platform,
+    request: Request,
+    who: Principal,
+    body: schemas.AskBody | schemas.SearchBody,
+    limit: int,
+    beside: int = 0,
 ) -> Question:
-    written = mode is AnswerMode.ABSTRACTIVE
+    subject_ref = partial(platform.store.vault.subject_ref, who.tenant)
     return Question(
         principal=who,
         purpose=body.purpose,
         question=body.question,
         collections=None if body.collections is None else frozenset(body.collections),
-        limit=settings.passages_per_answer,
-        # What is quoted stands in the best passages; what is written reads on from there.
-        beside=settings.passages_beside if written else 0,
+        limit=limit,
+        beside=beside,
         request_id=request.state.request_id,
         trace=request.state.trace,
+        narrow=None if body.filters is None else body.filters.narrow(subject_ref),
     )
 
 
@@ -169,8 +175,12 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
 
         With `stream`, server-sent events: `sources`, `delta`, `citation`, then `final` or `error`.
         """
-        mode = AnswerMode(body.mode or platform.settings.answer_mode)
-        question = _question(request, who, body, platform.settings, mode)
+        settings = platform.settings
+        mode = AnswerMode(body.mode or settings.answer_mode)
+        # What is quoted stands in the best passages; what is written reads on from there.
+        beside = settings.passages_beside if mode is AnswerMode.ABSTRACTIVE else 0
+        limit = settings.passages_per_answer
+        question = _question(platform, request, who, body, limit, beside)
         # All refusals are raised here, while the status can still say so.
         retrieved = await run_in_threadpool(platform.answerer.prepare, question)
         events = platform.answerer.stream(retrieved, mode)
@@ -189,15 +199,7 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
     @app.post("/v1/search", tags=["questions"], dependencies=[ONE_TURN])
     def search(request: Request, who: Caller, body: schemas.SearchBody) -> schemas.SearchOut:
         """Return the passages that fit a question, among those that you may read."""
-        question = Question(
-            principal=who,
-            purpose=body.purpose,
-            question=body.question,
-            collections=None if body.collections is None else frozenset(body.collections),
-            limit=body.limit,
-            request_id=request.state.request_id,
-            trace=request.state.trace,
-        )
+        question = _question(platform, request, who, body, body.limit)
         retrieved = platform.retriever.retrieve(question, Action.SEARCHED)
         results = [schemas.Source.of(passage) for passage in retrieved.shown]
         return schemas.SearchOut(request_id=question.request_id, results=results)

@@ -93,6 +93,7 @@ _QUESTION: Final = (
     *_STANDING,
     _count("number", "Most passages that were asked for.", required=False),
     _ids("collections", "Collections that the caller narrowed it to.", required=False),
+    Detail("filters", Kind.CODE, "By what else the caller narrowed it.", required=False, many=True),
 )
 _SHOWN: Final = (
     _SCOPE,
@@ -143,7 +144,7 @@ _HOLD: Final = (
     _id("collection", "The collection.", required=False),
 )
 # What was asked and what was said, of which each record holds what is new.
-_TEXT_OF_BOTH: Final = ("question", "answer")
+_TEXT_OF_BOTH: Final = ("question", "answer", "filters")
 _OPENING: Final = _id("opening", "The opening.")
 _WITNESS: Final = (
     _id("witness", "The witness: its folder or address."),
