@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ingest.certificate import Certifier, certificate_id
-from ingest.forget import Erased, Eraser, forget
+from ingest.forget import Erased, Eraser
 from ingest.relabel import Relabelled, Relabeller
 from ragplatform.access.desk import Caller
 from ragplatform.catalog import SqlCatalog

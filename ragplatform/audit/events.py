@@ -52,6 +52,7 @@ class Action(StrEnum):
     RELEASED = "released"
     HOLDS_READ = "holds_read"
     REMOVED = "removed"
+    ERASURE_ORDERED = "erasure_ordered"
     ERASED = "erased"
     ERASURE_CERTIFIED = "erasure_certified"
     CERTIFICATE_READ = "certificate_read"

@@ -430,6 +430,11 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             ),
             since=2,
         ),
+        Action.ERASURE_ORDERED: Entry(
+            "All about many people is to be erased by one order; recorded before.",
+            (_id("erasure", "The order's id."), _count("people", "How many people it names.")),
+            since=2,
+        ),
         Action.ERASED: Entry(
             "A document or all of a subject is erased, or that was denied; recorded before.",
             (
