@@ -1,4 +1,4 @@
-"""Orders to erase many people: who is still to go, who went with which certificate, who stays.
+"""Orders to erase people or documents: what is still to go, what went by which certificate.
 
 People stand here by keyed reference alone. An order that was cut off goes on where it stopped.
 """
@@ -31,21 +31,29 @@ _ORDERS: Final = sa.Table(
     sa.Index("erasure_orders_by_digest", "tenant", "digest"),
 )
 
-_PEOPLE: Final = sa.Table(
-    "erasure_people",
+_NAMED: Final = sa.Table(
+    "erasure_named",
     METADATA,
     sa.Column("erasure", sa.String(64), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("subject", sa.String(128), nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("id", sa.String(128), nullable=False),
+    sa.Column("fate", sa.String(16), nullable=False),
     sa.Column("certificate", sa.String(64), nullable=False),
     sa.Column("why", sa.Text, nullable=False),
-    sa.Index("erasure_people_by_state", "erasure", "state", "number"),
+    sa.Index("erasure_named_by_fate", "erasure", "fate", "number"),
 )
 
 
-class PersonState(StrEnum):
-    """What became of one person of an order. Only who is certified is gone from every file."""
+class Kind(StrEnum):
+    """What an order names: all of them people, by reference, or all of them documents, by id."""
+
+    SUBJECT = "subject"
+    DOCUMENT = "document"
+
+
+class Fate(StrEnum):
+    """What became of one that an order names. Only what is certified is gone from every file."""
 
     WAITING = "waiting"
     CERTIFIED = "certified"
@@ -53,21 +61,22 @@ class PersonState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """One person of an order, numbered from 1 as they were named; ``why`` says why they stay."""
+class Named:
+    """One that an order names, numbered from 1 in its order; ``why`` says why it stays."""
 
     number: int
-    subject: str
-    state: PersonState
+    kind: Kind
+    id: str
+    fate: Fate
     certificate: str = ""
     why: str = ""
 
     def json(self) -> dict[str, Json]:
-        """Return what became of the person."""
+        """Return what became of it."""
         return {
             "number": self.number,
-            "subject": self.subject,
-            "state": str(self.state),
+            str(self.kind): self.id,
+            "fate": str(self.fate),
             "certificate": self.certificate,
             "why": self.why,
         }
@@ -75,31 +84,40 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far an order is: how many people are in each state."""
+    """How far an order is: how many of those that it names met each fate."""
 
     erasure: str
-    tenant: str
     asked_by: str
     purpose: Purpose
     asked_at: datetime
-    counts: Mapping[PersonState, int]
+    counts: Mapping[Fate, int]
 
     @property
     def total(self) -> int:
-        """How many people were named."""
+        """How many were named."""
         return sum(self.counts.values())
 
     @property
     def done(self) -> bool:
-        """Whether nobody is left to go."""
-        return not self.counts[PersonState.WAITING]
+        """Whether none is left to go."""
+        return not self.counts[Fate.WAITING]
 
-    def json(self) -> dict[str, Json]:
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was stopped before all were dealt with."""
+        return not self.done
+
+    @property
+    def all_well(self) -> bool:
+        """Whether all of them went."""
+        return self.counts[Fate.CERTIFIED] == self.total
+
+    def summary(self) -> dict[str, Json]:
         """Return the counts."""
         return {
             "erasure": self.erasure,
-            "people": self.total,
-            **{str(state): self.counts[state] for state in PersonState},
+            "named": self.total,
+            **{str(fate): self.counts[fate] for fate in Fate},
         }
 
 
@@ -117,33 +135,33 @@ class ErasureOrders:
             bring_up(connection, "erasures")
 
     def place(
-        self, erasure: str, principal: Principal, purpose: Purpose, refs: Sequence[str]
+        self, erasure: str, principal: Principal, purpose: Purpose, kind: Kind, ids: Sequence[str]
     ) -> None:
-        """Keep an order to erase these people, by reference, each named once."""
+        """Keep an order to erase these, each named once."""
         row = {
             "erasure": erasure,
             "tenant": principal.tenant,
             "asked_by": principal.id,
             "purpose": purpose.value,
-            "digest": _digest(refs),
+            "digest": _digest(ids),
             "asked_at": datetime.now(UTC).isoformat(),
         }
-        nothing = {"state": PersonState.WAITING.value, "certificate": "", "why": ""}
-        people = [
-            {"erasure": erasure, "number": number, "subject": ref, **nothing}
-            for number, ref in enumerate(refs, 1)
+        nothing = {"fate": Fate.WAITING.value, "certificate": "", "why": ""}
+        named = [
+            {"erasure": erasure, "number": number, "kind": kind.value, "id": one, **nothing}
+            for number, one in enumerate(ids, 1)
         ]
         with self._transaction() as connection:
             connection.execute(_ORDERS.insert().values(row))
-            connection.execute(_PEOPLE.insert(), people)
+            connection.execute(_NAMED.insert(), named)
 
-    def unfinished(self, principal: Principal, purpose: Purpose, refs: Sequence[str]) -> str | None:
-        """Return the newest order of the caller's for the same people that was cut off, or None."""
+    def unfinished(self, principal: Principal, purpose: Purpose, ids: Sequence[str]) -> str | None:
+        """Return the newest order of the caller's for the same that was cut off, or None."""
         waiting = (
-            sa.select(_PEOPLE.c.erasure)
+            sa.select(_NAMED.c.erasure)
             .where(
-                _PEOPLE.c.erasure == _ORDERS.c.erasure,
-                _PEOPLE.c.state == PersonState.WAITING.value,
+                _NAMED.c.erasure == _ORDERS.c.erasure,
+                _NAMED.c.fate == Fate.WAITING.value,
             )
             .exists()
         )
@@ -151,61 +169,56 @@ class ErasureOrders:
             _ORDERS.c.tenant == principal.tenant,
             _ORDERS.c.asked_by == principal.id,
             _ORDERS.c.purpose == purpose.value,
-            _ORDERS.c.digest == _digest(refs),
+            _ORDERS.c.digest == _digest(ids),
             waiting,
         )
         with self._transaction() as connection:
             found = connection.execute(query.order_by(_ORDERS.c.asked_at.desc()).limit(1))
             return found.scalar()
 
-    def waiting(self, erasure: str, *, limit: int) -> list[Person]:
-        """Return the first of those who are still to go."""
-        query = sa.select(_PEOPLE).where(
-            _PEOPLE.c.erasure == erasure, _PEOPLE.c.state == PersonState.WAITING.value
+    def waiting(self, erasure: str, *, limit: int) -> list[Named]:
+        """Return the first of those that are still to go."""
+        query = sa.select(_NAMED).where(
+            _NAMED.c.erasure == erasure, _NAMED.c.fate == Fate.WAITING.value
         )
         with self._transaction() as connection:
-            rows = connection.execute(query.order_by(_PEOPLE.c.number).limit(limit)).all()
-        return [_person_of(row) for row in rows]
+            rows = connection.execute(query.order_by(_NAMED.c.number).limit(limit)).all()
+        return [_named_of(row) for row in rows]
 
-    def settle(self, erasure: str, person: Person) -> None:
-        """Note what became of a person."""
-        mine = sa.and_(_PEOPLE.c.erasure == erasure, _PEOPLE.c.number == person.number)
-        done = {
-            "state": person.state.value,
-            "certificate": person.certificate,
-            "why": person.why,
-        }
+    def settle(self, erasure: str, named: Named) -> None:
+        """Note what became of one."""
+        mine = sa.and_(_NAMED.c.erasure == erasure, _NAMED.c.number == named.number)
+        done = {"fate": named.fate.value, "certificate": named.certificate, "why": named.why}
         with self._transaction() as connection:
-            connection.execute(_PEOPLE.update().where(mine).values(done))
+            connection.execute(_NAMED.update().where(mine).values(done))
 
     def standing(self, tenant: str, erasure: str) -> Standing | None:
         """Return how far an order of the tenant is, or None where there is none of that id."""
         order = sa.select(_ORDERS).where(_ORDERS.c.tenant == tenant, _ORDERS.c.erasure == erasure)
         counts = (
-            sa.select(_PEOPLE.c.state, sa.func.count().label("people"))
-            .where(_PEOPLE.c.erasure == erasure)
-            .group_by(_PEOPLE.c.state)
+            sa.select(_NAMED.c.fate, sa.func.count().label("named"))
+            .where(_NAMED.c.erasure == erasure)
+            .group_by(_NAMED.c.fate)
         )
         with self._transaction() as connection:
             row = connection.execute(order).one_or_none()
-            found = {PersonState(one.state): one.people for one in connection.execute(counts)}
+            found = {Fate(one.fate): one.named for one in connection.execute(counts)}
         if row is None:
             return None
         return Standing(
             erasure=row.erasure,
-            tenant=row.tenant,
             asked_by=row.asked_by,
             purpose=Purpose(row.purpose),
             asked_at=datetime.fromisoformat(row.asked_at),
-            counts={state: found.get(state, 0) for state in PersonState},
+            counts={fate: found.get(fate, 0) for fate in Fate},
         )
 
-    def people(self, erasure: str, *, after: int, limit: int) -> list[Person]:
+    def named(self, erasure: str, *, after: int, limit: int) -> list[Named]:
         """Return what became of those behind number ``after``, in order."""
-        query = sa.select(_PEOPLE).where(_PEOPLE.c.erasure == erasure, _PEOPLE.c.number > after)
+        query = sa.select(_NAMED).where(_NAMED.c.erasure == erasure, _NAMED.c.number > after)
         with self._transaction() as connection:
-            rows = connection.execute(query.order_by(_PEOPLE.c.number).limit(limit)).all()
-        return [_person_of(row) for row in rows]
+            rows = connection.execute(query.order_by(_NAMED.c.number).limit(limit)).all()
+        return [_named_of(row) for row in rows]
 
     def close(self) -> None:
         """Close the connections. Calling it again does nothing."""
@@ -217,9 +230,9 @@ class ErasureOrders:
             yield connection
 
 
-def _digest(refs: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(refs)).encode()).hexdigest()
+def _digest(ids: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
 
 
-def _person_of(row: sa.Row[Any]) -> Person:
-    return Person(row.number, row.subject, PersonState(row.state), row.certificate, row.why)
+def _named_of(row: sa.Row[Any]) -> Named:
+    return Named(row.number, Kind(row.kind), row.id, Fate(row.fate), row.certificate, row.why)

@@ -62,9 +62,9 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Somebody, by reference, of whom something has to stay, so that nothing went; and why."""
+    """A person, by reference, or a document of which nothing went, and why."""
 
-    subject: str
+    id: str
     why: str
 
 
@@ -111,22 +111,37 @@ class Eraser:
     def document(self, identity: str, *, dry_run: bool) -> Erased:
         """Erase one document, also one in quarantine.
 
-        Raises ``InvalidRequestError`` when there is none of that id.
-        One that was erased already has only its traces scrubbed: an erasure before was killed.
+        Raises ``InvalidRequestError`` when there is none of that id, ``DeniedError`` when it has to
+        stay. One that was erased already has only its traces scrubbed: an erasure before was
+        killed.
         """
+        erased = self._document(identity, dry_run=dry_run)
+        if not dry_run:
+            self._scrub()
+        return erased
+
+    def each_document(self, identities: Sequence[str]) -> list[Ended]:
+        """Erase each of these documents that may go, in order, scrubbing once for all."""
+        ended: list[Ended] = []
+        for identity in identities:
+            try:
+                ended.append(self._document(identity, dry_run=False))
+            except (DeniedError, InvalidRequestError) as error:
+                ended.append(Kept(identity, str(error)))
+        self._scrub()
+        return ended
+
+    def _document(self, identity: str, *, dry_run: bool) -> Erased:
         entry = self._catalog.document(identity)
         if entry is not None and entry.tenant == self._principal.tenant:
-            return self.documents([entry], dry_run=dry_run)
+            return self._take([entry], dry_run=dry_run, rules={})
         if waiting := self._waiting(identity):
             return self._erase_waiting(waiting, dry_run=dry_run)
         # Who may erase nothing is not told which documents there are.
         self._require_eraser([])
         if not self._was_erased(identity):
             raise InvalidRequestError("no document of this tenant has that id")
-        erased = Erased(run=self._run, documents=[identity])
-        if not dry_run:
-            self._scrub()
-        return erased
+        return Erased(run=self._run, documents=[identity])
 
     def _waiting(self, document: str) -> Waiting | None:
         found = (place.waiting(self._principal.tenant, document) for place in self._places)
@@ -138,28 +153,27 @@ class Eraser:
         if dry_run:
             return _would_go(erased, [waiting.entry])
         self._erase(waiting.entry, erased, None)
-        self._scrub()
         return erased
 
-    def documents(
-        self,
-        entries: Sequence[DocumentEntry],
-        *,
-        dry_run: bool,
-        rules: Mapping[str, str] | None = None,
-    ) -> Erased:
+    def documents(self, entries: Sequence[DocumentEntry], *, rules: Mapping[str, str]) -> Erased:
         """Erase these documents; ``rules`` names for each the retention rule that asked for it.
 
         Raises ``DeniedError`` when one of them has to stay; then none went.
         """
+        erased = self._take(entries, dry_run=False, rules=rules)
+        self._scrub()
+        return erased
+
+    def _take(
+        self, entries: Sequence[DocumentEntry], *, dry_run: bool, rules: Mapping[str, str]
+    ) -> Erased:
         classes = self._catalog.classes(self._principal.tenant)
         self._require_all_may_go(entries, None, classes)
         erased = Erased(run=self._run)
         if dry_run:
             return _would_go(erased, entries)
         for entry in entries:
-            self._erase_document(entry, erased, (rules or {}).get(entry.document))
-        self._scrub()
+            self._erase_document(entry, erased, rules.get(entry.document))
         return erased
 
     def refs(self, raw_ids: Iterable[str]) -> list[str]:
@@ -168,13 +182,25 @@ class Eraser:
         return list(dict.fromkeys(self._privacy.subject_ref(tenant, raw) for raw in raw_ids))
 
     def order(self, erasure: str, refs: Sequence[str]) -> None:
-        """Put on record that these people are to be erased by an order of this id.
+        """Put on record that these people, or where none are named a document, go by an order.
 
         Raises ``DeniedError``, on record, for who may erase nobody.
         """
         self._require_eraser(refs)
-        details: dict[str, Json] = {"erasure": erasure, "people": len(refs)}
+        details: dict[str, Json] = {"erasure": erasure, "named": max(1, len(refs))}
         self._record(details, refs, action=Action.ERASURE_ORDERED)
+
+    def look(self, erasure: str) -> None:
+        """Put on record that an order is looked at.
+
+        Raises ``DeniedError``, on record, for who may erase nobody.
+        """
+        labels = Labels(self._principal.tenant, "")
+        decision = self._policies.decide(self._principal, "forget", self._purpose, labels, STRANGER)
+        outcome = Outcome.SUCCESS if decision.allowed else Outcome.DENIED
+        self._record({"erasure": erasure}, [], outcome, Action.ERASURE_READ)
+        if not decision.allowed:
+            raise DeniedError("orders are seen by who may erase, for a purpose that permits")
 
     def subject(self, raw_id: str, *, dry_run: bool) -> Erased:
         """Erase every document about the person and every value kept of them.

@@ -11,7 +11,7 @@ from typing import Final
 from ingest.aside_place import AsidePlace
 from ingest.aside_wiring import aside
 from ingest.certificate import Certifier
-from ingest.erasure_orders import ErasureOrders, Person
+from ingest.erasure_orders import ErasureOrders, Named
 from ingest.forget import Eraser
 from ingest.holding import HoldDesk
 from ingest.holds import Holds
@@ -228,7 +228,7 @@ class OpenErasure:
     catalog: SqlCatalog
     keeping: Keeping
 
-    def many(self, *, told: Callable[[Person], None], stopped: Callable[[], bool]) -> ManyErasures:
+    def many(self, *, told: Callable[[Named], None], stopped: Callable[[], bool]) -> ManyErasures:
         """Return what does orders to erase many people."""
         return ManyErasures(
             orders=self.orders,

@@ -1,16 +1,16 @@
-"""Erases many people by an order, batch by batch: files are scrubbed once for each batch.
+"""Does orders to erase, batch by batch: files are scrubbed once for each batch.
 
-Each has records and a certificate of their own, and each stands alone: of whom something has to
-stay, nothing goes. 1. Erase a batch and scrub. 2. Certify each of it. 3. Note it. Whoever was not
+Each person has records and a certificate of their own, and each stands alone: of whom something has
+to stay, nothing goes. 1. Erase a batch and scrub. 2. Certify each of it. 3. Note it. What was not
 noted when a run was cut off is erased again, which is harmless, and certified then.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from ingest.certificate import Certifier, certificate_id
-from ingest.erasure_orders import ErasureOrders, Person, PersonState, Standing
+from ingest.erasure_orders import ErasureOrders, Fate, Kind, Named, Standing
 from ingest.forget import Erased, Eraser, Kept
 from ragplatform.errors import NotFoundError
 
@@ -28,10 +28,10 @@ class ManyErasures:
         tenant: str,
         eraser: Eraser,
         certifier: Certifier,
-        told: Callable[[Person], None],
+        told: Callable[[Named], None],
         stopped: Callable[[], bool],
     ) -> None:
-        """``told`` hears of everybody who is settled; ``stopped`` says to end after a batch."""
+        """``told`` hears of each that is settled; ``stopped`` says to end after a batch."""
         self._orders = orders
         self._tenant = tenant
         self._eraser = eraser
@@ -40,7 +40,7 @@ class ManyErasures:
         self._stopped = stopped
 
     def run(self, erasure: str) -> Standing:
-        """Erase all who wait; return how far the order is, not done only where it was stopped.
+        """Erase all that waits; return how far the order is, not done only where it was stopped.
 
         Raises ``DeniedError``, on record, for who may erase nobody, ``NotFoundError``, and
         ``UnavailableError`` when a part is away: running it again goes on from there.
@@ -49,23 +49,26 @@ class ManyErasures:
             some = self._orders.waiting(erasure, limit=BATCH)
             if not some:
                 break
-            for person in self._settled(some):
-                self._orders.settle(erasure, person)
-                self._told(person)
+            for named in self._settled(some):
+                self._orders.settle(erasure, named)
+                self._told(named)
         standing = self._orders.standing(self._tenant, erasure)
         if standing is None:
             raise NotFoundError("no order to erase of this tenant has that id")
         return standing
 
-    def _settled(self, some: list[Person]) -> Iterator[Person]:
-        ended = self._eraser.people([one.subject for one in some], dry_run=False)
-        gone: list[tuple[Person, Erased]] = []
-        for person, end in zip(some, ended, strict=True):
+    def _settled(self, some: Sequence[Named]) -> Iterator[Named]:
+        gone: list[tuple[Named, Erased]] = []
+        for named, end in zip(some, self._erased(some), strict=True):
             if isinstance(end, Kept):
-                yield replace(person, state=PersonState.KEPT, why=end.why)
+                yield replace(named, fate=Fate.KEPT, why=end.why)
             else:
-                gone.append((person, end))
+                gone.append((named, end))
         certificates = self._certifier.certify_each([erased for _, erased in gone])
-        for (person, _), text in zip(gone, certificates, strict=True):
-            state, certificate = PersonState.CERTIFIED, certificate_id(text)
-            yield replace(person, state=state, certificate=certificate)
+        for (named, _), text in zip(gone, certificates, strict=True):
+            yield replace(named, fate=Fate.CERTIFIED, certificate=certificate_id(text))
+
+    def _erased(self, some: Sequence[Named]) -> list[Erased | Kept]:
+        if some[0].kind is Kind.SUBJECT:
+            return self._eraser.people([one.id for one in some], dry_run=False)
+        return self._eraser.each_document([one.id for one in some])

@@ -1,12 +1,12 @@
 """Plants people in a deployment, erases them in random order with kills, and searches every byte.
 
 ``python -m tests.erasures FOLDER SUBJECTS CHUNKS BATCHES SEED`` prints one JSON line at the end.
-Each order is killed up to three times at random moments with SIGKILL and then run again. Each person
-has a name that the index keeps in clear and marked, a social security number that the detector
-misses, a record number that is pseudonymised and a telephone number that is masked, in a document
-of their own and in one together with somebody else. Some people are on legal hold. ``CHUNKS``
-further passages about nobody fill the index. Stores, policies and audit log are the real ones; it
-imports no model, so that it can fork.
+Each order is killed up to three times at random moments with SIGKILL and then run again. Each
+person has a name that the index keeps in clear and marked, a social security number that the
+detector misses, a record number that is pseudonymised and a telephone number that is masked, in a
+document of their own and in one together with somebody else. Some people are on legal hold.
+``CHUNKS`` further passages about nobody fill the index. Stores, policies and audit log are the real
+ones; it imports no model, so that it can fork.
 
 The search reads every file below the data folder: text in UTF-8, UTF-16 of both byte orders, and
 inside base64.
@@ -33,7 +33,7 @@ import numpy as np
 
 from ingest.aside import Aside
 from ingest.certificate import Certifier, check_certificate
-from ingest.erasure_orders import ErasureOrders, PersonState
+from ingest.erasure_orders import ErasureOrders, Fate, Kind
 from ingest.forget import Eraser
 from ingest.holds import Held, Hold, Holds
 from ingest.ledger import Ledger
@@ -342,7 +342,7 @@ def erase(data: Path, numbers: Sequence[int]) -> None:
         if order is None:
             order = os.urandom(16).hex()
             eraser.order(order, refs)
-            orders.place(order, who_asks, purpose, refs)
+            orders.place(order, who_asks, purpose, Kind.SUBJECT, refs)
         many = ManyErasures(
             orders=orders,
             tenant="mercy",
@@ -352,11 +352,11 @@ def erase(data: Path, numbers: Sequence[int]) -> None:
             stopped=lambda: False,
         )
         standing = many.run(order)
-        people = orders.people(order, after=0, limit=len(refs))
-    assert standing.counts[PersonState.CERTIFIED] == len(refs)
-    for one in people:
+        named = orders.named(order, after=0, limit=len(refs))
+    assert standing.counts[Fate.CERTIFIED] == len(refs)
+    for one in named:
         text = (data / "certificates" / f"{one.certificate}.json").read_text()
-        assert check_certificate(text).said["subjects"] == [one.subject]
+        assert check_certificate(text).said["subjects"] == [one.id]
 
 
 def deny(data: Path, numbers: Sequence[int]) -> None:

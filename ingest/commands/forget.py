@@ -12,7 +12,7 @@ from ingest import life_wiring
 from ingest.certificate import write_private
 from ingest.commands import console
 from ingest.commands.interrupts import interrupts
-from ingest.erasure_orders import Person, PersonState, Standing
+from ingest.erasure_orders import Fate, Kind, Named, Standing
 from ingest.forget import Erased, Kept
 from ingest.life_wiring import OpenErasure
 from ragplatform.errors import InvalidRequestError, UnavailableError
@@ -85,27 +85,27 @@ def _many(opened: OpenErasure, people: list[str], *, dry_run: bool, as_json: boo
     if erasure is None:
         erasure = opened.run
         opened.eraser.order(erasure, refs)
-        opened.orders.place(erasure, opened.principal, Purpose.COMPLIANCE, refs)
+        opened.orders.place(erasure, opened.principal, Purpose.COMPLIANCE, Kind.SUBJECT, refs)
     with (
         interrupts(console.tell_ending) as stopped,
         _progress(len(refs), quiet=as_json) as done,
     ):
 
-        def told(person: Person) -> None:
+        def told(one: Named) -> None:
             done()
             if as_json:
-                console.line({"event": "person", **person.json()})
-            elif person.state is PersonState.KEPT:
-                console.err.print(f"line {person.number}: {person.why}", markup=False)
+                console.line({"event": "person", **one.json()})
+            elif one.fate is Fate.KEPT:
+                console.err.print(f"number {one.number}: {one.why}", markup=False)
 
         standing = opened.many(told=told, stopped=stopped).run(erasure)
     return _ended(standing, as_json=as_json)
 
 
 def _ended(standing: Standing, *, as_json: bool) -> int:
-    certified, kept = (standing.counts[s] for s in (PersonState.CERTIFIED, PersonState.KEPT))
+    certified, kept = (standing.counts[fate] for fate in (Fate.CERTIFIED, Fate.KEPT))
     if as_json:
-        console.line({"event": "forgotten", **standing.json()})
+        console.line({"event": "forgotten", **standing.summary()})
     else:
         console.out.print(
             f"erased and certified: {certified} of {standing.total} people, {kept} kept"

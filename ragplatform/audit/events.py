@@ -53,6 +53,7 @@ class Action(StrEnum):
     HOLDS_READ = "holds_read"
     REMOVED = "removed"
     ERASURE_ORDERED = "erasure_ordered"
+    ERASURE_READ = "erasure_read"
     ERASED = "erased"
     ERASURE_CERTIFIED = "erasure_certified"
     CERTIFICATE_READ = "certificate_read"

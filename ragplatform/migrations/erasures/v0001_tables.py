@@ -23,18 +23,19 @@ def upgrade() -> None:
         "erasure_orders_by_digest", "erasure_orders", ["tenant", "digest"], if_not_exists=True
     )
     op.create_table(
-        "erasure_people",
+        "erasure_named",
         sa.Column("erasure", sa.String(64), primary_key=True),
         sa.Column("number", sa.Integer, primary_key=True),
-        sa.Column("subject", sa.String(128), nullable=False),
-        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("id", sa.String(128), nullable=False),
+        sa.Column("fate", sa.String(16), nullable=False),
         sa.Column("certificate", sa.String(64), nullable=False),
         sa.Column("why", sa.Text, nullable=False),
         if_not_exists=True,
     )
     op.create_index(
-        "erasure_people_by_state",
-        "erasure_people",
-        ["erasure", "state", "number"],
+        "erasure_named_by_fate",
+        "erasure_named",
+        ["erasure", "fate", "number"],
         if_not_exists=True,
     )
