@@ -22,6 +22,7 @@ CertificateId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 
 def add_routes(app: FastAPI, desk: LifeDesk) -> None:
     """Add the routes under ``/v1/erasures``, and the one that relabels."""
+
     @app.post(
         _ERASURES,
         tags=["erasure"],
