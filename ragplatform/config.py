@@ -275,6 +275,11 @@ class Settings(BaseSettings):
     )
     parse_timeout_s: float = Field(60.0, gt=0, description="Longest parse of one file, seconds.")
     max_file_mb: int = Field(256, ge=1, description="Largest file that ingest accepts, MiB.")
+    erasure_at_once_passages: int = Field(
+        20_000,
+        ge=0,
+        description="Over REST one erasure is done at once where the index has no more passages.",
+    )
     quarantine_keep_mb: int = Field(
         100, ge=0, description="Largest document whose bytes are kept when it is put aside, MiB."
     )

@@ -52,6 +52,8 @@ class Action(StrEnum):
     RELEASED = "released"
     HOLDS_READ = "holds_read"
     REMOVED = "removed"
+    ERASURE_ORDERED = "erasure_ordered"
+    ERASURE_READ = "erasure_read"
     ERASED = "erased"
     ERASURE_CERTIFIED = "erasure_certified"
     CERTIFICATE_READ = "certificate_read"

@@ -430,6 +430,16 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             ),
             since=2,
         ),
+        Action.ERASURE_ORDERED: Entry(
+            "People or a document are to be erased by an order; recorded before.",
+            (_id("erasure", "The order's id."), _count("named", "How many it names.")),
+            since=2,
+        ),
+        Action.ERASURE_READ: Entry(
+            "How far an order to erase is was asked for, or that was denied.",
+            (_id("erasure", "The order's id."),),
+            since=2,
+        ),
         Action.ERASED: Entry(
             "A document or all of a subject is erased, or that was denied; recorded before.",
             (

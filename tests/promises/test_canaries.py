@@ -438,6 +438,7 @@ def exits_of_ingest(purpose: Purpose, planted: Planted) -> list[Exit]:
             "/v1/erasures",
             {"purpose": purpose, "document": document, "dry_run": True},
         ),
+        Exit("GET /v1/erasures/{erasure}", f"/v1/erasures/{0:032x}?purpose={purpose}"),
         Exit("GET /v1/erasures/{erasure}/certificate", certificate),
         Exit("POST /v1/documents/{document}:relabel", "/v1/documents/none:relabel", labels),
         Exit("GET /v1/quarantine", f"/v1/quarantine?purpose={purpose}"),

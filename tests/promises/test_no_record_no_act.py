@@ -198,6 +198,7 @@ ACTS = [
     post("/v1/ingest/runs/{run}:cancel", "clerk", {"purpose": "HOPERAT"},
          path="/v1/ingest/runs/RUN:cancel"),
     post("/v1/erasures", "doctor", {"purpose": "TREAT", "document": "doc-0"}, 403),
+    get("/v1/erasures/{erasure}", "doctor", f"/v1/erasures/{NONE}?purpose=TREAT", 403),
     get("/v1/erasures/{erasure}/certificate", "doctor",
         f"/v1/erasures/{NONE}/certificate?purpose=TREAT", 403),
     post("/v1/documents/{document}:relabel", "labeller",
