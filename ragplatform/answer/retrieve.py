@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ragplatform.answer import sentences
 from ragplatform.answer.events import ShownPassage
+from ragplatform.answer.salts import rights_digest
 from ragplatform.audit.details import unverified_id
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
@@ -16,6 +17,7 @@ from ragplatform.model import (
     Decision,
     Hit,
     Json,
+    Labels,
     Passage,
     Principal,
     Purpose,
@@ -98,6 +100,8 @@ class Retrieved:
     meant: frozenset[str]
     vector: Sequence[float] = field(repr=False)
     embedder: Embedder = field(repr=False)
+    rights: str
+    """What ``salts.rights_digest`` says of the moment of the search."""
     passages: tuple[ClearedPassage, ...]
     shown: tuple[ShownPassage, ...]
 
@@ -154,7 +158,8 @@ class Retriever:
         if not text or len(text) > LONGEST_QUESTION:
             raise InvalidRequestError(f"question: wanted 1 to {LONGEST_QUESTION} characters")
         standing = self._standings.standing(request.principal, request.purpose)  # 1
-        scope = self._scope(request, standing)
+        classes = self._catalog.classes(request.principal.tenant)
+        scope = self._scope(request, standing, classes)
         details = said(standing) | request.details()
         self._record(request, scope, action, details=details, sealed={"question": text})  # 2
         if scope.empty:  # 3
@@ -194,6 +199,7 @@ class Retriever:
             meant=question.meant,
             vector=vector,
             embedder=edition.embedder,
+            rights=rights_digest(standing, classes),
             passages=passages,
             shown=shown,
         )
@@ -233,7 +239,7 @@ class Retriever:
         Raises as ``source``; the record of a refusal says that ``action`` was denied.
         """
         standing = self._standings.standing(request.principal, request.purpose)
-        scope = self._scope(request, standing)
+        scope = self._scope(request, standing, self._catalog.classes(request.principal.tenant))
         try:
             hit = None if scope.empty else self._editions.current().index.fetch(chunk, scope)
             kept = self._decide_again(request, standing, scope, [hit] if hit else [])
@@ -275,8 +281,7 @@ class Retriever:
             score=score,
         )
 
-    def _scope(self, request: Request, standing: Standing) -> Scope:
-        classes = self._catalog.classes(request.principal.tenant)
+    def _scope(self, request: Request, standing: Standing, classes: Mapping[str, Labels]) -> Scope:
         scope = self._policies.scope(standing, classes, collections=request.collections)
         tenant = request.principal.tenant
         dark = {(tenant, feed) for feed in standing.dark}
