@@ -5,10 +5,12 @@ a message of its own: 0.4 ms of the processor for four characters (measured, 100
 2 ms). This one reads what the network brought at once and makes one message of it.
 """
 
+import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import httpx2
 import openai
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import AIMessageChunk, BaseMessage
@@ -41,10 +43,22 @@ class StreamedChat(ChatOpenAI):
         if self._should_stream_usage(stream_usage, **kwargs):
             kwargs["stream_options"] = {"include_usage": True}
         payload = self._get_request_payload(messages, stop=stop, **kwargs)
+        payload |= payload.pop("extra_body", None) or {}
         events = Events()
-        async with self.async_client.with_streaming_response.create(**payload) as response:
-            async for data in response.iter_bytes():
-                chunk = _chunk(events.feed(data), response.http_request)
+        # Not by ``chat.completions.create``: it looks through the types of all that the protocol
+        # knows, message by message, which takes 2.4 ms of the processor.
+        sent = await self.root_async_client.post(
+            "/chat/completions",
+            body=payload,
+            cast_to=httpx2.Response,
+            stream=True,
+            stream_cls=openai.AsyncStream[object],
+        )
+        # Whatever the declaration says: who asks for the transport's response is given that.
+        response = cast("httpx2.Response", sent)
+        async with contextlib.aclosing(response):
+            async for data in response.aiter_bytes():
+                chunk = _chunk(events.feed(data), response.request)
                 if chunk is not None:
                     yield chunk
 

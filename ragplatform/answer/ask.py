@@ -350,11 +350,11 @@ class Answerer:
             number=passage.number,
             chunk=chunk.id,
             document=passage.passage.document,
-            title=self._privacy.reveal(passage.passage.title, retrieved.scope),
+            title=retrieved.reveal(passage.passage.title),
             page=chunk.page_at(passage.ranges[first][0] - chunk.start),
             start=passage.ranges[first][0],
             end=passage.ranges[last][1],
-            quote=self._privacy.reveal(quote, retrieved.scope),
+            quote=retrieved.reveal(quote),
         )
 
     def _answer(self, retrieved: Retrieved, draft: _Draft, screen: Screen) -> Answer:

@@ -1,8 +1,8 @@
 """From a question to the passages that this principal may read for this purpose, on record."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from ragplatform.answer import sentences
 from ragplatform.answer.events import ShownPassage
@@ -28,7 +28,7 @@ from ragplatform.model import (
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import Action as Act
 from ragplatform.ports import Catalog, Editions, Embedder, Standings
-from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.gate import Privacy, Revealer
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
 LONGEST_QUESTION = 4000
@@ -104,6 +104,8 @@ class Retrieved:
     """What ``salts.rights_digest`` says of the moment of the search."""
     passages: tuple[ClearedPassage, ...]
     shown: tuple[ShownPassage, ...]
+    reveal: Revealer = field(repr=False)
+    """Gives titles and quotes of these passages as their reader may see them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +184,9 @@ class Retriever:
             passages = tuple(
                 self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1)
             )
+            reveal = self._revealer([hit.passage for hit, _ in kept], scope)
             shown = tuple(
-                self.show(hit.passage, scope, number, hit.score)
+                self._shown(hit.passage, scope, number, hit.score, reveal)
                 for number, (hit, _) in enumerate(kept, 1)
             )
         except PlatformError as error:
@@ -202,6 +205,7 @@ class Retriever:
             rights=rights_digest(standing, classes),
             passages=passages,
             shown=shown,
+            reveal=reveal,
         )
 
     def source(
@@ -263,21 +267,36 @@ class Retriever:
 
         ``unmasked`` are single values that the reader may see in clear beyond the scope.
         """
+        reveal = self._revealer([passage], scope)
+        shown = self._shown(passage, scope, number, score, reveal)
+        if not unmasked:
+            return shown
+        # Only in the text: what is unmasked is a value of the passage, not of its document.
+        text = self._privacy.clear_passage(passage, scope).text
+        return replace(shown, text=self._privacy.reveal(text, scope, unmasked))
+
+    def _revealer(self, passages: Sequence[Passage], scope: Scope) -> Revealer:
+        """Return what reveals the passages' texts, with one look into the vault for all."""
+        return self._privacy.revealer((t for one in passages for t in _texts(one)), scope)
+
+    def _shown(
+        self, passage: Passage, scope: Scope, number: int, score: float | None, reveal: Revealer
+    ) -> ShownPassage:
         chunk = passage.chunk
         text = self._privacy.clear_passage(passage, scope).text
         return ShownPassage(
             number=number,
             chunk=chunk.id,
             document=passage.document,
-            title=self._privacy.reveal(passage.title, scope),
-            text=self._privacy.reveal(text, scope, unmasked),
+            title=reveal(passage.title),
+            text=reveal(text),
             collection=passage.labels.collection,
             media_type=passage.media_type,
             page=chunk.page,
             page_end=chunk.page_end,
             start=chunk.start,
             end=chunk.end,
-            heading=tuple(self._privacy.reveal(part, scope) for part in chunk.heading),
+            heading=tuple(map(reveal, chunk.heading)),
             score=score,
         )
 
@@ -353,7 +372,7 @@ class Retriever:
         under a broken glass goes before its reviewers too. Every subject stands in a record.
         """
         passages = [hit.passage for hit, _ in kept]
-        texts = [t for p in passages for t in (p.title, p.chunk.text, *p.chunk.heading)]
+        texts = [text for passage in passages for text in _texts(passage)]
         told: dict[str, Json] = {
             "passages": [_named(hit, verdict) for hit, verdict in kept],
             "revealed": self._privacy.revealed(texts, scope, unmasked),
@@ -423,6 +442,11 @@ def named_first(hits: Sequence[Hit], asked: Sequence[frozenset[str]], limit: int
 
     order = sorted(range(len(hits)), key=place)
     return [hits[at] for at in order[:limit]]
+
+
+def _texts(passage: Passage) -> Iterator[str]:
+    """Yield all text of a passage that its reader sees."""
+    yield from (passage.title, passage.chunk.text, *passage.chunk.heading)
 
 
 def _named(hit: Hit, verdict: Decision) -> Json:
