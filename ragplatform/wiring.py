@@ -472,6 +472,7 @@ def assemble(
             prompt_characters=store.settings.prompt_characters,
         ),
         salt_key=openers.derive(store.settings, "cache-salt"),
+        today=lambda: openers.now().date(),
         weights=openers.model_weights(store.settings),
     )
     redactor = Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit)

@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import re
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from typing import Final as Constant
 
@@ -22,6 +21,7 @@ from ragplatform.answer.retrieve import (
     Retriever,
     record_event,
 )
+from ragplatform.answer.salts import cache_salt
 from ragplatform.answer.sentences import SentenceStream
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.logs import TenantLogs
@@ -101,6 +101,7 @@ class Answerer:
         audit: TenantLogs,
         limits: AnswerLimits,
         salt_key: bytes,
+        today: Callable[[], date],
         weights: ModelWeights,
     ) -> None:
         self._retriever = retriever
@@ -109,6 +110,7 @@ class Answerer:
         self._audit = audit
         self._limits = limits
         self._salt_key = salt_key
+        self._today = today
         self._weights = weights
 
     def prepare(self, request: Request) -> Retrieved:
@@ -337,7 +339,7 @@ class Answerer:
 
     def _salt(self, retrieved: Retrieved) -> str:
         """Return a salt that only equal rights share, so that cache timing tells nobody else."""
-        return hmac.new(self._salt_key, retrieved.scope.key.encode(), hashlib.sha256).hexdigest()
+        return cache_salt(self._salt_key, retrieved.scope, retrieved.rights, self._today())
 
     def _cite(
         self, retrieved: Retrieved, passage: ClearedPassage, first: int, last: int
@@ -348,11 +350,11 @@ class Answerer:
             number=passage.number,
             chunk=chunk.id,
             document=passage.passage.document,
-            title=self._privacy.reveal(passage.passage.title, retrieved.scope),
+            title=retrieved.reveal(passage.passage.title),
             page=chunk.page_at(passage.ranges[first][0] - chunk.start),
             start=passage.ranges[first][0],
             end=passage.ranges[last][1],
-            quote=self._privacy.reveal(quote, retrieved.scope),
+            quote=retrieved.reveal(quote),
         )
 
     def _answer(self, retrieved: Retrieved, draft: _Draft, screen: Screen) -> Answer:

@@ -1,11 +1,12 @@
 """From a question to the passages that this principal may read for this purpose, on record."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from ragplatform.answer import sentences
 from ragplatform.answer.events import ShownPassage
+from ragplatform.answer.salts import rights_digest
 from ragplatform.audit.details import unverified_id
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
@@ -16,6 +17,7 @@ from ragplatform.model import (
     Decision,
     Hit,
     Json,
+    Labels,
     Passage,
     Principal,
     Purpose,
@@ -26,7 +28,7 @@ from ragplatform.model import (
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import Action as Act
 from ragplatform.ports import Catalog, Editions, Embedder, Standings
-from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.gate import Privacy, Revealer
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
 LONGEST_QUESTION = 4000
@@ -98,8 +100,12 @@ class Retrieved:
     meant: frozenset[str]
     vector: Sequence[float] = field(repr=False)
     embedder: Embedder = field(repr=False)
+    rights: str
+    """What ``salts.rights_digest`` says of the moment of the search."""
     passages: tuple[ClearedPassage, ...]
     shown: tuple[ShownPassage, ...]
+    reveal: Revealer = field(repr=False)
+    """Gives titles and quotes of these passages as their reader may see them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,8 @@ class Retriever:
         if not text or len(text) > LONGEST_QUESTION:
             raise InvalidRequestError(f"question: wanted 1 to {LONGEST_QUESTION} characters")
         standing = self._standings.standing(request.principal, request.purpose)  # 1
-        scope = self._scope(request, standing)
+        classes = self._catalog.classes(request.principal.tenant)
+        scope = self._scope(request, standing, classes)
         details = said(standing) | request.details()
         self._record(request, scope, action, details=details, sealed={"question": text})  # 2
         if scope.empty:  # 3
@@ -177,8 +184,9 @@ class Retriever:
             passages = tuple(
                 self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1)
             )
+            reveal = self._revealer([hit.passage for hit, _ in kept], scope)
             shown = tuple(
-                self.show(hit.passage, scope, number, hit.score)
+                self._shown(hit.passage, scope, number, hit.score, reveal)
                 for number, (hit, _) in enumerate(kept, 1)
             )
         except PlatformError as error:
@@ -194,8 +202,10 @@ class Retriever:
             meant=question.meant,
             vector=vector,
             embedder=edition.embedder,
+            rights=rights_digest(standing, classes),
             passages=passages,
             shown=shown,
+            reveal=reveal,
         )
 
     def source(
@@ -233,7 +243,7 @@ class Retriever:
         Raises as ``source``; the record of a refusal says that ``action`` was denied.
         """
         standing = self._standings.standing(request.principal, request.purpose)
-        scope = self._scope(request, standing)
+        scope = self._scope(request, standing, self._catalog.classes(request.principal.tenant))
         try:
             hit = None if scope.empty else self._editions.current().index.fetch(chunk, scope)
             kept = self._decide_again(request, standing, scope, [hit] if hit else [])
@@ -257,26 +267,40 @@ class Retriever:
 
         ``unmasked`` are single values that the reader may see in clear beyond the scope.
         """
+        reveal = self._revealer([passage], scope)
+        shown = self._shown(passage, scope, number, score, reveal)
+        if not unmasked:
+            return shown
+        # Only in the text: what is unmasked is a value of the passage, not of its document.
+        text = self._privacy.clear_passage(passage, scope).text
+        return replace(shown, text=self._privacy.reveal(text, scope, unmasked))
+
+    def _revealer(self, passages: Sequence[Passage], scope: Scope) -> Revealer:
+        """Return what reveals the passages' texts, with one look into the vault for all."""
+        return self._privacy.revealer((t for one in passages for t in _texts(one)), scope)
+
+    def _shown(
+        self, passage: Passage, scope: Scope, number: int, score: float | None, reveal: Revealer
+    ) -> ShownPassage:
         chunk = passage.chunk
         text = self._privacy.clear_passage(passage, scope).text
         return ShownPassage(
             number=number,
             chunk=chunk.id,
             document=passage.document,
-            title=self._privacy.reveal(passage.title, scope),
-            text=self._privacy.reveal(text, scope, unmasked),
+            title=reveal(passage.title),
+            text=reveal(text),
             collection=passage.labels.collection,
             media_type=passage.media_type,
             page=chunk.page,
             page_end=chunk.page_end,
             start=chunk.start,
             end=chunk.end,
-            heading=tuple(self._privacy.reveal(part, scope) for part in chunk.heading),
+            heading=tuple(map(reveal, chunk.heading)),
             score=score,
         )
 
-    def _scope(self, request: Request, standing: Standing) -> Scope:
-        classes = self._catalog.classes(request.principal.tenant)
+    def _scope(self, request: Request, standing: Standing, classes: Mapping[str, Labels]) -> Scope:
         scope = self._policies.scope(standing, classes, collections=request.collections)
         tenant = request.principal.tenant
         dark = {(tenant, feed) for feed in standing.dark}
@@ -348,7 +372,7 @@ class Retriever:
         under a broken glass goes before its reviewers too. Every subject stands in a record.
         """
         passages = [hit.passage for hit, _ in kept]
-        texts = [t for p in passages for t in (p.title, p.chunk.text, *p.chunk.heading)]
+        texts = [text for passage in passages for text in _texts(passage)]
         told: dict[str, Json] = {
             "passages": [_named(hit, verdict) for hit, verdict in kept],
             "revealed": self._privacy.revealed(texts, scope, unmasked),
@@ -418,6 +442,11 @@ def named_first(hits: Sequence[Hit], asked: Sequence[frozenset[str]], limit: int
 
     order = sorted(range(len(hits)), key=place)
     return [hits[at] for at in order[:limit]]
+
+
+def _texts(passage: Passage) -> Iterator[str]:
+    """Yield all text of a passage that its reader sees."""
+    yield from (passage.title, passage.chunk.text, *passage.chunk.heading)
 
 
 def _named(hit: Hit, verdict: Decision) -> Json:
