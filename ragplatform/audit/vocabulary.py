@@ -243,6 +243,8 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _ids("given", "The passages that stood in the prompt, in order."),
                 _counts("left_out", "Passages shown but not in the prompt, by why."),
                 _count("characters", "How much it wrote."),
+                _count("prompt_tokens", "What it read, as its server counts.", required=False),
+                _count("completion_tokens", "What it wrote, likewise.", required=False),
                 Detail("complete", Kind.FLAG, "Whether it came to its end."),
             ),
             since=2,
