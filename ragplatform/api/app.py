@@ -18,7 +18,8 @@ from ragplatform.api import access, audit, audit_export, pii, problems, schemas
 from ragplatform.api.caller import Caller
 from ragplatform.api.fairness import ONE_TURN, Shares, Turns
 from ragplatform.api.limits import BodyLimit
-from ragplatform.api.sse import EventStream
+from ragplatform.api.openai import chat, embeddings, responses
+from ragplatform.api.sse import EventStream, encode
 from ragplatform.api.trace import trace_id
 from ragplatform.audit.events import Action
 from ragplatform.config import Settings
@@ -84,11 +85,15 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
     app.state.turns = _turns(platform.settings)
     problems.install(app)
     limits = {**pii.LIMITS, **access.LIMITS}
+    limits |= {**chat.LIMITS, **responses.LIMITS, **embeddings.LIMITS}
     for extension in extensions:
         limits.update(extension.limits)
     app.add_middleware(BodyLimit, limit=LARGEST_BODY, limits=limits)
     app.middleware("http")(_at_the_edge)
     _add_question_routes(app, platform)
+    chat.add_routes(app, platform)
+    responses.add_routes(app, platform)
+    embeddings.add_routes(app, platform)
     access.add_routes(app, platform)
     pii.add_routes(app, platform)
     audit.add_routes(app, platform)
@@ -141,8 +146,8 @@ def _unexpected(request: Request, error: Exception) -> JSONResponse:
     try:
         platform.record_failure(request_id, request.state.trace, kind)
     except PlatformError as failed:
-        return problems.respond(failed, request_id)
-    return problems.respond(PlatformError(kind), request_id)
+        return problems.respond(failed, request_id, request.url.path)
+    return problems.respond(PlatformError(kind), request_id, request.url.path)
 
 
 def _question(request: Request, who: Principal, body: schemas.AskBody, limit: int) -> Question:
@@ -170,7 +175,7 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
         mode = AnswerMode(body.mode or platform.settings.answer_mode)
         events = platform.answerer.stream(retrieved, mode)
         if body.stream:
-            return EventStream(events, question.request_id)
+            return EventStream(encode(events, question.request_id))
         sources: list[schemas.Source] = []
         async with aclosing(events):
             async for event in events:

@@ -273,6 +273,20 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
         Action.SOURCE_VIEWED: Entry(
             "One passage was opened, or that was denied; recorded before it is shown.", _SHOWN
         ),
+        Action.CHAT_TASK: Entry(
+            "A chat screen asked for a title, tags or the like; nothing was searched for it.",
+            (_code("task", "Which."),),
+            since=2,
+        ),
+        Action.EMBEDDED: Entry(
+            "Texts that a caller brought were turned into vectors, without what is personal.",
+            (
+                *_TEXTS,
+                _id("model", "Name of the encoder's model."),
+                _counts("replaced", "Values taken out before, by type."),
+            ),
+            since=2,
+        ),
         Action.ANALYSED: Entry(
             "Texts that a caller brought were searched for personal data.",
             (*_TEXTS, _counts("found", "Values found, by type.")),
