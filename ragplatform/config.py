@@ -80,6 +80,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(8080, ge=1, le=65535, description="Port that the API listens on.")
 
+    public_url: str = Field(
+        "", description="Where callers reach the service, for citations. Default: paths alone."
+    )
+
     # The thread pool of the service has 40 threads, and each request at work takes up one.
     requests_at_once: int = Field(
         16, ge=1, le=32, description="Most questions, searches and texts at work at the same time."

@@ -330,6 +330,17 @@ class AnswerMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """How many tokens a model read and wrote, as its server counts them."""
+
+    prompt: int = 0
+    completion: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(self.prompt + other.prompt, self.completion + other.completion)
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A finished answer. ``refusal`` is a stable word when nothing could be answered."""
 
@@ -342,3 +353,5 @@ class Answer:
     policy_digest: str
     dropped_sentences: int = 0
     redactions: Mapping[str, int] = field(default_factory=dict)
+    usage: Usage = Usage()
+    """What the model's part took; nothing where no model took part."""

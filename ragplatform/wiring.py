@@ -30,6 +30,7 @@ from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings, read_secret
+from ragplatform.embedding import TextEmbedder
 from ragplatform.errors import (
     AuditError,
     ConfigurationError,
@@ -285,6 +286,7 @@ class Platform:
     retriever: Retriever
     answerer: Answerer
     redactor: Redactor
+    embedder: TextEmbedder
     desk: AccessDesk
     explainer: AccessExplainer
     unmasker: Unmasker
@@ -483,6 +485,12 @@ def assemble(
         retriever=retriever,
         answerer=answerer,
         redactor=redactor,
+        embedder=TextEmbedder(
+            policies=store.policies,
+            privacy=store.privacy,
+            editions=store.editions,
+            audit=store.audit,
+        ),
         desk=_desk(
             store.settings,
             register=store.register,

@@ -26,7 +26,7 @@ from ragplatform.answer.sentences import SentenceStream
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import AuditError, GeneratorError, PlatformError
-from ragplatform.model import Answer, AnswerMode, Citation, Cleared, Json, ModelWeights
+from ragplatform.model import Answer, AnswerMode, Citation, Cleared, Json, ModelWeights, Usage
 from ragplatform.ports import Generator
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.screen import Screen
@@ -61,6 +61,7 @@ class _Writing:
     given: list[str]
     left_out: dict[str, int]
     characters: int = 0
+    usage: Usage | None = None
     complete: bool = False
 
 
@@ -331,6 +332,9 @@ class Answerer:
             pattern=pattern,
         )
         async for piece in stream:
+            if isinstance(piece, Usage):
+                writing.usage = piece
+                continue
             writing.characters += len(piece)
             if writing.characters > _LONGEST_ANSWER:
                 raise GeneratorError("the model server wrote more than it was asked for")
@@ -368,6 +372,7 @@ class Answerer:
             policy_digest=retrieved.scope.policy_digest,
             dropped_sentences=sum(draft.dropped.values()),
             redactions=dict(screen.counts),
+            usage=(draft.writing and draft.writing.usage) or Usage(),
         )
 
     def _record_answer(self, retrieved: Retrieved, answer: Answer, draft: _Draft) -> None:
@@ -405,6 +410,8 @@ class Answerer:
             "given": writing.given,
             "left_out": writing.left_out,
             "characters": writing.characters,
+            "prompt_tokens": writing.usage.prompt if writing.usage else None,
+            "completion_tokens": writing.usage.completion if writing.usage else None,
             "complete": writing.complete,
         }
         outcome = Outcome.SUCCESS if writing.complete else Outcome.FAILURE

@@ -48,7 +48,8 @@ class Request:
     """One question of one principal for one purpose.
 
     ``collections`` narrows the search; None means all that policy permits. ``trace`` is the W3C
-    trace id that the caller gave, "" without one.
+    trace id that the caller gave, "" without one. ``history`` are the caller's earlier questions of
+    this conversation, oldest first: they help to understand the question and never widen its scope.
     """
 
     principal: Principal
@@ -58,6 +59,7 @@ class Request:
     limit: int = 5
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     trace: str = ""
+    history: tuple[str, ...] = field(default=(), repr=False)
 
     def details(self) -> dict[str, Json]:
         """Return what a record says of the question beside its text."""

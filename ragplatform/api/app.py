@@ -17,7 +17,8 @@ from ragplatform.api.caller import Caller
 from ragplatform.api.edge import Edge
 from ragplatform.api.fairness import ONE_TURN, Shares, Turns
 from ragplatform.api.limits import BodyLimit
-from ragplatform.api.sse import EventStream
+from ragplatform.api.openai import chat, embeddings, responses
+from ragplatform.api.sse import EventStream, encode
 from ragplatform.audit.events import Action
 from ragplatform.config import Settings
 from ragplatform.model import AnswerMode, Principal, Purpose
@@ -79,11 +80,15 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
     app.state.turns = _turns(platform.settings)
     problems.install(app)
     limits = {**pii.LIMITS, **access.LIMITS}
+    limits |= {**chat.LIMITS, **responses.LIMITS, **embeddings.LIMITS}
     for extension in extensions:
         limits.update(extension.limits)
     app.add_middleware(BodyLimit, limit=LARGEST_BODY, limits=limits)
     app.add_middleware(Edge, platform=platform)
     _add_question_routes(app, platform)
+    chat.add_routes(app, platform)
+    responses.add_routes(app, platform)
+    embeddings.add_routes(app, platform)
     access.add_routes(app, platform)
     pii.add_routes(app, platform)
     audit.add_routes(app, platform)
@@ -132,7 +137,7 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
         mode = AnswerMode(body.mode or platform.settings.answer_mode)
         events = platform.answerer.stream(retrieved, mode)
         if body.stream:
-            return EventStream(events, question.request_id)
+            return EventStream(encode(events, question.request_id))
         sources: list[schemas.Source] = []
         async with aclosing(events):
             async for event in events:

@@ -60,7 +60,7 @@ class Edge:
             # A handler of errors would log the traceback, and with it perhaps words of a document.
             failed = self._failed(request_id, state["trace"], error)
             if not begun:
-                await problems.respond(failed, request_id)(scope, receive, stamped)
+                await problems.respond(failed, request_id, scope["path"])(scope, receive, stamped)
 
     def _failed(self, request_id: str, trace: str, error: Exception) -> PlatformError:
         """Log where a bug of ours is, record that the request failed; return what is answered."""

@@ -32,6 +32,8 @@ class Action(StrEnum):
     FAILED = "failed"
     SEARCHED = "searched"
     SOURCE_VIEWED = "source_viewed"
+    CHAT_TASK = "chat_task"
+    EMBEDDED = "embedded"
     ANALYSED = "analysed"
     REDACTED = "redacted"
     REPORTED = "reported"

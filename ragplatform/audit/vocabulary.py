@@ -243,6 +243,8 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _ids("given", "The passages that stood in the prompt, in order."),
                 _counts("left_out", "Passages shown but not in the prompt, by why."),
                 _count("characters", "How much it wrote."),
+                _count("prompt_tokens", "What it read, as its server counts.", required=False),
+                _count("completion_tokens", "What it wrote, likewise.", required=False),
                 Detail("complete", Kind.FLAG, "Whether it came to its end."),
             ),
             since=2,
@@ -270,6 +272,20 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
         ),
         Action.SOURCE_VIEWED: Entry(
             "One passage was opened, or that was denied; recorded before it is shown.", _SHOWN
+        ),
+        Action.CHAT_TASK: Entry(
+            "A chat screen asked for a title, tags or the like; nothing was searched for it.",
+            (_code("task", "Which."),),
+            since=2,
+        ),
+        Action.EMBEDDED: Entry(
+            "Texts that a caller brought were turned into vectors, without what is personal.",
+            (
+                *_TEXTS,
+                _id("model", "Name of the encoder's model."),
+                _counts("replaced", "Values taken out before, by type."),
+            ),
+            since=2,
         ),
         Action.ANALYSED: Entry(
             "Texts that a caller brought were searched for personal data.",
