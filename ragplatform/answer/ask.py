@@ -9,7 +9,7 @@ from functools import partial
 
 import anyio.to_thread
 
-from ragplatform.answer import evidence, prompt, quotes, remarks, statements
+from ragplatform.answer import evidence, quotes, remarks, statements
 from ragplatform.answer.events import AnswerEvent, Cited, Delta, Final, Sources
 from ragplatform.answer.judging import Judge, Sentence, Unsupported
 from ragplatform.answer.quoting import Quoter
@@ -128,9 +128,9 @@ class Answerer:
         for event in _released(draft, released, waiting):
             yield event
         if not draft.citations:
-            draft.refusal = "not_supported" if retrieved.passages else "no_passage"
+            draft.refusal, told = remarks.refusal(self._privacy, retrieved)
             draft.mode = AnswerMode.REFUSAL
-            text = prompt.REFUSALS[draft.refusal]
+            text = await anyio.to_thread.run_sync(screen.redact, told)
             draft.parts = [text]
             yield Delta(text)
 

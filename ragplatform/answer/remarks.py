@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from ragplatform.answer import conflicts, evidence
+from ragplatform.answer import asked, conflicts, evidence, prompt
 from ragplatform.answer.conflicts import Place, Source
 from ragplatform.answer.judging import LINK, Sentence
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
 from ragplatform.answer.support import Evidence
+from ragplatform.answer.terms import content_terms
 from ragplatform.model import SentenceKind
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.tokens import tokens_in
@@ -18,7 +19,44 @@ _DIFFERS: Final = "But another passage says:"
 
 def make(privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]) -> list[Sentence]:
     """Return the remarks on an answer of these sentences; often none."""
-    return list(_conflicts(privacy, retrieved, said))
+    found = list(_conflicts(privacy, retrieved, said))
+    if gap := _gap(privacy, retrieved, said):
+        found.append(gap)
+    return found
+
+
+def refusal(privacy: Privacy, retrieved: Retrieved) -> tuple[str, str]:
+    """Return why there is no answer, as a stable word, and what to say, which is not screened."""
+    if not retrieved.passages:
+        return "no_passage", prompt.REFUSALS["no_passage"]
+    question = retrieved.question
+    wanted = asked.read(question.text)
+    held: set[str] = set()
+    for one in retrieved.passages:
+        held |= content_terms(f"{one.passage.title} {' '.join(one.texts)}")
+    missing = asked.words_of(question.text, wanted.missing(held))
+    if not missing:
+        return "not_supported", prompt.REFUSALS["not_supported"]
+    words = privacy.excerpt(", ".join(missing), question)
+    return "not_supported", privacy.compose(prompt.UNMENTIONED, words=words).text
+
+
+def _gap(privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]) -> Sentence | None:
+    """Return which part of a question of several parts nothing that was said answers, if any."""
+    question = retrieved.question
+    parts = asked.parts(question.text)
+    if len(parts) == 1:
+        return None
+    titles = " ".join(one.passage.title for one in retrieved.passages)
+    for start, end in parts:
+        part = question.text[start:end].strip(" ?.,;")
+        wanted = asked.read(part)
+        held = [content_terms(f"{one.text} {titles}") for one in said]
+        open_ = [wanted.specific and wanted.missing(terms) == wanted.specific for terms in held]
+        if all(open_) or not any(wanted.answered_by(one.text) for one in said):
+            text = privacy.compose(prompt.GAP, part=privacy.excerpt(part, question))
+            return Sentence(text.text, SentenceKind.GAP)
+    return None
 
 
 def _conflicts(

@@ -51,7 +51,10 @@ def test_what_is_said_of_another_person_contradicts_nothing():
 
 def test_the_contradicting_sentence_is_found_and_none_that_was_said():
     one, other = CONTRADICTING[0]
-    sources = [Source(Evidence([one]), frozenset()), Source(Evidence(["More.", other]), frozenset())]
+    sources = [
+        Source(Evidence([one]), frozenset()),
+        Source(Evidence(["More.", other]), frozenset()),
+    ]
 
     assert find([Place(0, 0)], sources) == [Place(1, 1)]
     assert find([Place(0, 0), Place(1, 1)], sources) == []
