@@ -160,12 +160,7 @@ class Retriever:
         standing = self._standings.standing(request.principal, request.purpose)  # 1
         scope = self._scope(request, standing)
         earlier = followup.needed(text, request.history, LONGEST_QUESTION)
-        details = said(standing) | request.details()
-        sealed = {"question": text}
-        if earlier:
-            details["earlier"] = len(earlier)
-            sealed["earlier"] = "\n".join(earlier)
-        self._record(request, scope, action, details=details, sealed=sealed)  # 2
+        self._record_asked(request, standing, scope, action, (*earlier, text))  # 2
         if scope.empty:  # 3
             reason = self._policies.refusal_reason(request.principal, request.purpose)
             self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
@@ -195,10 +190,8 @@ class Retriever:
             raise
         left_out["disagreed"] = len(hits) - len(kept)
         details = {"found": len(found), "left_out": left_out}
-        searched = {"searched": question.text} if completed else None
-        self._record_shown(  # 6
-            request, standing, scope, kept, details=details, sealed=searched
-        )
+        sealed = {"searched": question.text} if completed else None
+        self._record_shown(request, standing, scope, kept, details=details, sealed=sealed)  # 6
         return Retrieved(
             request=request,
             scope=scope,
@@ -360,6 +353,23 @@ class Retriever:
         subjects: Collection[str] = (),
     ) -> None:
         record_event(self._audit, request, scope, action, outcome, details, sealed, subjects)
+
+    def _record_asked(
+        self,
+        request: Request,
+        standing: Standing,
+        scope: Scope,
+        action: Action,
+        texts: Sequence[str],
+    ) -> None:
+        """Record the question, the last of the texts, with the earlier ones that it may need."""
+        *earlier, text = texts
+        details = said(standing) | request.details()
+        sealed = {"question": text}
+        if earlier:
+            details["earlier"] = len(earlier)
+            sealed["earlier"] = "\n".join(earlier)
+        self._record(request, scope, action, details=details, sealed=sealed)
 
     def _record_shown(
         self,
