@@ -10,10 +10,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final as Constant
+from typing import NoReturn
 
 import anyio.to_thread
 
-from ragplatform.answer import prompt, quotes, support
+from ragplatform.answer import exits, prompt, quotes, support
 from ragplatform.answer.events import AnswerEvent, Cited, Delta, Final, Sources
 from ragplatform.answer.retrieve import (
     ClearedPassage,
@@ -25,7 +26,7 @@ from ragplatform.answer.retrieve import (
 from ragplatform.answer.sentences import SentenceStream
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.logs import TenantLogs
-from ragplatform.errors import AuditError, GeneratorError, PlatformError
+from ragplatform.errors import AuditError, GeneratorError, PlatformError, UnsafeAnswerError
 from ragplatform.model import Answer, AnswerMode, Citation, Cleared, Json, ModelWeights
 from ragplatform.ports import Generator
 from ragplatform.privacy.gate import Privacy
@@ -35,14 +36,6 @@ from ragplatform.privacy.tokens import entity_of, tokens_in
 # What one audit record can seal, with room for any script of the world. A longer answer could be
 # shown and not recorded.
 _LONGEST_ANSWER: Constant = 12_000
-# Whatever a reader's screen could fetch or follow: no sentence with it leaves, written or quoted.
-_LINK: Constant = re.compile(
-    r"[a-z][a-z0-9+.-]{1,20}://|(?:mailto|javascript|data|tel|ftp):|//\w|\bwww\.|!\[|\]\(|\]\["
-    r"|<[a-z/!]|&#|\b[\w-]{1,63}\.[a-z]{2,10}/",
-    re.I,
-)
-# A pseudonym may end in a digit too; only a number by itself is what is left of a mark.
-_BROKEN_MARK: Constant = re.compile(r"\[\W*\d|(?<!\w)\d{1,3}\W*\]")
 _DECLINED: Constant = re.compile(r"^the passages do not (?:say|answer|mention|contain)", re.I)
 
 
@@ -72,6 +65,7 @@ class _Draft:
     """How it was to be made; a refusal changes only ``mode``."""
     mode: AnswerMode
     model: str
+    wall: exits.Wall
     parts: list[str] = field(default_factory=list)
     citations: list[Citation] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
@@ -126,8 +120,10 @@ class Answerer:
         The last piece of text leaves only after the record of the whole answer is durable. An
         answer that breaks off is recorded as failed or, when the caller went away, as abandoned.
         """
-        draft = _Draft(mode, mode, self._generator.model)
-        screen = self._privacy.screen(retrieved.scope, known=_known(retrieved))
+        draft = _Draft(mode, mode, self._generator.model, exits.Wall(self._canary(retrieved)))
+        screen = self._privacy.screen(
+            retrieved.scope, known=_known(retrieved), withheld=exits.carries
+        )
         try:
             yield Sources(retrieved.shown)
             held: list[AnswerEvent] = []
@@ -163,9 +159,11 @@ class Answerer:
                 waiting += [c for c in sentence.citations if c not in draft.citations]
                 draft.citations += [c for c in waiting if c not in draft.citations]
                 released = await anyio.to_thread.run_sync(screen.feed, sentence.text)
+                released = await self._past_the_wall(retrieved, draft, released)
                 for event in _released(draft, released, waiting):
                     yield event
         released = await anyio.to_thread.run_sync(screen.finish)
+        released = await self._past_the_wall(retrieved, draft, released)
         for event in _released(draft, released, waiting):
             yield event
         if not draft.citations:
@@ -198,7 +196,8 @@ class Answerer:
             quotes.Candidate(passage.number - 1, n, text)
             for passage in _about(named, retrieved.meant, retrieved.passages)
             for n, text in enumerate(passage.texts)
-            if not _about_others(named | retrieved.meant, text) and not _LINK.search(text)
+            if not _about_others(named | retrieved.meant, text)
+            and not exits.fault(text, text, retrieved.scope.reveals)
         ]
         question = retrieved.question.text
         titles = [passage.passage.title for passage in retrieved.passages]
@@ -265,7 +264,8 @@ class Answerer:
         ]
         parts.append(self._privacy.compose(prompt.QUESTION, question=retrieved.question))
         cutter = SentenceStream()
-        async with aclosing(self._generate(retrieved, writing, prompt.WRITE, parts)) as stream:
+        instructions = prompt.WRITE + prompt.CANARY.format(canary=self._canary(retrieved))
+        async with aclosing(self._generate(retrieved, writing, instructions, parts)) as stream:
             async for piece in stream:
                 for text in cutter.feed(piece):
                     if sentence := self._judge(retrieved, passages, text, draft):
@@ -301,7 +301,8 @@ class Answerer:
             at, verdict = support.best(claim, texts, retrieved.question.text)
             if verdict.supported:
                 break
-        failed = "link" if _LINK.search(claim) or _BROKEN_MARK.search(claim) else verdict.failed
+        evidence = " ".join(group[at].texts)
+        failed = exits.fault(claim, evidence, retrieved.scope.reveals) or verdict.failed
         if claim.casefold() in draft.said:
             failed = "repeated"
         if failed:
@@ -328,12 +329,37 @@ class Answerer:
             max_tokens=self._limits.max_tokens,
             pattern=pattern,
         )
+        leak, written = exits.Leak(self._canary(retrieved)), ""
         async for piece in stream:
             writing.characters += len(piece)
             if writing.characters > _LONGEST_ANSWER:
                 raise GeneratorError("the model server wrote more than it was asked for")
+            written += piece
+            if leak.found_in(piece):
+                await self._cut(retrieved, "canary", "written", written)
             yield piece
         writing.complete = True
+
+    async def _past_the_wall(self, retrieved: Retrieved, draft: _Draft, text: str) -> str:
+        """Return the text as it may leave; see ``exits.Wall``. Raises ``UnsafeAnswerError``."""
+        mended = draft.wall.mended(text)
+        if found := draft.wall.stops(mended):
+            await self._cut(retrieved, found, "leaving", "".join(draft.parts) + mended)
+        return mended
+
+    async def _cut(self, retrieved: Retrieved, found: str, where: str, text: str) -> NoReturn:
+        """Record the alarm, with the text sealed, and end the answer."""
+        details: dict[str, Json] = {"found": found, "where": where, "model": self._generator.model}
+        sealed = {"answer": text[-_LONGEST_ANSWER:]}
+        record = partial(
+            record_event, self._audit, retrieved.request, retrieved.scope, Action.EXIT_BLOCKED,
+            Outcome.DENIED, details, sealed,
+        )  # fmt: skip
+        await anyio.to_thread.run_sync(record, abandon_on_cancel=False)
+        raise UnsafeAnswerError("the model wrote what may not leave; the answer was cut off there")
+
+    def _canary(self, retrieved: Retrieved) -> str:
+        return exits.canary(self._salt_key, retrieved.scope.key)
 
     def _salt(self, retrieved: Retrieved) -> str:
         """Return a salt that only equal rights share, so that cache timing tells nobody else."""
