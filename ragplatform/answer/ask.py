@@ -71,6 +71,8 @@ class _Draft:
     dropped: dict[str, int] = field(default_factory=dict)
     said: set[str] = field(default_factory=set)
     refusal: str | None = None
+    unfinished: bool = True
+    """Whether the screen still holds the end back; until it lets go, no piece is the last."""
     writing: _Writing | None = None
     """What is not on record yet of the model's part; None where it had none."""
 
@@ -117,8 +119,10 @@ class Answerer:
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the sources, the screened answer piece by piece, its citations, and the end.
 
-        The last piece of text leaves only after the record of the whole answer is durable. An
-        answer that breaks off is recorded as failed or, when the caller went away, as abandoned.
+        The last piece of text leaves only after the record of the whole answer is durable. What a
+        model writes leaves by the sentence before that; quotes are all there at once, and the last
+        waits. An answer that breaks off is recorded as failed or, when the caller went away, as
+        abandoned.
         """
         draft = _Draft(mode, mode, self._generator.model, exits.Wall(self._canary(retrieved)))
         screen = self._privacy.screen(
@@ -134,6 +138,10 @@ class Answerer:
                             yield ready
                         held.clear()
                     held.append(event)
+                    if draft.unfinished and mode is AnswerMode.ABSTRACTIVE:
+                        for ready in held:
+                            yield ready
+                        held.clear()
             answer = self._answer(retrieved, draft, screen)
             await anyio.to_thread.run_sync(
                 partial(self._record_answer, retrieved, answer, draft), abandon_on_cancel=False
@@ -162,6 +170,7 @@ class Answerer:
                 released = await self._past_the_wall(retrieved, draft, released)
                 for event in _released(draft, released, waiting):
                     yield event
+        draft.unfinished = False
         released = await anyio.to_thread.run_sync(screen.finish)
         released = await self._past_the_wall(retrieved, draft, released)
         for event in _released(draft, released, waiting):
