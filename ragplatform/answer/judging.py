@@ -7,23 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ragplatform.answer import evidence, support
+from ragplatform.answer import evidence, exits, support
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
 from ragplatform.model import Citation, SentenceKind
 
-# Whatever a reader's screen could fetch or follow: no sentence with it leaves, written or quoted.
-LINK: Final = re.compile(
-    r"[a-z][a-z0-9+.-]{1,20}://|(?:mailto|javascript|data|tel|ftp):|//\w|\bwww\.|!\[|\]\(|\]\["
-    r"|<[a-z/!]|&#|\b[\w-]{1,63}\.[a-z]{2,10}/",
-    re.I,
-)
-# A pseudonym may end in a digit too; only a number by itself is what is left of a mark.
-_BROKEN_MARK: Final = re.compile(r"\[\W*\d|(?<!\w)\d{1,3}\W*\]|\[unsupported\]", re.I)
 _DECLINED: Final = re.compile(r"^the passages do not (?:say|answer|mention|contain)", re.I)
 
 UNSUPPORTED: Final = "[unsupported]"
-# A sentence that fails by these is never shown, marked or not.
-_NEVER: Final = frozenset({"link", "repeated", "empty"})
 
 
 class Unsupported(StrEnum):
@@ -72,12 +62,11 @@ class Judge:
         if not claim or claim.endswith("?") or _DECLINED.search(claim):
             return None
         at, verdict = self._best(claim, set(support.cited(text)))
-        failed = "link" if LINK.search(claim) or _BROKEN_MARK.search(claim) else verdict.failed
-        if claim.casefold() in self._said:
-            failed = "repeated"
+        never = self._never(claim, self._passages[at])
+        failed = never or verdict.failed
         if failed:
             self.dropped[failed] += 1
-            if self._unsupported is Unsupported.DROP or failed in _NEVER:
+            if self._unsupported is Unsupported.DROP or never or failed == "empty":
                 return None
             self._said.add(claim.casefold())
             return Sentence(
@@ -89,6 +78,14 @@ class Judge:
         return Sentence(
             f"{claim} [{passage.number}]", SentenceKind.SUPPORTED, (citation,), verdict.coverage
         )
+
+    def _never(self, claim: str, passage: ClearedPassage) -> str | None:
+        """Return why a sentence is not shown, supported or not, marked or not."""
+        if claim.casefold() in self._said:
+            return "repeated"
+        if UNSUPPORTED in claim.casefold():
+            return "broken_mark"
+        return exits.fault(claim, " ".join(passage.texts), self._retrieved.scope.reveals)
 
     def _best(self, claim: str, wanted: set[int]) -> tuple[int, support.Verdict]:
         """Return the place that supports the claim best: an index of the passages, and a verdict.

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from ragplatform.answer import evidence, quotes
-from ragplatform.answer.judging import LINK, Sentence
+from ragplatform.answer import evidence, exits, quotes
+from ragplatform.answer.judging import Sentence
 from ragplatform.answer.quotes import Candidate, Quote
 from ragplatform.answer.retrieve import Retrieved
 from ragplatform.model import Cleared, SentenceKind
@@ -25,7 +25,8 @@ class Quoter:
             Candidate(passage.number - 1, n, text)
             for passage in evidence.about(retrieved)
             for n, text in enumerate(passage.texts)
-            if not evidence.about_others(named | retrieved.meant, text) and not LINK.search(text)
+            if not evidence.about_others(named | retrieved.meant, text)
+            and not exits.fault(text, text, retrieved.scope.reveals)
         ]
         titles = [passage.passage.title for passage in retrieved.passages]
         return quotes.choose(

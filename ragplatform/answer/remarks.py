@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from ragplatform.answer import asked, conflicts, evidence, prompt
+from ragplatform.answer import asked, conflicts, evidence, exits, prompt
 from ragplatform.answer.conflicts import Place, Source
-from ragplatform.answer.judging import LINK, Sentence
+from ragplatform.answer.judging import Sentence
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
 from ragplatform.answer.support import Evidence
 from ragplatform.answer.terms import content_terms
@@ -66,7 +66,8 @@ def _conflicts(retrieved: Retrieved, said: Sequence[Sentence]) -> Iterator[Sente
     for place in conflicts.find(_places(said, passages), sources):
         passage = passages[place.passage]
         text = " ".join(passage.texts[place.sentence].split())
-        if LINK.search(text) or evidence.about_others(named, text):
+        fault = exits.fault(text, text, retrieved.scope.reveals)
+        if fault or evidence.about_others(named, text):
             continue
         # A document's own bracketed number would read as a citation of ours.
         quote = re.sub(r"\[(\d{1,3})\]", r"(\1)", text)

@@ -28,6 +28,7 @@ STATUS: Final[dict[type[errors.PlatformError], HTTPStatus]] = {
     errors.TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.BusyError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.RequestError: HTTPStatus.BAD_REQUEST,
+    errors.UnsafeAnswerError: HTTPStatus.BAD_GATEWAY,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.PlatformError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }

@@ -27,6 +27,7 @@ class Action(StrEnum):
     RETRIEVED = "retrieved"
     GENERATED = "generated"
     ANSWERED = "answered"
+    EXIT_BLOCKED = "exit_blocked"
     REFUSED = "refused"
     ABANDONED = "abandoned"
     FAILED = "failed"

@@ -258,6 +258,18 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
         Action.ANSWERED: Entry(
             "An answer is complete; recorded before its last piece leaves.", _ENDED, _TEXT_OF_BOTH
         ),
+        Action.EXIT_BLOCKED: Entry(
+            "What a model wrote held its instructions, or what left could have carried data away: "
+            "the answer was cut. An alarm.",
+            (
+                _SCOPE,
+                _code("found", "canary, link, markup, call or hidden."),
+                _code("where", "written by the model, or leaving at the exit."),
+                _id("model", "Name of the model."),
+            ),
+            ("answer",),
+            since=2,
+        ),
         Action.REFUSED: Entry(
             "There was no supported answer, and the caller was told so.", _ENDED, _TEXT_OF_BOTH
         ),
