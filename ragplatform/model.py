@@ -6,7 +6,10 @@ Offsets count Unicode code points, from 0, half-open: ``text[start:end]``. Pages
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+# What a file's name ends in says nothing of what it holds.
+_LONGEST_SUFFIX: Final = 5
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
@@ -280,6 +283,17 @@ class Passage:
     subjects: frozenset[str]
     generation: str
     media_type: str = ""
+
+    @property
+    def context(self) -> str:
+        """Where the passage stands: its document's title and the sections around it, a line each.
+
+        What says whose or which report it is often stands there alone, so it is searched with the
+        passage's own text.
+        """
+        named = self.title.rpartition(".")
+        is_file = named[0] and 0 < len(named[2]) <= _LONGEST_SUFFIX and named[2].isalnum()
+        return "\n".join(dict.fromkeys((named[0] if is_file else self.title, *self.chunk.heading)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ragplatform.answer import followup, sentences
+from ragplatform.answer import followup, rank, sentences
 from ragplatform.answer.events import ShownPassage
 from ragplatform.answer.salts import rights_digest
 from ragplatform.audit.details import unverified_id
@@ -38,9 +38,6 @@ _MOST_SUBJECTS = 20
 # further records name the rest.
 _SUBJECTS_PER_RECORD = 1000
 _LONGEST_ERROR = 200
-# Fusion goes by ranks: the one passage that holds the question's pseudonym, first among terms and
-# far behind among meanings, comes after some that are middling in both. Among this many it is.
-_CANDIDATES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +177,9 @@ class Retriever:
             # What the question may mean is searched for and goes nowhere else.
             terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
             named = tokens_in(question.text)
-            depth = _CANDIDATES if named or question.meant else 0
-            found = edition.index.search(vector, terms, scope, max(request.limit, depth))  # 5
-            hits = named_first(found, (named, question.meant), request.limit)
+            sought = rank.Sought(question.text, request.limit, named, question.meant)
+            found = edition.index.search(vector, terms, scope, sought.depth)  # 5
+            hits = rank.best(found, sought)
             left_out = {"beyond_number": len(found) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
             passages = tuple(
@@ -475,20 +472,6 @@ def said(standing: Standing) -> dict[str, Json]:
     if standing.dark:
         details["dark"] = list(standing.dark)
     return details
-
-
-def named_first(hits: Sequence[Hit], asked: Sequence[frozenset[str]], limit: int) -> list[Hit]:
-    """Return up to ``limit`` hits: first those that hold a pseudonym of the first set, and so on.
-
-    Within each group, and among those that hold none, the order stays.
-    """
-    held = [tokens_in(f"{hit.passage.title} {hit.passage.chunk.text}") for hit in hits]
-
-    def place(at: int) -> int:
-        return next((n for n, wanted in enumerate(asked) if wanted & held[at]), len(asked))
-
-    order = sorted(range(len(hits)), key=place)
-    return [hits[at] for at in order[:limit]]
 
 
 def _texts(passage: Passage) -> Iterator[str]:
