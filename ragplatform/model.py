@@ -4,7 +4,7 @@ Offsets count Unicode code points, from 0, half-open: ``text[start:end]``. Pages
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum, StrEnum
 from typing import Final, TypeAlias
 
@@ -272,6 +272,62 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What a document says of itself and one passage of it, by which searches narrow and rank.
+
+    None of it is personal data, and all but ``dates`` is in lower case. ``kinds`` say what the
+    document is (``10-k``, ``discharge-summary``), ``organisations`` hold names of whose it is,
+    ``years`` the (fiscal) years that it reports (``2022``), ``quarters`` the quarters
+    (``2023-q2``), ``dates`` its own days (``2023-02-08``), ``parts`` which part of such a document
+    this passage is (``balance-sheet``).
+    """
+
+    kinds: frozenset[str] = frozenset()
+    organisations: frozenset[str] = frozenset()
+    years: frozenset[str] = frozenset()
+    quarters: frozenset[str] = frozenset()
+    dates: frozenset[str] = frozenset()
+    parts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Narrow:
+    """What the asker wants a search kept to. It only ever takes away from a scope.
+
+    None is no condition; a passage must satisfy all others, each by one of its values. ``subjects``
+    are keyed references. ``earliest`` and ``latest`` are days as ``2023-02-08``, both included; a
+    passage without a date lies in no range.
+    """
+
+    documents: frozenset[str] | None = None
+    media_types: frozenset[str] | None = None
+    subjects: frozenset[str] | None = None
+    kinds: frozenset[str] | None = None
+    organisations: frozenset[str] | None = None
+    years: frozenset[str] | None = None
+    quarters: frozenset[str] | None = None
+    parts: frozenset[str] | None = None
+    earliest: str | None = None
+    latest: str | None = None
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            given = getattr(self, one.name)
+            if given is not None and not given:
+                # An empty list means "no condition" in some engines: more than was asked for.
+                raise ValueError(f"{one.name} needs at least one value")
+
+    def said(self) -> dict[str, list[str]]:
+        """Return the conditions that there are: each one's name, and its values sorted."""
+        given = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {
+            name: [values] if isinstance(values, str) else sorted(values)
+            for name, values in given.items()
+            if values is not None
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A chunk with all that is known of the document it comes from: what the index stores."""
 
@@ -283,6 +339,7 @@ class Passage:
     subjects: frozenset[str]
     generation: str
     media_type: str = ""
+    facts: Facts = Facts()
 
     @property
     def context(self) -> str:

@@ -15,6 +15,7 @@ from ragplatform.model import (
     Cleared,
     Hit,
     Labels,
+    Narrow,
     Passage,
     Principal,
     Purpose,
@@ -121,11 +122,17 @@ class Index(Protocol):
         """
 
     def search(
-        self, vector: Sequence[float], terms: TermWeights, scope: Scope, limit: int
+        self,
+        vector: Sequence[float],
+        terms: TermWeights,
+        scope: Scope,
+        limit: int,
+        narrow: Narrow | None = None,
     ) -> list[Hit]:
         """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF.
 
-        An empty scope gives no hit and asks nothing of the engine.
+        ``narrow`` leaves out what it does not fit. An empty scope gives no hit and asks nothing of
+        the engine.
         """
 
     def fetch(self, chunk: str, scope: Scope) -> Hit | None:

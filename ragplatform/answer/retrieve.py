@@ -1,5 +1,6 @@
 """From a question to the passages that this principal may read for this purpose, on record."""
 
+import json
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from ragplatform.model import (
     Hit,
     Json,
     Labels,
+    Narrow,
     Passage,
     Principal,
     Purpose,
@@ -44,9 +46,10 @@ _LONGEST_ERROR = 200
 class Request:
     """One question of one principal for one purpose.
 
-    ``collections`` narrows the search; None means all that policy permits. ``trace`` is the W3C
-    trace id that the caller gave, "" without one. ``history`` are the caller's earlier questions of
-    this conversation, oldest first: they help to understand the question and never widen its scope.
+    ``collections`` and ``narrow`` narrow the search; None means all that policy permits. ``trace``
+    is the W3C trace id that the caller gave, "" without one. ``history`` are the caller's earlier
+    questions of this conversation, oldest first: they help to understand the question and never
+    widen its scope.
     """
 
     principal: Principal
@@ -57,13 +60,27 @@ class Request:
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     trace: str = ""
     history: tuple[str, ...] = field(default=(), repr=False)
+    narrow: Narrow | None = None
 
     def details(self) -> dict[str, Json]:
         """Return what a record says of the question beside its text."""
         asked: dict[str, Json] = {"number": self.limit}
         if self.collections is not None:
             asked["collections"] = sorted(self.collections)
+        if self.narrow is not None:
+            asked["filters"] = list(self.narrow.said())
         return asked
+
+    def sealed(self) -> dict[str, str]:
+        """Return what a record seals of the question: its text, and what it was narrowed to.
+
+        A filter may name a patient or a client as well as the question's text does.
+        """
+        sealed = {"question": self.question.strip()}
+        if self.narrow is not None:
+            said = self.narrow.said()
+            sealed["filters"] = json.dumps(said, ensure_ascii=False, sort_keys=True)
+        return sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +195,7 @@ class Retriever:
             terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
             named = tokens_in(question.text)
             sought = rank.Sought(question.text, request.limit, named, question.meant)
-            found = edition.index.search(vector, terms, scope, sought.depth)  # 5
+            found = edition.index.search(vector, terms, scope, sought.depth, request.narrow)  # 5
             hits = rank.best(found, sought)
             left_out = {"beyond_number": len(found) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
@@ -384,9 +401,9 @@ class Retriever:
         texts: Sequence[str],
     ) -> None:
         """Record the question, the last of the texts, with the earlier ones that it may need."""
-        *earlier, text = texts
+        earlier = texts[:-1]
         details = said(standing) | request.details()
-        sealed = {"question": text}
+        sealed = request.sealed()
         if earlier:
             details["earlier"] = len(earlier)
             sealed["earlier"] = "\n".join(earlier)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Literal, Protocol
 
@@ -112,7 +113,14 @@ def _turns(settings: Settings) -> Turns:
     )
 
 
-def _question(request: Request, who: Principal, body: schemas.AskBody, limit: int) -> Question:
+def _question(
+    platform: Platform,
+    request: Request,
+    who: Principal,
+    body: schemas.AskBody | schemas.SearchBody,
+    limit: int,
+) -> Question:
+    subject_ref = partial(platform.store.vault.subject_ref, who.tenant)
     return Question(
         principal=who,
         purpose=body.purpose,
@@ -122,6 +130,7 @@ def _question(request: Request, who: Principal, body: schemas.AskBody, limit: in
         request_id=request.state.request_id,
         trace=request.state.trace,
         history=tuple(body.history),
+        narrow=None if body.filters is None else body.filters.narrow(subject_ref),
     )
 
 
@@ -132,7 +141,7 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
 
         With `stream`, server-sent events: `sources`, `delta`, `citation`, then `final` or `error`.
         """
-        question = _question(request, who, body, platform.settings.passages_per_answer)
+        question = _question(platform, request, who, body, platform.settings.passages_per_answer)
         # All refusals are raised here, while the status can still say so.
         retrieved = await run_in_threadpool(platform.answerer.prepare, question)
         mode = AnswerMode(body.mode or platform.settings.answer_mode)
@@ -152,16 +161,7 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
     @app.post("/v1/search", tags=["questions"], dependencies=[ONE_TURN])
     def search(request: Request, who: Caller, body: schemas.SearchBody) -> schemas.SearchOut:
         """Return the passages that fit a question, among those that you may read."""
-        question = Question(
-            principal=who,
-            purpose=body.purpose,
-            question=body.question,
-            collections=None if body.collections is None else frozenset(body.collections),
-            limit=body.limit,
-            request_id=request.state.request_id,
-            trace=request.state.trace,
-            history=tuple(body.history),
-        )
+        question = _question(platform, request, who, body, body.limit)
         retrieved = platform.retriever.retrieve(question, Action.SEARCHED)
         results = [schemas.Source.of(passage) for passage in retrieved.shown]
         return schemas.SearchOut(request_id=question.request_id, results=results)

@@ -94,6 +94,7 @@ _QUESTION: Final = (
     _count("number", "Most passages that were asked for.", required=False),
     _ids("collections", "Collections that the caller narrowed it to.", required=False),
     _count("earlier", "Earlier questions that helped to understand it.", required=False),
+    Detail("filters", Kind.CODE, "By what else the caller narrowed it.", required=False, many=True),
 )
 _SHOWN: Final = (
     _SCOPE,
@@ -148,7 +149,7 @@ _HOLD: Final = (
 )
 # What was asked and what was said, of which each record holds what is new.
 _TEXT_OF_BOTH: Final = ("question", "answer")
-_ASKED_TEXTS: Final = (*_TEXT_OF_BOTH, "earlier")
+_ASKED_TEXTS: Final = (*_TEXT_OF_BOTH, "earlier", "filters")
 _OPENING: Final = _id("opening", "The opening.")
 _WITNESS: Final = (
     _id("witness", "The witness: its folder or address."),
