@@ -19,6 +19,7 @@ from ragplatform.commands import (
     console,
     db,
     doctor,
+    feedback,
     keys,
     models,
     patterns,
@@ -49,6 +50,7 @@ audit.app.command("vocabulary")(audit_vocabulary.vocabulary)
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
 app.add_typer(access.app, name="access")
+app.add_typer(feedback.app, name="feedback")
 privacy.app.add_typer(patterns.app, name="patterns")
 privacy.app.command("report")(privacy_report.report)
 app.add_typer(privacy.app, name="privacy")

@@ -36,6 +36,7 @@ from ragplatform.errors import (
     PlatformError,
 )
 from ragplatform.exporting import AuditExporter
+from ragplatform.feedback import FeedbackDesk
 from ragplatform.model import Json, Principal
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import (
@@ -290,6 +291,7 @@ class Platform:
     unmasker: Unmasker
     reviewer: AuditReviewer
     exporter: AuditExporter
+    feedback: FeedbackDesk
     http: httpx2.AsyncClient
     strangers: Flood = field(default_factory=Flood)
     turned_away: Flood = field(default_factory=Flood)
@@ -475,6 +477,8 @@ def assemble(
         weights=openers.model_weights(store.settings),
     )
     redactor = Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit)
+    reader = _audit_reader(store)
+    reviewer = _reviewer(store, reader)
     return Platform(
         store=store,
         generator=generator,
@@ -505,24 +509,35 @@ def assemble(
             audit=store.audit,
             now=openers.now,
         ),
-        reviewer=_reviewer(store),
+        reviewer=reviewer,
         exporter=AuditExporter(
             policies=store.policies, audit=store.audit, folder=store.settings.audit_dir
+        ),
+        feedback=FeedbackDesk(
+            policies=store.policies,
+            privacy=store.privacy,
+            audit=store.audit,
+            reader=reader,
+            reviewer=reviewer,
         ),
         http=http,
     )
 
 
-def _reviewer(store: Store) -> AuditReviewer:
+def _audit_reader(store: Store) -> AuditReader:
+    return AuditReader(
+        index=store.audit_index,
+        logs=partial(logs_in, store.settings.audit_dir),
+        subject_ref=store.vault.subject_ref,
+        most=MOST_CAUGHT_UP,
+    )
+
+
+def _reviewer(store: Store, reader: AuditReader) -> AuditReviewer:
     return AuditReviewer(
         policies=store.policies,
         audit=store.audit,
-        reader=AuditReader(
-            index=store.audit_index,
-            logs=partial(logs_in, store.settings.audit_dir),
-            subject_ref=store.vault.subject_ref,
-            most=MOST_CAUGHT_UP,
-        ),
+        reader=reader,
         unsealed=partial(openers.unsealed, store.settings),
     )
 

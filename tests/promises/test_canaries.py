@@ -402,6 +402,8 @@ def exits(purpose: Purpose, planted: Planted, reader: str) -> list[Exit]:
         Exit("POST /v1/ask", "/v1/ask", {**asked, "mode": "abstractive"}),
         Exit("POST /v1/ask", "/v1/ask", {**asked, "stream": True}),
         Exit("POST /v1/ask", "/v1/ask", {**asked, "question": [canary]}),
+        Exit("POST /v1/feedback", "/v1/feedback", {"request_id": canary, "rating": "helpful"}),
+        *(Exit(f"GET {path}", path) for path in ("/v1/feedback", "/v1/feedback/counts")),
         Exit("POST /v1/policies:explain", "/v1/policies:explain", document),
         Exit("POST /v1/policies:explain", "/v1/policies:explain", shape),
         Exit("POST /v1/pii:analyze", "/v1/pii:analyze", text),
