@@ -21,6 +21,7 @@ from ragplatform.commands import (
     doctor,
     feedback,
     keys,
+    mcp,
     models,
     patterns,
     policy,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("ask")(ask.ask)
+app.command("mcp")(mcp.mcp)
 app.command("doctor")(doctor.doctor)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

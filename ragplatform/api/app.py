@@ -4,9 +4,9 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
+from importlib.util import find_spec
 from typing import Literal, Protocol
 
-import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
@@ -22,11 +22,8 @@ from ragplatform.api.sse import EventStream
 from ragplatform.api.trace import trace_id
 from ragplatform.audit.events import Action
 from ragplatform.config import Settings
-from ragplatform.errors import PlatformError
 from ragplatform.model import AnswerMode, Principal, Purpose
 from ragplatform.wiring import Platform
-
-_log = structlog.get_logger("ragplatform.api")
 
 # A question is at most 4,000 characters; 64 KiB leaves room for any encoding of it.
 LARGEST_BODY = 64 * 1024
@@ -94,6 +91,10 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
     audit.add_routes(app, platform)
     audit_export.add_routes(app, platform)
     feedback.add_routes(app, platform)
+    if find_spec("mcp"):
+        from ragplatform.api import mcp
+
+        mcp.add_routes(app, platform)
     for extension in extensions:
         extension.add_routes(app)
     _add_account_routes(app, platform)
@@ -123,27 +124,11 @@ async def _at_the_edge(
     try:
         response = await call_next(request)
     except Exception as error:
-        response = _unexpected(request, error)
+        response = problems.unexpected(request, error)
     response.headers["X-Request-Id"] = request.state.request_id
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
-
-
-def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    # The message or traceback of a bug may hold text of a document: only its place is logged.
-    tb, place = error.__traceback__, ""
-    while tb is not None:
-        place, tb = f"{tb.tb_frame.f_code.co_filename}:{tb.tb_lineno}", tb.tb_next
-    request_id = request.state.request_id
-    kind = type(error).__name__
-    _log.error("unexpected_error", request_id=request_id, error=kind, place=place)
-    platform: Platform = request.app.state.platform
-    try:
-        platform.record_failure(request_id, request.state.trace, kind)
-    except PlatformError as failed:
-        return problems.respond(failed, request_id)
-    return problems.respond(PlatformError(kind), request_id)
 
 
 def _question(request: Request, who: Principal, body: schemas.AskBody, limit: int) -> Question:

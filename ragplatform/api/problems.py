@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from ragplatform import errors
 from ragplatform.model import Json
+from ragplatform.wiring import Platform
 
 _log = structlog.get_logger("ragplatform.api")
 
@@ -28,7 +29,7 @@ STATUS: Final[dict[type[errors.PlatformError], HTTPStatus]] = {
 }
 
 # Paths, processes and errors of the disk are for the operator's log, not for callers.
-_SAID_INSTEAD: Final = {
+SAID_INSTEAD: Final = {
     HTTPStatus.INTERNAL_SERVER_ERROR: (
         "The request failed inside the service. Give the request id to its operator."
     ),
@@ -66,15 +67,20 @@ def problem_of(error: errors.PlatformError, request_id: str) -> dict[str, Json]:
     What an operator must mend is named to the operator's log, not to the caller.
     """
     status = status_of(error)
-    detail = _SAID_INSTEAD.get(status, str(error))
+    detail = SAID_INSTEAD.get(status, str(error))
     return problem(status, error.code, detail, request_id)
 
 
-def respond(error: errors.PlatformError, request_id: str) -> JSONResponse:
-    """Return the error as a response; what the caller is not told goes to the operator's log."""
-    headers = {}
-    if status_of(error) in _SAID_INSTEAD:
+def told(error: errors.PlatformError, request_id: str) -> dict[str, Json]:
+    """Return the problem document; what the caller is not told goes to the operator's log."""
+    if status_of(error) in SAID_INSTEAD:
         _log.error("request_failed", request_id=request_id, code=error.code, detail=str(error))
+    return problem_of(error, request_id)
+
+
+def respond(error: errors.PlatformError, request_id: str) -> JSONResponse:
+    """Return the error as a response, by the table above."""
+    headers = {}
     if isinstance(error, errors.UnauthenticatedError):
         headers["WWW-Authenticate"] = 'Bearer realm="ragplatform"'
     if isinstance(error, errors.UnavailableError):
@@ -82,8 +88,25 @@ def respond(error: errors.PlatformError, request_id: str) -> JSONResponse:
     if isinstance(error, errors.BusyError):
         headers["Retry-After"] = str(error.retry_after_s)
     return JSONResponse(
-        problem_of(error, request_id), status_of(error), headers=headers, media_type=MEDIA_TYPE
+        told(error, request_id), status_of(error), headers=headers, media_type=MEDIA_TYPE
     )
+
+
+def unexpected(request: Request, error: Exception) -> JSONResponse:
+    """Return the answer to a bug of ours, after recording that the request ended in one."""
+    # The message or traceback of a bug may hold text of a document: only its place is logged.
+    tb, place = error.__traceback__, ""
+    while tb is not None:
+        place, tb = f"{tb.tb_frame.f_code.co_filename}:{tb.tb_lineno}", tb.tb_next
+    request_id = request.state.request_id
+    kind = type(error).__name__
+    _log.error("unexpected_error", request_id=request_id, error=kind, place=place)
+    platform: Platform = request.app.state.platform
+    try:
+        platform.record_failure(request_id, request.state.trace, kind)
+    except errors.PlatformError as failed:
+        return respond(failed, request_id)
+    return respond(errors.PlatformError(kind), request_id)
 
 
 def install(app: FastAPI) -> None:

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
@@ -139,6 +141,20 @@ def take_back(ward: Ward) -> Any:
     return ward.client.delete(f"/v1/files/file-{ward.run}", headers=headers)
 
 
+def speak_mcp(ward: Ward) -> Any:
+    headers = {"Authorization": "Bearer doctor", "Host": "localhost"}
+    headers["Accept"] = "application/json, text/event-stream"
+    params = {"name": "ask", "arguments": QUESTION}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    answer = ward.client.post("/mcp", json=message, headers=headers)
+    result = answer.json().get("result")
+    if result is not None and result["isError"]:
+        # A refusal comes inside a result: make of it what REST would say.
+        refused = json.loads(result["content"][0]["text"])
+        return httpx2.Response(refused["status"], json=refused)
+    return answer
+
+
 RELATION = {"principal": "dr2", "subject": "mrn:1"}
 GLASS = {
     "purpose": "ETREAT", "subject": "mrn:1", "reason": REASON, "minutes": 9, "proof": "stranger"
@@ -169,6 +185,7 @@ ACTS = [
     post("/v1/pii:redact", "doctor", {"purpose": "TREAT", "text": TEXT}),
     post("/v1/pii:redact", "doctor", {"purpose": "TREAT", "text": TEXT, "mode": "mask"}),
     post("/v1/policies:explain", "doctor", {"purpose": "TREAT", "document": "doc-0"}),
+    *([Act("POST /mcp", speak_mcp)] if find_spec("mcp") else []),
     post("/v1/feedback", "billing", OPINION, 201),
     post("/v1/feedback", "doctor", OPINION, 404, name="of another's"),
     get("/v1/feedback", "compliance"),
