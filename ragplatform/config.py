@@ -33,6 +33,8 @@ _PLACEHOLDER = re.compile(r"change.?me|example|secret|password|placeholder|todo|
 
 _LISTS: Final = (
     "allowed_networks",
+    "mcp_hosts",
+    "mcp_origins",
     "oidc_algorithms",
     "oidc_tenants",
     "witness_folders",
@@ -178,6 +180,14 @@ class Settings(BaseSettings):
     allowed_networks: Annotated[list[str], NoDecode] = Field(
         default_factory=list,
         description="Networks (CIDR, comma-separated) beside loopback that may be reached.",
+    )
+    mcp_hosts: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Names, beside HOST and loopback, by which /mcp is reached, in lower case.",
+    )
+    mcp_origins: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Origins of web pages that may call /mcp, such as https://ui.internal.",
     )
     oidc_issuer: str = Field(
         "",

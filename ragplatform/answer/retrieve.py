@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
 from ragplatform.answer import followup, rank, sentences
 from ragplatform.answer.events import ShownPassage
@@ -174,18 +175,14 @@ class Retriever:
         Raises ``DeniedError`` for an empty scope, ``InvalidRequestError`` for a question that is
         empty or too long, ``AuditError`` when a record cannot be made: then nothing was done.
         """
-        text = request.question.strip()
-        if not text or len(text) > LONGEST_QUESTION:
-            raise InvalidRequestError(f"question: wanted 1 to {LONGEST_QUESTION} characters")
+        text = _text_of(request)
         standing = self._standings.standing(request.principal, request.purpose)  # 1
         classes = self._catalog.classes(request.principal.tenant)
         scope = self._scope(request, standing, classes)
         earlier = followup.needed(text, request.history, LONGEST_QUESTION)
         self._record_asked(request, standing, scope, action, (*earlier, text))  # 2
         if scope.empty:  # 3
-            reason = self._policies.refusal_reason(request.principal, request.purpose)
-            self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
-            raise DeniedError(reason)
+            self._refuse(request, scope)
         try:
             question, completed = self._understand(text, earlier, scope)  # 4
             edition = self._editions.current()
@@ -227,6 +224,12 @@ class Retriever:
             shown=shown,
             reveal=reveal,
         )
+
+    def _refuse(self, request: Request, scope: Scope) -> NoReturn:
+        """Refuse a question whose asker may read nothing for its purpose, on record."""
+        reason = self._policies.refusal_reason(request.principal, request.purpose)
+        self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
+        raise DeniedError(reason)
 
     def _understand(
         self, text: str, earlier: Sequence[str], scope: Scope
@@ -449,6 +452,13 @@ class Retriever:
                 some,
             )
         self._standings.note_use(standing, request.request_id, subjects)
+
+
+def _text_of(request: Request) -> str:
+    text = request.question.strip()
+    if not text or len(text) > LONGEST_QUESTION:
+        raise InvalidRequestError(f"question: wanted 1 to {LONGEST_QUESTION} characters")
+    return text
 
 
 def record_event(

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from http import HTTPStatus
+from importlib.util import find_spec
 from typing import Literal, Protocol
 
 from fastapi import FastAPI, Request, Response
@@ -13,7 +14,7 @@ from fastapi.responses import JSONResponse
 from ragplatform import __version__
 from ragplatform.answer.events import Final, Sources
 from ragplatform.answer.retrieve import Request as Question
-from ragplatform.api import access, audit, audit_export, pii, problems, schemas
+from ragplatform.api import access, audit, audit_export, feedback, pii, problems, schemas
 from ragplatform.api.caller import Caller
 from ragplatform.api.edge import Edge
 from ragplatform.api.fairness import ONE_TURN, Shares, Turns
@@ -94,6 +95,11 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
     pii.add_routes(app, platform)
     audit.add_routes(app, platform)
     audit_export.add_routes(app, platform)
+    feedback.add_routes(app, platform)
+    if find_spec("mcp"):
+        from ragplatform.api import mcp
+
+        mcp.add_routes(app, platform)
     for extension in extensions:
         extension.add_routes(app)
     _add_account_routes(app, platform)

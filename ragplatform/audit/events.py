@@ -84,6 +84,7 @@ class Action(StrEnum):
     REVIEWED = "reviewed"
     REVEALED = "revealed"
     EXPLAINED = "explained"
+    FEEDBACK_GIVEN = "feedback_given"
     API_KEY_MADE = "api_key_made"
     API_KEY_ROTATED = "api_key_rotated"
     API_KEY_REVOKED = "api_key_revoked"

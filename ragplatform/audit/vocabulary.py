@@ -709,6 +709,19 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _POLICIES,
             ),
         ),
+        Action.FEEDBACK_GIVEN: Entry(
+            "Somebody rated an answer to a question of theirs, or one that was not theirs.",
+            (
+                _id("about", "The rated request, where it looks like an id.", required=False),
+                _code("rating", "helpful or unhelpful.", required=False),
+                Detail("reasons", Kind.CODE, "Why.", required=False, many=True),
+                _counts("replaced", "Values masked in the comment, by type.", required=False),
+                _count("part", "Which record of one act, from 2: more subjects.", required=False),
+                _code("code", "The error that it failed with.", required=False),
+            ),
+            ("comment",),
+            since=2,
+        ),
         Action.API_KEY_MADE: Entry(
             "An API key was made.",
             (
