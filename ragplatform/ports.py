@@ -23,6 +23,7 @@ from ragplatform.model import (
     Span,
     Standing,
     TermWeights,
+    Usage,
 )
 
 Vectors: TypeAlias = NDArray[np.float32]
@@ -289,8 +290,8 @@ class Generator(Protocol):
         cache_salt: str,
         max_tokens: int,
         pattern: str | None = None,
-    ) -> AsyncIterator[str]:
-        """Yield the model's text piece by piece.
+    ) -> AsyncIterator[str | Usage]:
+        """Yield the model's text piece by piece, and at the end what it took, where that is known.
 
         ``instructions`` is the platform's own constant text; all else must be ``Cleared``.
         ``cache_salt`` keeps one scope's prefix cache from answering another's timing; never
