@@ -33,6 +33,7 @@ from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import Action as Act
 from ragplatform.ports import (
     Catalog,
+    Edition,
     Editions,
     Embedder,
     Index,
@@ -200,14 +201,7 @@ class Retriever:
         try:
             question, completed = self._understand(text, earlier, scope)  # 4
             edition = self._editions.current()
-            view = self._privacy.embed_view(question.text)
-            vector = [float(value) for value in edition.embedder.embed([view])[0]]
-            # What the question may mean is searched for and goes nowhere else.
-            terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
-            named = tokens_in(question.text)
-            sought = rank.Sought(question.text, request.limit, named, question.meant)
-            found = edition.index.search(vector, terms, scope, sought.depth, request.narrow)  # 5
-            hits = rank.best(found, sought, self._judge(view))
+            vector, found, hits = self._search(request, scope, edition, question)  # 5
             left_out = {"beyond_number": len(found) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
             left_out["disagreed"] = len(hits) - len(kept)
@@ -239,6 +233,19 @@ class Retriever:
             shown=shown,
             reveal=reveal,
         )
+
+    def _search(
+        self, request: Request, scope: Scope, edition: Edition, question: ClearedQuestion
+    ) -> tuple[list[float], list[Hit], list[Hit]]:
+        """Return the question's vector, all that was found, and the best of it in order."""
+        view = self._privacy.embed_view(question.text)
+        vector = [float(value) for value in edition.embedder.embed([view])[0]]
+        # What the question may mean is searched for and goes nowhere else.
+        terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
+        named = tokens_in(question.text)
+        sought = rank.Sought(question.text, request.limit, named, question.meant)
+        found = edition.index.search(vector, terms, scope, sought.depth, request.narrow)
+        return vector, found, rank.best(found, sought, self._judge(view))
 
     def _refuse(self, request: Request, scope: Scope) -> NoReturn:
         """Refuse a question whose asker may read nothing for its purpose, on record."""
