@@ -28,6 +28,8 @@ from ragplatform.audit.alarms import EgressAlarm
 from ragplatform.audit.events import Action, AuditEvent, Outcome, event_of
 from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.logs import TenantLogs
+from ragplatform.batches.book import BatchBook
+from ragplatform.batches.desk import BatchDesk
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings, read_secret
 from ragplatform.embedding import TextEmbedder
@@ -287,6 +289,7 @@ class Platform:
     answerer: Answerer
     redactor: Redactor
     embedder: TextEmbedder
+    batches: BatchDesk
     desk: AccessDesk
     explainer: AccessExplainer
     unmasker: Unmasker
@@ -412,6 +415,7 @@ class Platform:
     async def aclose(self) -> None:
         """Release every part."""
         await self.http.aclose()
+        self.batches.book.close()
         await anyio.to_thread.run_sync(self.store.close)
 
 
@@ -489,6 +493,14 @@ def assemble(
             privacy=store.privacy,
             editions=store.editions,
             audit=store.audit,
+        ),
+        batches=BatchDesk(
+            policies=store.policies,
+            privacy=store.privacy,
+            audit=store.audit,
+            book=BatchBook(store.settings.catalog_url),
+            files=openers.open_sealed_files(store.settings, store.vault),
+            keep_s=store.settings.batch_keep_hours * 3600,
         ),
         desk=_desk(
             store.settings,

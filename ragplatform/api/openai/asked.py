@@ -36,8 +36,28 @@ class Asked:
     counts: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What surrounds a body: under which ids it is recorded, and which purposes are stated."""
+
+    request_id: str
+    trace: str
+    purposes: tuple[str, ...]
+    counts: bool = False
+
+    @classmethod
+    def of(cls, request: Request) -> "Frame":
+        """Return the frame of a request over HTTP."""
+        return cls(
+            request_id=request.state.request_id,
+            trace=request.state.trace,
+            purposes=tuple(one for one in request.headers.getlist(PURPOSE_HEADER) if one),
+            counts=any(name.startswith(_OPEN_WEBUI) for name in request.headers),
+        )
+
+
 def asked_of(
-    request: Request, who: Principal, body: ChatBody | ResponsesBody, settings: Settings
+    frame: Frame, who: Principal, body: ChatBody | ResponsesBody, settings: Settings
 ) -> Asked:
     """Return the question of a body.
 
@@ -49,7 +69,7 @@ def asked_of(
     """
     body.require_possible()  # 1
     rag = body.rag or RagIn()
-    purpose = purpose_of(request, rag, body.model)  # 2, 3
+    purpose = purpose_of(frame, rag, body.model)  # 2, 3
     text, earlier = body.conversation()  # 4
     if len(text) > LONGEST_QUESTION:
         raise InvalidRequestError(
@@ -62,8 +82,8 @@ def asked_of(
         question=text,
         collections=None if rag.collections is None else frozenset(rag.collections),
         limit=settings.passages_per_answer,
-        request_id=request.state.request_id,
-        trace=request.state.trace,
+        request_id=frame.request_id,
+        trace=frame.trace,
         history=tuple(one for one in earlier if len(one) <= LONGEST_QUESTION)[-MOST_HISTORY:],
     )
     return Asked(
@@ -72,11 +92,11 @@ def asked_of(
         model=body.model,
         ignored=tuple(body.ignored()),
         sources=rag.sources,
-        counts=any(name.startswith(_OPEN_WEBUI) for name in request.headers),
+        counts=frame.counts,
     )
 
 
-def purpose_of(request: Request, rag: RagIn, model: str) -> Purpose:
+def purpose_of(frame: Frame, rag: RagIn, model: str) -> Purpose:
     """Return why the caller asks: by ``rag``, the header, or the model's name.
 
     Raises ``InvalidRequestError`` when nothing says it, or two say different things, and
@@ -85,13 +105,13 @@ def purpose_of(request: Request, rag: RagIn, model: str) -> Purpose:
     name, _, suffix = model.partition(":")
     if name != MODEL:
         raise NotFoundError(f"model: wanted {MODEL}, or one of /v1/models")
-    return one_purpose(request, rag, suffix)
+    return one_purpose(frame, rag, suffix)
 
 
-def one_purpose(request: Request, rag: RagIn, suffix: str = "") -> Purpose:
+def one_purpose(frame: Frame, rag: RagIn, suffix: str = "") -> Purpose:
     """Return the one purpose that is stated. Raises ``InvalidRequestError``."""
     stated = [rag.purpose.value] if rag.purpose else []
-    stated += [one for one in (*request.headers.getlist(PURPOSE_HEADER), suffix) if one]
+    stated += [one for one in (*frame.purposes, suffix) if one]
     if not stated:
         raise InvalidRequestError(
             f"no purpose, no answer: state it as `rag.purpose`, as header {PURPOSE_HEADER}, or "
