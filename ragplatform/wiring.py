@@ -494,14 +494,7 @@ def assemble(
             editions=store.editions,
             audit=store.audit,
         ),
-        batches=BatchDesk(
-            policies=store.policies,
-            privacy=store.privacy,
-            audit=store.audit,
-            book=BatchBook(store.settings.catalog_url),
-            files=openers.open_sealed_files(store.settings, store.vault),
-            keep_s=store.settings.batch_keep_hours * 3600,
-        ),
+        batches=_batches(store),
         desk=_desk(
             store.settings,
             register=store.register,
@@ -530,6 +523,17 @@ def assemble(
             policies=store.policies, audit=store.audit, folder=store.settings.audit_dir
         ),
         http=http,
+    )
+
+
+def _batches(store: Store) -> BatchDesk:
+    return BatchDesk(
+        policies=store.policies,
+        privacy=store.privacy,
+        audit=store.audit,
+        book=BatchBook(store.settings.catalog_url),
+        files=openers.open_sealed_files(store.settings, store.vault),
+        keep_s=store.settings.batch_keep_hours * 3600,
     )
 
 

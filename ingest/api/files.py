@@ -68,6 +68,7 @@ FileId = Annotated[str, "The id of a file"]
 
 def add_routes(app: FastAPI, intake: Intake, desk: BatchDesk) -> None:
     """Add the routes under ``/v1/files``; ``desk`` keeps the files of batches."""
+    _add_looks(app, intake, desk)
 
     @app.post(FILES, tags=["ingest"], dependencies=[ONE_TURN], openapi_extra=_FORM)
     def upload(request: Request, who: Caller, why: Why) -> FileOut:
@@ -93,6 +94,21 @@ def add_routes(app: FastAPI, intake: Intake, desk: BatchDesk) -> None:
         run = intake.accept(asked, upload, _collection(form), form.file())
         return _file_out(intake, asked, run.run)
 
+    @app.delete(FILES + "/{file_id}", tags=["ingest"], dependencies=[ONE_TURN])
+    def delete(request: Request, who: Caller, why: Why, file_id: str) -> FileGone:
+        """Take back a file: one that waits is destroyed, what it became is erased.
+
+        Erasing needs the right to erase; what is held stays, and the answer is 403. The answers of
+        a batch are destroyed.
+        """
+        if batch_files.is_of_batch(file_id):
+            batch_files.remove(desk, asking(request, who, why), file_id)
+            return FileGone(id=file_id)
+        intake.remove(asking(request, who, why), _run(file_id))
+        return FileGone(id=file_id)
+
+
+def _add_looks(app: FastAPI, intake: Intake, desk: BatchDesk) -> None:
     @app.get(FILES, tags=["ingest"])
     def files(
         request: Request,
@@ -127,19 +143,6 @@ def add_routes(app: FastAPI, intake: Intake, desk: BatchDesk) -> None:
         if batch_files.is_of_batch(file_id):
             return batch_files.one_file(desk, asking(request, who, why), file_id)
         return _file_out(intake, asking(request, who, why), _run(file_id))
-
-    @app.delete(FILES + "/{file_id}", tags=["ingest"], dependencies=[ONE_TURN])
-    def delete(request: Request, who: Caller, why: Why, file_id: str) -> FileGone:
-        """Take back a file: one that waits is destroyed, what it became is erased.
-
-        Erasing needs the right to erase; what is held stays, and the answer is 403. The answers of
-        a batch are destroyed.
-        """
-        if batch_files.is_of_batch(file_id):
-            batch_files.remove(desk, asking(request, who, why), file_id)
-            return FileGone(id=file_id)
-        intake.remove(asking(request, who, why), _run(file_id))
-        return FileGone(id=file_id)
 
     @app.get(
         FILES + "/{file_id}/content",
