@@ -480,14 +480,13 @@ def assemble(
         salt_key=openers.derive(store.settings, "cache-salt"),
         weights=openers.model_weights(store.settings),
     )
-    redactor = Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit)
     return Platform(
         store=store,
         generator=generator,
         authenticator=authenticator,
         retriever=retriever,
         answerer=answerer,
-        redactor=redactor,
+        redactor=Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit),
         embedder=TextEmbedder(
             policies=store.policies,
             privacy=store.privacy,
