@@ -17,6 +17,7 @@
     │   ├── IndexLockedError
     │   ├── HeldError
     │   ├── GeneratorError
+    │   │   └── UnsafeAnswerError
     │   ├── DetectorError
     │   ├── SourceError
     │   ├── WitnessError
@@ -159,6 +160,12 @@ class GeneratorError(UnavailableError):
     """The model server did not answer, or stopped before its answer was complete."""
 
     code = "generator_unavailable"
+
+
+class UnsafeAnswerError(GeneratorError):
+    """The model wrote what may not leave in any form, so the answer was cut off there."""
+
+    code = "answer_unsafe"
 
 
 class DetectorError(UnavailableError):

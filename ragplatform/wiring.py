@@ -21,6 +21,7 @@ from ragplatform.adapters.api_keys import ApiKeyAuthenticator
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.adapters.steady import EveryEdition, SteadyIndex
 from ragplatform.answer.ask import Answerer, AnswerLimits
+from ragplatform.answer.judging import Unsupported
 from ragplatform.answer.retrieve import Retriever
 from ragplatform.answer.unmask import Unmasker
 from ragplatform.audit import query
@@ -39,6 +40,7 @@ from ragplatform.errors import (
     PlatformError,
 )
 from ragplatform.exporting import AuditExporter
+from ragplatform.feedback import FeedbackDesk
 from ragplatform.model import Json, Principal
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import (
@@ -295,6 +297,7 @@ class Platform:
     unmasker: Unmasker
     reviewer: AuditReviewer
     exporter: AuditExporter
+    feedback: FeedbackDesk
     http: httpx2.AsyncClient
     strangers: Flood = field(default_factory=Flood)
     turned_away: Flood = field(default_factory=Flood)
@@ -468,24 +471,14 @@ def assemble(
 ) -> Platform:
     """Join a store with a model and a way to tell who calls."""
     retriever = open_retriever(store)
-    answerer = Answerer(
-        retriever=retriever,
-        privacy=store.privacy,
-        generator=generator,
-        audit=store.audit,
-        limits=AnswerLimits(
-            max_tokens=store.settings.max_answer_tokens,
-            prompt_characters=store.settings.prompt_characters,
-        ),
-        salt_key=openers.derive(store.settings, "cache-salt"),
-        weights=openers.model_weights(store.settings),
-    )
+    reader = _audit_reader(store)
+    reviewer = _reviewer(store, reader)
     return Platform(
         store=store,
         generator=generator,
         authenticator=authenticator,
         retriever=retriever,
-        answerer=answerer,
+        answerer=_answerer(store, retriever, generator),
         redactor=Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit),
         embedder=TextEmbedder(
             policies=store.policies,
@@ -509,17 +502,17 @@ def assemble(
             audit=store.audit,
             subject_ref=store.vault.subject_ref,
         ),
-        unmasker=Unmasker(
-            retriever=retriever,
-            policies=store.policies,
-            privacy=store.privacy,
-            unmaskings=store.register,
-            audit=store.audit,
-            now=openers.now,
-        ),
-        reviewer=_reviewer(store),
+        unmasker=_unmasker(store, retriever),
+        reviewer=reviewer,
         exporter=AuditExporter(
             policies=store.policies, audit=store.audit, folder=store.settings.audit_dir
+        ),
+        feedback=FeedbackDesk(
+            policies=store.policies,
+            privacy=store.privacy,
+            audit=store.audit,
+            reader=reader,
+            reviewer=reviewer,
         ),
         http=http,
     )
@@ -536,16 +529,48 @@ def _batches(store: Store) -> BatchDesk:
     )
 
 
-def _reviewer(store: Store) -> AuditReviewer:
+def _answerer(store: Store, retriever: Retriever, generator: Generator) -> Answerer:
+    return Answerer(
+        retriever=retriever,
+        privacy=store.privacy,
+        generator=generator,
+        audit=store.audit,
+        limits=AnswerLimits(
+            max_tokens=store.settings.max_answer_tokens,
+            prompt_characters=store.settings.prompt_characters,
+        ),
+        salt_key=openers.derive(store.settings, "cache-salt"),
+        today=lambda: openers.now().date(),
+        weights=openers.model_weights(store.settings),
+        unsupported=Unsupported(store.settings.unsupported_sentences),
+    )
+
+
+def _unmasker(store: Store, retriever: Retriever) -> Unmasker:
+    return Unmasker(
+        retriever=retriever,
+        policies=store.policies,
+        privacy=store.privacy,
+        unmaskings=store.register,
+        audit=store.audit,
+        now=openers.now,
+    )
+
+
+def _audit_reader(store: Store) -> AuditReader:
+    return AuditReader(
+        index=store.audit_index,
+        logs=partial(logs_in, store.settings.audit_dir),
+        subject_ref=store.vault.subject_ref,
+        most=MOST_CAUGHT_UP,
+    )
+
+
+def _reviewer(store: Store, reader: AuditReader) -> AuditReviewer:
     return AuditReviewer(
         policies=store.policies,
         audit=store.audit,
-        reader=AuditReader(
-            index=store.audit_index,
-            logs=partial(logs_in, store.settings.audit_dir),
-            subject_ref=store.vault.subject_ref,
-            most=MOST_CAUGHT_UP,
-        ),
+        reader=reader,
         unsealed=partial(openers.unsealed, store.settings),
     )
 

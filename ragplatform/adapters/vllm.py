@@ -11,8 +11,8 @@ from typing import Final, cast
 import httpx2
 import openai
 from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
-from langchain_openai import ChatOpenAI
 
+from ragplatform.adapters.streamed_chat import StreamedChat
 from ragplatform.egress import check_environment
 from ragplatform.errors import EgressBlockedError, GeneratorError
 from ragplatform.model import Cleared, Usage
@@ -69,7 +69,7 @@ class VllmGenerator:
 
         self._model = model
         self._timeout_s = timeout_s
-        self._chat = ChatOpenAI(
+        self._chat = StreamedChat(
             base_url=base_url,
             model=model,
             api_key=key,

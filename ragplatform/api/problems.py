@@ -28,12 +28,13 @@ STATUS: Final[dict[type[errors.PlatformError], HTTPStatus]] = {
     errors.TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.BusyError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.RequestError: HTTPStatus.BAD_REQUEST,
+    errors.UnsafeAnswerError: HTTPStatus.BAD_GATEWAY,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.PlatformError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
 # Paths, processes and errors of the disk are for the operator's log, not for callers.
-_SAID_INSTEAD: Final = {
+SAID_INSTEAD: Final = {
     HTTPStatus.INTERNAL_SERVER_ERROR: (
         "The request failed inside the service. Give the request id to its operator."
     ),
@@ -71,28 +72,33 @@ def problem_of(error: errors.PlatformError, request_id: str) -> dict[str, Json]:
     What an operator must mend is named to the operator's log, not to the caller.
     """
     status = status_of(error)
-    detail = _SAID_INSTEAD.get(status, str(error))
+    detail = SAID_INSTEAD.get(status, str(error))
     found = problem(status, error.code, detail, request_id)
     if isinstance(error, errors.UnsupportedError):
         found["param"] = error.param
     return found
 
 
+def told(error: errors.PlatformError, request_id: str) -> dict[str, Json]:
+    """Return the problem document; what the caller is not told goes to the operator's log."""
+    if status_of(error) in SAID_INSTEAD:
+        _log.error("request_failed", request_id=request_id, code=error.code, detail=str(error))
+    return problem_of(error, request_id)
+
+
 def respond(error: errors.PlatformError, request_id: str, path: str = "") -> JSONResponse:
-    """Return the error as a response; what the caller is not told goes to the operator's log.
+    """Return the error as a response, by the table above.
 
     ``path`` is the request's: it says in which shape the caller reads errors.
     """
     headers = {}
-    if status_of(error) in _SAID_INSTEAD:
-        _log.error("request_failed", request_id=request_id, code=error.code, detail=str(error))
     if isinstance(error, errors.UnauthenticatedError):
         headers["WWW-Authenticate"] = 'Bearer realm="ragplatform"'
     if isinstance(error, errors.UnavailableError):
         headers["Retry-After"] = "5"
     if isinstance(error, errors.BusyError):
         headers["Retry-After"] = str(error.retry_after_s)
-    return _rendered(problem_of(error, request_id), headers, path)
+    return _rendered(told(error, request_id), headers, path)
 
 
 def _rendered(

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
@@ -73,6 +75,7 @@ class Ward:
     running: str = ""
     requests: str = ""
     token: str = ""
+    asked: str = ""
     over: str = ""
     open: str = ""
     sealed: int = 0
@@ -124,7 +127,8 @@ def post(
     route: str, who: str, body: dict[str, Any], status: int = 200, *, name: str = "", path: str = ""
 ) -> Act:
     def do(ward: Ward) -> Any:
-        filled = {key: ward.token if value == "TOKEN" else value for key, value in body.items()}
+        known = {"TOKEN": ward.token, "ASKED": ward.asked}
+        filled = {key: known.get(str(value), value) for key, value in body.items()}
         place = (path or route).replace("OVER", ward.over).replace("OPEN", ward.open)
         place = place.replace("SEALED", str(ward.sealed)).replace("RUN", ward.run)
         return ward.call(who, "POST", place, filled)
@@ -166,6 +170,22 @@ _CHAT = "/v1/chat/completions"
 CHAT = {
     "model": "ragplatform:TREAT", "messages": [{"role": "user", "content": QUESTION["question"]}]
 }  # fmt: skip
+
+
+def speak_mcp(ward: Ward) -> Any:
+    headers = {"Authorization": "Bearer doctor", "Host": "localhost"}
+    headers["Accept"] = "application/json, text/event-stream"
+    params = {"name": "ask", "arguments": QUESTION}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    answer = ward.client.post("/mcp", json=message, headers=headers)
+    result = answer.json().get("result")
+    if result is not None and result["isError"]:
+        # A refusal comes inside a result: make of it what REST would say.
+        refused = json.loads(result["content"][0]["text"])
+        return httpx2.Response(refused["status"], json=refused)
+    return answer
+
+
 RELATION = {"principal": "dr2", "subject": "mrn:1"}
 GLASS = {
     "purpose": "ETREAT", "subject": "mrn:1", "reason": REASON, "minutes": 9, "proof": "stranger"
@@ -174,6 +194,7 @@ CONSENT = {"purpose": "HOPERAT", "subject": "mrn:1", "about": "TREAT", "consent"
 CHUNK = "00000000-0000-4000-8000-000000000000"
 NONE = "0" * 32
 ASIDE = "/v1/quarantine/{document}"
+OPINION = {"request_id": "ASKED", "rating": "unhelpful", "comment": f"It says {TEXT}"}
 DECISION = {"purpose": "COMPLIANCE", "reason": "It is the sample password of the manual."}
 BILLED = "00000000-0000-4000-8000-000000000001"
 SOURCE = "/v1/sources/{chunk}"
@@ -205,6 +226,11 @@ ACTS = [
     post("/v1/pii:redact", "doctor", {"purpose": "TREAT", "text": TEXT}),
     post("/v1/pii:redact", "doctor", {"purpose": "TREAT", "text": TEXT, "mode": "mask"}),
     post("/v1/policies:explain", "doctor", {"purpose": "TREAT", "document": "doc-0"}),
+    *([Act("POST /mcp", speak_mcp)] if find_spec("mcp") else []),
+    post("/v1/feedback", "billing", OPINION, 201),
+    post("/v1/feedback", "doctor", OPINION, 404, name="of another's"),
+    get("/v1/feedback", "compliance"),
+    get("/v1/feedback/counts", "compliance"),
     get("/v1/audit/events", "compliance"),
     get("/v1/audit/events", "doctor", status=403),
     get(f"{_AUDIT}/passages/{{passage}}/disclosures", "compliance",
@@ -246,6 +272,7 @@ ACTS = [
     post("/v1/ingest/runs/{run}:cancel", "clerk", {"purpose": "HOPERAT"},
          path="/v1/ingest/runs/RUN:cancel"),
     post("/v1/erasures", "doctor", {"purpose": "TREAT", "document": "doc-0"}, 403),
+    get("/v1/erasures/{erasure}", "doctor", f"/v1/erasures/{NONE}?purpose=TREAT", 403),
     get("/v1/erasures/{erasure}/certificate", "doctor",
         f"/v1/erasures/{NONE}/certificate?purpose=TREAT", 403),
     post("/v1/documents/{document}:relabel", "labeller",
@@ -325,7 +352,8 @@ def furnish(ward: Ward, clock: list[datetime]) -> None:
     ward.run = bring(ward).json()["run"]
     furnish_batches(ward)
     ward.sealed = ward.bench.records(action=Action.BROKE_GLASS)[0].index
-    shown = ward.call("billing", "GET", f"/v1/sources/{BILLED}?purpose=HPAYMT").json()["text"]
+    viewed = ward.call("billing", "GET", f"/v1/sources/{BILLED}?purpose=HPAYMT")
+    shown, ward.asked = viewed.json()["text"], viewed.headers["x-request-id"]
     ward.token = next(word.strip(",.") for word in shown.split() if word.startswith("[US_SSN:"))
 
 
