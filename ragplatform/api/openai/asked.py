@@ -1,6 +1,7 @@
 """From a client's body and headers to a question: who asks what, why, and of which model name."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from fastapi import Request
@@ -8,9 +9,9 @@ from fastapi import Request
 from ragplatform.answer.retrieve import LONGEST_QUESTION
 from ragplatform.answer.retrieve import Request as Question
 from ragplatform.api.openai.schemas import ChatBody, RagIn, ResponsesBody
-from ragplatform.config import Settings
 from ragplatform.errors import InvalidRequestError, NotFoundError
 from ragplatform.model import AnswerMode, Principal, Purpose
+from ragplatform.wiring import Platform
 
 MODEL: Final = "ragplatform"
 """The model's name to clients; ``ragplatform:TREAT`` states the purpose as well."""
@@ -57,7 +58,7 @@ class Frame:
 
 
 def asked_of(
-    frame: Frame, who: Principal, body: ChatBody | ResponsesBody, settings: Settings
+    frame: Frame, who: Principal, body: ChatBody | ResponsesBody, platform: Platform
 ) -> Asked:
     """Return the question of a body.
 
@@ -68,7 +69,7 @@ def asked_of(
     Raises ``InvalidRequestError``, ``NotFoundError`` for another model.
     """
     body.require_possible()  # 1
-    rag = body.rag or RagIn()
+    rag, settings = body.rag or RagIn(), platform.settings
     purpose = purpose_of(frame, rag, body.model)  # 2, 3
     text, earlier = body.conversation()  # 4
     if len(text) > LONGEST_QUESTION:
@@ -76,11 +77,13 @@ def asked_of(
             f"messages: the question has over {LONGEST_QUESTION} characters; leave out what the "
             "client added to it, for the passages are found here"
         )
+    subject_ref = partial(platform.store.privacy.subject_ref, who.tenant)
     question = Question(
         principal=who,
         purpose=purpose,
         question=text,
         collections=None if rag.collections is None else frozenset(rag.collections),
+        narrow=rag.filters.narrow(subject_ref) if rag.filters else None,
         limit=settings.passages_per_answer,
         request_id=frame.request_id,
         trace=frame.trace,

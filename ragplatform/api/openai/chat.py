@@ -48,7 +48,7 @@ def add_routes(app: FastAPI, platform: Platform) -> None:
             if body.stream:
                 return EventStream(_told(form, task, usage=usage))
             return JSONResponse(form.whole(task))
-        asked = asked_of(Frame.of(request), who, body, platform.settings)
+        asked = asked_of(Frame.of(request), who, body, platform)
         # All refusals are raised here, while the status can still say so.
         retrieved = await run_in_threadpool(platform.answerer.prepare, asked.question)
         events = platform.answerer.stream(retrieved, asked.mode)

@@ -76,7 +76,7 @@ async def _answered(
         vectors = await run_in_threadpool(embeddings.embedded, platform, frame, who, wanted)
         return vectors.model_dump(mode="json"), None
     kind = _BODIES[endpoint]
-    asked = asked_of(frame, who, _valid(kind, given), platform.settings)
+    asked = asked_of(frame, who, _valid(kind, given), platform)
     retrieved = await run_in_threadpool(platform.answerer.prepare, asked.question)
     events = platform.answerer.stream(retrieved, asked.mode)
     whole = chat.completed if kind is ChatBody else responses.responded

@@ -41,7 +41,7 @@ def add_routes(app: FastAPI, platform: Platform) -> None:
 
         As `/v1/chat/completions`, in the shape of the responses API. Nothing is stored.
         """
-        asked = asked_of(Frame.of(request), who, body, platform.settings)
+        asked = asked_of(Frame.of(request), who, body, platform)
         # All refusals are raised here, while the status can still say so.
         retrieved = await run_in_threadpool(platform.answerer.prepare, asked.question)
         events = platform.answerer.stream(retrieved, asked.mode)
