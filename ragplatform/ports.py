@@ -312,6 +312,13 @@ class Authenticator(Protocol):
         the same tenant and the same id.
         """
 
+    def recall(self, principal: Principal) -> Principal | None:
+        """Return a principal with its rights of now, by the credential that it showed before.
+
+        None where only a token could say: there is none here. Raises ``UnauthenticatedError`` when
+        the credential is not in force any more, or stands for somebody else.
+        """
+
 
 class Catalog(Protocol):
     """Knows which access classes exist, so that a scope can be decided over them."""

@@ -19,7 +19,8 @@ from ragplatform.api.caller import Caller
 from ragplatform.api.edge import Edge
 from ragplatform.api.fairness import ONE_TURN, Shares, Turns
 from ragplatform.api.limits import BodyLimit
-from ragplatform.api.openai import chat, embeddings, responses
+from ragplatform.api.openai import batches, chat, embeddings, responses
+from ragplatform.api.openai.runner import at_work
 from ragplatform.api.sse import EventStream, encode
 from ragplatform.audit.events import Action
 from ragplatform.config import Settings
@@ -62,7 +63,8 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         platform.record_start()
-        yield
+        async with at_work(platform, app.state.turns):
+            yield
         for extension in extensions:
             extension.close()
         await platform.aclose()
@@ -91,6 +93,7 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
     chat.add_routes(app, platform)
     responses.add_routes(app, platform)
     embeddings.add_routes(app, platform)
+    batches.add_routes(app, platform)
     access.add_routes(app, platform)
     pii.add_routes(app, platform)
     audit.add_routes(app, platform)
