@@ -223,16 +223,18 @@ _MESSAGE: Final = {
         }
     },
 }
+_SAYS: Final = {
+    200: "The JSON-RPC response.",
+    400: "Not a message that this server takes.",
+    404: "A method that this server does not have.",
+    406: "`Accept` must name application/json and text/event-stream.",
+    415: "The body must be application/json.",
+}
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"description": says, "content": {"application/json": {"schema": _OBJECT}}}
-    for status, says in {
-        200: "The JSON-RPC response.",
-        400: "Not a message that this server takes.",
-        404: "A method that this server does not have.",
-        406: "`Accept` must name application/json and text/event-stream.",
-        415: "The body must be application/json.",
-    }.items()
-} | {
+    **{
+        status: {"description": says, "content": {"application/json": {"schema": _OBJECT}}}
+        for status, says in _SAYS.items()
+    },
     202: {"description": "A notification was taken."},
     421: {"description": "`Host` names another server.", "content": {problems.MEDIA_TYPE: {}}},
 }
