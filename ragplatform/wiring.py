@@ -21,6 +21,7 @@ from ragplatform.adapters.api_keys import ApiKeyAuthenticator
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.adapters.steady import EveryEdition, SteadyIndex
 from ragplatform.answer.ask import Answerer, AnswerLimits
+from ragplatform.answer.judging import Unsupported
 from ragplatform.answer.retrieve import Retriever
 from ragplatform.answer.unmask import Unmasker
 from ragplatform.audit import query
@@ -30,6 +31,7 @@ from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings, read_secret
+from ragplatform.embedding import TextEmbedder
 from ragplatform.errors import (
     AuditError,
     ConfigurationError,
@@ -286,6 +288,7 @@ class Platform:
     retriever: Retriever
     answerer: Answerer
     redactor: Redactor
+    embedder: TextEmbedder
     desk: AccessDesk
     explainer: AccessExplainer
     unmasker: Unmasker
@@ -464,18 +467,6 @@ def assemble(
 ) -> Platform:
     """Join a store with a model and a way to tell who calls."""
     retriever = open_retriever(store)
-    answerer = Answerer(
-        retriever=retriever,
-        privacy=store.privacy,
-        generator=generator,
-        audit=store.audit,
-        limits=AnswerLimits(
-            max_tokens=store.settings.max_answer_tokens,
-            prompt_characters=store.settings.prompt_characters,
-        ),
-        salt_key=openers.derive(store.settings, "cache-salt"),
-        weights=openers.model_weights(store.settings),
-    )
     redactor = Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit)
     reader = _audit_reader(store)
     reviewer = _reviewer(store, reader)
@@ -484,8 +475,14 @@ def assemble(
         generator=generator,
         authenticator=authenticator,
         retriever=retriever,
-        answerer=answerer,
+        answerer=_answerer(store, retriever, generator),
         redactor=redactor,
+        embedder=TextEmbedder(
+            policies=store.policies,
+            privacy=store.privacy,
+            editions=store.editions,
+            audit=store.audit,
+        ),
         desk=_desk(
             store.settings,
             register=store.register,
@@ -501,14 +498,7 @@ def assemble(
             audit=store.audit,
             subject_ref=store.vault.subject_ref,
         ),
-        unmasker=Unmasker(
-            retriever=retriever,
-            policies=store.policies,
-            privacy=store.privacy,
-            unmaskings=store.register,
-            audit=store.audit,
-            now=openers.now,
-        ),
+        unmasker=_unmasker(store, retriever),
         reviewer=reviewer,
         exporter=AuditExporter(
             policies=store.policies, audit=store.audit, folder=store.settings.audit_dir
@@ -521,6 +511,34 @@ def assemble(
             reviewer=reviewer,
         ),
         http=http,
+    )
+
+
+def _answerer(store: Store, retriever: Retriever, generator: Generator) -> Answerer:
+    return Answerer(
+        retriever=retriever,
+        privacy=store.privacy,
+        generator=generator,
+        audit=store.audit,
+        limits=AnswerLimits(
+            max_tokens=store.settings.max_answer_tokens,
+            prompt_characters=store.settings.prompt_characters,
+        ),
+        salt_key=openers.derive(store.settings, "cache-salt"),
+        today=lambda: openers.now().date(),
+        weights=openers.model_weights(store.settings),
+        unsupported=Unsupported(store.settings.unsupported_sentences),
+    )
+
+
+def _unmasker(store: Store, retriever: Retriever) -> Unmasker:
+    return Unmasker(
+        retriever=retriever,
+        policies=store.policies,
+        privacy=store.privacy,
+        unmaskings=store.register,
+        audit=store.audit,
+        now=openers.now,
     )
 
 

@@ -8,7 +8,7 @@ Source: MCP specification, 2025-11-25 and 2026-07-28, Streamable HTTP.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -31,6 +31,7 @@ from ragplatform.answer.retrieve import LONGEST_QUESTION
 from ragplatform.answer.retrieve import Request as Question
 from ragplatform.api import access, problems, schemas
 from ragplatform.api.caller import Caller
+from ragplatform.api.edge import bug
 from ragplatform.api.fairness import ONE_TURN
 from ragplatform.audit.events import Action
 from ragplatform.config import Settings
@@ -205,7 +206,7 @@ def add_routes(app: FastAPI, platform: Platform) -> None:
         return _Answered(_server(Asked(platform, who, request)), body)
 
 
-_OBJECT: Final = {"type": "object"}
+_OBJECT: Final[dict[str, Any]] = {"type": "object"}
 _MESSAGE: Final = {
     "required": True,
     "content": {
@@ -223,18 +224,17 @@ _MESSAGE: Final = {
         }
     },
 }
-_SAYS: Final = {
+_SAID: Final[Mapping[int | str, str]] = {
     200: "The JSON-RPC response.",
     400: "Not a message that this server takes.",
     404: "A method that this server does not have.",
     406: "`Accept` must name application/json and text/event-stream.",
     415: "The body must be application/json.",
 }
-_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    **{
-        status: {"description": says, "content": {"application/json": {"schema": _OBJECT}}}
-        for status, says in _SAYS.items()
-    },
+_RESPONSES: Final = {
+    status: dict[str, Any](description=says, content={"application/json": {"schema": _OBJECT}})
+    for status, says in _SAID.items()
+} | {
     202: {"description": "A notification was taken."},
     421: {"description": "`Host` names another server.", "content": {problems.MEDIA_TYPE: {}}},
 }
@@ -317,7 +317,8 @@ def _server(asked: Asked) -> Server[Any]:
             raise
         except Exception as error:
             # The protocol's own handling would send the error's text, which may be a document's.
-            problems.unexpected(asked.request, error)
+            state = asked.request.state
+            bug(asked.platform, state.request_id, state.trace, error)
             said = problems.SAID_INSTEAD[HTTPStatus.INTERNAL_SERVER_ERROR]
             raise MCPError(types.INTERNAL_ERROR, said) from None
 

@@ -1,5 +1,9 @@
-"""One table from error to HTTP status, and RFC 9457 problem details that carry no content."""
+"""One table from error to HTTP status, and RFC 9457 problem details that carry no content.
 
+Routes in OpenAI's shape say the same in the shape that its clients read.
+"""
+
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -10,8 +14,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from ragplatform import errors
+from ragplatform.api.openai import errors as openai_errors
 from ragplatform.model import Json
-from ragplatform.wiring import Platform
 
 _log = structlog.get_logger("ragplatform.api")
 
@@ -24,6 +28,7 @@ STATUS: Final[dict[type[errors.PlatformError], HTTPStatus]] = {
     errors.TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.BusyError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.RequestError: HTTPStatus.BAD_REQUEST,
+    errors.UnsafeAnswerError: HTTPStatus.BAD_GATEWAY,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.PlatformError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -88,7 +93,10 @@ def problem_of(error: errors.PlatformError, request_id: str) -> dict[str, Json]:
     """
     status = status_of(error)
     detail = SAID_INSTEAD.get(status, str(error))
-    return problem(status, error.code, detail, request_id)
+    found = problem(status, error.code, detail, request_id)
+    if isinstance(error, errors.UnsupportedError):
+        found["param"] = error.param
+    return found
 
 
 def told(error: errors.PlatformError, request_id: str) -> dict[str, Json]:
@@ -98,8 +106,11 @@ def told(error: errors.PlatformError, request_id: str) -> dict[str, Json]:
     return problem_of(error, request_id)
 
 
-def respond(error: errors.PlatformError, request_id: str) -> JSONResponse:
-    """Return the error as a response, by the table above."""
+def respond(error: errors.PlatformError, request_id: str, path: str = "") -> JSONResponse:
+    """Return the error as a response, by the table above.
+
+    ``path`` is the request's: it says in which shape the caller reads errors.
+    """
     headers = {}
     if isinstance(error, errors.UnauthenticatedError):
         headers["WWW-Authenticate"] = 'Bearer realm="ragplatform"'
@@ -107,26 +118,16 @@ def respond(error: errors.PlatformError, request_id: str) -> JSONResponse:
         headers["Retry-After"] = "5"
     if isinstance(error, errors.BusyError):
         headers["Retry-After"] = str(error.retry_after_s)
-    return JSONResponse(
-        told(error, request_id), status_of(error), headers=headers, media_type=MEDIA_TYPE
-    )
+    return _rendered(told(error, request_id), headers, path)
 
 
-def unexpected(request: Request, error: Exception) -> JSONResponse:
-    """Return the answer to a bug of ours, after recording that the request ended in one."""
-    # The message or traceback of a bug may hold text of a document: only its place is logged.
-    tb, place = error.__traceback__, ""
-    while tb is not None:
-        place, tb = f"{tb.tb_frame.f_code.co_filename}:{tb.tb_lineno}", tb.tb_next
-    request_id = request.state.request_id
-    kind = type(error).__name__
-    _log.error("unexpected_error", request_id=request_id, error=kind, place=place)
-    platform: Platform = request.app.state.platform
-    try:
-        platform.record_failure(request_id, request.state.trace, kind)
-    except errors.PlatformError as failed:
-        return respond(failed, request_id)
-    return respond(errors.PlatformError(kind), request_id)
+def _rendered(
+    found: Mapping[str, Json], headers: Mapping[str, str] | None, path: str
+) -> JSONResponse:
+    if openai_errors.speaks_openai(path):
+        return openai_errors.respond(found, headers)
+    status = int(str(found["status"]))
+    return JSONResponse(dict(found), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
@@ -134,7 +135,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(errors.PlatformError)
     async def platform_error(request: Request, error: errors.PlatformError) -> JSONResponse:
-        return respond(error, request.state.request_id)
+        return respond(error, request.state.request_id, request.url.path)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -151,11 +152,11 @@ def install(app: FastAPI) -> None:
             request.state.request_id,
             errors=wrong,
         )
-        return JSONResponse(body, status, media_type=MEDIA_TYPE)
+        return _rendered(body, None, request.url.path)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         status = HTTPStatus(error.status_code)
         code = status.phrase.lower().replace(" ", "_").replace("-", "_")
         body = problem(status, code, status.description or status.phrase, request.state.request_id)
-        return JSONResponse(body, status, headers=error.headers, media_type=MEDIA_TYPE)
+        return _rendered(body, error.headers, request.url.path)

@@ -416,7 +416,34 @@ def exits(purpose: Purpose, planted: Planted, reader: str) -> list[Exit]:
         Exit("POST /v1/breakglass", "/v1/breakglass", glass),
         Exit("POST /v1/breakglass/{opening}:end", f"{opening[:-1]}9:end?purpose={purpose}"),
         Exit("POST /v1/breakglass/{opening}:review", f"{opening}:review", {"verdict": "ok"}),
+        *exits_to_openai_clients(asked),
         *exits_of_ingest(purpose, planted),
+    ]
+
+
+def exits_to_openai_clients(asked: Mapping[str, Any]) -> list[Exit]:
+    """Return what speaks OpenAI's API."""
+    question, why = asked["question"], {"X-Purpose-Of-Use": str(asked["purpose"])}
+    model = "ragplatform"
+    chat = {"model": model, "messages": [{"role": "user", "content": question}]}
+    rag = {"sources": True, "mode": "abstractive"}
+    openwebui = why | {"X-OpenWebUI-Chat-Id": "c-1"}
+    path, responses = "/v1/chat/completions", "/v1/responses"
+    return [
+        Exit("GET /v1/models", "/v1/models"),
+        Exit("GET /v1/models/{model}", f"/v1/models/{model}"),
+        Exit(f"POST {path}", path, chat, why),
+        Exit(f"POST {path}", path, chat | {"rag": rag}, why),
+        Exit(f"POST {path}", path, chat | {"stream": True, "rag": rag}, openwebui),
+        Exit(f"POST {path}", path, chat | {"n": 2}, why),
+        Exit(f"POST {responses}", responses, {"model": model, "input": question}, why),
+        Exit(
+            f"POST {responses}",
+            responses,
+            {"model": model, "input": question, "stream": True, "rag": rag},
+            why,
+        ),
+        Exit("POST /v1/embeddings", "/v1/embeddings", {"model": "hash", "input": "words"}, why),
     ]
 
 
@@ -468,6 +495,7 @@ def exits_of_ingest(purpose: Purpose, planted: Planted) -> list[Exit]:
             "/v1/erasures",
             {"purpose": purpose, "document": document, "dry_run": True},
         ),
+        Exit("GET /v1/erasures/{erasure}", f"/v1/erasures/{0:032x}?purpose={purpose}"),
         Exit("GET /v1/erasures/{erasure}/certificate", certificate),
         Exit("POST /v1/documents/{document}:relabel", "/v1/documents/none:relabel", labels),
         Exit("GET /v1/quarantine", f"/v1/quarantine?purpose={purpose}"),

@@ -31,6 +31,7 @@ from ragplatform.audit.verify import verify
 from ragplatform.config import Settings
 from ragplatform.errors import AuditError
 from ragplatform.model import Principal, Sensitivity
+from tests import open_webui
 from tests.fakes import Bench, make_bench
 from tests.fakes_audit import Pauses, event
 from tests.fakes_disk import FillingDisk
@@ -169,12 +170,26 @@ BILLED = "00000000-0000-4000-8000-000000000001"
 SOURCE = "/v1/sources/{chunk}"
 _AUDIT = "/v1/audit"
 
+_CHAT = "/v1/chat/completions"
+CHAT = {
+    "model": "ragplatform:TREAT", "messages": [{"role": "user", "content": QUESTION["question"]}]
+}  # fmt: skip
+TITLE = open_webui.task("title_generation", QUESTION["question"], TEXT)
+
 ACTS = [
     post("/v1/ask", "doctor", QUESTION),
     post("/v1/ask", "doctor", QUESTION | {"mode": "abstractive"}, name="written"),
     post("/v1/ask", "doctor", QUESTION | {"stream": True}, name="streamed"),
     post("/v1/ask", "doctor", QUESTION | {"stream": True, "mode": "abstractive"}, name="both"),
     post("/v1/ask", "reception", QUESTION | {"purpose": "HOPERAT"}, 403, name="denied"),
+    post(_CHAT, "doctor", CHAT),
+    post(_CHAT, "doctor", CHAT | {"stream": True}, name="streamed"),
+    post(_CHAT, "doctor", TITLE, name="title"),
+    post(_CHAT, "reception", CHAT | {"model": "ragplatform:HOPERAT"}, 403, name="denied"),
+    post("/v1/responses", "doctor", {"model": "ragplatform:TREAT", "input": QUESTION["question"]}),
+    post("/v1/responses", "doctor", {"model": "ragplatform:TREAT", "input": QUESTION["question"],
+         "stream": True}, name="streamed"),
+    post("/v1/embeddings", "doctor", {"model": "hash", "input": TEXT, "rag": {"purpose": "TREAT"}}),
     post("/v1/search", "doctor", QUESTION),
     post("/v1/search", "stranger", QUESTION | {"purpose": "ETREAT"}, name="under glass"),
     get(SOURCE, "doctor", f"/v1/sources/{CHUNK}?purpose=TREAT"),
@@ -222,6 +237,7 @@ ACTS = [
     post("/v1/ingest/runs/{run}:cancel", "clerk", {"purpose": "HOPERAT"},
          path="/v1/ingest/runs/RUN:cancel"),
     post("/v1/erasures", "doctor", {"purpose": "TREAT", "document": "doc-0"}, 403),
+    get("/v1/erasures/{erasure}", "doctor", f"/v1/erasures/{NONE}?purpose=TREAT", 403),
     get("/v1/erasures/{erasure}/certificate", "doctor",
         f"/v1/erasures/{NONE}/certificate?purpose=TREAT", 403),
     post("/v1/documents/{document}:relabel", "labeller",
@@ -238,7 +254,8 @@ ACTS = [
 ]  # fmt: skip
 
 # These tell callers only of themselves, or nothing of anybody.
-SILENT = {"GET /v1/whoami", "GET /v1/breakglass", "GET /livez", "GET /readyz"}
+SILENT = {"GET /v1/models", "GET /v1/models/{model}"}
+SILENT |= {"GET /v1/whoami", "GET /v1/breakglass", "GET /livez", "GET /readyz"}
 # And these of what callers asked for themselves, by ids, states and counts.
 SILENT |= {"GET /v1/files", "GET /v1/files/{file_id}", "GET /v1/ingest/runs"}
 SILENT |= {"GET /v1/ingest/runs/{run}", "GET /v1/ingest/runs/{run}/events"}
@@ -307,6 +324,8 @@ def said_before_its_record(ward: Ward, response: Any) -> list[str]:
     """Return what the caller got although it was not on record."""
     text = response.text
     if response.headers["content-type"].startswith("text/event-stream"):
+        if response.request.url.path in {_CHAT, "/v1/responses"}:
+            return said_to_openai_client(ward, response)
         blocks = [block.split("\n", 1) for block in text.strip().split("\n\n")]
         names = [name.removeprefix("event: ") for name, _ in blocks]
         done = [str(r.action) for r in ward.bench.records() if r.request_id and
@@ -323,9 +342,27 @@ def said_before_its_record(ward: Ward, response: Any) -> list[str]:
     if "ndjson" in response.headers["content-type"]:
         # An export is on record before its first line; without the record of its end it breaks off.
         return [] if ward.bench.records(action=Action.EXPORTED) and not text else [text[:80]]
-    if (response.status_code, response.json()["code"]) != (503, "audit_unavailable"):
+    problem = response.json()
+    code = problem.get("error", problem)["code"]
+    if (response.status_code, code) != (503, "audit_unavailable"):
         return [f"{response.status_code} {text[:80]}"]
     return [secret for secret in SECRETS if secret in text]
+
+
+def said_to_openai_client(ward: Ward, response: Any) -> list[str]:
+    """Return what a client of OpenAI's API got by a stream although it was not on record."""
+    sent = [line.removeprefix("data: ") for line in response.text.splitlines()
+            if line.startswith("data: ")]  # fmt: skip
+    done = [str(r.action) for r in ward.bench.records() if r.request_id and
+            r.request_id == response.headers["x-request-id"]]  # fmt: skip
+    wrong = [] if "retrieved" in done else [f"a stream after {done}"]
+    last = json.loads(sent[-1]) if sent[-1] != "[DONE]" else {}
+    error = last.get("error") or last.get("response", {}).get("error") or {}
+    if error.get("code") != "audit_unavailable":
+        wrong.append(f"the stream ended with {sent[-1][:80]}")
+    if MORE in response.text or '"stop"' in response.text:
+        wrong.append("the whole answer")
+    return wrong
 
 
 @pytest.mark.parametrize("act", ACTS, ids=str)

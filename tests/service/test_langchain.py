@@ -18,7 +18,7 @@ from ragplatform.errors import (
 from ragplatform.langchain import PrincipalRetriever, ServiceRetriever
 from ragplatform.model import Purpose
 from tests.fakes import make_bench
-from tests.served import served
+from tests.served import served_bench
 
 STOPPED = "Apixaban was stopped for Maria Lopez because of a gastric bleed."
 QUESTION = "Why was apixaban stopped for Maria Lopez?"
@@ -38,7 +38,7 @@ def ward(tmp_path_factory):
 @pytest.fixture(scope="module")
 def bound(ward):
     """Return a maker of retrievers of each kind over one ward."""
-    with served(ward) as url:
+    with served_bench(ward) as url:
 
         def make(kind, person="doctor", purpose=Purpose.TREAT, **more):
             if kind == "service":

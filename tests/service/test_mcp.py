@@ -21,7 +21,7 @@ from ragplatform.api import mcp as served_mcp
 from ragplatform.api.app import create_app
 from ragplatform.audit.events import Action
 from tests.fakes import make_bench
-from tests.served import served
+from tests.served import served_bench
 
 STOPPED = "Apixaban was stopped for Maria Lopez because of a gastric bleed."
 QUESTION = {"question": "Why was apixaban stopped for Maria Lopez?", "purpose": "TREAT"}
@@ -41,7 +41,7 @@ def ward(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def url(ward):
-    with served(ward) as base:
+    with served_bench(ward) as base:
         yield f"{base}/mcp"
 
 
