@@ -31,10 +31,12 @@ from ragplatform.wiring import Platform
 LARGEST_BODY = 64 * 1024
 
 PROBLEMS: dict[int | str, dict[str, object]] = {
-    status: {"description": text, "content": {problems.MEDIA_TYPE: {}}}
+    status: {"description": text, "content": {problems.MEDIA_TYPE: {"schema": problems.SCHEMA}}}
     for status, text in {
+        400: "The body is not what its media type says.",
         401: "No valid bearer key.",
         403: "Policy denies it; `detail` says why.",
+        404: "It does not exist, or you may not know whether it does.",
         413: "The body is larger than the endpoint accepts.",
         422: "A field is missing or malformed.",
         429: "As much is at work as you may have; `Retry-After` says when to ask again.",
