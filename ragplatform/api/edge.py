@@ -58,20 +58,21 @@ class Edge:
             return
         except Exception as error:  # noqa: BLE001 # the edge: recorded, and answered for
             # A handler of errors would log the traceback, and with it perhaps words of a document.
-            failed = self._failed(request_id, state["trace"], error)
+            failed = bug(self._platform, request_id, state["trace"], error)
             if not begun:
-                await problems.respond(failed, request_id)(scope, receive, stamped)
+                await problems.respond(failed, request_id, scope["path"])(scope, receive, stamped)
 
-    def _failed(self, request_id: str, trace: str, error: Exception) -> PlatformError:
-        """Log where a bug of ours is, record that the request failed; return what is answered."""
-        # The message or traceback of a bug may hold text of a document: only its place is logged.
-        tb, place = error.__traceback__, ""
-        while tb is not None:
-            place, tb = f"{tb.tb_frame.f_code.co_filename}:{tb.tb_lineno}", tb.tb_next
-        kind = type(error).__name__
-        _log.error("unexpected_error", request_id=request_id, error=kind, place=place)
-        try:
-            self._platform.record_failure(request_id, trace, kind)
-        except PlatformError as failed:
-            return failed
-        return PlatformError(kind)
+
+def bug(platform: Platform, request_id: str, trace: str, error: Exception) -> PlatformError:
+    """Log where a bug of ours is, record that the request failed; return what is answered."""
+    # The message or traceback of a bug may hold text of a document: only its place is logged.
+    tb, place = error.__traceback__, ""
+    while tb is not None:
+        place, tb = f"{tb.tb_frame.f_code.co_filename}:{tb.tb_lineno}", tb.tb_next
+    kind = type(error).__name__
+    _log.error("unexpected_error", request_id=request_id, error=kind, place=place)
+    try:
+        platform.record_failure(request_id, trace, kind)
+    except PlatformError as failed:
+        return failed
+    return PlatformError(kind)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -295,16 +295,24 @@ class Privacy(Treatment):
         seen = (t for t in held if tokens.entity_of(t) in scope.reveals or t in unmasked)
         return dict(sorted(Counter(map(tokens.entity_of, seen)).items()))
 
-    def screen(self, scope: Scope, *, known: Collection[str] | None = None) -> Screen:
+    def screen(
+        self,
+        scope: Scope,
+        *,
+        known: Collection[str] | None = None,
+        withheld: Callable[[str], bool] = lambda _: False,
+    ) -> Screen:
         """Return a fresh screen for one answer to the reader of this scope.
 
         ``known`` are the pseudonyms of the evidence (``tokens.tokens_in`` of passages and
-        question): no other is revealed then, whatever the model writes.
+        question): no other is revealed then, whatever the model writes. A value of which
+        ``withheld`` is true stays a pseudonym, whoever may see it.
         """
 
         def lookup(wanted: Collection[str]) -> Mapping[str, str]:
             permitted = wanted if known is None else set(wanted) & set(known)
-            return self._values(scope, permitted)
+            values = self._values(scope, permitted)
+            return {token: value for token, value in values.items() if not withheld(value)}
 
         return Screen(
             detector=self._detector, rules=self._rules, reveals=scope.reveals, lookup=lookup
