@@ -20,6 +20,7 @@ from typing import Final
 
 import qdrant_edge as engine
 
+from ragplatform.adapters.edge_classes import KnownClasses
 from ragplatform.adapters.edge_scrub import OPTIMIZERS, scrub
 from ragplatform.adapters.filters import KEYWORDS, require_branches, within
 from ragplatform.adapters.payload import (
@@ -50,6 +51,8 @@ FEWEST_CANDIDATES: Final = 50
 
 _PAGE: Final = 4096
 _MOST_GENERATIONS: Final = 1000
+# A corpus of millions has few: each is a whole set of labels.
+_MOST_CLASSES: Final = 1_000_000
 
 
 class EdgeIndex:
@@ -65,6 +68,7 @@ class EdgeIndex:
         self._lock = threading.RLock()
         self._home = folder / "edge"
         self._shard: engine.EdgeShard | None = _open(folder, dim)
+        self._classes = KnownClasses(self._stored_classes())
 
     @property
     def dim(self) -> int:
@@ -92,6 +96,7 @@ class EdgeIndex:
                 )
                 for entry, payload in zip(entries, payloads, strict=True)
             ]
+            self._classes.add(str(payload["tenant_class"]) for payload in payloads)
             self._write(engine.UpdateOperation.upsert_points(points))
 
     def search(
@@ -116,8 +121,18 @@ class EdgeIndex:
         if not tree.branches or limit < 1:
             return []
         require_vector(vector, self._dim, "of the search")
+        plan = self._classes.plan(tree)
+        found = self._found(vector, terms, plan.tree, limit)
+        if plan.version != self._classes.version:
+            # A class came in meanwhile, and the shorter filter may have let its passages through.
+            found = self._found(vector, terms, tree, limit)
+        return found
+
+    def _found(
+        self, vector: Sequence[float], terms: TermWeights, tree: AnyOf | None, limit: int
+    ) -> list[Hit]:
         with _engine("search"):
-            allowed = _compiled(tree)
+            allowed = None if tree is None else _compiled(tree)
             found = self._open_shard().query(
                 engine.QueryRequest(
                     limit=limit,
@@ -210,11 +225,9 @@ class EdgeIndex:
             chosen = _document(labels.tenant, document)
             count = self._count(chosen)
             if count:
-                self._write(
-                    engine.UpdateOperation.set_payload_by_filter(
-                        chosen, encode_labels(labels, access_class)
-                    )
-                )
+                payload = encode_labels(labels, access_class)
+                self._classes.add([str(payload["tenant_class"])])
+                self._write(engine.UpdateOperation.set_payload_by_filter(chosen, payload))
             return count
 
     def scrub(self, tenant: str) -> None:
@@ -256,6 +269,14 @@ class EdgeIndex:
 
     def _count(self, chosen: engine.Filter | None) -> int:
         return int(self._open_shard().count(engine.CountRequest(exact=True, filter=chosen)))
+
+    def _stored_classes(self) -> list[str]:
+        with _engine("list classes"):
+            request = engine.FacetRequest("tenant_class", limit=_MOST_CLASSES, exact=True)
+            found = [str(hit.value) for hit in self._open_shard().facet(request).hits]
+        if len(found) >= _MOST_CLASSES:
+            raise IndexUnavailableError(f"the index holds {_MOST_CLASSES} classes or more")
+        return found
 
     def _generations_of(self, tenant: str, document: str) -> set[str]:
         found = self._open_shard().facet(
@@ -338,7 +359,7 @@ def _config(dim: int) -> engine.EdgeConfig:
 
 
 def _prefetches(
-    vector: Sequence[float], terms: TermWeights, allowed: engine.Filter, candidates: int
+    vector: Sequence[float], terms: TermWeights, allowed: engine.Filter | None, candidates: int
 ) -> list[engine.Prefetch]:
     dense = engine.Prefetch(
         limit=candidates,
@@ -351,9 +372,13 @@ def _prefetches(
         limit=candidates,
         query=engine.Query.Nearest(_sparse(terms), using=TERMS),
         filter=allowed,
-        params=engine.SearchParams(idf=engine.IdfParams(corpus=allowed)),
+        params=None if allowed is None else _rarity(allowed),
     )
     return [dense, sparse]
+
+
+def _rarity(allowed: engine.Filter) -> engine.SearchParams:
+    return engine.SearchParams(idf=engine.IdfParams(corpus=allowed))
 
 
 def _sparse(terms: TermWeights) -> engine.SparseVector:
