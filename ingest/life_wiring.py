@@ -10,6 +10,7 @@ from typing import Final
 
 from ingest.aside_place import AsidePlace
 from ingest.aside_wiring import aside
+from ingest.calls import CallsPlace, unsealed
 from ingest.certificate import Certifier
 from ingest.erasure_orders import ErasureOrders, Named
 from ingest.forget import Eraser
@@ -212,8 +213,14 @@ def places_of(store: Store, book: Ledger, kept: Keeping) -> tuple[Place, ...]:
         privacy=store.privacy,
         keeping=kept,
     )
+    calls = CallsPlace(
+        runs=book.runs,
+        opened=partial(unsealed, store.settings),
+        subject_ref=store.privacy.subject_ref,
+    )
+    sealed_files = SealedPlace(openers.open_sealed_files(store.settings, store.vault))
     # The quarantine's rows say which documents those are: its files go with them, not before.
-    return (put_aside, SealedPlace(openers.open_sealed_files(store.settings, store.vault)))
+    return (put_aside, sealed_files, calls)
 
 
 @dataclass(frozen=True, slots=True)
