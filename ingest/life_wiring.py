@@ -150,6 +150,8 @@ def eraser_of(
     principal: Principal,
     purpose: Purpose,
     run: str | None = None,
+    *,
+    may_return: bool = False,
 ) -> Eraser:
     """Return what erases for a principal; ``run`` is the id that its records bear."""
     return Eraser(
@@ -167,6 +169,7 @@ def eraser_of(
         keeping=kept,
         places=places_of(store, book, kept),
         run=run,
+        may_return=may_return,
     )
 
 

@@ -15,7 +15,7 @@ from ingest.aside import Aside, Contents, Item, ItemState
 from ingest.by_hand import given, opens, put_on_again, relabelled
 from ingest.ledger import Ledger, State
 from ingest.prepare import Parser
-from ingest.quarantine_rules import Rule, RuleAct, waivable, written
+from ingest.quarantine_rules import Rule, RuleAct, maskable, waivable, written
 from ingest.report import FileResult
 from ragplatform.access.desk import Caller
 from ragplatform.audit.events import Action, Outcome, event_of
@@ -294,7 +294,7 @@ class Quarantine:
         """
         self._require(caller, Act.RELEASE_QUARANTINE)
         item = self._item(caller, document)
-        if act is RuleAct.MASK and not waivable(item.reason):
+        if act is RuleAct.MASK and not maskable(item.reason):
             raise InvalidRequestError(
                 f"what was put aside as {item.reason} cannot be masked: its rule can only reject"
             )
