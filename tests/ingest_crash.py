@@ -164,6 +164,7 @@ class PlainParser:
     """Takes UTF-8 text and refuses what looks like a program."""
 
     version = "plain-1"
+    walls = ""
 
     def parse(self, data: bytes, name: str) -> ParsedDocument:
         if b"\0" in data:
@@ -344,6 +345,7 @@ class RecordParser:
     """Reads records in this process: what the sandbox would answer, without it."""
 
     version = "records-1"
+    walls = ""
 
     def parse(self, data: bytes, name: str) -> ParsedDocument:
         return parse(data, name, LARGEST)

@@ -1,14 +1,25 @@
 """What goes over the wire. Bounds are here; meaning is in the core."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ragplatform.answer.events import ShownPassage
 from ragplatform.answer.retrieve import LONGEST_QUESTION
-from ragplatform.model import Answer, AnswerMode, Category, Citation, Mode, Purpose
+from ragplatform.model import (
+    Answer,
+    AnswerMode,
+    AnswerSentence,
+    Category,
+    Citation,
+    Mode,
+    Narrow,
+    Purpose,
+    SentenceKind,
+)
 from ragplatform.redaction import Finding, Redacted
 
 _HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
@@ -22,6 +33,77 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+History = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=LONGEST_QUESTION)]],
+    Field(
+        max_length=20,
+        description="Your earlier questions of this conversation, oldest first: they help to "
+        "understand this one, and are read with the rights of now.",
+    ),
+]
+
+
+Words = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=256)]], Field(min_length=1, max_length=50)
+]
+
+
+class Filters(Body):
+    """What to keep a search to. All conditions hold, each by one of its values.
+
+    They only ever take away from what you may read. A passage of which a fact is not known fits no
+    condition on that fact.
+    """
+
+    documents: Words | None = Field(None, description="Ids of documents, as sources give them.")
+    media_types: Words | None = Field(None, examples=[["application/pdf"]])
+    subjects: Words | None = Field(
+        None, description="Ids of patients or clients, as the source gives them."
+    )
+    types: Words | None = Field(
+        None, description="What the document is.", examples=[["10-k", "annual-report"]]
+    )
+    organisations: Words | None = Field(
+        None, description="Whose document it is, by name or ticker symbol."
+    )
+    years: list[Annotated[int, Field(ge=1900, le=2199)]] | None = Field(
+        None, min_length=1, max_length=50, description="(Fiscal) years that it reports."
+    )
+    quarters: list[Annotated[str, Field(pattern=r"^\d{4}-[qQ][1-4]$")]] | None = Field(
+        None, min_length=1, max_length=50, examples=[["2023-q2"]]
+    )
+    parts: Words | None = Field(
+        None, description="Parts of a report.", examples=[["balance-sheet", "cash-flow"]]
+    )
+    dated_from: date | None = Field(None, description="Earliest day of the document's own date.")
+    dated_to: date | None = Field(None, description="Latest day, included.")
+
+    def narrow(self, subject_ref: Callable[[str], str]) -> Narrow | None:
+        """Return the conditions, ``subjects`` by their keyed references; None without any."""
+        if not self.model_fields_set or all(value is None for _, value in self):
+            return None
+        return Narrow(
+            documents=_set(self.documents),
+            media_types=_lower(self.media_types),
+            subjects=None if self.subjects is None else frozenset(map(subject_ref, self.subjects)),
+            kinds=_lower(self.types),
+            organisations=_lower(self.organisations),
+            years=None if self.years is None else frozenset(map(str, self.years)),
+            quarters=_lower(self.quarters),
+            parts=_lower(self.parts),
+            earliest=None if self.dated_from is None else self.dated_from.isoformat(),
+            latest=None if self.dated_to is None else self.dated_to.isoformat(),
+        )
+
+
+def _set(values: Sequence[str] | None) -> frozenset[str] | None:
+    return None if values is None else frozenset(values)
+
+
+def _lower(values: Sequence[str] | None) -> frozenset[str] | None:
+    return None if values is None else frozenset(value.lower() for value in values)
+
+
 class SearchBody(Body):
     """A search for passages."""
 
@@ -32,7 +114,11 @@ class SearchBody(Body):
     collections: list[Collection] | None = Field(
         None, max_length=50, description="Search only these; default: all that you may read."
     )
+    filters: Filters | None = Field(
+        None, description="Keep the search to passages of these documents, types, dates and so on."
+    )
     limit: int = Field(10, ge=1, le=50, description="Most passages to return.")
+    history: History = Field(default_factory=list)
 
 
 class AskBody(Body):
@@ -44,6 +130,10 @@ class AskBody(Body):
     purpose: Purpose = Field(description="Why you ask; policy decides whether you may.")
     collections: list[Collection] | None = Field(
         None, max_length=50, description="Search only these; default: all that you may read."
+    )
+    history: History = Field(default_factory=list)
+    filters: Filters | None = Field(
+        None, description="Keep the search to passages of these documents, types, dates and so on."
     )
     stream: bool = Field(False, description="Send server-sent events instead of one JSON document.")
     mode: Literal["extractive", "abstractive"] | None = Field(
@@ -115,6 +205,34 @@ class CitationOut(BaseModel):
         )
 
 
+class SentenceOut(BaseModel):
+    """One sentence of the answer, the passages it cites, and how far they support it."""
+
+    text: str
+    kind: SentenceKind = Field(
+        description="quoted: stands so in its passage. supported: the model's, and its passage "
+        "says it. unsupported: the model's, and no passage says it. conflict: a passage that "
+        "contradicts the answer. gap: what no passage answers. refusal: no answer."
+    )
+    citations: list[int] = Field(description="Numbers of the passages that it cites.")
+    coverage: float | None = Field(
+        description="Share of its content words that its evidence holds; null for quotes."
+    )
+    failed: str | None = Field(description="Which check found no support, or null.")
+
+    @classmethod
+    def of(cls, sentence: AnswerSentence) -> "SentenceOut":
+        """Return the sentence for the wire."""
+        coverage = None if sentence.coverage is None else round(sentence.coverage, 3)
+        return cls(
+            text=sentence.text,
+            kind=sentence.kind,
+            citations=list(sentence.citations),
+            coverage=coverage,
+            failed=sentence.failed,
+        )
+
+
 class AnswerOut(BaseModel):
     """An answer. ``refusal`` is null, or the reason why the text holds no answer."""
 
@@ -123,8 +241,16 @@ class AnswerOut(BaseModel):
     mode: AnswerMode
     refusal: str | None
     citations: list[CitationOut]
+    sentences: list[SentenceOut] = Field(description="The answer taken apart, in order.")
+    passages: list[str] = Field(description="Chunks before the answer, by number.")
     model: str = Field(description="The model that wrote or joined; empty when none was needed.")
-    policy_digest: str
+    model_digest: str = Field(description="Digest of its pinned files, or empty.")
+    adapter: str = Field(description="The adapter on the model; empty without one.")
+    adapter_digest: str
+    policy_digest: str = Field(description="Digest of the policies that decided what was read.")
+    question: str = Field(
+        description="What was searched by, where earlier questions completed yours; else empty."
+    )
     dropped_sentences: int = Field(description="Sentences of the model that no passage supports.")
     redactions: dict[str, int] = Field(description="Values masked in the answer, by type.")
 
@@ -137,8 +263,14 @@ class AnswerOut(BaseModel):
             mode=answer.mode,
             refusal=answer.refusal,
             citations=[CitationOut.of(citation) for citation in answer.citations],
+            sentences=[SentenceOut.of(sentence) for sentence in answer.sentences],
+            passages=list(answer.passages),
             model=answer.model,
+            model_digest=answer.weights.digest,
+            adapter=answer.weights.adapter,
+            adapter_digest=answer.weights.adapter_digest,
             policy_digest=answer.policy_digest,
+            question=answer.question,
             dropped_sentences=answer.dropped_sentences,
             redactions=dict(answer.redactions),
         )

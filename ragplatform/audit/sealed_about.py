@@ -1,4 +1,4 @@
-"""The questions and answers that are sealed about people, and destroying them."""
+"""The questions, answers and comments that are sealed about people, and destroying them."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -11,13 +11,13 @@ from ragplatform.audit.seal import RECORD_KEY
 from ragplatform.audit.seeds import SealSeeds
 
 # Reasons and notes stay: they are what staff answer for, and not the subject's data.
-_PARTS: Final = frozenset({"question", "answer"})
+_PARTS: Final = frozenset({"question", "answer", "comment", "earlier", "filters", "searched"})
 _REFERENCE: Final = re.compile(rb'"(s_[^"\\]*)"')
 _REQUEST: Final = re.compile(rb'"request":"([^"\\]*)"')
 
 
 class SealedTexts:
-    """The sealed questions and answers of all logs. ``seeds`` gives those of an origin."""
+    """The sealed questions, answers and comments of all logs. ``seeds``: those of an origin."""
 
     def __init__(self, folder: Path, seeds: Callable[[str], SealSeeds]) -> None:
         self._folder = folder
