@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from ingest import titles
-from ingest.by_hand import relabelled
+from ingest.by_hand import put_on_again
 from ingest.chunk import Piece, chunk
 from ingest.claims import labelled
 from ingest.parse.document import Claims, ParsedDocument, Part
@@ -122,7 +122,7 @@ class Preparer:
         tally.characters += len(parsed.text)
         work = self._claimed(work, parsed.claims)
         # Not part of the generation: other labels alone must not embed a document anew.
-        work = replace(work, labels=relabelled(work.labels, work.by_hand))
+        work = replace(work, labels=put_on_again(work.labels, work.by_hand))
         source = replace(work.source, content=None)
         return Parsed(replace(work, source=source, data=None), parsed)
 

@@ -519,6 +519,7 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             (
                 _id("document", "The document.", required=False),
                 _count("documents", "Documents that a subject's erasure took.", required=False),
+                _ids("contents", "Keyed marks of the contents that it had.", required=False),
                 Detail("reason", Kind.NOTE, "Why it was denied.", required=False),
                 _id("rule", "The rule of retention.toml that asked for it.", required=False),
                 _digest("retention", "Digest of retention.toml.", required=False),
