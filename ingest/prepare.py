@@ -1,6 +1,5 @@
 """From one file's bytes to passages that may be embedded: parse, find, decide, transform, chunk."""
 
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
@@ -12,9 +11,9 @@ from ingest.claims import labelled
 from ingest.parse.document import Claims, ParsedDocument, Part
 from ingest.parse.unpack import Allowance, Opened
 from ingest.report import Tally
-from ingest.work import NAMESPACE, Target, Work, given_labels
+from ingest.work import Target, Work, given_labels
 from ragplatform.errors import QuarantinedError
-from ragplatform.model import Chunk, Labels, Passage, Span
+from ragplatform.model import Chunk, Labels, Passage, Span, chunk_id
 from ragplatform.policy.classes import access_class, validate_labels
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
@@ -203,10 +202,9 @@ class Preparer:
         pages = [(page.offset, page.number) for page in moved.pages]
         headings = self._clean_headings(moved, body)
         for ordinal, piece in enumerate(pieces):
-            name = f"{work.document}/{work.generation}/{ordinal}"
             yield Passage(
                 chunk=_chunk(
-                    str(uuid.uuid5(NAMESPACE, name)),
+                    chunk_id(work.document, work.generation, ordinal),
                     ordinal,
                     replace(piece, heading=tuple(headings[title] for title in piece.heading)),
                     body,

@@ -65,6 +65,17 @@ class Embedder(Protocol):
         """
 
 
+class Reranker(Protocol):
+    """Reads a question and a passage together, and says how well the one answers the other."""
+
+    @property
+    def version(self) -> str:
+        """A word that changes whenever the same pair could be judged otherwise."""
+
+    def judge(self, question: str, texts: Sequence[str]) -> Sequence[float]:
+        """Return a number for each text, in order; more is better, and only within one call."""
+
+
 class TermWeigher(Protocol):
     """Turns text into sparse term weights for lexical search."""
 
@@ -129,7 +140,9 @@ class Index(Protocol):
         limit: int,
         narrow: Narrow | None = None,
     ) -> list[Hit]:
-        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF.
+        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused.
+
+        A hit's score is its cosine and ``Hit.lexical``, a share of its terms' mean weight.
 
         ``narrow`` leaves out what it does not fit. An empty scope gives no hit and asks nothing of
         the engine.

@@ -130,6 +130,7 @@ def _question(
     who: Principal,
     body: schemas.AskBody | schemas.SearchBody,
     limit: int,
+    beside: int = 0,
 ) -> Question:
     subject_ref = partial(platform.store.vault.subject_ref, who.tenant)
     return Question(
@@ -138,6 +139,7 @@ def _question(
         question=body.question,
         collections=None if body.collections is None else frozenset(body.collections),
         limit=limit,
+        beside=beside,
         request_id=request.state.request_id,
         trace=request.state.trace,
         history=tuple(body.history),
@@ -152,10 +154,14 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
 
         With `stream`, server-sent events: `sources`, `delta`, `citation`, then `final` or `error`.
         """
-        question = _question(platform, request, who, body, platform.settings.passages_per_answer)
+        settings = platform.settings
+        mode = AnswerMode(body.mode or settings.answer_mode)
+        # What is quoted stands in the best passages; what is written reads on from there.
+        beside = settings.passages_beside if mode is AnswerMode.ABSTRACTIVE else 0
+        limit = settings.passages_per_answer
+        question = _question(platform, request, who, body, limit, beside)
         # All refusals are raised here, while the status can still say so.
         retrieved = await run_in_threadpool(platform.answerer.prepare, question)
-        mode = AnswerMode(body.mode or platform.settings.answer_mode)
         events = platform.answerer.stream(retrieved, mode)
         if body.stream:
             return EventStream(encode(events, question.request_id))
