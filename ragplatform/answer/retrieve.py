@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ragplatform.answer import rank, sentences
 from ragplatform.answer.events import ShownPassage
+from ragplatform.answer.finding import Finder
 from ragplatform.audit.details import unverified_id
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
@@ -27,7 +28,7 @@ from ragplatform.model import (
 )
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import Action as Act
-from ragplatform.ports import Catalog, Editions, Embedder, Standings
+from ragplatform.ports import Catalog, Edition, Editions, Embedder, Standings
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
@@ -183,9 +184,10 @@ class Retriever:
             terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
             named = tokens_in(question.text)
             sought = rank.Sought(question.text, request.limit, named, question.meant)
-            found = edition.index.search(vector, terms, scope, sought.depth, request.narrow)  # 5
-            hits = rank.best(found, sought)
-            left_out = {"beyond_number": len(found) - len(hits)}
+            finder = self._finder(request, standing, scope, edition)
+            found = finder.find(question.text, vector, terms, sought.depth, request.narrow)  # 5
+            hits = rank.best(found.hits, sought)
+            left_out = {"beyond_number": len(found.hits) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
             passages = tuple(
                 self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1)
@@ -198,7 +200,9 @@ class Retriever:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
         left_out["disagreed"] = len(hits) - len(kept)
-        details = {"found": len(found), "left_out": left_out}
+        details = {"found": len(found.hits), "left_out": left_out}
+        if found.by:
+            details |= {"kept_to": list(found.by), "nothing_there": found.alone}
         self._record_shown(request, standing, scope, kept, details=details)  # 6
         return Retrieved(
             request=request,
@@ -299,6 +303,16 @@ class Retriever:
         # One that is believed again and goes dark once more is a new alarm.
         self._dark -= {one for one in self._dark.copy() if one[0] == tenant} - dark
         return scope
+
+    def _finder(
+        self, request: Request, standing: Standing, scope: Scope, edition: Edition
+    ) -> Finder:
+        def readable(passages: Sequence[Passage]) -> list[Passage]:
+            hits = [Hit(passage, 0.0) for passage in passages]
+            kept = self._decide_again(request, standing, scope, hits)
+            return [hit.passage for hit, _ in kept]
+
+        return Finder(index=edition.index, weigher=edition.weigher, scope=scope, readable=readable)
 
     def _decide_again(
         self, request: Request, standing: Standing, scope: Scope, hits: Sequence[Hit]
