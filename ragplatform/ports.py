@@ -3,6 +3,7 @@
 Shapes: ``Vectors`` is ``(n, dim)`` float32, rows of Euclidean length 1.
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +24,7 @@ from ragplatform.model import (
     Span,
     Standing,
     TermWeights,
+    Usage,
 )
 
 Vectors: TypeAlias = NDArray[np.float32]
@@ -80,10 +82,16 @@ class TermWeigher(Protocol):
 
 # Changes whenever ``embedded_text`` or ``Passage.context`` would give another text: it is part of
 # every encoder's version, since vectors of one passage made from two texts do not compare.
-SEARCHED: Final = "2"
+SEARCHED: Final = "3"
 
 # A longer path of headings would push the passage's own end out of what an encoder sees.
 _LONGEST_CONTEXT: Final = 160
+
+# A passage with so many figures is a table: what it means is in its title and the names of its
+# rows, and figures fill what an encoder sees before it has read them. Years are words.
+_FIGURES_OF_A_TABLE: Final = 12
+_FIGURE: Final = re.compile(r"(?<![\w.])(?!(?:19|20)\d\d\b)[$€£]?\(?\d[\d,]*(?:\.\d+)?\)?%?(?!\w)")
+_MARKS: Final = re.compile(r"(?<!\w)[$€£—–-](?!\w)")
 
 
 def embedded_text(passage: Passage) -> str:
@@ -92,7 +100,10 @@ def embedded_text(passage: Passage) -> str:
     Changes together with ``SEARCHED``.
     """
     context = passage.context[:_LONGEST_CONTEXT]
-    return f"{context}\n{passage.chunk.text}" if context else passage.chunk.text
+    text = passage.chunk.text
+    if sum(1 for _ in _FIGURE.finditer(text)) >= _FIGURES_OF_A_TABLE:
+        text = " ".join(_MARKS.sub(" ", _FIGURE.sub(" ", text)).split())
+    return f"{context}\n{text}" if context else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,8 +293,8 @@ class Generator(Protocol):
         cache_salt: str,
         max_tokens: int,
         pattern: str | None = None,
-    ) -> AsyncIterator[str]:
-        """Yield the model's text piece by piece.
+    ) -> AsyncIterator[str | Usage]:
+        """Yield the model's text piece by piece, and at the end what it took, where that is known.
 
         ``instructions`` is the platform's own constant text; all else must be ``Cleared``.
         ``cache_salt`` keeps one scope's prefix cache from answering another's timing; never

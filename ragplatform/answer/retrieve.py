@@ -2,12 +2,14 @@
 
 import json
 import uuid
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
-from ragplatform.answer import rank, sentences
+from ragplatform.answer import followup, rank, sentences
 from ragplatform.answer.events import ShownPassage
 from ragplatform.answer.finding import Finder
+from ragplatform.answer.salts import rights_digest
 from ragplatform.audit.details import unverified_id
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
@@ -18,6 +20,7 @@ from ragplatform.model import (
     Decision,
     Hit,
     Json,
+    Labels,
     Narrow,
     Passage,
     Principal,
@@ -29,7 +32,7 @@ from ragplatform.model import (
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import Action as Act
 from ragplatform.ports import Catalog, Edition, Editions, Embedder, Standings
-from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.gate import ClearedQuestion, Privacy, Revealer
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
 LONGEST_QUESTION = 4000
@@ -46,7 +49,9 @@ class Request:
     """One question of one principal for one purpose.
 
     ``collections`` and ``narrow`` narrow the search; None means all that policy permits. ``trace``
-    is the W3C trace id that the caller gave, "" without one.
+    is the W3C trace id that the caller gave, "" without one. ``history`` are the caller's earlier
+    questions of this conversation, oldest first: they help to understand the question and never
+    widen its scope.
     """
 
     principal: Principal
@@ -56,6 +61,7 @@ class Request:
     limit: int = 5
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     trace: str = ""
+    history: tuple[str, ...] = field(default=(), repr=False)
     narrow: Narrow | None = None
 
     def details(self) -> dict[str, Json]:
@@ -102,18 +108,24 @@ class ClearedPassage:
 class Retrieved:
     """What a search found, cleared for its reader and on record.
 
-    ``meant`` are pseudonyms by which documents may name whom the question names. ``vector`` is by
-    ``embedder``: with those of another it does not compare.
+    ``question`` is in words that stand alone; ``completed`` says that earlier questions gave some
+    of them. ``meant`` are pseudonyms by which documents may name whom the question names.
+    ``vector`` is by ``embedder``: with those of another it does not compare.
     """
 
     request: Request
     scope: Scope
     question: Cleared
+    completed: bool
     meant: frozenset[str]
     vector: Sequence[float] = field(repr=False)
     embedder: Embedder = field(repr=False)
+    rights: str
+    """What ``salts.rights_digest`` says of the moment of the search."""
     passages: tuple[ClearedPassage, ...]
     shown: tuple[ShownPassage, ...]
+    reveal: Revealer = field(repr=False)
+    """Gives titles and quotes of these passages as their reader may see them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,19 +176,16 @@ class Retriever:
         Raises ``DeniedError`` for an empty scope, ``InvalidRequestError`` for a question that is
         empty or too long, ``AuditError`` when a record cannot be made: then nothing was done.
         """
-        text = request.question.strip()
-        if not text or len(text) > LONGEST_QUESTION:
-            raise InvalidRequestError(f"question: wanted 1 to {LONGEST_QUESTION} characters")
+        text = _text_of(request)
         standing = self._standings.standing(request.principal, request.purpose)  # 1
-        scope = self._scope(request, standing)
-        details = said(standing) | request.details()
-        self._record(request, scope, action, details=details, sealed=request.sealed())  # 2
+        classes = self._catalog.classes(request.principal.tenant)
+        scope = self._scope(request, standing, classes)
+        earlier = followup.needed(text, request.history, LONGEST_QUESTION)
+        self._record_asked(request, standing, scope, action, (*earlier, text))  # 2
         if scope.empty:  # 3
-            reason = self._policies.refusal_reason(request.principal, request.purpose)
-            self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
-            raise DeniedError(reason)
+            self._refuse(request, scope)
         try:
-            question = self._privacy.clear_question(text, scope)  # 4
+            question, completed = self._understand(text, earlier, scope)  # 4
             edition = self._editions.current()
             view = self._privacy.embed_view(question.text)
             vector = [float(value) for value in edition.embedder.embed([view])[0]]
@@ -192,28 +201,56 @@ class Retriever:
             passages = tuple(
                 self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1)
             )
+            reveal = self._revealer([hit.passage for hit, _ in kept], scope)
             shown = tuple(
-                self.show(hit.passage, scope, number, hit.score)
+                self._shown(hit.passage, scope, number, hit.score, reveal)
                 for number, (hit, _) in enumerate(kept, 1)
             )
         except PlatformError as error:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
         left_out["disagreed"] = len(hits) - len(kept)
-        details = {"found": len(found.hits), "left_out": left_out}
+        details: dict[str, Json] = {"found": len(found.hits), "left_out": left_out}
         if found.by:
             details |= {"kept_to": list(found.by), "nothing_there": found.alone}
-        self._record_shown(request, standing, scope, kept, details=details)  # 6
+        sealed = {"searched": question.text} if completed else None
+        self._record_shown(request, standing, scope, kept, details=details, sealed=sealed)  # 6
         return Retrieved(
             request=request,
             scope=scope,
             question=question.cleared,
+            completed=completed,
             meant=question.meant,
             vector=vector,
             embedder=edition.embedder,
+            rights=rights_digest(standing, classes),
             passages=passages,
             shown=shown,
+            reveal=reveal,
         )
+
+    def _refuse(self, request: Request, scope: Scope) -> NoReturn:
+        """Refuse a question whose asker may read nothing for its purpose, on record."""
+        reason = self._policies.refusal_reason(request.principal, request.purpose)
+        self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
+        raise DeniedError(reason)
+
+    def _understand(
+        self, text: str, earlier: Sequence[str], scope: Scope
+    ) -> tuple[ClearedQuestion, bool]:
+        """Return the question cleared, in words that stand alone, and whether that changed it.
+
+        All is cleared for the scope of now, so no earlier question can name whom this one may not.
+        """
+        asked = [self._privacy.clear_question(one, scope) for one in (*earlier, text)]
+        last = asked[-1]
+        whole = followup.complete(self._privacy, [one.cleared for one in asked])
+        if whole.text == last.text:
+            return last, False
+        meant = last.meant
+        if not tokens_in(last.text):
+            meant = frozenset[str]().union(*(one.meant for one in asked))
+        return ClearedQuestion(whole, meant - tokens_in(whole.text)), True
 
     def source(
         self, principal: Principal, purpose: Purpose, chunk: str, request_id: str, trace: str = ""
@@ -250,7 +287,7 @@ class Retriever:
         Raises as ``source``; the record of a refusal says that ``action`` was denied.
         """
         standing = self._standings.standing(request.principal, request.purpose)
-        scope = self._scope(request, standing)
+        scope = self._scope(request, standing, self._catalog.classes(request.principal.tenant))
         try:
             hit = None if scope.empty else self._editions.current().index.fetch(chunk, scope)
             kept = self._decide_again(request, standing, scope, [hit] if hit else [])
@@ -274,26 +311,40 @@ class Retriever:
 
         ``unmasked`` are single values that the reader may see in clear beyond the scope.
         """
+        reveal = self._revealer([passage], scope)
+        shown = self._shown(passage, scope, number, score, reveal)
+        if not unmasked:
+            return shown
+        # Only in the text: what is unmasked is a value of the passage, not of its document.
+        text = self._privacy.clear_passage(passage, scope).text
+        return replace(shown, text=self._privacy.reveal(text, scope, unmasked))
+
+    def _revealer(self, passages: Sequence[Passage], scope: Scope) -> Revealer:
+        """Return what reveals the passages' texts, with one look into the vault for all."""
+        return self._privacy.revealer((t for one in passages for t in _texts(one)), scope)
+
+    def _shown(
+        self, passage: Passage, scope: Scope, number: int, score: float | None, reveal: Revealer
+    ) -> ShownPassage:
         chunk = passage.chunk
         text = self._privacy.clear_passage(passage, scope).text
         return ShownPassage(
             number=number,
             chunk=chunk.id,
             document=passage.document,
-            title=self._privacy.reveal(passage.title, scope),
-            text=self._privacy.reveal(text, scope, unmasked),
+            title=reveal(passage.title),
+            text=reveal(text),
             collection=passage.labels.collection,
             media_type=passage.media_type,
             page=chunk.page,
             page_end=chunk.page_end,
             start=chunk.start,
             end=chunk.end,
-            heading=tuple(self._privacy.reveal(part, scope) for part in chunk.heading),
+            heading=tuple(map(reveal, chunk.heading)),
             score=score,
         )
 
-    def _scope(self, request: Request, standing: Standing) -> Scope:
-        classes = self._catalog.classes(request.principal.tenant)
+    def _scope(self, request: Request, standing: Standing, classes: Mapping[str, Labels]) -> Scope:
         scope = self._policies.scope(standing, classes, collections=request.collections)
         tenant = request.principal.tenant
         dark = {(tenant, feed) for feed in standing.dark}
@@ -358,6 +409,23 @@ class Retriever:
     ) -> None:
         record_event(self._audit, request, scope, action, outcome, details, sealed, subjects)
 
+    def _record_asked(
+        self,
+        request: Request,
+        standing: Standing,
+        scope: Scope,
+        action: Action,
+        texts: Sequence[str],
+    ) -> None:
+        """Record the question, the last of the texts, with the earlier ones that it may need."""
+        earlier = texts[:-1]
+        details = said(standing) | request.details()
+        sealed = request.sealed()
+        if earlier:
+            details["earlier"] = len(earlier)
+            sealed["earlier"] = "\n".join(earlier)
+        self._record(request, scope, action, details=details, sealed=sealed)
+
     def _record_shown(
         self,
         request: Request,
@@ -368,6 +436,7 @@ class Retriever:
         *,
         unmasked: frozenset[str] = frozenset(),
         details: Mapping[str, Json] | None = None,
+        sealed: dict[str, str] | None = None,
     ) -> None:
         """Record the passages, and how many values of each type are shown in clear in them.
 
@@ -375,7 +444,7 @@ class Retriever:
         under a broken glass goes before its reviewers too. Every subject stands in a record.
         """
         passages = [hit.passage for hit, _ in kept]
-        texts = [t for p in passages for t in (p.title, p.chunk.text, *p.chunk.heading)]
+        texts = [text for passage in passages for text in _texts(passage)]
         told: dict[str, Json] = {
             "passages": [_named(hit, verdict) for hit, verdict in kept],
             "revealed": self._privacy.revealed(texts, scope, unmasked),
@@ -388,9 +457,22 @@ class Retriever:
             some = everybody[start : start + _SUBJECTS_PER_RECORD]
             part: dict[str, Json] = {"part": start // _SUBJECTS_PER_RECORD + 1}
             self._record(
-                request, scope, action, Outcome.SUCCESS, part if start else told, None, some
+                request,
+                scope,
+                action,
+                Outcome.SUCCESS,
+                part if start else told,
+                None if start else sealed,
+                some,
             )
         self._standings.note_use(standing, request.request_id, subjects)
+
+
+def _text_of(request: Request) -> str:
+    text = request.question.strip()
+    if not text or len(text) > LONGEST_QUESTION:
+        raise InvalidRequestError(f"question: wanted 1 to {LONGEST_QUESTION} characters")
+    return text
 
 
 def record_event(
@@ -431,6 +513,11 @@ def said(standing: Standing) -> dict[str, Json]:
     if standing.dark:
         details["dark"] = list(standing.dark)
     return details
+
+
+def _texts(passage: Passage) -> Iterator[str]:
+    """Yield all text of a passage that its reader sees."""
+    yield from (passage.title, passage.chunk.text, *passage.chunk.heading)
 
 
 def _named(hit: Hit, verdict: Decision) -> Json:
