@@ -163,6 +163,20 @@ class EdgeIndex:
             )
         return Hit(decode_payload(chunk, found[0].payload), 1.0) if found else None
 
+    def browse(self, scope: Scope, narrow: Narrow, limit: int) -> list[Passage]:
+        """Return up to ``limit`` passages in the scope that fit ``narrow``, by chunk id."""
+        return self.browse_within(within(scope, narrow), limit)
+
+    def browse_within(self, tree: AnyOf, limit: int) -> list[Passage]:
+        """Browse under a filter that another process of ours made from a scope of its own."""
+        if not tree.branches or limit < 1:
+            return []
+        with _engine("browse"):
+            found, _ = self._open_shard().scroll(
+                engine.ScrollRequest(limit=limit, filter=_compiled(tree), with_payload=True)
+            )
+        return [decode_payload(str(record.id), record.payload) for record in found]
+
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """Return, for each document of the tenant, the number of chunks in each generation."""
         counts: dict[str, dict[str, int]] = {}

@@ -100,6 +100,19 @@ _QUESTION: Final = (
 _SHOWN: Final = (
     _SCOPE,
     *_STANDING,
+    Detail(
+        "kept_to",
+        Kind.CODE,
+        "By which facts that the question names the search was kept to some documents.",
+        required=False,
+        many=True,
+    ),
+    Detail(
+        "nothing_there",
+        Kind.FLAG,
+        "Whether nothing was found in those, and all of the scope was searched.",
+        required=False,
+    ),
     _parts(
         "passages",
         "Each passage shown, best first.",
