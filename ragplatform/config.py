@@ -110,6 +110,13 @@ class Settings(BaseSettings):
         10.0, gt=0, description="Longest wait for a turn, seconds; then the answer is 429."
     )
 
+    batch_lines_at_once: int = Field(
+        2, ge=0, le=16, description="Most lines of batches at work in one service. 0: none."
+    )
+    batch_keep_hours: float = Field(
+        72.0, gt=0, description="How long the answers of a batch are kept after its end, hours."
+    )
+
     index_backend: IndexBackend = Field(
         IndexBackend.EDGE, description="edge: the engine in this process; qdrant: a server."
     )

@@ -92,6 +92,17 @@ class MemoryIndex:
             entry = self._entries.get(chunk)
         return Hit(entry.passage, 1.0) if entry and allowed(entry.passage, scope) else None
 
+    def browse(self, scope: Scope, narrow: Narrow, limit: int) -> list[Passage]:
+        """List what the scope allows and the narrowing fits."""
+        with self._lock:
+            self._require_open()
+            found = [
+                entry.passage
+                for _, entry in sorted(self._entries.items())
+                if allowed(entry.passage, scope) and fits(entry.passage, narrow)
+            ]
+        return found[: max(0, limit)]
+
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """Count chunks by document and generation."""
         counts: dict[str, dict[str, int]] = {}

@@ -98,6 +98,13 @@ class GuestIndex:
         found = self._ask("fetch", chunk, encode_filter(tree))
         return None if found is None else _decode_hit(found)
 
+    def browse_within(self, tree: AnyOf, limit: int) -> list[Passage]:
+        """Browse through the owner."""
+        if not tree.branches or limit < 1:
+            return []
+        found = self._ask("browse", encode_filter(tree), limit)
+        return [_decode_passage(passage) for passage in cast("list[Json]", found)]
+
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """List generations through the owner."""
         return cast("dict[str, dict[str, int]]", self._ask("generations", tenant))

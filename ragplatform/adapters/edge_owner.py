@@ -157,6 +157,12 @@ def _fetch(store: Store, arguments: list[Json]) -> Json:
     return None if hit is None else _encode_hit(hit)
 
 
+def _browse(store: Store, arguments: list[Json]) -> Json:
+    tree, limit = arguments
+    found = store.browse_within(decode_filter(tree), cast("int", limit))
+    return [[passage.chunk.id, encode_payload(passage)] for passage in found]
+
+
 def _generations(store: Store, arguments: list[Json]) -> Json:
     [tenant] = arguments
     return {name: {**counts} for name, counts in store.generations(cast("str", tenant)).items()}
@@ -205,6 +211,7 @@ _OPERATIONS: Final[Mapping[str, Callable[[Store, list[Json]], Json]]] = {
     "upsert": _upsert,
     "search": _search,
     "fetch": _fetch,
+    "browse": _browse,
     "generations": _generations,
     "passages": _passages,
     "retire": _retire,

@@ -47,6 +47,9 @@ class Store(Protocol):
     def fetch_within(self, chunk: str, tree: AnyOf) -> Hit | None:
         """See ``Index.fetch``."""
 
+    def browse_within(self, tree: AnyOf, limit: int) -> list[Passage]:
+        """See ``Index.browse``."""
+
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """See ``Index.generations``."""
 

@@ -171,6 +171,17 @@ class QdrantIndex:
             )
         return Hit(decode_payload(chunk, found[0].payload), 1.0) if found else None
 
+    def browse(self, scope: Scope, narrow: Narrow, limit: int) -> list[Passage]:
+        """Return up to ``limit`` passages in the scope that fit ``narrow``, by chunk id."""
+        if scope.empty or limit < 1:
+            return []
+        wanted = _compiled(within(scope, narrow))
+        with _server("browse"):
+            found, _ = self._open().scroll(
+                self._collection, scroll_filter=wanted, limit=limit, with_payload=True
+            )
+        return [decode_payload(str(record.id), record.payload) for record in found]
+
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """Return, for each document of the tenant, the number of chunks in each generation."""
         counts: dict[str, dict[str, int]] = {}

@@ -135,6 +135,13 @@ class SharedEdgeIndex:
             return None
         return self._do(lambda store: store.fetch_within(chunk, tree))
 
+    def browse(self, scope: Scope, narrow: Narrow, limit: int) -> list[Passage]:
+        """Return up to ``limit`` passages in the scope that fit ``narrow``, by chunk id."""
+        tree = within(scope, narrow)
+        if not tree.branches or limit < 1:
+            return []
+        return self._do(lambda store: store.browse_within(tree, limit))
+
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """Return, for each document of the tenant, the number of chunks in each generation."""
         return self._do(lambda store: store.generations(tenant))

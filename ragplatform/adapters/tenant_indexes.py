@@ -79,6 +79,10 @@ class TenantIndexes:
         """Return one passage if it exists and lies in the scope, else None; its score is 1."""
         return None if scope.empty else self._of(scope.tenant).fetch(chunk, scope)
 
+    def browse(self, scope: Scope, narrow: Narrow, limit: int) -> list[Passage]:
+        """Return up to ``limit`` passages in the scope that fit ``narrow``, by chunk id."""
+        return [] if scope.empty else self._of(scope.tenant).browse(scope, narrow, limit)
+
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """Return, for each document of the tenant, the number of chunks in each generation."""
         return self._of(tenant).generations(tenant)

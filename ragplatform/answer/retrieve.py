@@ -9,6 +9,7 @@ from typing import NoReturn
 from ragplatform.answer import followup, rank, sentences
 from ragplatform.answer.beside import beside
 from ragplatform.answer.events import ShownPassage
+from ragplatform.answer.finding import Finder, Found
 from ragplatform.answer.salts import rights_digest
 from ragplatform.audit.details import unverified_id
 from ragplatform.audit.events import Action, Outcome, event_of
@@ -201,14 +202,12 @@ class Retriever:
         try:
             question, completed = self._understand(text, earlier, scope)  # 4
             edition = self._editions.current()
-            vector, found, hits = self._search(request, scope, edition, question)  # 5
-            left_out = {"beyond_number": len(found) - len(hits)}
+            vector, found, hits = self._search(request, standing, scope, edition, question)  # 5
+            left_out = {"beyond_number": len(found.hits) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
             left_out["disagreed"] = len(hits) - len(kept)
             kept += self._beside(request, standing, scope, edition.index, kept)
-            passages = tuple(
-                self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1)
-            )
+            passages = self._cleared(kept, scope)
             reveal = self._revealer([hit.passage for hit, _ in kept], scope)
             shown = tuple(
                 self._shown(hit.passage, scope, number, hit.score, reveal)
@@ -217,7 +216,7 @@ class Retriever:
         except PlatformError as error:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
-        details: dict[str, Json] = {"found": len(found), "left_out": left_out}
+        details = found.said() | {"left_out": left_out}
         sealed = {"searched": question.text} if completed else None
         self._record_shown(request, standing, scope, kept, details=details, sealed=sealed)  # 6
         return Retrieved(
@@ -235,8 +234,13 @@ class Retriever:
         )
 
     def _search(
-        self, request: Request, scope: Scope, edition: Edition, question: ClearedQuestion
-    ) -> tuple[list[float], list[Hit], list[Hit]]:
+        self,
+        request: Request,
+        standing: Standing,
+        scope: Scope,
+        edition: Edition,
+        question: ClearedQuestion,
+    ) -> tuple[list[float], Found, list[Hit]]:
         """Return the question's vector, all that was found, and the best of it in order."""
         view = self._privacy.embed_view(question.text)
         vector = [float(value) for value in edition.embedder.embed([view])[0]]
@@ -244,8 +248,9 @@ class Retriever:
         terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
         named = tokens_in(question.text)
         sought = rank.Sought(question.text, request.limit, named, question.meant)
-        found = edition.index.search(vector, terms, scope, sought.depth, request.narrow)
-        return vector, found, rank.best(found, sought, self._judge(view))
+        finder = self._finder(request, standing, scope, edition)
+        found = finder.find(question.text, vector, terms, sought.depth, request.narrow)
+        return vector, found, rank.best(found.hits, sought, self._judge(view))
 
     def _refuse(self, request: Request, scope: Scope) -> NoReturn:
         """Refuse a question whose asker may read nothing for its purpose, on record."""
@@ -374,6 +379,16 @@ class Retriever:
         self._dark -= {one for one in self._dark.copy() if one[0] == tenant} - dark
         return scope
 
+    def _finder(
+        self, request: Request, standing: Standing, scope: Scope, edition: Edition
+    ) -> Finder:
+        def readable(passages: Sequence[Passage]) -> list[Passage]:
+            hits = [Hit(passage, 0.0) for passage in passages]
+            kept = self._decide_again(request, standing, scope, hits)
+            return [hit.passage for hit, _ in kept]
+
+        return Finder(index=edition.index, weigher=edition.weigher, scope=scope, readable=readable)
+
     def _decide_again(
         self, request: Request, standing: Standing, scope: Scope, hits: Sequence[Hit]
     ) -> list[tuple[Hit, Decision]]:
@@ -416,6 +431,11 @@ class Retriever:
             return []
         found = beside([hit for hit, _ in kept], request.beside, lambda n: index.fetch(n, scope))
         return self._decide_again(request, standing, scope, found)
+
+    def _cleared(
+        self, kept: Sequence[tuple[Hit, Decision]], scope: Scope
+    ) -> tuple[ClearedPassage, ...]:
+        return tuple(self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1))
 
     def _clear(self, number: int, passage: Passage, scope: Scope) -> ClearedPassage:
         chunk = passage.chunk

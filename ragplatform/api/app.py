@@ -19,7 +19,8 @@ from ragplatform.api.caller import Caller
 from ragplatform.api.edge import Edge
 from ragplatform.api.fairness import ONE_TURN, Shares, Turns
 from ragplatform.api.limits import BodyLimit
-from ragplatform.api.openai import chat, embeddings, responses
+from ragplatform.api.openai import batches, chat, embeddings, responses
+from ragplatform.api.openai.runner import at_work
 from ragplatform.api.sse import EventStream, encode
 from ragplatform.audit.events import Action
 from ragplatform.config import Settings
@@ -30,10 +31,12 @@ from ragplatform.wiring import Platform
 LARGEST_BODY = 64 * 1024
 
 PROBLEMS: dict[int | str, dict[str, object]] = {
-    status: {"description": text, "content": {problems.MEDIA_TYPE: {}}}
+    status: {"description": text, "content": {problems.MEDIA_TYPE: {"schema": problems.SCHEMA}}}
     for status, text in {
+        400: "The body is not what its media type says.",
         401: "No valid bearer key.",
         403: "Policy denies it; `detail` says why.",
+        404: "It does not exist, or you may not know whether it does.",
         413: "The body is larger than the endpoint accepts.",
         422: "A field is missing or malformed.",
         429: "As much is at work as you may have; `Retry-After` says when to ask again.",
@@ -62,7 +65,8 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         platform.record_start()
-        yield
+        async with at_work(platform, app.state.turns):
+            yield
         for extension in extensions:
             extension.close()
         await platform.aclose()
@@ -91,6 +95,7 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
     chat.add_routes(app, platform)
     responses.add_routes(app, platform)
     embeddings.add_routes(app, platform)
+    batches.add_routes(app, platform)
     access.add_routes(app, platform)
     pii.add_routes(app, platform)
     audit.add_routes(app, platform)
