@@ -17,10 +17,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from ingest.holder import is_alive, this_process
 from ingest.ledger_tables import SOURCES
 from ingest.runs import Runs
 from ragplatform.errors import ForgottenError, HeldError, UnavailableError
+from ragplatform.holder import is_alive, this_process
 from ragplatform.migrations import bring_up
 from ragplatform.tables import Joined, insert, open_engine
 
