@@ -22,7 +22,7 @@ from ragplatform.model import (
 )
 from ragplatform.redaction import Finding, Redacted
 
-_HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
+HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 
 Collection = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
@@ -303,7 +303,7 @@ class TextsBody(Body):
     def _one_of_both(self) -> "TextsBody":
         if (self.text is None) == (self.texts is None):
             raise ValueError("give text or texts")
-        if any(_HALF_PAIR.search(text) for text in self.given):
+        if any(HALF_PAIR.search(text) for text in self.given):
             # It has no UTF-8 form, so a redacted text could not be sent back.
             raise ValueError("half a pair of surrogates is no text")
         return self

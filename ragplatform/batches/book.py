@@ -24,7 +24,7 @@ from ragplatform.model import Principal, Purpose, Sensitivity
 from ragplatform.tables import open_engine, transaction
 
 LEASE_S: Final = 30.0
-# A line that took this many workers with it is not given to another.
+# A line at which this many attempts failed, or took their workers with them, is given up.
 MOST_ATTEMPTS: Final = 3
 
 
@@ -328,13 +328,13 @@ class BatchBook:
             )
             return bool(found.rowcount)
 
-    def give_back(self, taken: Taken) -> None:
-        """Let a line be taken again, as if it had not been."""
+    def give_back(self, taken: Taken, *, counted: bool = False) -> None:
+        """Let a line be taken again; unless the attempt is ``counted``, as if it had not been."""
         waits = {
             "state": LineState.WAITING.value,
             "holder": "",
             "lease_until": 0.0,
-            "attempts": LINES.c.attempts - 1,
+            "attempts": taken.attempt if counted else taken.attempt - 1,
         }
         mine = LINES.c.holder == self._holder
         with self._transaction() as connection:

@@ -1,6 +1,6 @@
 """Promise 7 for batches: kill -9 while lines are answered loses none and gives none twice.
 
-``RAGPLATFORM_BATCH_KILLS`` sets how often (3 by default), ``RAGPLATFORM_SEED`` repeats the moments.
+``RAGPLATFORM_BATCH_KILLS`` sets how often (2 by default), ``RAGPLATFORM_SEED`` repeats the moments.
 """
 
 import contextlib
@@ -28,9 +28,9 @@ from tests.fakes import Bench, make_bench
 from tests.state import entry_of
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS = int(os.environ.get("RAGPLATFORM_BATCH_KILLS", "3"))
+KILLS = int(os.environ.get("RAGPLATFORM_BATCH_KILLS", "2"))
 SEED = int(os.environ.get("RAGPLATFORM_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
-LINES = 4 * KILLS + 4
+LINES = 3 * KILLS + 2
 CHAT = "/v1/chat/completions"
 ABOUT = "Apixaban was stopped for Maria Lopez because of a gastric bleed."
 BODY = {
