@@ -458,6 +458,7 @@ def open_retriever(store: Store) -> Retriever:
         standings=store.register,
         editions=store.editions,
         audit=store.audit,
+        reranker=openers.open_reranker(store.settings),
     )
 
 

@@ -100,6 +100,19 @@ _QUESTION: Final = (
 _SHOWN: Final = (
     _SCOPE,
     *_STANDING,
+    Detail(
+        "kept_to",
+        Kind.CODE,
+        "By which facts that the question names the search was kept to some documents.",
+        required=False,
+        many=True,
+    ),
+    Detail(
+        "nothing_there",
+        Kind.FLAG,
+        "Whether nothing was found in those, and all of the scope was searched.",
+        required=False,
+    ),
     _parts(
         "passages",
         "Each passage shown, best first.",
@@ -519,6 +532,7 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             (
                 _id("document", "The document.", required=False),
                 _count("documents", "Documents that a subject's erasure took.", required=False),
+                _ids("contents", "Keyed marks of the contents that it had.", required=False),
                 Detail("reason", Kind.NOTE, "Why it was denied.", required=False),
                 _id("rule", "The rule of retention.toml that asked for it.", required=False),
                 _digest("retention", "Digest of retention.toml.", required=False),
