@@ -24,7 +24,7 @@ from ragplatform.answer.events import ShownPassage
 from ragplatform.answer.retrieve import Request, Retriever
 from ragplatform.audit.events import Action
 from ragplatform.errors import ConfigurationError, UnavailableError
-from ragplatform.model import Json, Principal, Purpose
+from ragplatform.model import Json, Narrow, Principal, Purpose
 
 _MOST: Final = 50
 _COLLECTION: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -54,20 +54,24 @@ class ServiceRetriever(BaseRetriever):
         key: str | SecretStr,
         purpose: Purpose,
         collections: Iterable[str] | None = None,
+        filters: Mapping[str, Json] | None = None,
         limit: int = 10,
         networks: Sequence[str] = (),
         timeout_s: float = 60.0,
     ) -> None:
         """``url`` is the service's; ``networks``, in CIDR form, are those it may be in.
 
-        Loopback is always among them. Raises ``ConfigurationError`` for what cannot be, and where
-        a variable of the environment would send LangChain's traces out of the network.
+        Loopback is always among them. ``filters`` are those of `POST /v1/search`, which narrow.
+        Raises ``ConfigurationError`` for what cannot be, and where a variable of the environment
+        would send LangChain's traces out of the network.
         """
         super().__init__()
         egress.check_environment(os.environ)
         self._url = url.rstrip("/")
         self._key = key if isinstance(key, SecretStr) else SecretStr(key)
-        self._body = _bound(purpose, collections, limit)
+        self._body = _bound(purpose, collections, limit) | (
+            {} if filters is None else {"filters": dict(filters)}
+        )
         self._allowed = egress.Allowed.of(networks, [url])
         self._timeout_s = timeout_s
 
@@ -109,6 +113,7 @@ class PrincipalRetriever(BaseRetriever):
     _principal: Principal = PrivateAttr()
     _purpose: Purpose = PrivateAttr()
     _collections: frozenset[str] | None = PrivateAttr()
+    _narrow: Narrow | None = PrivateAttr()
     _limit: int = PrivateAttr()
 
     def __init__(
@@ -118,6 +123,7 @@ class PrincipalRetriever(BaseRetriever):
         principal: Principal,
         purpose: Purpose,
         collections: Iterable[str] | None = None,
+        narrow: Narrow | None = None,
         limit: int = 10,
     ) -> None:
         """``retriever`` is the platform's own. Raises ``ConfigurationError`` as the other one."""
@@ -129,6 +135,7 @@ class PrincipalRetriever(BaseRetriever):
         self._purpose = purpose
         named = bound.get("collections")
         self._collections = frozenset(map(str, named)) if isinstance(named, list) else None
+        self._narrow = narrow
         self._limit = limit
 
     def _get_relevant_documents(
@@ -150,6 +157,7 @@ class PrincipalRetriever(BaseRetriever):
             query,
             collections=self._collections,
             limit=self._limit,
+            narrow=self._narrow,
         )
         shown = self._retriever.retrieve(request, Action.SEARCHED).shown
         return [_document(_told(passage), request.request_id) for passage in shown]

@@ -1,8 +1,7 @@
 """The FastAPI application: who asks, what they ask, and nothing decided here."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
-from functools import partial
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib.util import find_spec
 from typing import Literal, Protocol
@@ -12,9 +11,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from ragplatform import __version__
-from ragplatform.answer.events import Final, Sources
-from ragplatform.answer.retrieve import Request as Question
 from ragplatform.api import access, audit, audit_export, feedback, pii, problems, schemas
+from ragplatform.api.asking import question_of, whole_answer
 from ragplatform.api.caller import Caller
 from ragplatform.api.edge import Edge
 from ragplatform.api.fairness import ONE_TURN, Shares, Turns
@@ -23,7 +21,7 @@ from ragplatform.api.openai import chat, embeddings, responses
 from ragplatform.api.sse import EventStream, encode
 from ragplatform.audit.events import Action
 from ragplatform.config import Settings
-from ragplatform.model import AnswerMode, Principal, Purpose
+from ragplatform.model import AnswerMode, Purpose
 from ragplatform.wiring import Platform
 
 # A question is at most 4,000 characters; 64 KiB leaves room for any encoding of it.
@@ -121,27 +119,6 @@ def _turns(settings: Settings) -> Turns:
     )
 
 
-def _question(
-    platform: Platform,
-    request: Request,
-    who: Principal,
-    body: schemas.AskBody | schemas.SearchBody,
-    limit: int,
-) -> Question:
-    subject_ref = partial(platform.store.vault.subject_ref, who.tenant)
-    return Question(
-        principal=who,
-        purpose=body.purpose,
-        question=body.question,
-        collections=None if body.collections is None else frozenset(body.collections),
-        limit=limit,
-        request_id=request.state.request_id,
-        trace=request.state.trace,
-        history=tuple(body.history),
-        narrow=None if body.filters is None else body.filters.narrow(subject_ref),
-    )
-
-
 def _add_question_routes(app: FastAPI, platform: Platform) -> None:
     @app.post("/v1/ask", response_model=schemas.AskOut, tags=["questions"], dependencies=[ONE_TURN])
     async def ask(request: Request, who: Caller, body: schemas.AskBody) -> Response:
@@ -149,27 +126,21 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
 
         With `stream`, server-sent events: `sources`, `delta`, `citation`, then `final` or `error`.
         """
-        question = _question(platform, request, who, body, platform.settings.passages_per_answer)
+        limit = platform.settings.passages_per_answer
+        question = question_of(platform, request, who, body, limit)
         # All refusals are raised here, while the status can still say so.
         retrieved = await run_in_threadpool(platform.answerer.prepare, question)
         mode = AnswerMode(body.mode or platform.settings.answer_mode)
-        events = platform.answerer.stream(retrieved, mode)
         if body.stream:
+            events = platform.answerer.stream(retrieved, mode)
             return EventStream(encode(events, question.request_id))
-        sources: list[schemas.Source] = []
-        async with aclosing(events):
-            async for event in events:
-                if isinstance(event, Sources):
-                    sources = [schemas.Source.of(passage) for passage in event.passages]
-                if isinstance(event, Final):
-                    answer = schemas.AnswerOut.of(event.answer)
-        out = schemas.AskOut(**answer.model_dump(), sources=sources)
+        out = await whole_answer(platform, retrieved, mode)
         return JSONResponse(out.model_dump(mode="json"))
 
     @app.post("/v1/search", tags=["questions"], dependencies=[ONE_TURN])
     def search(request: Request, who: Caller, body: schemas.SearchBody) -> schemas.SearchOut:
         """Return the passages that fit a question, among those that you may read."""
-        question = _question(platform, request, who, body, body.limit)
+        question = question_of(platform, request, who, body, body.limit)
         retrieved = platform.retriever.retrieve(question, Action.SEARCHED)
         results = [schemas.Source.of(passage) for passage in retrieved.shown]
         return schemas.SearchOut(request_id=question.request_id, results=results)

@@ -16,7 +16,7 @@ from ragplatform.errors import (
     UnavailableError,
 )
 from ragplatform.langchain import PrincipalRetriever, ServiceRetriever
-from ragplatform.model import Purpose
+from ragplatform.model import Narrow, Purpose
 from tests.fakes import make_bench
 from tests.served import served_bench
 
@@ -109,6 +109,16 @@ def test_no_argument_of_a_call_changes_who_asks_for_what(ward, bound, kind):
 def test_nothing_of_it_can_be_made_configurable_by_a_chain(bound, kind, field):
     with pytest.raises(ValueError, match="not found"):
         bound(kind).configurable_fields(**{field: ConfigurableField(id="x")})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_may_be_kept_to_some_documents(bound, kind):
+    more = {"service": {"filters": {"documents": ["doc-1"]}},
+            "principal": {"narrow": Narrow(documents=frozenset({"doc-1"}))}}  # fmt: skip
+
+    found = bound(kind, **more[kind]).invoke(QUESTION)
+
+    assert {document.metadata["document"] for document in found} <= {"doc-1"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
