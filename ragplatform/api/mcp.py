@@ -10,6 +10,7 @@ Source: MCP specification, 2025-11-25 and 2026-07-28, Streamable HTTP.
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -105,6 +106,7 @@ class Tool:
     gives: type[BaseModel]
     does: Callable[[Asked, Any], Awaitable[BaseModel]]
 
+    @cache
     def described(self) -> types.Tool:
         """Return the tool as the protocol lists it. It only reads, and only what is inside."""
         return types.Tool(
@@ -280,9 +282,7 @@ def _server(asked: Asked) -> Server[Any]:
         except Exception as error:
             # The protocol's own handling would send the error's text, which may be a document's.
             state = asked.request.state
-            bug(asked.platform, state.request_id, state.trace, error)
-            said = problems.SAID_INSTEAD[HTTPStatus.INTERNAL_SERVER_ERROR]
-            raise MCPError(types.INTERNAL_ERROR, said) from None
+            return _refused(asked, bug(asked.platform, state.request_id, state.trace, error))
 
     return Server(
         "ragplatform",
