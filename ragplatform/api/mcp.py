@@ -106,7 +106,6 @@ class Tool:
     gives: type[BaseModel]
     does: Callable[[Asked, Any], Awaitable[BaseModel]]
 
-    @cache
     def described(self) -> types.Tool:
         """Return the tool as the protocol lists it. It only reads, and only what is inside."""
         return types.Tool(
@@ -150,6 +149,11 @@ TOOLS: Final = (
     ),
 )
 _BY_NAME: Final = {tool.name: tool for tool in TOOLS}
+
+
+@cache
+def _listed() -> list[types.Tool]:
+    return [tool.described() for tool in TOOLS]
 
 
 def add_routes(app: FastAPI, platform: Platform) -> None:
@@ -269,7 +273,7 @@ class _Answered(Response):
 def _server(asked: Asked) -> Server[Any]:
     async def list_tools(context: object, params: object) -> types.ListToolsResult:
         del context, params
-        return types.ListToolsResult(tools=[tool.described() for tool in TOOLS])
+        return types.ListToolsResult(tools=_listed())
 
     async def call_tool(
         context: object, params: types.CallToolRequestParams
