@@ -17,7 +17,7 @@ from ragplatform.api.caller import Caller
 from ragplatform.api.edge import Edge
 from ragplatform.api.fairness import ONE_TURN, Shares, Turns
 from ragplatform.api.limits import BodyLimit
-from ragplatform.api.openai import chat, embeddings, responses
+from ragplatform.api.openai import chat, embeddings, errors, responses
 from ragplatform.api.sse import EventStream, encode
 from ragplatform.audit.events import Action
 from ragplatform.config import Settings
@@ -104,6 +104,7 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
         extension.add_routes(app)
     _add_account_routes(app, platform)
     _add_health_routes(app, platform)
+    errors.describe(app.openapi())
     return app
 
 
