@@ -1,10 +1,11 @@
 """The FastAPI application: who asks, what they ask, and nothing decided here."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from http import HTTPStatus
 from importlib.util import find_spec
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -104,8 +105,20 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
         extension.add_routes(app)
     _add_account_routes(app, platform)
     _add_health_routes(app, platform)
-    errors.describe(app.openapi())
+    app.openapi = _described(app.openapi)  # type: ignore[method-assign] # FastAPI's own way
     return app
+
+
+def _described(plain: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+    """Return what describes the interface with each error in the shape that its path has."""
+
+    @cache
+    def described() -> dict[str, Any]:
+        found = plain()
+        errors.describe(found)
+        return found
+
+    return described
 
 
 def _turns(settings: Settings) -> Turns:
