@@ -18,7 +18,12 @@ from ragplatform.api.caller import Caller
 from ragplatform.api.edge import Edge
 from ragplatform.api.fairness import ONE_TURN, Shares, Turns
 from ragplatform.api.limits import BodyLimit
+<<<<<<< HEAD
 from ragplatform.api.openai import chat, embeddings, errors, responses
+=======
+from ragplatform.api.openai import batches, chat, embeddings, responses
+from ragplatform.api.openai.runner import at_work
+>>>>>>> 6ee69ba664ea25672f04c5fac617435e905755cd
 from ragplatform.api.sse import EventStream, encode
 from ragplatform.audit.events import Action
 from ragplatform.config import Settings
@@ -63,7 +68,8 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         platform.record_start()
-        yield
+        async with at_work(platform, app.state.turns):
+            yield
         for extension in extensions:
             extension.close()
         await platform.aclose()
@@ -92,6 +98,7 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
     chat.add_routes(app, platform)
     responses.add_routes(app, platform)
     embeddings.add_routes(app, platform)
+    batches.add_routes(app, platform)
     access.add_routes(app, platform)
     pii.add_routes(app, platform)
     audit.add_routes(app, platform)
@@ -133,6 +140,32 @@ def _turns(settings: Settings) -> Turns:
     )
 
 
+<<<<<<< HEAD
+=======
+def _question(
+    platform: Platform,
+    request: Request,
+    who: Principal,
+    body: schemas.AskBody | schemas.SearchBody,
+    limit: int,
+    beside: int = 0,
+) -> Question:
+    subject_ref = partial(platform.store.vault.subject_ref, who.tenant)
+    return Question(
+        principal=who,
+        purpose=body.purpose,
+        question=body.question,
+        collections=None if body.collections is None else frozenset(body.collections),
+        limit=limit,
+        beside=beside,
+        request_id=request.state.request_id,
+        trace=request.state.trace,
+        history=tuple(body.history),
+        narrow=None if body.filters is None else body.filters.narrow(subject_ref),
+    )
+
+
+>>>>>>> 6ee69ba664ea25672f04c5fac617435e905755cd
 def _add_question_routes(app: FastAPI, platform: Platform) -> None:
     @app.post("/v1/ask", response_model=schemas.AskOut, tags=["questions"], dependencies=[ONE_TURN])
     async def ask(request: Request, who: Caller, body: schemas.AskBody) -> Response:
@@ -140,11 +173,23 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
 
         With `stream`, server-sent events: `sources`, `delta`, `citation`, then `final` or `error`.
         """
+<<<<<<< HEAD
         limit = platform.settings.passages_per_answer
         question = question_of(platform, request, who, body, limit)
         # All refusals are raised here, while the status can still say so.
         retrieved = await run_in_threadpool(platform.answerer.prepare, question)
         mode = AnswerMode(body.mode or platform.settings.answer_mode)
+=======
+        settings = platform.settings
+        mode = AnswerMode(body.mode or settings.answer_mode)
+        # What is quoted stands in the best passages; what is written reads on from there.
+        beside = settings.passages_beside if mode is AnswerMode.ABSTRACTIVE else 0
+        limit = settings.passages_per_answer
+        question = _question(platform, request, who, body, limit, beside)
+        # All refusals are raised here, while the status can still say so.
+        retrieved = await run_in_threadpool(platform.answerer.prepare, question)
+        events = platform.answerer.stream(retrieved, mode)
+>>>>>>> 6ee69ba664ea25672f04c5fac617435e905755cd
         if body.stream:
             events = platform.answerer.stream(retrieved, mode)
             return EventStream(encode(events, question.request_id))
