@@ -37,7 +37,7 @@ class ServiceRetriever(BaseRetriever):
     the passage's. ``metadata`` holds ``chunk``, ``document``, ``source`` (the file's name),
     ``page`` and ``page_end`` (from 1, None without pages), ``start`` and ``end`` (offsets into the
     document's text), ``heading``, ``collection``, ``media_type``, ``score``, ``number``, ``labels``
-    where the service tells them, and ``request_id``, by which the audit log knows the search.
+    by which policy goes, and ``request_id``, by which the audit log knows the search.
     """
 
     # Private, since a chain may make fields configurable by whoever calls it.
@@ -185,9 +185,19 @@ def _from_wire(found: Mapping[str, Json]) -> list[Document]:
 
 
 def _told(passage: ShownPassage) -> dict[str, Json]:
-    names = (name for name in passage.__slots__ if name != "heading")
-    told: dict[str, Json] = {name: getattr(passage, name) for name in names}
-    return {**told, "heading": list(passage.heading)}
+    """Return the passage as the service says it, so that both retrievers give the same."""
+    labels = passage.labels
+    names = (name for name in passage.__slots__ if name not in {"heading", "labels"})
+    return {name: getattr(passage, name) for name in names} | {
+        "heading": list(passage.heading),
+        "labels": {
+            "sensitivity": labels.sensitivity.name.lower(),
+            "department": labels.department,
+            "categories": sorted(map(str, labels.categories)),
+            "restrictions": sorted(labels.restrictions),
+            "state": labels.state,
+        },
+    }
 
 
 def _document(one: Mapping[str, Json], request_id: str) -> Document:

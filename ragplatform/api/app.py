@@ -13,21 +13,17 @@ from fastapi.responses import JSONResponse
 
 from ragplatform import __version__
 from ragplatform.api import access, audit, audit_export, feedback, pii, problems, schemas
-from ragplatform.api.asking import question_of, whole_answer
+from ragplatform.api.asking import answerable, question_of, whole_answer
 from ragplatform.api.caller import Caller
 from ragplatform.api.edge import Edge
 from ragplatform.api.fairness import ONE_TURN, Shares, Turns
 from ragplatform.api.limits import BodyLimit
-<<<<<<< HEAD
-from ragplatform.api.openai import chat, embeddings, errors, responses
-=======
-from ragplatform.api.openai import batches, chat, embeddings, responses
+from ragplatform.api.openai import batches, chat, embeddings, errors, responses
 from ragplatform.api.openai.runner import at_work
->>>>>>> 6ee69ba664ea25672f04c5fac617435e905755cd
 from ragplatform.api.sse import EventStream, encode
 from ragplatform.audit.events import Action
 from ragplatform.config import Settings
-from ragplatform.model import AnswerMode, Purpose
+from ragplatform.model import Purpose
 from ragplatform.wiring import Platform
 
 # A question is at most 4,000 characters; 64 KiB leaves room for any encoding of it.
@@ -140,32 +136,6 @@ def _turns(settings: Settings) -> Turns:
     )
 
 
-<<<<<<< HEAD
-=======
-def _question(
-    platform: Platform,
-    request: Request,
-    who: Principal,
-    body: schemas.AskBody | schemas.SearchBody,
-    limit: int,
-    beside: int = 0,
-) -> Question:
-    subject_ref = partial(platform.store.vault.subject_ref, who.tenant)
-    return Question(
-        principal=who,
-        purpose=body.purpose,
-        question=body.question,
-        collections=None if body.collections is None else frozenset(body.collections),
-        limit=limit,
-        beside=beside,
-        request_id=request.state.request_id,
-        trace=request.state.trace,
-        history=tuple(body.history),
-        narrow=None if body.filters is None else body.filters.narrow(subject_ref),
-    )
-
-
->>>>>>> 6ee69ba664ea25672f04c5fac617435e905755cd
 def _add_question_routes(app: FastAPI, platform: Platform) -> None:
     @app.post("/v1/ask", response_model=schemas.AskOut, tags=["questions"], dependencies=[ONE_TURN])
     async def ask(request: Request, who: Caller, body: schemas.AskBody) -> Response:
@@ -173,23 +143,9 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
 
         With `stream`, server-sent events: `sources`, `delta`, `citation`, then `final` or `error`.
         """
-<<<<<<< HEAD
-        limit = platform.settings.passages_per_answer
-        question = question_of(platform, request, who, body, limit)
+        question, mode = answerable(platform, request, who, body)
         # All refusals are raised here, while the status can still say so.
         retrieved = await run_in_threadpool(platform.answerer.prepare, question)
-        mode = AnswerMode(body.mode or platform.settings.answer_mode)
-=======
-        settings = platform.settings
-        mode = AnswerMode(body.mode or settings.answer_mode)
-        # What is quoted stands in the best passages; what is written reads on from there.
-        beside = settings.passages_beside if mode is AnswerMode.ABSTRACTIVE else 0
-        limit = settings.passages_per_answer
-        question = _question(platform, request, who, body, limit, beside)
-        # All refusals are raised here, while the status can still say so.
-        retrieved = await run_in_threadpool(platform.answerer.prepare, question)
-        events = platform.answerer.stream(retrieved, mode)
->>>>>>> 6ee69ba664ea25672f04c5fac617435e905755cd
         if body.stream:
             events = platform.answerer.stream(retrieved, mode)
             return EventStream(encode(events, question.request_id))

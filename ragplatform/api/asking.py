@@ -19,6 +19,7 @@ def question_of(
     who: Principal,
     body: schemas.Asking,
     limit: int,
+    beside: int = 0,
 ) -> Question:
     """Return the question of a body, on behalf of the caller and under the request's id."""
     subject_ref = partial(platform.store.vault.subject_ref, who.tenant)
@@ -28,11 +29,24 @@ def question_of(
         question=body.question,
         collections=None if body.collections is None else frozenset(body.collections),
         limit=limit,
+        beside=beside,
         request_id=request.state.request_id,
         trace=request.state.trace,
         history=tuple(body.history),
         narrow=None if body.filters is None else body.filters.narrow(subject_ref),
     )
+
+
+def answerable(
+    platform: Platform, request: Request, who: Principal, body: schemas.ModeBody
+) -> tuple[Question, AnswerMode]:
+    """Return the question of a body to be answered, and how."""
+    settings = platform.settings
+    mode = AnswerMode(body.mode or settings.answer_mode)
+    # What is quoted stands in the best passages; what is written reads on from there.
+    beside = settings.passages_beside if mode is AnswerMode.ABSTRACTIVE else 0
+    limit = settings.passages_per_answer
+    return question_of(platform, request, who, body, limit, beside), mode
 
 
 async def whole_answer(

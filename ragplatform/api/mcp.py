@@ -26,14 +26,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from ragplatform import __version__
 from ragplatform.api import access, problems, schemas
-from ragplatform.api.asking import question_of, whole_answer
+from ragplatform.api.asking import answerable, question_of, whole_answer
 from ragplatform.api.caller import Caller
 from ragplatform.api.edge import bug
 from ragplatform.api.fairness import ONE_TURN
 from ragplatform.audit.events import Action
 from ragplatform.config import Settings
 from ragplatform.errors import InvalidRequestError, PlatformError
-from ragplatform.model import AnswerMode, Principal, Purpose
+from ragplatform.model import Principal, Purpose
 from ragplatform.wiring import Platform
 
 PATH: Final = "/mcp"
@@ -67,10 +67,8 @@ async def _search(asked: Asked, given: schemas.SearchBody) -> BaseModel:
 
 async def _ask(asked: Asked, given: schemas.ModeBody) -> BaseModel:
     platform = asked.platform
-    limit = platform.settings.passages_per_answer
-    question = question_of(platform, asked.request, asked.who, given, limit)
+    question, mode = answerable(platform, asked.request, asked.who, given)
     retrieved = await run_in_threadpool(platform.answerer.prepare, question)
-    mode = AnswerMode(given.mode or platform.settings.answer_mode)
     return await whole_answer(platform, retrieved, mode)
 
 

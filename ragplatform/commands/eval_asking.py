@@ -128,6 +128,7 @@ class InProcess:
         self._platform = platform
         self._settings = settings
         self._mode = AnswerMode(mode or settings.answer_mode)
+        self._writes = self._mode is AnswerMode.ABSTRACTIVE
         self._people: dict[str, Principal] = {}
 
     def person(self, name: str) -> Principal:
@@ -166,6 +167,7 @@ class InProcess:
                 question.question,
                 collections=question.collections,
                 limit=limit,
+                beside=self._settings.passages_beside if self._writes else 0,
             )
             answer = await self._answer(asked)
             took = time.perf_counter() - began

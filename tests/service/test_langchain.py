@@ -173,3 +173,13 @@ def test_it_is_not_made_while_traces_would_leave_the_network(bound, monkeypatch)
     for kind in KINDS:
         with pytest.raises(ConfigurationError, match="LANGSMITH_TRACING"):
             bound(kind)
+
+
+def test_both_retrievers_say_the_same_of_a_passage(bound):
+    over_http, in_process = bound("service").invoke(QUESTION), bound("principal").invoke(QUESTION)
+
+    for one, other in zip(over_http, in_process, strict=True):
+        said, also = dict(one.metadata), dict(other.metadata)
+        assert said.pop("request_id") != also.pop("request_id")
+        assert said == also
+        assert one.page_content == other.page_content
