@@ -105,25 +105,8 @@ def _lower(values: Sequence[str] | None) -> frozenset[str] | None:
     return None if values is None else frozenset(value.lower() for value in values)
 
 
-class SearchBody(Body):
-    """A search for passages."""
-
-    question: str = Field(
-        min_length=1, max_length=LONGEST_QUESTION, examples=["Which anticoagulant replaced it?"]
-    )
-    purpose: Purpose = Field(description="Why you ask; policy decides whether you may.")
-    collections: list[Collection] | None = Field(
-        None, max_length=50, description="Search only these; default: all that you may read."
-    )
-    filters: Filters | None = Field(
-        None, description="Keep the search to passages of these documents, types, dates and so on."
-    )
-    limit: int = Field(10, ge=1, le=50, description="Most passages to return.")
-    history: History = Field(default_factory=list)
-
-
-class AskBody(Body):
-    """A question to be answered."""
+class Asking(Body):
+    """What every question of ours says."""
 
     question: str = Field(
         min_length=1, max_length=LONGEST_QUESTION, examples=["Why was apixaban stopped?"]
@@ -136,10 +119,26 @@ class AskBody(Body):
     filters: Filters | None = Field(
         None, description="Keep the search to passages of these documents, types, dates and so on."
     )
-    stream: bool = Field(False, description="Send server-sent events instead of one JSON document.")
+
+
+class SearchBody(Asking):
+    """A search for passages."""
+
+    limit: int = Field(10, ge=1, le=50, description="Most passages to return.")
+
+
+class ModeBody(Asking):
+    """A question to be answered in one piece."""
+
     mode: Literal["extractive", "abstractive"] | None = Field(
         None, description="How to make the answer; default: the deployment's setting."
     )
+
+
+class AskBody(ModeBody):
+    """A question to be answered."""
+
+    stream: bool = Field(False, description="Send server-sent events instead of one JSON document.")
 
 
 class SourceLabels(BaseModel):
