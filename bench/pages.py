@@ -45,14 +45,16 @@ from ragplatform.adapters.bert_encoder import BertEncoder
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
 from ragplatform.answer import rank
-from ragplatform.answer.finding import Finder
+from ragplatform.answer.finding import DATES, Finder
 from ragplatform.model import AllOf, Chunk, Clause, Hit, Labels, Passage, TermWeights
 from ragplatform.ports import Entry, Vectors, embedded_text
 from tests.fakes_index import scope
 
 _MAX_CHARS = 50_000_000
 _BATCH = 256
-_ALL = scope(AllOf((Clause("access_class", frozenset({"open"})),)), tenant="bank")
+_ALL = scope(
+    AllOf((Clause("access_class", frozenset({"open"})),)), tenant="bank", reveals=frozenset({DATES})
+)
 _NO_TERMS = TermWeights((), ())
 Page = tuple[str, int]
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from ragplatform.answer import followup, rank, sentences
 from ragplatform.answer.events import ShownPassage
-from ragplatform.answer.finding import Finder
+from ragplatform.answer.finding import DATES, Finder
 from ragplatform.answer.salts import rights_digest
 from ragplatform.audit.details import unverified_id
 from ragplatform.audit.events import Action, Outcome, event_of
@@ -72,6 +72,12 @@ class Request:
         if self.narrow is not None:
             asked["filters"] = list(self.narrow.said())
         return asked
+
+    @property
+    def dated(self) -> bool:
+        """Whether it is narrowed to a range of dates."""
+        narrow = self.narrow
+        return narrow is not None and (narrow.earliest is not None or narrow.latest is not None)
 
     def sealed(self) -> dict[str, str]:
         """Return what a record seals of the question: its text, and what it was narrowed to.
@@ -184,6 +190,8 @@ class Retriever:
         self._record_asked(request, standing, scope, action, (*earlier, text))  # 2
         if scope.empty:  # 3
             self._refuse(request, scope)
+        if request.dated and DATES not in scope.reveals:
+            self._refuse_dates(request, scope)
         try:
             question, completed = self._understand(text, earlier, scope)  # 4
             edition = self._editions.current()
@@ -234,6 +242,11 @@ class Retriever:
         reason = self._policies.refusal_reason(request.principal, request.purpose)
         self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
         raise DeniedError(reason)
+
+    def _refuse_dates(self, request: Request, scope: Scope) -> NoReturn:
+        """Refuse a range of dates to whom policy shows none: each empty result would tell one."""
+        self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "dates are hidden"})
+        raise DeniedError("policy shows you no dates for this purpose: leave them out")
 
     def _understand(
         self, text: str, earlier: Sequence[str], scope: Scope
