@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ragplatform.answer import routing
-from ragplatform.model import Facts, Hit, Narrow, Passage, Scope, TermWeights
+from ragplatform.model import Facts, Hit, Json, Narrow, Passage, Scope, TermWeights
 from ragplatform.ports import Index, TermWeigher
 from ragplatform.reports import COVER
 
@@ -36,6 +36,13 @@ class Found:
     hits: list[Hit] = field(repr=False)
     by: tuple[str, ...] = ()
     alone: bool = False
+
+    def said(self) -> dict[str, Json]:
+        """Return what a record says of it."""
+        said: dict[str, Json] = {"found": len(self.hits)}
+        if self.by:
+            said |= {"kept_to": list(self.by), "nothing_there": self.alone}
+        return said
 
 
 class Finder:

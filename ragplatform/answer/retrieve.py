@@ -175,9 +175,9 @@ class Retriever:
         """Return the passages for the question, after recording who was about to see which.
 
         1. Ask how the caller stands to people now, and decide the scope. 2. Record the question,
-        durable. 3. Refuse an empty scope. 4. Clear the question, embed it, weigh its terms.
-        5. Search under the scope and decide every hit again. 6. Record which passages will be
-        shown, durable.
+        durable. 3. Refuse an empty scope, and filters by what is hidden. 4. Clear the question,
+        embed it, weigh its terms. 5. Search under the scope and decide every hit again. 6. Record
+        which passages will be shown, durable.
 
         Raises ``DeniedError`` for an empty scope, ``InvalidRequestError`` for a question that is
         empty or too long, ``AuditError`` when a record cannot be made: then nothing was done.
@@ -188,10 +188,7 @@ class Retriever:
         scope = self._scope(request, standing, classes)
         earlier = followup.needed(text, request.history, LONGEST_QUESTION)
         self._record_asked(request, standing, scope, action, (*earlier, text))  # 2
-        if scope.empty:  # 3
-            self._refuse(request, scope)
-        if request.dated and DATES not in scope.reveals:
-            self._refuse_dates(request, scope)
+        self._require_answerable(request, scope)  # 3
         try:
             question, completed = self._understand(text, earlier, scope)  # 4
             edition = self._editions.current()
@@ -218,9 +215,7 @@ class Retriever:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
         left_out["disagreed"] = len(hits) - len(kept)
-        details: dict[str, Json] = {"found": len(found.hits), "left_out": left_out}
-        if found.by:
-            details |= {"kept_to": list(found.by), "nothing_there": found.alone}
+        details = {**found.said(), "left_out": left_out}
         sealed = {"searched": question.text} if completed else None
         self._record_shown(request, standing, scope, kept, details=details, sealed=sealed)  # 6
         return Retrieved(
@@ -243,10 +238,17 @@ class Retriever:
         self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
         raise DeniedError(reason)
 
-    def _refuse_dates(self, request: Request, scope: Scope) -> NoReturn:
-        """Refuse a range of dates to whom policy shows none: each empty result would tell one."""
-        self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "dates are hidden"})
-        raise DeniedError("policy shows you no dates for this purpose: leave them out")
+    def _require_answerable(self, request: Request, scope: Scope) -> None:
+        """Refuse, on record, who may read nothing, and who asks by what is hidden from them.
+
+        To whom policy shows no dates a range of dates would tell them: by each empty result, one.
+        """
+        if scope.empty:
+            self._refuse(request, scope)
+        if request.dated and DATES not in scope.reveals:
+            hidden: dict[str, Json] = {"reason": "dates are hidden"}
+            self._record(request, scope, Action.DENIED, Outcome.DENIED, hidden)
+            raise DeniedError("policy shows you no dates for this purpose: leave them out")
 
     def _understand(
         self, text: str, earlier: Sequence[str], scope: Scope
