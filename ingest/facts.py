@@ -328,7 +328,6 @@ _STATEMENT: Final = {
 _TITLE_LINES: Final = 12
 _ABOVE: Final = 600
 _LONGEST_TITLE: Final = 140
-_LONGEST_TITLE: Final = 140
 _FEWEST_FIGURES: Final = 12
 _FIGURE: Final = re.compile(r"\d[\d,]*(?:\.\d+)?")
 

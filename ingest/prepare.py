@@ -1,23 +1,22 @@
 """From one file's bytes to passages that may be embedded: parse, find, decide, transform, chunk."""
 
 import re
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeAlias
 
 from ingest import titles
-from ingest.by_hand import relabelled
+from ingest.by_hand import put_on_again
 from ingest.chunk import Piece, chunk
 from ingest.claims import labelled
 from ingest.facts import document_facts, of_part
 from ingest.parse.document import Claims, ParsedDocument, Part
 from ingest.parse.unpack import Allowance, Opened
 from ingest.report import Tally
-from ingest.work import NAMESPACE, Target, Work, given_labels
+from ingest.work import Target, Work, given_labels
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.errors import QuarantinedError
-from ragplatform.model import Chunk, Facts, Labels, Passage, Span
+from ragplatform.model import Chunk, Facts, Labels, Passage, Span, chunk_id
 from ragplatform.policy.classes import access_class, validate_labels
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
@@ -126,7 +125,7 @@ class Preparer:
         tally.characters += len(parsed.text)
         work = self._claimed(work, parsed.claims)
         # Not part of the generation: other labels alone must not embed a document anew.
-        work = replace(work, labels=relabelled(work.labels, work.by_hand))
+        work = replace(work, labels=put_on_again(work.labels, work.by_hand))
         source = replace(work.source, content=None)
         return Parsed(replace(work, source=source, data=None), parsed)
 
@@ -231,13 +230,12 @@ class Preparer:
         pieces = chunk(body.text, guarded=guarded, headings=moved.headings, pages=starts)
         headings = self._clean_headings(moved, body)
         for ordinal, piece in enumerate(pieces):
-            name = f"{work.document}/{work.generation}/{ordinal}"
             path = [headings[title] for title in piece.heading]
             if piece.caption is not None:
                 path.append(self._masked(body, *piece.caption))
             yield Passage(
                 chunk=_chunk(
-                    str(uuid.uuid5(NAMESPACE, name)),
+                    chunk_id(work.document, work.generation, ordinal),
                     ordinal,
                     replace(piece, heading=tuple(path)),
                     body,

@@ -66,6 +66,17 @@ class Embedder(Protocol):
         """
 
 
+class Reranker(Protocol):
+    """Reads a question and a passage together, and says how well the one answers the other."""
+
+    @property
+    def version(self) -> str:
+        """A word that changes whenever the same pair could be judged otherwise."""
+
+    def judge(self, question: str, texts: Sequence[str]) -> Sequence[float]:
+        """Return a number for each text, in order; more is better, and only within one call."""
+
+
 class TermWeigher(Protocol):
     """Turns text into sparse term weights for lexical search."""
 
@@ -139,7 +150,9 @@ class Index(Protocol):
         limit: int,
         narrow: Narrow | None = None,
     ) -> list[Hit]:
-        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF.
+        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused.
+
+        A hit's score is its cosine and ``Hit.lexical``, a share of its terms' mean weight.
 
         ``narrow`` leaves out what it does not fit. An empty scope gives no hit and asks nothing of
         the engine.
@@ -326,6 +339,13 @@ class Authenticator(Protocol):
         The person's own key entered again, or a token of theirs for which they signed in within the
         last ``PROOF_AGE_S`` seconds: ``auth_time`` where the token has it, else ``iat``. Same means
         the same tenant and the same id.
+        """
+
+    def recall(self, principal: Principal) -> Principal | None:
+        """Return a principal with its rights of now, by the credential that it showed before.
+
+        None where only a token could say: there is none here. Raises ``UnauthenticatedError`` when
+        the credential is not in force any more, or stands for somebody else.
         """
 
 

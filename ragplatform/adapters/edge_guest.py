@@ -9,6 +9,7 @@ from typing import Final, cast
 from ragplatform.adapters.edge_wire import (
     PROTOCOL,
     OwnerGoneError,
+    decode_vector,
     encode_terms,
     encode_vector,
     peer_of,
@@ -218,6 +219,7 @@ def _decode_passage(document: Json) -> Passage:
 
 def _decode_hit(document: Json) -> Hit:
     match document:
-        case [str(chunk), payload, int() | float() as score]:
-            return Hit(decode_payload(chunk, payload), float(score))
+        case [str(chunk), payload, int() | float() as score, int() | float() as lexical, vector]:
+            passage = decode_payload(chunk, payload)
+            return Hit(passage, float(score), float(lexical), decode_vector(vector))
     raise TamperedError("the process that holds the index sent something else than a passage")

@@ -13,6 +13,7 @@ from ragplatform.adapters.edge_wire import (
     Store,
     decode_terms,
     decode_vector,
+    encode_vector,
     peer_of,
     receive_frame,
     send_frame,
@@ -127,7 +128,9 @@ class OwnerServer:
 
 
 def _encode_hit(hit: Hit) -> Json:
-    return [hit.passage.chunk.id, encode_payload(hit.passage), hit.score]
+    passage = hit.passage
+    vector = encode_vector(hit.vector)
+    return [passage.chunk.id, encode_payload(passage), hit.score, hit.lexical, vector]
 
 
 def _upsert(store: Store, arguments: list[Json]) -> Json:

@@ -122,7 +122,7 @@ class SharedEdgeIndex:
         limit: int,
         narrow: Narrow | None = None,
     ) -> list[Hit]:
-        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF."""
+        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused."""
         tree = within(scope, narrow)
         if not tree.branches:
             return []

@@ -70,7 +70,7 @@ class TenantIndexes:
         limit: int,
         narrow: Narrow | None = None,
     ) -> list[Hit]:
-        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF."""
+        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused."""
         if scope.empty or limit < 1:
             return []
         return self._of(scope.tenant).search(vector, terms, scope, limit, narrow)
