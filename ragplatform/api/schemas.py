@@ -22,6 +22,7 @@ from ragplatform.model import (
     SentenceKind,
 )
 from ragplatform.redaction import Finding, Redacted
+from ragplatform.reports import organisation_key, symbol
 
 HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 
@@ -88,7 +89,7 @@ class Filters(Body):
             media_types=_lower(self.media_types),
             subjects=None if self.subjects is None else frozenset(map(subject_ref, self.subjects)),
             kinds=_lower(self.types),
-            organisations=_lower(self.organisations),
+            organisations=_names(self.organisations),
             years=None if self.years is None else frozenset(map(str, self.years)),
             quarters=_lower(self.quarters),
             parts=_lower(self.parts),
@@ -99,6 +100,13 @@ class Filters(Body):
 
 def _set(values: Sequence[str] | None) -> frozenset[str] | None:
     return None if values is None else frozenset(values)
+
+
+def _names(values: Sequence[str] | None) -> frozenset[str] | None:
+    """Return names as documents are found by them; each may be a symbol as well."""
+    if values is None:
+        return None
+    return frozenset(key for value in values for key in (organisation_key(value), symbol(value)))
 
 
 def _lower(values: Sequence[str] | None) -> frozenset[str] | None:
