@@ -189,7 +189,7 @@ class Retriever:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
         left_out["disagreed"] = len(hits) - len(kept)
-        details = {"found": len(found), "left_out": left_out}
+        details: dict[str, Json] = {"found": len(found), "left_out": left_out}
         sealed = {"searched": question.text} if completed else None
         self._record_shown(request, standing, scope, kept, details=details, sealed=sealed)  # 6
         return Retrieved(

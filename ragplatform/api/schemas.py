@@ -34,7 +34,7 @@ class Body(BaseModel):
 History = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=LONGEST_QUESTION)]], Field(max_length=20)
 ]
-HISTORY: Final = Field(
+HISTORY: Final[list[str]] = Field(
     default_factory=list,
     description="Your earlier questions of this conversation, oldest first: they help to "
     "understand this one, and are read with the rights of now.",
