@@ -46,7 +46,7 @@ from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.kept import KeptPolicies
-from ragplatform.ports import Archive, Detector, Edition, Embedder, Index, TermWeigher
+from ragplatform.ports import Archive, Detector, Edition, Embedder, Entailment, Index, TermWeigher
 from ragplatform.privacy.gate import Inspector, Privacy, Treatment
 from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption, new_key_file
 from ragplatform.privacy.keys import FewKeys, Keys
@@ -377,6 +377,18 @@ def open_detector(settings: Settings) -> Detector:
         added=_installed_recognisers(),
         threads=settings.model_threads or None,
     )
+
+
+def open_entailment(settings: Settings) -> Entailment | None:
+    """Load the model that says whether a passage says a sentence; None where none is named.
+
+    Raises ``ModelError`` when its files are not right.
+    """
+    if not settings.entailment_model:
+        return None
+    from ragplatform.adapters.entailment import FolderEntailment
+
+    return FolderEntailment(model_store(settings).resolve(settings.entailment_model))
 
 
 def _installed_recognisers() -> "Sequence[EntityRecognizer]":

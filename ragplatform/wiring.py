@@ -21,7 +21,7 @@ from ragplatform.adapters.api_keys import ApiKeyAuthenticator
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.adapters.steady import EveryEdition, SteadyIndex
 from ragplatform.answer.ask import Answerer, AnswerLimits
-from ragplatform.answer.judging import Unsupported
+from ragplatform.answer.judging import Bar, Unsupported
 from ragplatform.answer.retrieve import Retriever
 from ragplatform.answer.unmask import Unmasker
 from ragplatform.audit import query
@@ -474,7 +474,11 @@ def assemble(
         ),
         salt_key=openers.derive(store.settings, "cache-salt"),
         weights=openers.model_weights(store.settings),
-        unsupported=Unsupported(store.settings.unsupported_sentences),
+        bar=Bar(
+            unsupported=Unsupported(store.settings.unsupported_sentences),
+            entailment=openers.open_entailment(store.settings),
+            threshold=store.settings.entailment_threshold,
+        ),
     )
     redactor = Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit)
     return Platform(

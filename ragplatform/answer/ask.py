@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from ragplatform.answer import evidence, quotes, remarks, statements
 from ragplatform.answer.events import AnswerEvent, Cited, Delta, Final, Sources
-from ragplatform.answer.judging import Judge, Sentence, Unsupported
+from ragplatform.answer.judging import Bar, Judge, Sentence
 from ragplatform.answer.quoting import Quoter
 from ragplatform.answer.retrieve import Request, Retrieved, Retriever, record_event
 from ragplatform.answer.writing import LONGEST_ANSWER, AnswerLimits, Writer, Writing
@@ -60,7 +60,7 @@ class Answerer:
         limits: AnswerLimits,
         salt_key: bytes,
         weights: ModelWeights,
-        unsupported: Unsupported,
+        bar: Bar,
     ) -> None:
         self._retriever = retriever
         self._privacy = privacy
@@ -70,7 +70,7 @@ class Answerer:
         self._quoter = Quoter(privacy=privacy)
         self._audit = audit
         self._weights = weights
-        self._unsupported = unsupported
+        self._bar = bar
 
     def prepare(self, request: Request) -> Retrieved:
         """Return what the answer will be made from; every refusal is raised here.
@@ -193,13 +193,14 @@ class Answerer:
             privacy=self._privacy,
             retrieved=retrieved,
             passages=passages,
-            unsupported=self._unsupported,
+            bar=self._bar,
         )
         draft.dropped = judge.dropped
         written = self._writer.write(retrieved, passages, draft.writing)
         async with aclosing(written):
             async for text in written:
-                if sentence := judge.judge(text):
+                # In a thread, since models may be asked.
+                if sentence := await anyio.to_thread.run_sync(judge.judge, text):
                     yield sentence
 
     def _answer(self, retrieved: Retrieved, draft: _Draft, screen: Screen) -> Answer:

@@ -10,6 +10,7 @@ from typing import Final
 from ragplatform.answer import evidence, support
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
 from ragplatform.model import Citation, SentenceKind
+from ragplatform.ports import Entailment
 from ragplatform.privacy.gate import Privacy
 
 # Whatever a reader's screen could fetch or follow: no sentence with it leaves, written or quoted.
@@ -23,6 +24,10 @@ _BROKEN_MARK: Final = re.compile(r"\[\W*\d|(?<!\w)\d{1,3}\W*\]|\[unsupported\]",
 _DECLINED: Final = re.compile(r"^the passages do not (?:say|answer|mention|contain)", re.I)
 
 UNSUPPORTED: Final = "[unsupported]"
+# A sentence with fewer of its words in its place must mean what the place means: embedding two texts
+# costs 4 ms, so it is asked of the doubtful alone.
+_SURE: Final = 0.8
+_SIMILAR: Final = 0.5
 # A sentence that fails by these is never shown, marked or not.
 _NEVER: Final = frozenset({"link", "repeated", "empty"})
 
@@ -49,6 +54,18 @@ class Sentence:
     failed: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """How high the bar is for a model's sentences.
+
+    ``entailment`` has the last word where there is one: a sentence needs ``threshold`` of it.
+    """
+
+    unsupported: Unsupported
+    entailment: Entailment | None
+    threshold: float
+
+
 class Judge:
     """Judges the sentences that a model writes on some passages. Not for two answers."""
 
@@ -58,14 +75,14 @@ class Judge:
         privacy: Privacy,
         retrieved: Retrieved,
         passages: Sequence[ClearedPassage],
-        unsupported: Unsupported,
+        bar: Bar,
     ) -> None:
         self.dropped: Counter[str] = Counter()
         self._privacy = privacy
         self._retrieved = retrieved
         self._passages = passages
         self._evidence = [support.Evidence(passage.texts) for passage in passages]
-        self._unsupported = unsupported
+        self._bar = bar
         self._said: set[str] = set()
 
     def judge(self, text: str) -> Sentence | None:
@@ -78,9 +95,10 @@ class Judge:
         failed = "link" if LINK.search(claim) or _BROKEN_MARK.search(claim) else verdict.failed
         if claim.casefold() in self._said:
             failed = "repeated"
+        failed = failed or self._unlike(claim, at, verdict)
         if failed:
             self.dropped[failed] += 1
-            if self._unsupported is Unsupported.DROP or failed in _NEVER:
+            if self._bar.unsupported is Unsupported.DROP or failed in _NEVER:
                 return None
             self._said.add(claim.casefold())
             return Sentence(
@@ -94,6 +112,19 @@ class Judge:
         return Sentence(
             f"{claim} [{passage.number}]", SentenceKind.SUPPORTED, (citation,), verdict.coverage
         )
+
+    def _unlike(self, claim: str, at: int, verdict: support.Verdict) -> str | None:
+        """Return which of the models finds that the place does not mean the claim, if one does."""
+        place = " ".join(self._passages[at].texts[verdict.first : verdict.last + 1])
+        if verdict.coverage < _SURE:
+            embedder = self._retrieved.embedder
+            claimed, held = embedder.embed([self._privacy.embed_view(t) for t in (claim, place)])
+            if float(claimed @ held) < _SIMILAR:
+                return "meaning"
+        entailment = self._bar.entailment
+        if entailment and entailment.says([(place, claim)])[0] < self._bar.threshold:
+            return "entailment"
+        return None
 
     def _best(self, claim: str, wanted: set[int]) -> tuple[int, support.Verdict]:
         """Return the place that supports the claim best: an index of the passages, and a verdict.
