@@ -24,8 +24,8 @@ _BROKEN_MARK: Final = re.compile(r"\[\W*\d|(?<!\w)\d{1,3}\W*\]|\[unsupported\]",
 _DECLINED: Final = re.compile(r"^the passages do not (?:say|answer|mention|contain)", re.I)
 
 UNSUPPORTED: Final = "[unsupported]"
-# A sentence with fewer of its words in its place must mean what the place means: embedding two texts
-# costs 4 ms, so it is asked of the doubtful alone.
+# A sentence with fewer of its words in its place must mean what the place means: embedding two
+# texts costs milliseconds, so it is asked of the doubtful alone.
 _SURE: Final = 0.8
 _SIMILAR: Final = 0.5
 # A sentence that fails by these is never shown, marked or not.
