@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from ragplatform.answer.asked import read
+from ragplatform.answer.asked import parts, read
 from ragplatform.answer.sentences import is_row
 from ragplatform.answer.terms import content_terms
 from ragplatform.ports import Embedder, Vectors
@@ -182,10 +182,15 @@ def _rank(
 
 
 def _lacking(question: str, held: Sequence[set[str]]) -> list[float]:
-    """Return the share of the question's specific terms that each passage lacks."""
-    wanted = read(question)
-    count = len(wanted.specific) or 1
-    return [len(wanted.missing(terms)) / count for terms in held]
+    """Return the share of the question's specific terms that each passage lacks.
+
+    Of a question of several parts it is that of the part which lacks least: what the others ask
+    for may stand elsewhere, or the answer says that it does not.
+    """
+    asked = [read(question[start:end]) for start, end in parts(question)]
+    return [
+        min(len(one.missing(terms)) / (len(one.specific) or 1) for one in asked) for terms in held
+    ]
 
 
 def _density(text: str) -> float:

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from ragplatform.answer import asked, conflicts, evidence, prompt
-from ragplatform.answer.conflicts import Place, Source
+from ragplatform.answer.conflicts import DIFFERS, Place, Source
 from ragplatform.answer.judging import LINK, Sentence
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
 from ragplatform.answer.support import Evidence
@@ -13,8 +12,6 @@ from ragplatform.answer.terms import content_terms
 from ragplatform.model import SentenceKind
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.tokens import tokens_in
-
-_DIFFERS: Final = "But another passage says:"
 
 
 def make(privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]) -> list[Sentence]:
@@ -73,7 +70,7 @@ def _conflicts(
         # A document's own bracketed number would read as a citation of ours.
         quote = re.sub(r"\[(\d{1,3})\]", r"(\1)", text)
         citation = evidence.cite(privacy, retrieved, passage, place.sentence, place.sentence)
-        yield Sentence(f"{_DIFFERS} {quote} [{passage.number}]", SentenceKind.CONFLICT, (citation,))
+        yield Sentence(f"{DIFFERS} {quote} [{passage.number}]", SentenceKind.CONFLICT, (citation,))
 
 
 def _places(said: Sequence[Sentence], passages: Sequence[ClearedPassage]) -> list[Place]:
