@@ -8,7 +8,7 @@ from ragplatform.answer.conflicts import DIFFERS, Place, Source
 from ragplatform.answer.judging import LINK, Sentence
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
 from ragplatform.answer.support import Evidence
-from ragplatform.answer.terms import content_terms
+from ragplatform.answer.terms import TOKEN, content_terms
 from ragplatform.model import SentenceKind
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.tokens import tokens_in
@@ -28,10 +28,9 @@ def refusal(privacy: Privacy, retrieved: Retrieved) -> tuple[str, str]:
         return "no_passage", prompt.REFUSALS["no_passage"]
     question = retrieved.question
     wanted = asked.read(question.text)
-    held: set[str] = set()
-    for one in retrieved.passages:
-        held |= content_terms(f"{one.passage.title} {' '.join(one.texts)}")
-    missing = asked.words_of(question.text, wanted.missing(held))
+    text = " ".join(t for one in retrieved.passages for t in (one.passage.title, *one.texts))
+    masked = bool(TOKEN.search(text))
+    missing = asked.words_of(question.text, wanted.missing(content_terms(text), masked=masked))
     if not missing:
         return "not_supported", prompt.REFUSALS["not_supported"]
     words = privacy.excerpt(", ".join(missing), question)

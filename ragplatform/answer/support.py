@@ -23,8 +23,8 @@ _FIRST = re.compile(r"[A-Z][\w'-]{2,}")
 # Share of a sentence's content words that its passage must hold: a paraphrase with one or two new
 # words passes, a sentence with an invented clause does not.
 COVERAGE: Final = 0.6
-# How many words of a sentence its place may lack, unless it holds four in five: with three new words
-# the end of another sentence of the passage comes in (bench/support.py, "mixture").
+# How many words of a sentence its place may lack, unless it holds four in five: with three new
+# words the end of another sentence of the passage comes in (bench/support.py, "mixture").
 _NEW_WORDS: Final = 2
 _PLENTY: Final = 0.8
 # Where two sentences say it together, the share that one of them must hold.
