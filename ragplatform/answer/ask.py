@@ -188,13 +188,10 @@ class Answerer:
             "about_others": len(retrieved.passages) - len(about),
             "budget": len(about) - len(passages),
         }
+        judge = Judge(privacy=self._privacy, retrieved=retrieved, passages=passages, bar=self._bar)
+        if judge.hopeless:
+            return
         draft.writing = Writing([p.passage.chunk.id for p in passages], left_out)
-        judge = Judge(
-            privacy=self._privacy,
-            retrieved=retrieved,
-            passages=passages,
-            bar=self._bar,
-        )
         draft.dropped = judge.dropped
         written = self._writer.write(retrieved, passages, draft.writing)
         async with aclosing(written):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ragplatform.answer import evidence, support
+from ragplatform.answer import evidence, quotes, support
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
 from ragplatform.model import Citation, SentenceKind
 from ragplatform.ports import Entailment
@@ -29,7 +29,7 @@ UNSUPPORTED: Final = "[unsupported]"
 _SURE: Final = 0.8
 _SIMILAR: Final = 0.5
 # A sentence that fails by these is never shown, marked or not.
-_NEVER: Final = frozenset({"link", "repeated", "empty"})
+_NEVER: Final = frozenset({"link", "repeated", "empty", "beside"})
 
 
 class Unsupported(StrEnum):
@@ -83,7 +83,17 @@ class Judge:
         self._passages = passages
         self._evidence = [support.Evidence(passage.texts) for passage in passages]
         self._bar = bar
+        question = retrieved.question.text
+        self._lack = [
+            quotes.lack(question, one.passage.title, " ".join(one.texts)) for one in passages
+        ]
         self._said: set[str] = set()
+        self._answered = False
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether no passage holds one specific word of the question: no model is to be asked."""
+        return min(self._lack, default=1.0) >= 1.0
 
     def judge(self, text: str) -> Sentence | None:
         """Return the sentence as it may be shown, or None; ``dropped`` counts why not."""
@@ -95,7 +105,7 @@ class Judge:
         failed = "link" if LINK.search(claim) or _BROKEN_MARK.search(claim) else verdict.failed
         if claim.casefold() in self._said:
             failed = "repeated"
-        failed = failed or self._unlike(claim, at, verdict)
+        failed = failed or self._unlike(claim, at, verdict) or self._beside(claim, at)
         if failed:
             self.dropped[failed] += 1
             if self._bar.unsupported is Unsupported.DROP or failed in _NEVER:
@@ -104,6 +114,7 @@ class Judge:
             return Sentence(
                 f"{claim} {UNSUPPORTED}", SentenceKind.UNSUPPORTED, (), verdict.coverage, failed
             )
+        self._answered = True
         self._said.add(claim.casefold())
         passage = self._passages[at]
         citation = evidence.cite(
@@ -125,6 +136,19 @@ class Judge:
         if entailment and entailment.says([(place, claim)])[0] < self._bar.threshold:
             return "entailment"
         return None
+
+    def _beside(self, claim: str, at: int) -> str | None:
+        """Return that a sentence is beside the question, where nothing before it was to the point.
+
+        True sentences about something else are no answer; behind one that answers they may add.
+        """
+        if self._answered:
+            return None
+        asked = self._retrieved
+        to_the_point = quotes.fits(
+            asked.question.text, asked.vector, claim, self._lack[at], asked.embedder
+        )
+        return None if to_the_point else "beside"
 
     def _best(self, claim: str, wanted: set[int]) -> tuple[int, support.Verdict]:
         """Return the place that supports the claim best: an index of the passages, and a verdict.

@@ -120,6 +120,37 @@ def choose(
     return quotes
 
 
+def fits(
+    question: str, vector: Sequence[float], text: str, lacking: float, embedder: Embedder
+) -> bool:
+    """Return whether a text answers the question, whose vector this is.
+
+    ``lacking`` is what ``lack`` says of the passage that the text comes from. A text that holds
+    all the specific words itself is not embedded: it is to the point.
+    """
+    if read(question).specific and lack(question, "", text) == 0:
+        return True
+    (own,) = embedder.embed([embed_view(text)])
+    cosine = float(own @ np.asarray(vector, dtype=np.float32))
+    return cosine + _BY_MISSING * lacking >= ANSWERABLE
+
+
+def lack(question: str, title: str, text: str) -> float:
+    """Return the share of the question's specific terms that a passage of this title lacks.
+
+    Of a question of several parts it is that of the part which lacks least: what the others ask
+    for may stand elsewhere, or the answer says that it does not.
+    """
+    held = content_terms(text)
+    held |= _in_title(content_terms(question), title)
+    return _lack(question, held, masked=bool(TOKEN.search(text)))
+
+
+def _lack(question: str, held: set[str], *, masked: bool) -> float:
+    asked = [read(question[start:end]) for start, end in parts(question)]
+    return min(len(one.missing(held, masked=masked)) / (len(one.specific) or 1) for one in asked)
+
+
 def _within(candidate: Candidate, quote: Quote) -> bool:
     first = quote.candidate
     return candidate.passage == first.passage and first.sentence <= candidate.sentence <= quote.last
@@ -183,20 +214,9 @@ def _rank(
 def _lacking(
     question: str, held: Sequence[set[str]], candidates: Sequence[Candidate]
 ) -> list[float]:
-    """Return the share of the question's specific terms that each passage lacks.
-
-    Of a question of several parts it is that of the part which lacks least: what the others ask
-    for may stand elsewhere, or the answer says that it does not.
-    """
-    asked = [read(question[start:end]) for start, end in parts(question)]
+    """Return for each passage what ``lack`` says of it."""
     masked = {c.passage for c in candidates if TOKEN.search(c.text)}
-    return [
-        min(
-            len(one.missing(terms, masked=passage in masked)) / (len(one.specific) or 1)
-            for one in asked
-        )
-        for passage, terms in enumerate(held)
-    ]
+    return [_lack(question, terms, masked=at in masked) for at, terms in enumerate(held)]
 
 
 def _density(text: str) -> float:
