@@ -33,6 +33,8 @@ _PLACEHOLDER = re.compile(r"change.?me|example|secret|password|placeholder|todo|
 
 _LISTS: Final = (
     "allowed_networks",
+    "mcp_hosts",
+    "mcp_origins",
     "oidc_algorithms",
     "oidc_tenants",
     "witness_folders",
@@ -87,6 +89,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(8080, ge=1, le=65535, description="Port that the API listens on.")
 
+    public_url: str = Field(
+        "", description="Where callers reach the service, for citations. Default: paths alone."
+    )
+
     # The thread pool of the service has 40 threads, and each request at work takes up one.
     requests_at_once: int = Field(
         16, ge=1, le=32, description="Most questions, searches and texts at work at the same time."
@@ -102,6 +108,13 @@ class Settings(BaseSettings):
     )
     request_wait_s: float = Field(
         10.0, gt=0, description="Longest wait for a turn, seconds; then the answer is 429."
+    )
+
+    batch_lines_at_once: int = Field(
+        2, ge=0, le=16, description="Most lines of batches at work in one service. 0: none."
+    )
+    batch_keep_hours: float = Field(
+        72.0, gt=0, description="How long the answers of a batch are kept after its end, hours."
     )
 
     index_backend: IndexBackend = Field(
@@ -150,6 +163,9 @@ class Settings(BaseSettings):
         EmbeddingPrecision.INT8,
         description="int8: faster; float32: exact. A model not of BERT's form is always float32.",
     )
+    reranker_model: str = Field(
+        "", description="Manifest name of a cross-encoder for the first hits. Default: none."
+    )
     tagger_model: str = Field(
         "identifiers-minilm-l2", description="Manifest name of the tagger of personal data."
     )
@@ -175,6 +191,9 @@ class Settings(BaseSettings):
     )
     max_answer_tokens: int = Field(400, ge=16, le=4096, description="Longest answer, in tokens.")
     passages_per_answer: int = Field(5, ge=1, le=20, description="Passages put before the model.")
+    passages_beside: int = Field(
+        2, ge=0, le=10, description="Passages next to the best ones that a written answer gets too."
+    )
     prompt_characters: int = Field(
         8000, ge=1000, description="Most characters of passages in one prompt."
     )
@@ -182,6 +201,14 @@ class Settings(BaseSettings):
     allowed_networks: Annotated[list[str], NoDecode] = Field(
         default_factory=list,
         description="Networks (CIDR, comma-separated) beside loopback that may be reached.",
+    )
+    mcp_hosts: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Names, beside HOST and loopback, by which /mcp is reached, in lower case.",
+    )
+    mcp_origins: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Origins of web pages that may call /mcp, such as https://ui.internal.",
     )
     oidc_issuer: str = Field(
         "",
@@ -294,6 +321,11 @@ class Settings(BaseSettings):
     )
     parse_timeout_s: float = Field(60.0, gt=0, description="Longest parse of one file, seconds.")
     max_file_mb: int = Field(256, ge=1, description="Largest file that ingest accepts, MiB.")
+    erasure_at_once_passages: int = Field(
+        20_000,
+        ge=0,
+        description="Over REST one erasure is done at once where the index has no more passages.",
+    )
     quarantine_keep_mb: int = Field(
         100, ge=0, description="Largest document whose bytes are kept when it is put aside, MiB."
     )

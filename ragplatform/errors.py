@@ -3,6 +3,7 @@
     PlatformError
     ├── RequestError               the caller can mend the request
     │   ├── InvalidRequestError
+    │   │   └── UnsupportedError
     │   ├── UnauthenticatedError
     │   ├── DeniedError            policy says no; the caller may know it
     │   ├── NotFoundError          absent, or the caller may not know of it
@@ -16,6 +17,7 @@
     │   ├── IndexLockedError
     │   ├── HeldError
     │   ├── GeneratorError
+    │   │   └── UnsafeAnswerError
     │   ├── DetectorError
     │   ├── SourceError
     │   ├── WitnessError
@@ -55,6 +57,16 @@ class InvalidRequestError(RequestError):
     """A field of the request is missing, malformed or outside its limits."""
 
     code = "invalid_request"
+
+
+class UnsupportedError(InvalidRequestError):
+    """The request asks for something that this service does not do; ``param`` names the field."""
+
+    code = "unsupported"
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(f"{param}: {message}")
+        self.param = param
 
 
 class UnauthenticatedError(RequestError):
@@ -148,6 +160,12 @@ class GeneratorError(UnavailableError):
     """The model server did not answer, or stopped before its answer was complete."""
 
     code = "generator_unavailable"
+
+
+class UnsafeAnswerError(GeneratorError):
+    """The model wrote what may not leave in any form, so the answer was cut off there."""
+
+    code = "answer_unsafe"
 
 
 class DetectorError(UnavailableError):

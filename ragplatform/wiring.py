@@ -29,14 +29,18 @@ from ragplatform.audit.alarms import EgressAlarm
 from ragplatform.audit.events import Action, AuditEvent, Outcome, event_of
 from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.logs import TenantLogs
+from ragplatform.batches.book import BatchBook
+from ragplatform.batches.desk import BatchDesk
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings, read_secret
+from ragplatform.embedding import TextEmbedder
 from ragplatform.errors import (
     AuditError,
     ConfigurationError,
     PlatformError,
 )
 from ragplatform.exporting import AuditExporter
+from ragplatform.feedback import FeedbackDesk
 from ragplatform.model import Json, Principal
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import (
@@ -286,11 +290,14 @@ class Platform:
     retriever: Retriever
     answerer: Answerer
     redactor: Redactor
+    embedder: TextEmbedder
+    batches: BatchDesk
     desk: AccessDesk
     explainer: AccessExplainer
     unmasker: Unmasker
     reviewer: AuditReviewer
     exporter: AuditExporter
+    feedback: FeedbackDesk
     http: httpx2.AsyncClient
     strangers: Flood = field(default_factory=Flood)
     turned_away: Flood = field(default_factory=Flood)
@@ -411,6 +418,7 @@ class Platform:
     async def aclose(self) -> None:
         """Release every part."""
         await self.http.aclose()
+        self.batches.book.close()
         await anyio.to_thread.run_sync(self.store.close)
 
 
@@ -450,6 +458,7 @@ def open_retriever(store: Store) -> Retriever:
         standings=store.register,
         editions=store.editions,
         audit=store.audit,
+        reranker=openers.open_reranker(store.settings),
     )
 
 
@@ -463,31 +472,22 @@ def assemble(
 ) -> Platform:
     """Join a store with a model and a way to tell who calls."""
     retriever = open_retriever(store)
-    answerer = Answerer(
-        retriever=retriever,
-        privacy=store.privacy,
-        generator=generator,
-        audit=store.audit,
-        limits=AnswerLimits(
-            max_tokens=store.settings.max_answer_tokens,
-            prompt_characters=store.settings.prompt_characters,
-        ),
-        salt_key=openers.derive(store.settings, "cache-salt"),
-        weights=openers.model_weights(store.settings),
-        bar=Bar(
-            unsupported=Unsupported(store.settings.unsupported_sentences),
-            entailment=openers.open_entailment(store.settings),
-            threshold=store.settings.entailment_threshold,
-        ),
-    )
-    redactor = Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit)
+    reader = _audit_reader(store)
+    reviewer = _reviewer(store, reader)
     return Platform(
         store=store,
         generator=generator,
         authenticator=authenticator,
         retriever=retriever,
-        answerer=answerer,
-        redactor=redactor,
+        answerer=_answerer(store, retriever, generator),
+        redactor=Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit),
+        embedder=TextEmbedder(
+            policies=store.policies,
+            privacy=store.privacy,
+            editions=store.editions,
+            audit=store.audit,
+        ),
+        batches=_batches(store),
         desk=_desk(
             store.settings,
             register=store.register,
@@ -503,32 +503,79 @@ def assemble(
             audit=store.audit,
             subject_ref=store.vault.subject_ref,
         ),
-        unmasker=Unmasker(
-            retriever=retriever,
-            policies=store.policies,
-            privacy=store.privacy,
-            unmaskings=store.register,
-            audit=store.audit,
-            now=openers.now,
-        ),
-        reviewer=_reviewer(store),
+        unmasker=_unmasker(store, retriever),
+        reviewer=reviewer,
         exporter=AuditExporter(
             policies=store.policies, audit=store.audit, folder=store.settings.audit_dir
+        ),
+        feedback=FeedbackDesk(
+            policies=store.policies,
+            privacy=store.privacy,
+            audit=store.audit,
+            reader=reader,
+            reviewer=reviewer,
         ),
         http=http,
     )
 
 
-def _reviewer(store: Store) -> AuditReviewer:
+def _batches(store: Store) -> BatchDesk:
+    return BatchDesk(
+        policies=store.policies,
+        privacy=store.privacy,
+        audit=store.audit,
+        book=BatchBook(store.settings.catalog_url),
+        files=openers.open_sealed_files(store.settings, store.vault),
+        keep_s=store.settings.batch_keep_hours * 3600,
+    )
+
+
+def _answerer(store: Store, retriever: Retriever, generator: Generator) -> Answerer:
+    return Answerer(
+        retriever=retriever,
+        privacy=store.privacy,
+        generator=generator,
+        audit=store.audit,
+        limits=AnswerLimits(
+            max_tokens=store.settings.max_answer_tokens,
+            prompt_characters=store.settings.prompt_characters,
+        ),
+        salt_key=openers.derive(store.settings, "cache-salt"),
+        today=lambda: openers.now().date(),
+        weights=openers.model_weights(store.settings),
+        bar=Bar(
+            unsupported=Unsupported(store.settings.unsupported_sentences),
+            entailment=openers.open_entailment(store.settings),
+            threshold=store.settings.entailment_threshold,
+        ),
+    )
+
+
+def _unmasker(store: Store, retriever: Retriever) -> Unmasker:
+    return Unmasker(
+        retriever=retriever,
+        policies=store.policies,
+        privacy=store.privacy,
+        unmaskings=store.register,
+        audit=store.audit,
+        now=openers.now,
+    )
+
+
+def _audit_reader(store: Store) -> AuditReader:
+    return AuditReader(
+        index=store.audit_index,
+        logs=partial(logs_in, store.settings.audit_dir),
+        subject_ref=store.vault.subject_ref,
+        most=MOST_CAUGHT_UP,
+    )
+
+
+def _reviewer(store: Store, reader: AuditReader) -> AuditReviewer:
     return AuditReviewer(
         policies=store.policies,
         audit=store.audit,
-        reader=AuditReader(
-            index=store.audit_index,
-            logs=partial(logs_in, store.settings.audit_dir),
-            subject_ref=store.vault.subject_ref,
-            most=MOST_CAUGHT_UP,
-        ),
+        reader=reader,
         unsealed=partial(openers.unsealed, store.settings),
     )
 

@@ -28,7 +28,7 @@ from ragplatform.adapters.edge_owner import OwnerServer
 from ragplatform.adapters.edge_wire import OwnerGoneError, Store
 from ragplatform.adapters.filters import within
 from ragplatform.errors import ConfigurationError, IndexLockedError, IndexUnavailableError
-from ragplatform.model import Hit, Labels, Passage, Scope, TermWeights
+from ragplatform.model import Hit, Labels, Narrow, Passage, Scope, TermWeights
 from ragplatform.ports import Entry
 
 _T = TypeVar("_T")
@@ -115,10 +115,15 @@ class SharedEdgeIndex:
         self._do(lambda store: store.upsert(entries))
 
     def search(
-        self, vector: Sequence[float], terms: TermWeights, scope: Scope, limit: int
+        self,
+        vector: Sequence[float],
+        terms: TermWeights,
+        scope: Scope,
+        limit: int,
+        narrow: Narrow | None = None,
     ) -> list[Hit]:
-        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF."""
-        tree = within(scope)
+        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused."""
+        tree = within(scope, narrow)
         if not tree.branches:
             return []
         return self._do(lambda store: store.search_within(vector, terms, tree, limit))
@@ -129,6 +134,13 @@ class SharedEdgeIndex:
         if not tree.branches:
             return None
         return self._do(lambda store: store.fetch_within(chunk, tree))
+
+    def browse(self, scope: Scope, narrow: Narrow, limit: int) -> list[Passage]:
+        """Return up to ``limit`` passages in the scope that fit ``narrow``, by chunk id."""
+        tree = within(scope, narrow)
+        if not tree.branches or limit < 1:
+            return []
+        return self._do(lambda store: store.browse_within(tree, limit))
 
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """Return, for each document of the tenant, the number of chunks in each generation."""

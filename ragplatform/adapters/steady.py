@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from ragplatform.errors import IndexLockedError, IndexRefusedError, IndexUnavailableError
-from ragplatform.model import Hit, Labels, Passage, Scope, TermWeights
+from ragplatform.model import Hit, Labels, Narrow, Passage, Scope, TermWeights
 from ragplatform.ports import Entry, Index
 
 _T = TypeVar("_T")
@@ -45,14 +45,23 @@ class SteadyIndex:
         self._require_still()
 
     def search(
-        self, vector: Sequence[float], terms: TermWeights, scope: Scope, limit: int
+        self,
+        vector: Sequence[float],
+        terms: TermWeights,
+        scope: Scope,
+        limit: int,
+        narrow: Narrow | None = None,
     ) -> list[Hit]:
         """Search, with patience."""
-        return self._do("search", lambda: self._index.search(vector, terms, scope, limit))
+        return self._do("search", lambda: self._index.search(vector, terms, scope, limit, narrow))
 
     def fetch(self, chunk: str, scope: Scope) -> Hit | None:
         """Fetch, with patience."""
         return self._do("fetch a passage", lambda: self._index.fetch(chunk, scope))
+
+    def browse(self, scope: Scope, narrow: Narrow, limit: int) -> list[Passage]:
+        """Browse, with patience."""
+        return self._do("browse", lambda: self._index.browse(scope, narrow, limit))
 
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """List generations, with patience."""

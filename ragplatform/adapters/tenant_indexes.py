@@ -9,7 +9,7 @@ from typing import Final
 
 from ragplatform.adapters.payload import checked_payload
 from ragplatform.errors import IndexUnavailableError, InvalidRequestError
-from ragplatform.model import Hit, Labels, Passage, Scope, TermWeights
+from ragplatform.model import Hit, Labels, Narrow, Passage, Scope, TermWeights
 from ragplatform.ports import Entry, Index
 
 # As labels name tenants: a name becomes a folder or a collection, and leads nowhere else.
@@ -63,16 +63,25 @@ class TenantIndexes:
             index.upsert(own)
 
     def search(
-        self, vector: Sequence[float], terms: TermWeights, scope: Scope, limit: int
+        self,
+        vector: Sequence[float],
+        terms: TermWeights,
+        scope: Scope,
+        limit: int,
+        narrow: Narrow | None = None,
     ) -> list[Hit]:
-        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF."""
+        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused."""
         if scope.empty or limit < 1:
             return []
-        return self._of(scope.tenant).search(vector, terms, scope, limit)
+        return self._of(scope.tenant).search(vector, terms, scope, limit, narrow)
 
     def fetch(self, chunk: str, scope: Scope) -> Hit | None:
         """Return one passage if it exists and lies in the scope, else None; its score is 1."""
         return None if scope.empty else self._of(scope.tenant).fetch(chunk, scope)
+
+    def browse(self, scope: Scope, narrow: Narrow, limit: int) -> list[Passage]:
+        """Return up to ``limit`` passages in the scope that fit ``narrow``, by chunk id."""
+        return [] if scope.empty else self._of(scope.tenant).browse(scope, narrow, limit)
 
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """Return, for each document of the tenant, the number of chunks in each generation."""

@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 
 import anyio.to_thread
 
-from ragplatform.answer import evidence, quotes, remarks, statements
+from ragplatform.answer import evidence, exits, quotes, remarks, statements
+from ragplatform.answer.alarm import ExitAlarm
 from ragplatform.answer.events import AnswerEvent, Cited, Delta, Final, Sources
 from ragplatform.answer.judging import Bar, Judge, Sentence
 from ragplatform.answer.quoting import Quoter
@@ -18,7 +20,7 @@ from ragplatform.answer.writing import LONGEST_ANSWER, AnswerLimits, Writer, Wri
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import AuditError, GeneratorError, PlatformError
-from ragplatform.model import Answer, AnswerMode, Citation, Json, ModelWeights, SentenceKind
+from ragplatform.model import Answer, AnswerMode, Citation, Json, ModelWeights, SentenceKind, Usage
 from ragplatform.ports import Generator
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.screen import Screen
@@ -34,11 +36,14 @@ class _Draft:
     """How it was to be made; a refusal changes only ``mode``."""
     mode: AnswerMode
     model: str
+    wall: exits.Wall
     parts: list[str] = field(default_factory=list)
     sentences: list[Sentence] = field(default_factory=list)
     citations: list[Citation] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     refusal: str | None = None
+    unfinished: bool = True
+    """Whether the screen still holds the end back; until it lets go, no piece is the last."""
     writing: Writing | None = None
     """What is not on record yet of the model's part; None where it had none."""
 
@@ -59,13 +64,20 @@ class Answerer:
         audit: TenantLogs,
         limits: AnswerLimits,
         salt_key: bytes,
+        today: Callable[[], date],
         weights: ModelWeights,
         bar: Bar,
     ) -> None:
         self._retriever = retriever
         self._privacy = privacy
+        self._alarm = ExitAlarm(audit=audit, model=generator.model, longest=LONGEST_ANSWER)
         self._writer = Writer(
-            privacy=privacy, generator=generator, limits=limits, salt_key=salt_key
+            privacy=privacy,
+            generator=generator,
+            limits=limits,
+            salt_key=salt_key,
+            today=today,
+            alarm=self._alarm,
         )
         self._quoter = Quoter(privacy=privacy)
         self._audit = audit
@@ -84,11 +96,16 @@ class Answerer:
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the sources, the screened answer piece by piece, its citations, and the end.
 
-        The last piece of text leaves only after the record of the whole answer is durable. An
-        answer that breaks off is recorded as failed or, when the caller went away, as abandoned.
+        The last piece of text leaves only after the record of the whole answer is durable. What a
+        model writes leaves by the sentence before that; quotes are all there at once, and the last
+        waits. An answer that breaks off is recorded as failed or, when the caller went away, as
+        abandoned.
         """
-        draft = _Draft(mode, mode, self._writer.model)
-        screen = self._privacy.screen(retrieved.scope, known=evidence.known(retrieved))
+        wall = exits.Wall(self._writer.canary(retrieved))
+        draft = _Draft(mode, mode, self._writer.model, wall)
+        screen = self._privacy.screen(
+            retrieved.scope, known=evidence.known(retrieved), withheld=exits.carries
+        )
         try:
             yield Sources(retrieved.shown)
             held: list[AnswerEvent] = []
@@ -99,6 +116,10 @@ class Answerer:
                             yield ready
                         held.clear()
                     held.append(event)
+                    if draft.unfinished and mode is AnswerMode.ABSTRACTIVE:
+                        for ready in held:
+                            yield ready
+                        held.clear()
             answer = self._answer(retrieved, draft, screen)
             await anyio.to_thread.run_sync(
                 partial(self._record_answer, retrieved, answer, draft), abandon_on_cancel=False
@@ -122,9 +143,12 @@ class Answerer:
                 waiting += [c for c in sentence.citations if c not in draft.citations]
                 draft.citations += [c for c in waiting if c not in draft.citations]
                 released = await anyio.to_thread.run_sync(screen.feed, space + sentence.text)
+                released = await self._past_the_wall(retrieved, draft, released)
                 for event in _released(draft, released, waiting):
                     yield event
+        draft.unfinished = False
         released = await anyio.to_thread.run_sync(screen.finish)
+        released = await self._past_the_wall(retrieved, draft, released)
         for event in _released(draft, released, waiting):
             yield event
         if not draft.citations:
@@ -133,6 +157,14 @@ class Answerer:
             text = await anyio.to_thread.run_sync(screen.redact, told)
             draft.parts = [text]
             yield Delta(text)
+
+    async def _past_the_wall(self, retrieved: Retrieved, draft: _Draft, text: str) -> str:
+        """Return the text as it may leave; see ``exits.Wall``. Raises ``UnsafeAnswerError``."""
+        mended = draft.wall.mended(text)
+        if found := draft.wall.stops(mended):
+            left = "".join(draft.parts) + mended
+            await self._alarm.cut(retrieved, found=found, where="leaving", text=left)
+        return mended
 
     async def _sentences(
         self, retrieved: Retrieved, draft: _Draft
@@ -188,7 +220,7 @@ class Answerer:
             "about_others": len(retrieved.passages) - len(about),
             "budget": len(about) - len(passages),
         }
-        judge = Judge(privacy=self._privacy, retrieved=retrieved, passages=passages, bar=self._bar)
+        judge = Judge(retrieved=retrieved, passages=passages, bar=self._bar)
         if judge.hopeless:
             return
         draft.writing = Writing([p.passage.chunk.id for p in passages], left_out)
@@ -213,6 +245,7 @@ class Answerer:
             policy_digest=retrieved.scope.policy_digest,
             dropped_sentences=sum(draft.dropped.values()) - draft.count(SentenceKind.UNSUPPORTED),
             redactions=dict(screen.counts),
+            usage=(draft.writing and draft.writing.usage) or Usage(),
             sentences=statements.of(text, draft.sentences, draft.refusal),
             passages=tuple(one.passage.chunk.id for one in retrieved.passages),
             weights=self._weights if model else ModelWeights(),
@@ -263,6 +296,8 @@ class Answerer:
             "given": writing.given,
             "left_out": writing.left_out,
             "characters": writing.characters,
+            "prompt_tokens": writing.usage.prompt if writing.usage else None,
+            "completion_tokens": writing.usage.completion if writing.usage else None,
             "complete": writing.complete,
         }
         outcome = Outcome.SUCCESS if writing.complete else Outcome.FAILURE

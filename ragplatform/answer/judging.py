@@ -7,20 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ragplatform.answer import evidence, quotes, support
+from ragplatform.answer import evidence, exits, quotes, support
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
 from ragplatform.model import Citation, SentenceKind
 from ragplatform.ports import Entailment
-from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.tokens import embed_view
 
-# Whatever a reader's screen could fetch or follow: no sentence with it leaves, written or quoted.
-LINK: Final = re.compile(
-    r"[a-z][a-z0-9+.-]{1,20}://|(?:mailto|javascript|data|tel|ftp):|//\w|\bwww\.|!\[|\]\(|\]\["
-    r"|<[a-z/!]|&#|\b[\w-]{1,63}\.[a-z]{2,10}/",
-    re.I,
-)
-# A pseudonym may end in a digit too; only a number by itself is what is left of a mark.
-_BROKEN_MARK: Final = re.compile(r"\[\W*\d|(?<!\w)\d{1,3}\W*\]|\[unsupported\]", re.I)
 _DECLINED: Final = re.compile(r"^the passages do not (?:say|answer|mention|contain)", re.I)
 
 UNSUPPORTED: Final = "[unsupported]"
@@ -28,8 +20,8 @@ UNSUPPORTED: Final = "[unsupported]"
 # texts costs milliseconds, so it is asked of the doubtful alone.
 _SURE: Final = 0.8
 _SIMILAR: Final = 0.5
-# A sentence that fails by these is never shown, marked or not.
-_NEVER: Final = frozenset({"link", "repeated", "empty", "beside"})
+# A sentence that fails by these is not shown, marked or not.
+_UNSHOWN: Final = frozenset({"empty", "beside"})
 
 
 class Unsupported(StrEnum):
@@ -72,13 +64,11 @@ class Judge:
     def __init__(
         self,
         *,
-        privacy: Privacy,
         retrieved: Retrieved,
         passages: Sequence[ClearedPassage],
         bar: Bar,
     ) -> None:
         self.dropped: Counter[str] = Counter()
-        self._privacy = privacy
         self._retrieved = retrieved
         self._passages = passages
         self._evidence = [support.Evidence(passage.texts) for passage in passages]
@@ -102,13 +92,12 @@ class Judge:
         if not claim or claim.endswith("?") or _DECLINED.search(claim):
             return None
         at, verdict = self._best(claim, set(support.cited(text)))
-        failed = "link" if LINK.search(claim) or _BROKEN_MARK.search(claim) else verdict.failed
-        if claim.casefold() in self._said:
-            failed = "repeated"
+        never = self._never(claim, self._passages[at])
+        failed = never or verdict.failed
         failed = failed or self._unlike(claim, at, verdict) or self._beside(claim, at)
         if failed:
             self.dropped[failed] += 1
-            if self._bar.unsupported is Unsupported.DROP or failed in _NEVER:
+            if self._bar.unsupported is Unsupported.DROP or never or failed in _UNSHOWN:
                 return None
             self._said.add(claim.casefold())
             return Sentence(
@@ -117,9 +106,7 @@ class Judge:
         self._answered = True
         self._said.add(claim.casefold())
         passage = self._passages[at]
-        citation = evidence.cite(
-            self._privacy, self._retrieved, passage, verdict.first, verdict.last
-        )
+        citation = evidence.cite(self._retrieved, passage, verdict.first, verdict.last)
         return Sentence(
             f"{claim} [{passage.number}]", SentenceKind.SUPPORTED, (citation,), verdict.coverage
         )
@@ -129,7 +116,7 @@ class Judge:
         place = " ".join(self._passages[at].texts[verdict.first : verdict.last + 1])
         if verdict.coverage < _SURE:
             embedder = self._retrieved.embedder
-            claimed, held = embedder.embed([self._privacy.embed_view(t) for t in (claim, place)])
+            claimed, held = embedder.embed([embed_view(t) for t in (claim, place)])
             if float(claimed @ held) < _SIMILAR:
                 return "meaning"
         entailment = self._bar.entailment
@@ -149,6 +136,14 @@ class Judge:
             asked.question.text, asked.vector, claim, self._lack[at], asked.embedder
         )
         return None if to_the_point else "beside"
+
+    def _never(self, claim: str, passage: ClearedPassage) -> str | None:
+        """Return why a sentence is not shown, supported or not, marked or not."""
+        if claim.casefold() in self._said:
+            return "repeated"
+        if UNSUPPORTED in claim.casefold():
+            return "broken_mark"
+        return exits.fault(claim, " ".join(passage.texts), self._retrieved.scope.reveals)
 
     def _best(self, claim: str, wanted: set[int]) -> tuple[int, support.Verdict]:
         """Return the place that supports the claim best: an index of the passages, and a verdict.

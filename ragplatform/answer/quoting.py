@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from ragplatform.answer import evidence, quotes
+from ragplatform.answer import evidence, exits, quotes
 from ragplatform.answer.conflicts import DIFFERS, contradict
-from ragplatform.answer.judging import LINK, Sentence
+from ragplatform.answer.judging import Sentence
 from ragplatform.answer.quotes import Candidate, Quote
 from ragplatform.answer.retrieve import Retrieved
 from ragplatform.answer.support import Facts
@@ -27,7 +27,8 @@ class Quoter:
             Candidate(passage.number - 1, n, text)
             for passage in evidence.about(retrieved)
             for n, text in enumerate(passage.texts)
-            if not evidence.about_others(named | retrieved.meant, text) and not LINK.search(text)
+            if not evidence.about_others(named | retrieved.meant, text)
+            and not exits.fault(text, text, retrieved.scope.reveals)
         ]
         titles = [passage.passage.title for passage in retrieved.passages]
         return quotes.choose(
@@ -69,9 +70,7 @@ class Quoter:
                 continue
             quote = chosen[piece - 1]
             passage = retrieved.passages[quote.candidate.passage]
-            citation = evidence.cite(
-                self._privacy, retrieved, passage, quote.candidate.sentence, quote.last
-            )
+            citation = evidence.cite(retrieved, passage, quote.candidate.sentence, quote.last)
             kind, quoted = SentenceKind.QUOTED, Facts(texts[piece - 1].text)
             if any(contradict(one, quoted) for one in facts):
                 kind, words = SentenceKind.CONFLICT, f"{DIFFERS} "

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from ragplatform.answer import asked, conflicts, evidence, prompt
+from ragplatform.answer import asked, conflicts, evidence, exits, prompt
 from ragplatform.answer.conflicts import DIFFERS, Place, Source
-from ragplatform.answer.judging import LINK, Sentence
+from ragplatform.answer.judging import Sentence
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
 from ragplatform.answer.support import Evidence
 from ragplatform.answer.terms import TOKEN, content_terms
@@ -16,7 +16,7 @@ from ragplatform.privacy.tokens import tokens_in
 
 def make(privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]) -> list[Sentence]:
     """Return the remarks on an answer of these sentences; often none."""
-    found = list(_conflicts(privacy, retrieved, said))
+    found = list(_conflicts(retrieved, said))
     if gap := _gap(privacy, retrieved, said):
         found.append(gap)
     return found
@@ -55,20 +55,19 @@ def _gap(privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]) -> Se
     return None
 
 
-def _conflicts(
-    privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]
-) -> Iterator[Sentence]:
+def _conflicts(retrieved: Retrieved, said: Sequence[Sentence]) -> Iterator[Sentence]:
     passages = evidence.about(retrieved)
     named = tokens_in(retrieved.question.text) | retrieved.meant
     sources = [Source(Evidence(one.texts), one.passage.subjects) for one in passages]
     for place in conflicts.find(_places(said, passages), sources):
         passage = passages[place.passage]
         text = " ".join(passage.texts[place.sentence].split())
-        if LINK.search(text) or evidence.about_others(named, text):
+        fault = exits.fault(text, text, retrieved.scope.reveals)
+        if fault or evidence.about_others(named, text):
             continue
         # A document's own bracketed number would read as a citation of ours.
         quote = re.sub(r"\[(\d{1,3})\]", r"(\1)", text)
-        citation = evidence.cite(privacy, retrieved, passage, place.sentence, place.sentence)
+        citation = evidence.cite(retrieved, passage, place.sentence, place.sentence)
         yield Sentence(f"{DIFFERS} {quote} [{passage.number}]", SentenceKind.CONFLICT, (citation,))
 
 

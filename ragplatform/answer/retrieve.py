@@ -1,11 +1,16 @@
 """From a question to the passages that this principal may read for this purpose, on record."""
 
+import json
 import uuid
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
-from ragplatform.answer import followup, sentences
+from ragplatform.answer import followup, rank, sentences
+from ragplatform.answer.beside import beside
 from ragplatform.answer.events import ShownPassage
+from ragplatform.answer.finding import Finder
+from ragplatform.answer.salts import rights_digest
 from ragplatform.audit.details import unverified_id
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
@@ -16,6 +21,8 @@ from ragplatform.model import (
     Decision,
     Hit,
     Json,
+    Labels,
+    Narrow,
     Passage,
     Principal,
     Purpose,
@@ -25,8 +32,17 @@ from ragplatform.model import (
 )
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import Action as Act
-from ragplatform.ports import Catalog, Editions, Embedder, Standings
-from ragplatform.privacy.gate import ClearedQuestion, Privacy
+from ragplatform.ports import (
+    Catalog,
+    Edition,
+    Editions,
+    Embedder,
+    Index,
+    Reranker,
+    Standings,
+    embedded_text,
+)
+from ragplatform.privacy.gate import ClearedQuestion, Privacy, Revealer
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
 LONGEST_QUESTION = 4000
@@ -36,18 +52,17 @@ _MOST_SUBJECTS = 20
 # further records name the rest.
 _SUBJECTS_PER_RECORD = 1000
 _LONGEST_ERROR = 200
-# Fusion goes by ranks: the one passage that holds the question's pseudonym, first among terms and
-# far behind among meanings, comes after some that are middling in both. Among this many it is.
-_CANDIDATES = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One question of one principal for one purpose.
 
-    ``collections`` narrows the search; None means all that policy permits. ``trace`` is the W3C
-    trace id that the caller gave, "" without one. ``history`` are the caller's earlier questions of
-    this conversation, oldest first: they help to understand the question and never widen its scope.
+    ``collections`` and ``narrow`` narrow the search; None means all that policy permits. ``beside``
+    is how many passages next to the best ones come as well, behind the ``limit``. ``trace`` is the
+    W3C trace id that the caller gave, "" without one. ``history`` are the caller's earlier
+    questions of this conversation, oldest first: they help to understand the question and never
+    widen its scope.
     """
 
     principal: Principal
@@ -57,14 +72,29 @@ class Request:
     limit: int = 5
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     trace: str = ""
+    beside: int = 0
     history: tuple[str, ...] = field(default=(), repr=False)
+    narrow: Narrow | None = None
 
     def details(self) -> dict[str, Json]:
         """Return what a record says of the question beside its text."""
         asked: dict[str, Json] = {"number": self.limit}
         if self.collections is not None:
             asked["collections"] = sorted(self.collections)
+        if self.narrow is not None:
+            asked["filters"] = list(self.narrow.said())
         return asked
+
+    def sealed(self) -> dict[str, str]:
+        """Return what a record seals of the question: its text, and what it was narrowed to.
+
+        A filter may name a patient or a client as well as the question's text does.
+        """
+        sealed = {"question": self.question.strip()}
+        if self.narrow is not None:
+            said = self.narrow.said()
+            sealed["filters"] = json.dumps(said, ensure_ascii=False, sort_keys=True)
+        return sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +132,12 @@ class Retrieved:
     meant: frozenset[str]
     vector: Sequence[float] = field(repr=False)
     embedder: Embedder = field(repr=False)
+    rights: str
+    """What ``salts.rights_digest`` says of the moment of the search."""
     passages: tuple[ClearedPassage, ...]
     shown: tuple[ShownPassage, ...]
+    reveal: Revealer = field(repr=False)
+    """Gives titles and quotes of these passages as their reader may see them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +167,16 @@ class Retriever:
         standings: Standings,
         editions: Editions,
         audit: TenantLogs,
+        reranker: Reranker | None = None,
     ) -> None:
+        """``reranker`` reads the first candidates again; None leaves their order as it is."""
         self._policies = policies
         self._privacy = privacy
         self._catalog = catalog
         self._standings = standings
         self._editions = editions
         self._audit = audit
+        self._reranker = reranker
         # Feeds whose darkness this process has recorded: once each time is enough to raise alarm.
         self._dark: set[tuple[str, str]] = set()
 
@@ -154,17 +191,14 @@ class Retriever:
         Raises ``DeniedError`` for an empty scope, ``InvalidRequestError`` for a question that is
         empty or too long, ``AuditError`` when a record cannot be made: then nothing was done.
         """
-        text = request.question.strip()
-        if not text or len(text) > LONGEST_QUESTION:
-            raise InvalidRequestError(f"question: wanted 1 to {LONGEST_QUESTION} characters")
+        text = _text_of(request)
         standing = self._standings.standing(request.principal, request.purpose)  # 1
-        scope = self._scope(request, standing)
+        classes = self._catalog.classes(request.principal.tenant)
+        scope = self._scope(request, standing, classes)
         earlier = followup.needed(text, request.history, LONGEST_QUESTION)
         self._record_asked(request, standing, scope, action, (*earlier, text))  # 2
         if scope.empty:  # 3
-            reason = self._policies.refusal_reason(request.principal, request.purpose)
-            self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
-            raise DeniedError(reason)
+            self._refuse(request, scope)
         try:
             question, completed = self._understand(text, earlier, scope)  # 4
             edition = self._editions.current()
@@ -173,23 +207,24 @@ class Retriever:
             # What the question may mean is searched for and goes nowhere else.
             terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
             named = tokens_in(question.text)
-            depth = _CANDIDATES if named or question.meant else 0
-            found = edition.index.search(vector, terms, scope, max(request.limit, depth))  # 5
-            hits = named_first(found, (named, question.meant), request.limit)
-            left_out = {"beyond_number": len(found) - len(hits)}
+            sought = rank.Sought(question.text, request.limit, named, question.meant)
+            finder = self._finder(request, standing, scope, edition)
+            found = finder.find(question.text, vector, terms, sought.depth, request.narrow)  # 5
+            hits = rank.best(found.hits, sought, self._judge(view))
+            left_out = {"beyond_number": len(found.hits) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
-            passages = tuple(
-                self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1)
-            )
+            left_out["disagreed"] = len(hits) - len(kept)
+            kept += self._beside(request, standing, scope, edition.index, kept)
+            passages = self._cleared(kept, scope)
+            reveal = self._revealer([hit.passage for hit, _ in kept], scope)
             shown = tuple(
-                self.show(hit.passage, scope, number, hit.score)
+                self._shown(hit.passage, scope, number, hit.score, reveal)
                 for number, (hit, _) in enumerate(kept, 1)
             )
         except PlatformError as error:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
-        left_out["disagreed"] = len(hits) - len(kept)
-        details: dict[str, Json] = {"found": len(found), "left_out": left_out}
+        details = found.said() | {"left_out": left_out}
         sealed = {"searched": question.text} if completed else None
         self._record_shown(request, standing, scope, kept, details=details, sealed=sealed)  # 6
         return Retrieved(
@@ -200,9 +235,17 @@ class Retriever:
             meant=question.meant,
             vector=vector,
             embedder=edition.embedder,
+            rights=rights_digest(standing, classes),
             passages=passages,
             shown=shown,
+            reveal=reveal,
         )
+
+    def _refuse(self, request: Request, scope: Scope) -> NoReturn:
+        """Refuse a question whose asker may read nothing for its purpose, on record."""
+        reason = self._policies.refusal_reason(request.principal, request.purpose)
+        self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
+        raise DeniedError(reason)
 
     def _understand(
         self, text: str, earlier: Sequence[str], scope: Scope
@@ -256,7 +299,7 @@ class Retriever:
         Raises as ``source``; the record of a refusal says that ``action`` was denied.
         """
         standing = self._standings.standing(request.principal, request.purpose)
-        scope = self._scope(request, standing)
+        scope = self._scope(request, standing, self._catalog.classes(request.principal.tenant))
         try:
             hit = None if scope.empty else self._editions.current().index.fetch(chunk, scope)
             kept = self._decide_again(request, standing, scope, [hit] if hit else [])
@@ -280,26 +323,41 @@ class Retriever:
 
         ``unmasked`` are single values that the reader may see in clear beyond the scope.
         """
+        reveal = self._revealer([passage], scope)
+        shown = self._shown(passage, scope, number, score, reveal)
+        if not unmasked:
+            return shown
+        # Only in the text: what is unmasked is a value of the passage, not of its document.
+        text = self._privacy.clear_passage(passage, scope).text
+        return replace(shown, text=self._privacy.reveal(text, scope, unmasked))
+
+    def _revealer(self, passages: Sequence[Passage], scope: Scope) -> Revealer:
+        """Return what reveals the passages' texts, with one look into the vault for all."""
+        return self._privacy.revealer((t for one in passages for t in _texts(one)), scope)
+
+    def _shown(
+        self, passage: Passage, scope: Scope, number: int, score: float | None, reveal: Revealer
+    ) -> ShownPassage:
         chunk = passage.chunk
         text = self._privacy.clear_passage(passage, scope).text
         return ShownPassage(
             number=number,
             chunk=chunk.id,
             document=passage.document,
-            title=self._privacy.reveal(passage.title, scope),
-            text=self._privacy.reveal(text, scope, unmasked),
+            title=reveal(passage.title),
+            text=reveal(text),
             collection=passage.labels.collection,
             media_type=passage.media_type,
             page=chunk.page,
             page_end=chunk.page_end,
             start=chunk.start,
             end=chunk.end,
-            heading=tuple(self._privacy.reveal(part, scope) for part in chunk.heading),
+            heading=tuple(map(reveal, chunk.heading)),
             score=score,
+            labels=passage.labels,
         )
 
-    def _scope(self, request: Request, standing: Standing) -> Scope:
-        classes = self._catalog.classes(request.principal.tenant)
+    def _scope(self, request: Request, standing: Standing, classes: Mapping[str, Labels]) -> Scope:
         scope = self._policies.scope(standing, classes, collections=request.collections)
         tenant = request.principal.tenant
         dark = {(tenant, feed) for feed in standing.dark}
@@ -309,6 +367,16 @@ class Retriever:
         # One that is believed again and goes dark once more is a new alarm.
         self._dark -= {one for one in self._dark.copy() if one[0] == tenant} - dark
         return scope
+
+    def _finder(
+        self, request: Request, standing: Standing, scope: Scope, edition: Edition
+    ) -> Finder:
+        def readable(passages: Sequence[Passage]) -> list[Passage]:
+            hits = [Hit(passage, 0.0) for passage in passages]
+            kept = self._decide_again(request, standing, scope, hits)
+            return [hit.passage for hit, _ in kept]
+
+        return Finder(index=edition.index, weigher=edition.weigher, scope=scope, readable=readable)
 
     def _decide_again(
         self, request: Request, standing: Standing, scope: Scope, hits: Sequence[Hit]
@@ -330,6 +398,33 @@ class Retriever:
             subjects = hit.passage.subjects
             self._record(request, scope, Action.DISAGREED, Outcome.DENIED, details, None, subjects)
         return kept
+
+    def _judge(self, question: str) -> rank.Judge | None:
+        """Return what reads passages beside a question that is cleared for a model, or None."""
+        reranker, seen = self._reranker, self._privacy.embed_view
+        if reranker is None:
+            return None
+        return lambda found: reranker.judge(question, [seen(embedded_text(one)) for one in found])
+
+    def _beside(
+        self,
+        request: Request,
+        standing: Standing,
+        scope: Scope,
+        index: Index,
+        kept: Sequence[tuple[Hit, Decision]],
+    ) -> list[tuple[Hit, Decision]]:
+        """Return what stands next to the best passages, as far as it may be read by itself."""
+        if request.narrow is not None and request.narrow.parts is not None:
+            # Next to the part that was asked for stands another one.
+            return []
+        found = beside([hit for hit, _ in kept], request.beside, lambda n: index.fetch(n, scope))
+        return self._decide_again(request, standing, scope, found)
+
+    def _cleared(
+        self, kept: Sequence[tuple[Hit, Decision]], scope: Scope
+    ) -> tuple[ClearedPassage, ...]:
+        return tuple(self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1))
 
     def _clear(self, number: int, passage: Passage, scope: Scope) -> ClearedPassage:
         chunk = passage.chunk
@@ -363,9 +458,9 @@ class Retriever:
         texts: Sequence[str],
     ) -> None:
         """Record the question, the last of the texts, with the earlier ones that it may need."""
-        *earlier, text = texts
+        earlier = texts[:-1]
         details = said(standing) | request.details()
-        sealed = {"question": text}
+        sealed = request.sealed()
         if earlier:
             details["earlier"] = len(earlier)
             sealed["earlier"] = "\n".join(earlier)
@@ -389,7 +484,7 @@ class Retriever:
         under a broken glass goes before its reviewers too. Every subject stands in a record.
         """
         passages = [hit.passage for hit, _ in kept]
-        texts = [t for p in passages for t in (p.title, p.chunk.text, *p.chunk.heading)]
+        texts = [text for passage in passages for text in _texts(passage)]
         told: dict[str, Json] = {
             "passages": [_named(hit, verdict) for hit, verdict in kept],
             "revealed": self._privacy.revealed(texts, scope, unmasked),
@@ -411,6 +506,13 @@ class Retriever:
                 some,
             )
         self._standings.note_use(standing, request.request_id, subjects)
+
+
+def _text_of(request: Request) -> str:
+    text = request.question.strip()
+    if not text or len(text) > LONGEST_QUESTION:
+        raise InvalidRequestError(f"question: wanted 1 to {LONGEST_QUESTION} characters")
+    return text
 
 
 def record_event(
@@ -453,18 +555,9 @@ def said(standing: Standing) -> dict[str, Json]:
     return details
 
 
-def named_first(hits: Sequence[Hit], asked: Sequence[frozenset[str]], limit: int) -> list[Hit]:
-    """Return up to ``limit`` hits: first those that hold a pseudonym of the first set, and so on.
-
-    Within each group, and among those that hold none, the order stays.
-    """
-    held = [tokens_in(f"{hit.passage.title} {hit.passage.chunk.text}") for hit in hits]
-
-    def place(at: int) -> int:
-        return next((n for n, wanted in enumerate(asked) if wanted & held[at]), len(asked))
-
-    order = sorted(range(len(hits)), key=place)
-    return [hits[at] for at in order[:limit]]
+def _texts(passage: Passage) -> Iterator[str]:
+    """Yield all text of a passage that its reader sees."""
+    yield from (passage.title, passage.chunk.text, *passage.chunk.heading)
 
 
 def _named(hit: Hit, verdict: Decision) -> Json:

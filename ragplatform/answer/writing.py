@@ -1,18 +1,19 @@
 """What goes to the model and what comes back: prompts of cleared parts, and a bounded reply."""
 
-import hashlib
-import hmac
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
-from ragplatform.answer import prompt, quotes
+from ragplatform.answer import exits, prompt, quotes
+from ragplatform.answer.alarm import ExitAlarm
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
+from ragplatform.answer.salts import cache_salt
 from ragplatform.answer.sentences import SentenceStream
 from ragplatform.errors import GeneratorError
-from ragplatform.model import Cleared
+from ragplatform.model import Cleared, Usage
 from ragplatform.ports import Generator
 from ragplatform.privacy.gate import Privacy
 
@@ -36,6 +37,7 @@ class Writing:
     given: list[str]
     left_out: dict[str, int]
     characters: int = 0
+    usage: Usage | None = None
     complete: bool = False
 
 
@@ -43,17 +45,30 @@ class Writer:
     """Asks the model, for quotes to be joined or for an answer in its own words."""
 
     def __init__(
-        self, *, privacy: Privacy, generator: Generator, limits: AnswerLimits, salt_key: bytes
+        self,
+        *,
+        privacy: Privacy,
+        generator: Generator,
+        limits: AnswerLimits,
+        salt_key: bytes,
+        today: Callable[[], date],
+        alarm: ExitAlarm,
     ) -> None:
         self._privacy = privacy
         self._generator = generator
         self._limits = limits
         self._salt_key = salt_key
+        self._today = today
+        self._alarm = alarm
 
     @property
     def model(self) -> str:
         """The model's name."""
         return self._generator.model
+
+    def canary(self, retrieved: Retrieved) -> str:
+        """Return the word that stands in the instructions for this scope and nowhere else."""
+        return exits.canary(self._salt_key, retrieved.scope.key)
 
     def fit(self, passages: Sequence[ClearedPassage]) -> list[ClearedPassage]:
         """Return the best passages that fit the prompt's budget, best first."""
@@ -85,7 +100,8 @@ class Writer:
         ]
         parts.append(self._privacy.compose(prompt.QUESTION, question=retrieved.question))
         cutter = SentenceStream()
-        async with aclosing(self._generate(retrieved, writing, prompt.WRITE, parts)) as stream:
+        instructions = prompt.WRITE + prompt.CANARY.format(canary=self.canary(retrieved))
+        async with aclosing(self._generate(retrieved, writing, instructions, parts)) as stream:
             async for piece in stream:
                 for text in cutter.feed(piece):
                     yield text
@@ -125,13 +141,20 @@ class Writer:
             max_tokens=self._limits.max_tokens,
             pattern=pattern,
         )
+        leak, written = exits.Leak(self.canary(retrieved)), ""
         async for piece in stream:
+            if isinstance(piece, Usage):
+                writing.usage = piece
+                continue
             writing.characters += len(piece)
             if writing.characters > LONGEST_ANSWER:
                 raise GeneratorError("the model server wrote more than it was asked for")
+            written += piece
+            if leak.found_in(piece):
+                await self._alarm.cut(retrieved, found="canary", where="written", text=written)
             yield piece
         writing.complete = True
 
     def _salt(self, retrieved: Retrieved) -> str:
         """Return a salt that only equal rights share, so that cache timing tells nobody else."""
-        return hmac.new(self._salt_key, retrieved.scope.key.encode(), hashlib.sha256).hexdigest()
+        return cache_salt(self._salt_key, retrieved.scope, retrieved.rights, self._today())

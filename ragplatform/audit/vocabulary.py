@@ -82,6 +82,7 @@ def _parts(name: str, meaning: str, *parts: Detail, required: bool = True) -> De
 _SCOPE: Final = _digest("scope", "Key of the scope: equal keys, equal rights.", required=False)
 _CHUNK: Final = _id("chunk", "The passage.")
 _DOCUMENT: Final = _id("document", "The document.")
+_BATCH: Final = _id("batch", "The batch.")
 _RUN: Final = _id("run", "The run, by which its own records are found.")
 _POLICIES: Final = _ids("policies", "The `@id` of the policies that decided.")
 _STANDING: Final = (
@@ -94,10 +95,24 @@ _QUESTION: Final = (
     _count("number", "Most passages that were asked for.", required=False),
     _ids("collections", "Collections that the caller narrowed it to.", required=False),
     _count("earlier", "Earlier questions that helped to understand it.", required=False),
+    Detail("filters", Kind.CODE, "By what else the caller narrowed it.", required=False, many=True),
 )
 _SHOWN: Final = (
     _SCOPE,
     *_STANDING,
+    Detail(
+        "kept_to",
+        Kind.CODE,
+        "By which facts that the question names the search was kept to some documents.",
+        required=False,
+        many=True,
+    ),
+    Detail(
+        "nothing_there",
+        Kind.FLAG,
+        "Whether nothing was found in those, and all of the scope was searched.",
+        required=False,
+    ),
     _parts(
         "passages",
         "Each passage shown, best first.",
@@ -148,7 +163,7 @@ _HOLD: Final = (
 )
 # What was asked and what was said, of which each record holds what is new.
 _TEXT_OF_BOTH: Final = ("question", "answer")
-_ASKED_TEXTS: Final = (*_TEXT_OF_BOTH, "earlier")
+_ASKED_TEXTS: Final = (*_TEXT_OF_BOTH, "earlier", "filters")
 _OPENING: Final = _id("opening", "The opening.")
 _WITNESS: Final = (
     _id("witness", "The witness: its folder or address."),
@@ -249,12 +264,26 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _ids("given", "The passages that stood in the prompt, in order."),
                 _counts("left_out", "Passages shown but not in the prompt, by why."),
                 _count("characters", "How much it wrote."),
+                _count("prompt_tokens", "What it read, as its server counts.", required=False),
+                _count("completion_tokens", "What it wrote, likewise.", required=False),
                 Detail("complete", Kind.FLAG, "Whether it came to its end."),
             ),
             since=2,
         ),
         Action.ANSWERED: Entry(
             "An answer is complete; recorded before its last piece leaves.", _ENDED, _TEXT_OF_BOTH
+        ),
+        Action.EXIT_BLOCKED: Entry(
+            "What a model wrote held its instructions, or what left could have carried data away: "
+            "the answer was cut. An alarm.",
+            (
+                _SCOPE,
+                _code("found", "canary, link, markup, call or hidden."),
+                _code("where", "written by the model, or leaving at the exit."),
+                _id("model", "Name of the model."),
+            ),
+            ("answer",),
+            since=2,
         ),
         Action.REFUSED: Entry(
             "There was no supported answer, and the caller was told so.", _ENDED, _TEXT_OF_BOTH
@@ -276,6 +305,58 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
         ),
         Action.SOURCE_VIEWED: Entry(
             "One passage was opened, or that was denied; recorded before it is shown.", _SHOWN
+        ),
+        Action.CHAT_TASK: Entry(
+            "A chat screen asked for a title, tags or the like; nothing was searched for it.",
+            (_code("task", "Which."),),
+            since=2,
+        ),
+        Action.EMBEDDED: Entry(
+            "Texts that a caller brought were turned into vectors, without what is personal.",
+            (
+                *_TEXTS,
+                _id("model", "Name of the encoder's model."),
+                _counts("replaced", "Values taken out before, by type."),
+            ),
+            since=2,
+        ),
+        Action.BATCH_BROUGHT: Entry(
+            "A file of requests for a batch was brought; recorded before it can be used.",
+            (_id("file", "Its id."), _count("bytes", "Its size.")),
+            since=2,
+        ),
+        Action.BATCH_ASKED: Entry(
+            "A batch was asked for; its lines' own records bear its id as their trace.",
+            (
+                _BATCH,
+                _id("file", "The file of its requests."),
+                _code("endpoint", "completions, responses or embeddings."),
+                _count("lines", "How many requests."),
+            ),
+            since=2,
+        ),
+        Action.BATCH_CANCELLED: Entry("No further line of a batch begins.", (_BATCH,), since=2),
+        Action.BATCH_ENDED: Entry(
+            "A batch came to its end; recorded before its answers can be read.",
+            (
+                _BATCH,
+                _code("state", "completed, expired or cancelled."),
+                _counts("lines", "Its lines, by how they ended."),
+            ),
+            since=2,
+        ),
+        Action.BATCH_READ: Entry(
+            "The answers of a batch, or its errors, were taken; recorded before.",
+            (_BATCH, _count("lines", "How many.")),
+            since=2,
+        ),
+        Action.BATCH_REMOVED: Entry(
+            "A file of requests, or a batch with its answers, is destroyed; recorded before.",
+            (
+                _id("batch", "The batch.", required=False),
+                _id("file", "The file of requests.", required=False),
+            ),
+            since=2,
         ),
         Action.ANALYSED: Entry(
             "Texts that a caller brought were searched for personal data.",
@@ -436,11 +517,22 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             ),
             since=2,
         ),
+        Action.ERASURE_ORDERED: Entry(
+            "People or a document are to be erased by an order; recorded before.",
+            (_id("erasure", "The order's id."), _count("named", "How many it names.")),
+            since=2,
+        ),
+        Action.ERASURE_READ: Entry(
+            "How far an order to erase is was asked for, or that was denied.",
+            (_id("erasure", "The order's id."),),
+            since=2,
+        ),
         Action.ERASED: Entry(
             "A document or all of a subject is erased, or that was denied; recorded before.",
             (
                 _id("document", "The document.", required=False),
                 _count("documents", "Documents that a subject's erasure took.", required=False),
+                _ids("contents", "Keyed marks of the contents that it had.", required=False),
                 Detail("reason", Kind.NOTE, "Why it was denied.", required=False),
                 _id("rule", "The rule of retention.toml that asked for it.", required=False),
                 _digest("retention", "Digest of retention.toml.", required=False),
@@ -669,6 +761,19 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _id("reader", "Whose access it was about."),
                 _POLICIES,
             ),
+        ),
+        Action.FEEDBACK_GIVEN: Entry(
+            "Somebody rated an answer to a question of theirs, or one that was not theirs.",
+            (
+                _id("about", "The rated request, where it looks like an id.", required=False),
+                _code("rating", "helpful or unhelpful.", required=False),
+                Detail("reasons", Kind.CODE, "Why.", required=False, many=True),
+                _counts("replaced", "Values masked in the comment, by type.", required=False),
+                _count("part", "Which record of one act, from 2: more subjects.", required=False),
+                _code("code", "The error that it failed with.", required=False),
+            ),
+            ("comment",),
+            since=2,
         ),
         Action.API_KEY_MADE: Entry(
             "An API key was made.",

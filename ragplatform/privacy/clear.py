@@ -9,6 +9,7 @@ from ragplatform.privacy import tokens
 from ragplatform.privacy.pseudonyms import Tokeniser
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.transform import transform
+from ragplatform.privacy.visible import visible
 
 _HOLE: Final = re.compile(r"\{([a-z_]+)\}")
 # Numbers and fences of a prompt: too short and too plain to carry anybody's data.
@@ -19,11 +20,12 @@ _WORD: Final = re.compile(r"\w+")
 def clear_passage(passage: Passage, scope: Scope) -> Cleared:
     """Return the passage's text with everything masked that the scope does not reveal.
 
-    Pseudonyms stay: they say nothing to a model. Raises ``ValueError`` when the spans do not fit
+    Pseudonyms stay: they say nothing to a model. What no reader would see goes: it could say
+    something to a model alone. Raises ``ValueError`` when the spans do not fit
     the text, since an offset that is off by one would show a value.
     """
     chunk = passage.chunk
-    return Cleared(_masked(chunk.text, chunk.spans, scope.reveals))
+    return Cleared(visible(_masked(chunk.text, chunk.spans, scope.reveals)))
 
 
 def without_tagged(text: str, spans: Sequence[Span]) -> str:
@@ -70,7 +72,7 @@ def clear_question(
         this_year=this_year,
     )
 
-    return Cleared(unlinkable(_masked(result.text, result.kept, reveals), reveals))
+    return Cleared(visible(unlinkable(_masked(result.text, result.kept, reveals), reveals)))
 
 
 def unlinkable(text: str, reveals: frozenset[str]) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -150,6 +150,17 @@ class Treatment(Inspector):
         return tokens.token_ranges(text)
 
 
+class Revealer:
+    """Puts values in place of the pseudonyms that one reader may see; others stay."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def __call__(self, text: str) -> str:
+        """Return the text with the values that are known here."""
+        return tokens.TOKEN.sub(lambda found: self._values.get(found[0], found[0]), text)
+
+
 class Privacy(Treatment):
     """Detector, rules and vault as one gate. Safe to use from several threads.
 
@@ -260,10 +271,18 @@ class Privacy(Treatment):
         this reader; generated text goes through ``screen``. Raises ``TamperedError`` when the vault
         does not hold what was written.
         """
-        held = tokens.tokens_in(text)
+        return self.revealer([text], scope, unmasked)(text)
+
+    def revealer(
+        self, texts: Iterable[str], scope: Scope, unmasked: frozenset[str] = frozenset()
+    ) -> Revealer:
+        """Return what reveals these texts as ``reveal`` does, all looked up in the vault at once.
+
+        For one request: it holds values in clear. Raises as ``reveal``.
+        """
+        held = frozenset[str]().union(*(tokens.tokens_in(text) for text in texts))
         wanted = {t for t in held if tokens.entity_of(t) in scope.reveals or t in unmasked}
-        values = self._values(scope, wanted)
-        return tokens.TOKEN.sub(lambda found: values.get(found[0], found[0]), text)
+        return Revealer(self._values(scope, wanted))
 
     def revealed(
         self, texts: Iterable[str], scope: Scope, unmasked: frozenset[str] = frozenset()
@@ -276,16 +295,24 @@ class Privacy(Treatment):
         seen = (t for t in held if tokens.entity_of(t) in scope.reveals or t in unmasked)
         return dict(sorted(Counter(map(tokens.entity_of, seen)).items()))
 
-    def screen(self, scope: Scope, *, known: Collection[str] | None = None) -> Screen:
+    def screen(
+        self,
+        scope: Scope,
+        *,
+        known: Collection[str] | None = None,
+        withheld: Callable[[str], bool] = lambda _: False,
+    ) -> Screen:
         """Return a fresh screen for one answer to the reader of this scope.
 
         ``known`` are the pseudonyms of the evidence (``tokens.tokens_in`` of passages and
-        question): no other is revealed then, whatever the model writes.
+        question): no other is revealed then, whatever the model writes. A value of which
+        ``withheld`` is true stays a pseudonym, whoever may see it.
         """
 
         def lookup(wanted: Collection[str]) -> Mapping[str, str]:
             permitted = wanted if known is None else set(wanted) & set(known)
-            return self._values(scope, permitted)
+            values = self._values(scope, permitted)
+            return {token: value for token, value in values.items() if not withheld(value)}
 
         return Screen(
             detector=self._detector, rules=self._rules, reveals=scope.reveals, lookup=lookup

@@ -6,6 +6,8 @@ What is released is a function of the text alone, never of how the stream was sp
 2. The detector reads each unit together with the one before it. A value of up to a unit's length
    that crosses a border is therefore seen whole.
 3. A unit is released when the unit behind it has been read too: nothing later touches it again.
+   Of the first one, which is a sentence, all but the end leaves as soon as it was read: whoever
+   waits for an answer waits for a sentence, not for two.
 4. Pseudonyms that the reader may see become values after the screening, and are not screened.
 """
 
@@ -23,6 +25,10 @@ from ragplatform.privacy.rules import PrivacyRules
 
 # A unit this long gives recognisers their context; one sentence of prose has about 100 characters.
 SHORTEST_UNIT: Final = 80
+# The first unit may be this short, and this much of its end stays until the next one was read. A
+# value goes on over the end of a sentence only if that was none, as in "12 Old Church Rd.".
+FIRST_UNIT: Final = 48
+FIRST_HELD: Final = 32
 # Bounds memory and delay when a text has no sentence ends.
 LONGEST_UNIT: Final = 400
 _END: Final = re.compile(r"\n|(?<=[.!?…:;])\s")
@@ -68,6 +74,8 @@ class Screen:
         self._held: _Unit | None = None
         self._spans: list[Span] = []
         self._covered = 0
+        self._at = 0
+        """How far the text has been released."""
         self._torn = False
         self._failed = False
         self._finished = False
@@ -134,7 +142,7 @@ class Screen:
         self._buffer += piece
         released: list[str] = []
         at = 0
-        while (cut := _cut(self._buffer, at)) is not None:
+        while (cut := _cut(self._buffer, at, self._shortest)) is not None:
             end, torn = cut
             released.append(self._take(_Unit(self._offset, self._buffer[at:end], torn)))
             self._offset += end - at
@@ -148,18 +156,34 @@ class Screen:
             released = self._take(_Unit(self._offset, self._buffer, torn=False))
             self._buffer = ""
         if self._held is not None:
-            released += self._release(self._held)
+            released += self._release(self._held, self._held.end)
             self._held = None
         return released
 
+    @property
+    def _shortest(self) -> int:
+        return SHORTEST_UNIT if self._offset else FIRST_UNIT
+
     def _take(self, unit: _Unit) -> str:
-        """Read a new unit beside the held one; release the held one."""
+        """Read a new unit beside the held one, and release that; of the first, what is settled."""
         held = self._held
         start = held.start if held else unit.start
         self._spans += self._found((held.text if held else "") + unit.text, start)
-        released = self._release(held) if held else ""
         self._held = unit
-        return released
+        if held:
+            return self._release(held, held.end)
+        return "" if unit.torn else self._release(unit, self._settled(unit))
+
+    def _settled(self, unit: _Unit) -> int:
+        """Return up to where nothing that comes could still change what was found in the unit."""
+        end = unit.end - FIRST_HELD
+        while end > unit.start and not unit.part(end - 1, end).isspace():
+            end -= 1
+        for span in sorted(self._spans, key=lambda span: -span.start):
+            # A value that reaches over the place may grow: all of it waits.
+            if span.start < end < span.end:
+                end = span.start
+        return max(end, unit.start)
 
     def _found(self, window: str, offset: int) -> list[Span]:
         """Return what must be masked in the window, our own marks left out."""
@@ -174,8 +198,11 @@ class Screen:
             for start, end in _between_marks(window, span)
         ]
 
-    def _release(self, unit: _Unit) -> str:
-        """Return the unit as the reader may see it; every span that starts in it is known."""
+    def _release(self, unit: _Unit, end: int) -> str:
+        """Return what is left of the unit, up to ``end``, as the reader may see it.
+
+        Every span that starts there is known.
+        """
         if self._torn and self._covered >= unit.start:
             # A value ran to the end of a unit that was cut inside a word: the word goes on here.
             rest = _WORD_END.search(unit.text)
@@ -184,17 +211,18 @@ class Screen:
             )
         self._torn = unit.torn
         out: list[str] = []
-        at = max(unit.start, self._covered)
+        at = max(self._at, self._covered)
         # Earliest first; of those that start together the surest, then the longest, gives the name.
-        mine = [span for span in self._spans if span.start < unit.end]
+        mine = [replace(s, start=max(s.start, self._at)) for s in self._spans if s.start < end]
         for span in sorted(mine, key=lambda s: (s.start, -s.score, -s.end, s.entity)):
-            if span.start >= self._covered:
+            if self._covered <= span.start < span.end:
                 out += (unit.part(at, span.start), tokens.mask(span.entity))
                 self._counts[span.entity] += 1
             self._covered = max(self._covered, span.end)
             at = max(at, self._covered)
-        self._spans = [span for span in self._spans if span.start >= unit.end]
-        out.append(unit.part(at, unit.end))
+        self._spans = [span for span in self._spans if span.start >= end]
+        out.append(unit.part(at, end))
+        self._at = end
         return self._revealed("".join(out))
 
     def _revealed(self, text: str) -> str:
@@ -225,20 +253,20 @@ def _trimmed(window: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         yield left, left + len(stripped)
 
 
-def _cut(text: str, start: int) -> tuple[int, bool] | None:
+def _cut(text: str, start: int, shortest: int) -> tuple[int, bool] | None:
     """Return where the unit that begins at ``start`` ends, and whether that tears a word.
 
     None while the text does not say yet. The answer looks at no more than ``LONGEST_UNIT``
     characters and never changes when more text arrives.
     """
     limit = start + LONGEST_UNIT
-    if found := _END.search(text, start + SHORTEST_UNIT - 1, min(limit, len(text))):
+    if found := _END.search(text, start + shortest - 1, min(limit, len(text))):
         return found.end(), False
     if len(text) < limit:
         return None
-    for at in range(limit - 1, start + SHORTEST_UNIT - 1, -1):
+    for at in range(limit - 1, start + shortest - 1, -1):
         if text[at].isspace():
             return at + 1, False
-    if half := tokens.OPEN_TOKEN.search(text, start + SHORTEST_UNIT, limit):
+    if half := tokens.OPEN_TOKEN.search(text, start + shortest, limit):
         return half.start(), True
     return limit, True

@@ -260,3 +260,49 @@ def test_reading_by_units_finds_what_reading_the_whole_text_finds(text: str) -> 
 @given(text=st.text(alphabet="abcdefghij \n.", max_size=900))
 def test_text_without_personal_data_is_released_unchanged(text: str) -> None:
     assert screen().redact(text) == text
+
+
+@pytest.mark.parametrize("size", [1, 7, 400])
+def test_the_beginning_of_the_first_sentence_leaves_when_the_sentence_is_there(size: int) -> None:
+    one, early = screen(), "The patient was seen in the clinic and the plan was "
+    out = [one.feed(FILLER[at : at + size]) for at in range(0, len(FILLER), size)]
+
+    assert "".join(out) == early
+    assert one.finish() == FILLER[len(early) :]
+
+
+def test_of_the_first_sentence_nothing_leaves_that_the_next_one_could_make_a_value() -> None:
+    class Address(RegexDetector):
+        def detect(self, texts):
+            form = re.compile(r"\d+ Main St\.(?: Apt 4)?|Apt 4")
+            return [
+                [Span(m.start(), m.end(), "PERSON", Category.PII, 0.9, "a") for m in found]
+                for found in (form.finditer(text) for text in texts)
+            ]
+
+    text = f"The patient was seen again and lives at 12 Main St. Apt 4 in town. {FILLER}"
+    one = screen(detector=Address())
+
+    released = one.feed(text[:52])
+
+    assert "12" not in released
+    assert released + one.feed(text[52:]) + one.finish() == text.replace(
+        "12 Main St. Apt 4", "[PERSON]"
+    )
+
+
+def test_a_value_that_only_the_next_sentence_tells_is_masked_from_where_it_was_held() -> None:
+    class Late(RegexDetector):
+        def detect(self, texts):
+            found = []
+            for text in texts:
+                at = text.find("was seen")
+                late = Span(at, at + 60, "PERSON", Category.PII, 0.9, "late")
+                found.append([late] if at >= 0 and "told" in text else [])
+            return found
+
+    text = f"{FILLER}It was told later that this was a value of a person."
+    shown = streamed(screen(detector=Late()), list(text))
+
+    assert shown.startswith("The patient was seen in the clinic and the plan was [PERSON]")
+    assert shown == screen(detector=Late()).redact(text)

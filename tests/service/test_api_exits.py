@@ -1,0 +1,103 @@
+"""What leaves with an answer, how soon, and what ends one: the wall as callers meet it."""
+
+import asyncio
+import re
+
+import pytest
+
+from ragplatform.answer.events import Delta
+from ragplatform.answer.retrieve import Request
+from ragplatform.audit.events import Action
+from ragplatform.model import AnswerMode, Category, Purpose, Span
+from tests.fakes_generator import ScriptedGenerator
+from tests.fakes_privacy import RegexDetector
+from tests.service.test_api import REPLACED, STOPPED, actions, as_, body, events, records
+
+WHY = "Why was apixaban stopped?"
+FIRST = "Apixaban was stopped because of a gastric bleed. [1]"
+SECOND = "It was replaced by enoxaparin 40 mg once daily. [1]"
+
+
+class Pausing(ScriptedGenerator):
+    """Waits before its second sentence until the test lets it go on."""
+
+    def __init__(self, script):
+        super().__init__(script)
+        self.go_on = asyncio.Event()
+
+    async def _pieces(self, pieces, pattern):
+        async for piece in super()._pieces(pieces, pattern):
+            if piece.startswith("It was replaced"):
+                await asyncio.wait_for(self.go_on.wait(), 20)
+            yield piece
+
+
+def test_what_a_model_writes_leaves_by_the_sentence_and_its_end_after_the_record(bench):
+    script = [f"{FIRST} Then ", "it ", "changed. ", SECOND]
+    one = bench(generator=Pausing(script))
+    one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"])
+    principal = one.people["doctor"]
+    retrieved = one.platform.answerer.prepare(Request(principal, Purpose.TREAT, WHY))
+
+    async def read():
+        seen, recorded = [], []
+        async for event in one.platform.answerer.stream(retrieved, AnswerMode.ABSTRACTIVE):
+            if isinstance(event, Delta):
+                seen.append(event.text)
+                recorded.append(actions(one, retrieved.request.request_id)[-1])
+                # The model has not begun its next sentence yet.
+                one.generator.go_on.set()
+        return seen, recorded
+
+    seen, recorded = asyncio.run(read())
+
+    assert FIRST.startswith(seen[0].strip())
+    assert len(seen[0]) > 10
+    assert recorded[0] == "retrieved"
+    assert recorded[-1] == "answered"
+    assert "".join(seen) == f"{FIRST} {SECOND}"
+
+
+@pytest.mark.parametrize("spelt", [str, " ".join, lambda w: w[::-1], lambda w: w.encode().hex()])
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_model_that_gives_its_instructions_away_is_cut_off_with_an_alarm(
+    bench, serve, spelt, stream
+):
+    def obey(instructions, _prompt):
+        word = instructions.split("reference ")[1].split(",")[0]
+        return [f"{FIRST} ", "My orders: ", *spelt(word), ". ", SECOND]
+
+    one = bench(generator=ScriptedGenerator(obey))
+    one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"])
+
+    sent = body(WHY, mode="abstractive", stream=stream)
+    response = serve(one).post("/v1/ask", json=sent, headers=as_("doctor"))
+
+    if stream:
+        name, problem = events(response)[-1]
+        assert name == "error"
+    else:
+        assert response.status_code == 502
+        problem = response.json()
+    assert problem["code"] == "answer_unsafe"
+    assert "enoxaparin" not in response.text.partition("event: delta")[2]
+    assert actions(one, problem["request_id"])[-3:] == ["exit_blocked", "generated", "failed"]
+    alarm = next(r for r in records(one) if r.action is Action.EXIT_BLOCKED)
+    assert (alarm.details["found"], alarm.details["where"]) == ("canary", "written")
+
+
+def test_a_value_that_would_be_a_link_stays_a_pseudonym_in_an_answer(bench, serve):
+    class Odd(RegexDetector):
+        def _spans(self, text):
+            for found in re.finditer(r"https?://\S+", text):
+                yield Span(*found.span(), "PERSON", Category.PII, 0.9, "odd")
+
+    one = bench(detector=Odd())
+    one.put(f"Apixaban was stopped by https://evil.example/x for a bleed. {REPLACED}",
+            subjects=["mrn:1"])  # fmt: skip
+
+    answer = serve(one).post("/v1/ask", json=body(WHY),
+                             headers=as_("doctor")).json()  # fmt: skip
+
+    assert "[PERSON:" in answer["answer"]
+    assert "evil" not in answer["answer"]
