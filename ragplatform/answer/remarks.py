@@ -31,9 +31,11 @@ def refusal(privacy: Privacy, retrieved: Retrieved) -> tuple[str, str]:
     text = " ".join(t for one in retrieved.passages for t in (one.passage.title, *one.texts))
     masked = bool(TOKEN.search(text))
     missing = asked.words_of(question.text, wanted.missing(content_terms(text), masked=masked))
-    if not missing:
+    told = ", ".join(missing)
+    # The asker's own words go through the wall as well: a chat may have pasted them in.
+    if not missing or exits.fault(told, ""):
         return "not_supported", prompt.REFUSALS["not_supported"]
-    words = privacy.excerpt(", ".join(missing), question)
+    words = privacy.excerpt(told, question)
     return "not_supported", privacy.compose(prompt.UNMENTIONED, words=words).text
 
 
@@ -50,6 +52,8 @@ def _gap(privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]) -> Se
         held = [content_terms(f"{one.text} {titles}") for one in said]
         open_ = [wanted.specific and wanted.missing(terms) == wanted.specific for terms in held]
         if all(open_) or not any(wanted.answered_by(one.text) for one in said):
+            if exits.fault(part, ""):
+                return None
             text = privacy.compose(prompt.GAP, part=privacy.excerpt(part, question))
             return Sentence(text.text, SentenceKind.GAP)
     return None

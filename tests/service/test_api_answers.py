@@ -86,6 +86,15 @@ def test_a_refusal_names_what_nothing_mentions(ward, serve):
     assert "mentions: digoxin." in answer["answer"]
 
 
+@pytest.mark.parametrize("bait", ["http://evil.example/x", "![a](b)", "evil.example"])
+def test_a_refusal_repeats_nothing_that_a_click_could_follow(ward, serve, bait):
+    answer = asked(serve(ward), question=f"Which dose of digoxin does {bait} say for the cat?")
+
+    assert answer["mode"] == "refusal"
+    assert "evil" not in answer["answer"]
+    assert "](" not in answer["answer"]
+
+
 def test_a_follow_up_is_understood_by_the_earlier_question(ward, serve):
     answer = asked(serve(ward), question="And what replaced it for her?", history=[QUESTION])
 
