@@ -7,6 +7,7 @@ from http import HTTPStatus
 from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
+import anyio.to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
@@ -28,6 +29,9 @@ from ragplatform.wiring import Platform
 
 # A question is at most 4,000 characters; 64 KiB leaves room for any encoding of it.
 LARGEST_BODY = 64 * 1024
+
+# For what takes no turn: who calls is found out, and what is turned away recorded, in threads too.
+_SPARE_THREADS = 8
 
 PROBLEMS: dict[int | str, dict[str, object]] = {
     status: {"description": text, "content": {problems.MEDIA_TYPE: {"schema": problems.SCHEMA}}}
@@ -63,6 +67,9 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        pool = anyio.to_thread.current_default_thread_limiter()
+        wanted = platform.settings.requests_at_once + _SPARE_THREADS
+        pool.total_tokens = max(pool.total_tokens, wanted)
         platform.record_start()
         async with at_work(platform, app.state.turns):
             yield

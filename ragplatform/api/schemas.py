@@ -22,8 +22,9 @@ from ragplatform.model import (
     SentenceKind,
 )
 from ragplatform.redaction import Finding, Redacted
+from ragplatform.reports import organisation_key, symbol
 
-_HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
+HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 
 Collection = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
@@ -88,7 +89,7 @@ class Filters(Body):
             media_types=_lower(self.media_types),
             subjects=None if self.subjects is None else frozenset(map(subject_ref, self.subjects)),
             kinds=_lower(self.types),
-            organisations=_lower(self.organisations),
+            organisations=_names(self.organisations),
             years=None if self.years is None else frozenset(map(str, self.years)),
             quarters=_lower(self.quarters),
             parts=_lower(self.parts),
@@ -99,6 +100,13 @@ class Filters(Body):
 
 def _set(values: Sequence[str] | None) -> frozenset[str] | None:
     return None if values is None else frozenset(values)
+
+
+def _names(values: Sequence[str] | None) -> frozenset[str] | None:
+    """Return names as documents are found by them; each may be a symbol as well."""
+    if values is None:
+        return None
+    return frozenset(key for value in values for key in (organisation_key(value), symbol(value)))
 
 
 def _lower(values: Sequence[str] | None) -> frozenset[str] | None:
@@ -326,7 +334,7 @@ class TextsBody(Body):
     def _one_of_both(self) -> "TextsBody":
         if (self.text is None) == (self.texts is None):
             raise ValueError("give text or texts")
-        if any(_HALF_PAIR.search(text) for text in self.given):
+        if any(HALF_PAIR.search(text) for text in self.given):
             # It has no UTF-8 form, so a redacted text could not be sent back.
             raise ValueError("half a pair of surrogates is no text")
         return self
