@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from ingest import titles
 from ingest.by_hand import put_on_again
@@ -22,6 +22,8 @@ from ragplatform.privacy.gate import Treatment
 from ragplatform.privacy.transform import Transformed
 
 Found: TypeAlias = list[Span]
+# The catalog's column.
+_LONGEST_KIND: Final = 64
 
 
 class Parser(Protocol):
@@ -77,6 +79,8 @@ class Ready:
     waived: frozenset[str] = frozenset()
     dated: str = ""
     """The day that the document gives of itself, or ""."""
+    kind: str = ""
+    """What the document says that it is, in lower case, or ""."""
 
 
 class Preparer:
@@ -172,6 +176,7 @@ class Preparer:
             passages=passages,
             waived=reasons,
             dated=document.claims.date,
+            kind=document.claims.type.lower()[:_LONGEST_KIND],
         )
 
     def _whose(self, work: Work) -> str:
