@@ -50,6 +50,7 @@ class Work:
     generation: str
     waived: frozenset[str] = frozenset()
     by_hand: Mapping[str, Json] = field(default_factory=dict)
+    pipeline: str = ""
     """Labels that people gave the document, in place of its source's and its own."""
 
     @property
@@ -72,6 +73,7 @@ def take_in_hand(
         sha256=work.sha256,
         document=work.document,
         generation=work.generation,
+        pipeline=work.pipeline,
         run=run,
         display_name=name,
         place=work.place,
@@ -150,6 +152,7 @@ class Fingerprinter:
             subjects=subjects,
             document=self.document_of(key),
             generation=hashlib.sha256(version.encode()).hexdigest()[:16],
+            pipeline=self._pipeline,
         )
 
     def _read(self, source: SourceFile) -> tuple[bytes | None, str]:
