@@ -72,6 +72,7 @@ def extension(platform: Platform) -> IngestRoutes:
         intake=intake,
         lives=lives,
         orders=QuarantineOrders(desk=desk, queue=queue),
+        batches=platform.batches,
         largest_file=largest,
         close=closing.close,
     )

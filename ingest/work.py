@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
-from typing import Final
 
 from ingest.claims import mapping
 from ingest.graves import content_mark
@@ -17,10 +16,8 @@ from ingest.ledger import Claim, Ledger, Place
 from ingest.parse.document import MIXED_SUBJECTS
 from ingest.sources import GivenLabels, SourceFile
 from ragplatform.errors import QuarantinedError
-from ragplatform.model import Json, Labels, Principal, Purpose
+from ragplatform.model import NAMESPACE, Json, Labels, Principal, Purpose
 from ragplatform.policy.classes import access_class, validate_labels
-
-NAMESPACE: Final = uuid.UUID("6f0c7f1e-1a52-4f0e-8a0b-6a1f3b0a2c11")
 
 
 @dataclass(frozen=True, slots=True)

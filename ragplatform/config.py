@@ -93,21 +93,31 @@ class Settings(BaseSettings):
         "", description="Where callers reach the service, for citations. Default: paths alone."
     )
 
-    # The thread pool of the service has 40 threads, and each request at work takes up one.
+    # Each request at work takes up a thread for a part of its time; the pool is made to fit.
     requests_at_once: int = Field(
-        16, ge=1, le=32, description="Most questions, searches and texts at work at the same time."
+        16, ge=1, le=256, description="Most questions, searches and texts at work at the same time."
     )
     requests_per_tenant: int = Field(
-        12, ge=1, le=32, description="Most of them that one tenant may have at work."
+        12, ge=1, le=256, description="Most of them that one tenant may have at work."
     )
     requests_per_person: int = Field(
-        4, ge=1, le=32, description="Most of them that one person or job may have at work."
+        4, ge=1, le=256, description="Most of them that one person or job may have at work."
     )
     requests_waiting: int = Field(
         64, ge=0, le=10_000, description="Most of them that wait for their turn."
     )
     request_wait_s: float = Field(
         10.0, gt=0, description="Longest wait for a turn, seconds; then the answer is 429."
+    )
+    client_stall_s: float = Field(
+        30.0, gt=0, description="Longest wait for a caller to take a piece of its answer, seconds."
+    )
+
+    batch_lines_at_once: int = Field(
+        2, ge=0, le=16, description="Most lines of batches at work in one service. 0: none."
+    )
+    batch_keep_hours: float = Field(
+        72.0, gt=0, description="How long the answers of a batch are kept after its end, hours."
     )
 
     index_backend: IndexBackend = Field(
@@ -156,6 +166,9 @@ class Settings(BaseSettings):
         EmbeddingPrecision.INT8,
         description="int8: faster; float32: exact. A model not of BERT's form is always float32.",
     )
+    reranker_model: str = Field(
+        "", description="Manifest name of a cross-encoder for the first hits. Default: none."
+    )
     tagger_model: str = Field(
         "identifiers-minilm-l2", description="Manifest name of the tagger of personal data."
     )
@@ -173,6 +186,9 @@ class Settings(BaseSettings):
     )
     max_answer_tokens: int = Field(400, ge=16, le=4096, description="Longest answer, in tokens.")
     passages_per_answer: int = Field(5, ge=1, le=20, description="Passages put before the model.")
+    passages_beside: int = Field(
+        2, ge=0, le=10, description="Passages next to the best ones that a written answer gets too."
+    )
     prompt_characters: int = Field(
         8000, ge=1000, description="Most characters of passages in one prompt."
     )

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from ragplatform.answer import followup, rank, sentences
+from ragplatform.answer.beside import beside
 from ragplatform.answer.events import ShownPassage
+from ragplatform.answer.finding import DATES, Finder
 from ragplatform.answer.salts import rights_digest
 from ragplatform.audit.details import unverified_id
 from ragplatform.audit.events import Action, Outcome, event_of
@@ -30,7 +32,16 @@ from ragplatform.model import (
 )
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import Action as Act
-from ragplatform.ports import Catalog, Editions, Embedder, Standings
+from ragplatform.ports import (
+    Catalog,
+    Edition,
+    Editions,
+    Embedder,
+    Index,
+    Reranker,
+    Standings,
+    embedded_text,
+)
 from ragplatform.privacy.gate import ClearedQuestion, Privacy, Revealer
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
@@ -47,8 +58,9 @@ _LONGEST_ERROR = 200
 class Request:
     """One question of one principal for one purpose.
 
-    ``collections`` and ``narrow`` narrow the search; None means all that policy permits. ``trace``
-    is the W3C trace id that the caller gave, "" without one. ``history`` are the caller's earlier
+    ``collections`` and ``narrow`` narrow the search; None means all that policy permits. ``beside``
+    is how many passages next to the best ones come as well, behind the ``limit``. ``trace`` is the
+    W3C trace id that the caller gave, "" without one. ``history`` are the caller's earlier
     questions of this conversation, oldest first: they help to understand the question and never
     widen its scope.
     """
@@ -60,6 +72,7 @@ class Request:
     limit: int = 5
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     trace: str = ""
+    beside: int = 0
     history: tuple[str, ...] = field(default=(), repr=False)
     narrow: Narrow | None = None
 
@@ -71,6 +84,12 @@ class Request:
         if self.narrow is not None:
             asked["filters"] = list(self.narrow.said())
         return asked
+
+    @property
+    def dated(self) -> bool:
+        """Whether it is narrowed to a range of dates."""
+        narrow = self.narrow
+        return narrow is not None and (narrow.earliest is not None or narrow.latest is not None)
 
     def sealed(self) -> dict[str, str]:
         """Return what a record seals of the question: its text, and what it was narrowed to.
@@ -154,13 +173,16 @@ class Retriever:
         standings: Standings,
         editions: Editions,
         audit: TenantLogs,
+        reranker: Reranker | None = None,
     ) -> None:
+        """``reranker`` reads the first candidates again; None leaves their order as it is."""
         self._policies = policies
         self._privacy = privacy
         self._catalog = catalog
         self._standings = standings
         self._editions = editions
         self._audit = audit
+        self._reranker = reranker
         # Feeds whose darkness this process has recorded: once each time is enough to raise alarm.
         self._dark: set[tuple[str, str]] = set()
 
@@ -168,9 +190,9 @@ class Retriever:
         """Return the passages for the question, after recording who was about to see which.
 
         1. Ask how the caller stands to people now, and decide the scope. 2. Record the question,
-        durable. 3. Refuse an empty scope. 4. Clear the question, embed it, weigh its terms.
-        5. Search under the scope and decide every hit again. 6. Record which passages will be
-        shown, durable.
+        durable. 3. Refuse an empty scope, and filters by what is hidden. 4. Clear the question,
+        embed it, weigh its terms. 5. Search under the scope and decide every hit again. 6. Record
+        which passages will be shown, durable.
 
         Raises ``DeniedError`` for an empty scope, ``InvalidRequestError`` for a question that is
         empty or too long, ``AuditError`` when a record cannot be made: then nothing was done.
@@ -181,8 +203,7 @@ class Retriever:
         scope = self._scope(request, standing, classes)
         earlier = followup.needed(text, request.history, LONGEST_QUESTION)
         self._record_asked(request, standing, scope, action, (*earlier, text))  # 2
-        if scope.empty:  # 3
-            self._refuse(request, scope)
+        self._require_answerable(request, scope)  # 3
         try:
             question, completed = self._understand(text, earlier, scope)  # 4
             edition = self._editions.current()
@@ -192,13 +213,14 @@ class Retriever:
             terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
             named = tokens_in(question.text)
             sought = rank.Sought(question.text, request.limit, named, question.meant)
-            found = edition.index.search(vector, terms, scope, sought.depth, request.narrow)  # 5
-            hits = rank.best(found, sought)
-            left_out = {"beyond_number": len(found) - len(hits)}
+            finder = self._finder(request, standing, scope, edition)
+            found = finder.find(question.text, vector, terms, sought.depth, request.narrow)  # 5
+            hits = rank.best(found.hits, sought, self._judge(view))
+            left_out = {"beyond_number": len(found.hits) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
-            passages = tuple(
-                self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1)
-            )
+            left_out["disagreed"] = len(hits) - len(kept)
+            kept += self._beside(request, standing, scope, edition.index, kept)
+            passages = self._cleared(kept, scope)
             reveal = self._revealer([hit.passage for hit, _ in kept], scope)
             shown = tuple(
                 self._shown(hit.passage, scope, number, hit.score, reveal)
@@ -207,8 +229,7 @@ class Retriever:
         except PlatformError as error:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
-        left_out["disagreed"] = len(hits) - len(kept)
-        details: dict[str, Json] = {"found": len(found), "left_out": left_out}
+        details = found.said() | {"left_out": left_out}
         sealed = {"searched": question.text} if completed else None
         self._record_shown(request, standing, scope, kept, details=details, sealed=sealed)  # 6
         return Retrieved(
@@ -230,6 +251,18 @@ class Retriever:
         reason = self._policies.refusal_reason(request.principal, request.purpose)
         self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
         raise DeniedError(reason)
+
+    def _require_answerable(self, request: Request, scope: Scope) -> None:
+        """Refuse, on record, who may read nothing, and who asks by what is hidden from them.
+
+        To whom policy shows no dates a range of dates would tell them: by each empty result, one.
+        """
+        if scope.empty:
+            self._refuse(request, scope)
+        if request.dated and DATES not in scope.reveals:
+            hidden: dict[str, Json] = {"reason": "dates are hidden"}
+            self._record(request, scope, Action.DENIED, Outcome.DENIED, hidden)
+            raise DeniedError("policy shows you no dates for this purpose: leave them out")
 
     def _understand(
         self, text: str, earlier: Sequence[str], scope: Scope
@@ -338,6 +371,7 @@ class Retriever:
             end=chunk.end,
             heading=tuple(map(reveal, chunk.heading)),
             score=score,
+            labels=passage.labels,
         )
 
     def _scope(self, request: Request, standing: Standing, classes: Mapping[str, Labels]) -> Scope:
@@ -350,6 +384,16 @@ class Retriever:
         # One that is believed again and goes dark once more is a new alarm.
         self._dark -= {one for one in self._dark.copy() if one[0] == tenant} - dark
         return scope
+
+    def _finder(
+        self, request: Request, standing: Standing, scope: Scope, edition: Edition
+    ) -> Finder:
+        def readable(passages: Sequence[Passage]) -> list[Passage]:
+            hits = [Hit(passage, 0.0) for passage in passages]
+            kept = self._decide_again(request, standing, scope, hits)
+            return [hit.passage for hit, _ in kept]
+
+        return Finder(index=edition.index, weigher=edition.weigher, scope=scope, readable=readable)
 
     def _decide_again(
         self, request: Request, standing: Standing, scope: Scope, hits: Sequence[Hit]
@@ -371,6 +415,33 @@ class Retriever:
             subjects = hit.passage.subjects
             self._record(request, scope, Action.DISAGREED, Outcome.DENIED, details, None, subjects)
         return kept
+
+    def _judge(self, question: str) -> rank.Judge | None:
+        """Return what reads passages beside a question that is cleared for a model, or None."""
+        reranker, seen = self._reranker, self._privacy.embed_view
+        if reranker is None:
+            return None
+        return lambda found: reranker.judge(question, [seen(embedded_text(one)) for one in found])
+
+    def _beside(
+        self,
+        request: Request,
+        standing: Standing,
+        scope: Scope,
+        index: Index,
+        kept: Sequence[tuple[Hit, Decision]],
+    ) -> list[tuple[Hit, Decision]]:
+        """Return what stands next to the best passages, as far as it may be read by itself."""
+        if request.narrow is not None and request.narrow.parts is not None:
+            # Next to the part that was asked for stands another one.
+            return []
+        found = beside([hit for hit, _ in kept], request.beside, lambda n: index.fetch(n, scope))
+        return self._decide_again(request, standing, scope, found)
+
+    def _cleared(
+        self, kept: Sequence[tuple[Hit, Decision]], scope: Scope
+    ) -> tuple[ClearedPassage, ...]:
+        return tuple(self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1))
 
     def _clear(self, number: int, passage: Passage, scope: Scope) -> ClearedPassage:
         chunk = passage.chunk
