@@ -24,6 +24,8 @@ from ragplatform.privacy.gate import Treatment
 from ragplatform.privacy.transform import Transformed
 
 Found: TypeAlias = list[Span]
+# The catalog's column.
+_LONGEST_KIND: Final = 64
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -80,6 +82,8 @@ class Ready:
     waived: frozenset[str] = frozenset()
     dated: str = ""
     """The day that the document gives of itself, or ""."""
+    kind: str = ""
+    """What the document says that it is, in lower case, or ""."""
 
 
 class Preparer:
@@ -176,6 +180,7 @@ class Preparer:
             passages=passages,
             waived=reasons,
             dated=document.claims.date,
+            kind=document.claims.type.lower()[:_LONGEST_KIND],
         )
 
     def _whose(self, work: Work) -> str:
