@@ -63,6 +63,13 @@ class AnswerChoice(StrEnum):
     ABSTRACTIVE = "abstractive"
 
 
+class UnsupportedChoice(StrEnum):
+    """What becomes of a model's sentence that no passage supports."""
+
+    DROP = "drop"
+    MARK = "mark"
+
+
 class Settings(BaseSettings):
     """All settings, validated together. Build it with ``load``."""
 
@@ -153,6 +160,10 @@ class Settings(BaseSettings):
     answer_mode: AnswerChoice = Field(
         AnswerChoice.EXTRACTIVE,
         description="extractive: quotes joined by the model; abstractive: the model's own words.",
+    )
+    unsupported_sentences: UnsupportedChoice = Field(
+        UnsupportedChoice.DROP,
+        description="The model's sentences that no passage supports: drop, or mark as unsupported.",
     )
     max_answer_tokens: int = Field(400, ge=16, le=4096, description="Longest answer, in tokens.")
     passages_per_answer: int = Field(5, ge=1, le=20, description="Passages put before the model.")

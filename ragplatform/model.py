@@ -329,9 +329,46 @@ class AnswerMode(StrEnum):
     REFUSAL = "refusal"
 
 
+class SentenceKind(StrEnum):
+    """What a sentence of an answer is, and so what vouches for it."""
+
+    QUOTED = "quoted"
+    """It stands so in the passage that it cites."""
+    SUPPORTED = "supported"
+    """The model wrote it, and the passage that it cites says it."""
+    UNSUPPORTED = "unsupported"
+    """The model wrote it and no passage says it; it is marked so in the text."""
+    CONFLICT = "conflict"
+    """It stands so in the passage that it cites, and contradicts a sentence before it."""
+    GAP = "gap"
+    """The platform says which part of the question no passage answers."""
+    REFUSAL = "refusal"
+    """The platform says that there is no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSentence:
+    """One sentence of an answer as its reader sees it, the passages it cites, and its support.
+
+    ``coverage`` is the share of its content words that its evidence holds, None where that was not
+    asked. ``failed`` names the check that found no support.
+    """
+
+    text: str = field(repr=False)
+    kind: SentenceKind
+    citations: tuple[int, ...] = ()
+    coverage: float | None = None
+    failed: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A finished answer. ``refusal`` is a stable word when nothing could be answered."""
+    """A finished answer. ``refusal`` is a stable word when nothing could be answered.
+
+    ``passages`` are the chunks that were before it, in the order of their numbers, ``sentences``
+    its text taken apart, ``weights`` what stands behind the model's name. ``question`` is what was
+    asked in the words that were searched by, where earlier questions helped to understand it.
+    """
 
     request_id: str
     text: str = field(repr=False)
@@ -342,3 +379,7 @@ class Answer:
     policy_digest: str
     dropped_sentences: int = 0
     redactions: Mapping[str, int] = field(default_factory=dict)
+    sentences: tuple[AnswerSentence, ...] = ()
+    passages: tuple[str, ...] = ()
+    weights: ModelWeights = ModelWeights()
+    question: str = field(default="", repr=False)

@@ -21,6 +21,7 @@ from ragplatform.adapters.api_keys import ApiKeyAuthenticator
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.adapters.steady import EveryEdition, SteadyIndex
 from ragplatform.answer.ask import Answerer, AnswerLimits
+from ragplatform.answer.judging import Unsupported
 from ragplatform.answer.retrieve import Retriever
 from ragplatform.answer.unmask import Unmasker
 from ragplatform.audit import query
@@ -473,6 +474,7 @@ def assemble(
         ),
         salt_key=openers.derive(store.settings, "cache-salt"),
         weights=openers.model_weights(store.settings),
+        unsupported=Unsupported(store.settings.unsupported_sentences),
     )
     redactor = Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit)
     return Platform(

@@ -21,6 +21,8 @@ JOIN: Final = (
 # The fence is unpredictable to whoever wrote the documents, so that a passage cannot close it.
 PASSAGE: Final = "<<{fence} passage {number}>>\n{text}\n<<{fence} end>>\n"
 QUESTION: Final = "\nQuestion: {question}\nAnswer:"
+# What the platform adds to an answer of several parts, and to a refusal, in the question's words.
+GAP: Final = "The passages found do not answer this: {part}?"
 QUOTE: Final = "<{number}> stands for: {text}\n"
 
 REFUSALS: Final = {
@@ -33,3 +35,8 @@ REFUSALS: Final = {
         "Open the sources below, or ask a narrower question."
     ),
 }
+# What of the question stands in no passage tells the asker what to ask otherwise.
+UNMENTIONED: Final = (
+    "The passages found do not support an answer. Nothing in them mentions: {words}. "
+    "Open the sources below, or ask in other words."
+)

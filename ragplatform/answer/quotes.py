@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from ragplatform.answer.sentences import is_row
-from ragplatform.answer.support import content_terms
+from ragplatform.answer.terms import content_terms
 from ragplatform.ports import Embedder, Vectors
 from ragplatform.privacy.tokens import embed_view
 

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ragplatform.answer import sentences
+from ragplatform.answer import followup, sentences
 from ragplatform.answer.events import ShownPassage
 from ragplatform.audit.details import unverified_id
 from ragplatform.audit.events import Action, Outcome, event_of
@@ -26,7 +26,7 @@ from ragplatform.model import (
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import Action as Act
 from ragplatform.ports import Catalog, Editions, Embedder, Standings
-from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.gate import ClearedQuestion, Privacy
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
 LONGEST_QUESTION = 4000
@@ -46,7 +46,8 @@ class Request:
     """One question of one principal for one purpose.
 
     ``collections`` narrows the search; None means all that policy permits. ``trace`` is the W3C
-    trace id that the caller gave, "" without one.
+    trace id that the caller gave, "" without one. ``history`` are the caller's earlier questions of
+    this conversation, oldest first: they help to understand the question and never widen its scope.
     """
 
     principal: Principal
@@ -56,6 +57,7 @@ class Request:
     limit: int = 5
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     trace: str = ""
+    history: tuple[str, ...] = field(default=(), repr=False)
 
     def details(self) -> dict[str, Json]:
         """Return what a record says of the question beside its text."""
@@ -88,13 +90,15 @@ class ClearedPassage:
 class Retrieved:
     """What a search found, cleared for its reader and on record.
 
-    ``meant`` are pseudonyms by which documents may name whom the question names. ``vector`` is by
-    ``embedder``: with those of another it does not compare.
+    ``question`` is in words that stand alone; ``completed`` says that earlier questions gave some
+    of them. ``meant`` are pseudonyms by which documents may name whom the question names.
+    ``vector`` is by ``embedder``: with those of another it does not compare.
     """
 
     request: Request
     scope: Scope
     question: Cleared
+    completed: bool
     meant: frozenset[str]
     vector: Sequence[float] = field(repr=False)
     embedder: Embedder = field(repr=False)
@@ -155,14 +159,14 @@ class Retriever:
             raise InvalidRequestError(f"question: wanted 1 to {LONGEST_QUESTION} characters")
         standing = self._standings.standing(request.principal, request.purpose)  # 1
         scope = self._scope(request, standing)
-        details = said(standing) | request.details()
-        self._record(request, scope, action, details=details, sealed={"question": text})  # 2
+        earlier = followup.needed(text, request.history, LONGEST_QUESTION)
+        self._record_asked(request, standing, scope, action, (*earlier, text))  # 2
         if scope.empty:  # 3
             reason = self._policies.refusal_reason(request.principal, request.purpose)
             self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
             raise DeniedError(reason)
         try:
-            question = self._privacy.clear_question(text, scope)  # 4
+            question, completed = self._understand(text, earlier, scope)  # 4
             edition = self._editions.current()
             view = self._privacy.embed_view(question.text)
             vector = [float(value) for value in edition.embedder.embed([view])[0]]
@@ -186,17 +190,36 @@ class Retriever:
             raise
         left_out["disagreed"] = len(hits) - len(kept)
         details = {"found": len(found), "left_out": left_out}
-        self._record_shown(request, standing, scope, kept, details=details)  # 6
+        sealed = {"searched": question.text} if completed else None
+        self._record_shown(request, standing, scope, kept, details=details, sealed=sealed)  # 6
         return Retrieved(
             request=request,
             scope=scope,
             question=question.cleared,
+            completed=completed,
             meant=question.meant,
             vector=vector,
             embedder=edition.embedder,
             passages=passages,
             shown=shown,
         )
+
+    def _understand(
+        self, text: str, earlier: Sequence[str], scope: Scope
+    ) -> tuple[ClearedQuestion, bool]:
+        """Return the question cleared, in words that stand alone, and whether that changed it.
+
+        All is cleared for the scope of now, so no earlier question can name whom this one may not.
+        """
+        asked = [self._privacy.clear_question(one, scope) for one in (*earlier, text)]
+        last = asked[-1]
+        whole = followup.complete(self._privacy, [one.cleared for one in asked])
+        if whole.text == last.text:
+            return last, False
+        meant = last.meant
+        if not tokens_in(last.text):
+            meant = frozenset[str]().union(*(one.meant for one in asked))
+        return ClearedQuestion(whole, meant - tokens_in(whole.text)), True
 
     def source(
         self, principal: Principal, purpose: Purpose, chunk: str, request_id: str, trace: str = ""
@@ -331,6 +354,23 @@ class Retriever:
     ) -> None:
         record_event(self._audit, request, scope, action, outcome, details, sealed, subjects)
 
+    def _record_asked(
+        self,
+        request: Request,
+        standing: Standing,
+        scope: Scope,
+        action: Action,
+        texts: Sequence[str],
+    ) -> None:
+        """Record the question, the last of the texts, with the earlier ones that it may need."""
+        *earlier, text = texts
+        details = said(standing) | request.details()
+        sealed = {"question": text}
+        if earlier:
+            details["earlier"] = len(earlier)
+            sealed["earlier"] = "\n".join(earlier)
+        self._record(request, scope, action, details=details, sealed=sealed)
+
     def _record_shown(
         self,
         request: Request,
@@ -341,6 +381,7 @@ class Retriever:
         *,
         unmasked: frozenset[str] = frozenset(),
         details: Mapping[str, Json] | None = None,
+        sealed: dict[str, str] | None = None,
     ) -> None:
         """Record the passages, and how many values of each type are shown in clear in them.
 
@@ -361,7 +402,13 @@ class Retriever:
             some = everybody[start : start + _SUBJECTS_PER_RECORD]
             part: dict[str, Json] = {"part": start // _SUBJECTS_PER_RECORD + 1}
             self._record(
-                request, scope, action, Outcome.SUCCESS, part if start else told, None, some
+                request,
+                scope,
+                action,
+                Outcome.SUCCESS,
+                part if start else told,
+                None if start else sealed,
+                some,
             )
         self._standings.note_use(standing, request.request_id, subjects)
 

@@ -1,4 +1,4 @@
-"""Whether a passage supports a sentence: numbers, names, negation, then wording.
+"""Whether a passage supports a sentence: figures, names, wording, negation, direction.
 
 A small model invents numbers and never refuses (measured on the 135M demo model: 0 of 2 numeric
 questions right), so a sentence is shown as fact only where a passage says it. The checks are
@@ -8,33 +8,17 @@ deterministic and can only be too strict: a dropped true sentence costs less tha
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
-_NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?%?")
-_TOKEN = re.compile(r"\[[A-Z][A-Z0-9_]*(?::[a-z2-7]{16})?\]")
+from ragplatform.answer import polarity, quantities
+from ragplatform.answer.polarity import Polarity
+from ragplatform.answer.quantities import Quantities
+from ragplatform.answer.terms import CITATION, STOP, TOKEN, content, plain
+
 _NAME = re.compile(r"(?<![.!?\"“] )(?<!^)\b[A-Z][\w'-]{2,}(?:\s+[A-Z][\w'-]+)*")
-_WORD = re.compile(r"[a-z][a-z'-]+")
-_NEGATION = re.compile(
-    r"\b(?:no|not|never|none|neither|nor|without|denies|denied|negative|cannot|absent|refused|"
-    r"declined|\w+n't)\b",
-    re.I,
-)
-_TERM = re.compile(r"[a-z0-9][a-z0-9'-]*")
-# "FY2023" asks for what a report calls "2023" or "fiscal 2023".
-_FISCAL = re.compile(r"\bfy(?=\d{4}\b)")
-_CITATION = re.compile(r"\[(\d{1,3})\]")
 _MARK = re.compile(r"\s{0,3}\[\d{1,3}\]")
 _FIRST = re.compile(r"[A-Z][\w'-]{2,}")
-
-# Words that carry no claim. English only.
-_STOP: Final = frozenset(
-    "a an the and or but of to in on at by for from with as is are was were be been being it its "
-    "this that these those he she they his her their him them we our you your i my me which who "
-    "whom what when where why how there here has have had do does did will would can could should "
-    "may might must also then than so such into over under after before during about according "
-    "passage passages document documents states stated says mentioned following based answer "
-    "patient client any some all".split()
-)
 
 # Share of a sentence's content words that its passage must hold: a paraphrase with one or two new
 # words passes, a sentence with an invented clause does not.
@@ -55,9 +39,75 @@ class Verdict:
     last: int = 0
 
 
+class Facts:
+    """What one sentence says, taken apart once."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.words = frozenset(content(text))
+        self.tokens = frozenset(TOKEN.findall(text))
+
+    @cached_property
+    def folded(self) -> str:
+        """The text without regard to case."""
+        return self.text.casefold()
+
+    @cached_property
+    def quantities(self) -> Quantities:
+        """The figures of the text."""
+        return quantities.read(plain(self.text))
+
+    @cached_property
+    def polarity(self) -> Polarity:
+        """What the text negates."""
+        return polarity.read(plain(self.text))
+
+    @cached_property
+    def people(self) -> frozenset[str]:
+        """The pseudonyms of people in the text."""
+        return frozenset(token for token in self.tokens if token.startswith("[PERSON"))
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names in the text, folded: of each, all words must stand in the evidence."""
+        bare = TOKEN.sub("", self.text).strip()
+        names = {name.casefold() for name in _NAME.findall(bare)}
+        first = _FIRST.match(bare)
+        # Any sentence begins with a capital, so a first word that is no name only has to be there
+        # too.
+        if first and first[0].casefold() not in STOP:
+            names.add(first[0].casefold())
+        return frozenset(names)
+
+
+class Evidence:
+    """One passage, given as its sentences, each taken apart when it is first needed."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        self.facts = [Facts(text) for text in sentences]
+
+    def __len__(self) -> int:
+        return len(self.facts)
+
+    @cached_property
+    def folded(self) -> str:
+        """The whole passage without regard to case."""
+        return " ".join(one.folded for one in self.facts)
+
+    @cached_property
+    def tokens(self) -> frozenset[str]:
+        """All pseudonyms and masks of the passage."""
+        return frozenset[str]().union(*(one.tokens for one in self.facts))
+
+    @cached_property
+    def quantities(self) -> Quantities:
+        """All figures of the passage."""
+        return quantities.together([one.quantities for one in self.facts] or [quantities.NONE])
+
+
 def cited(sentence: str) -> list[int]:
     """Return the passage numbers that the sentence cites, in order, each once."""
-    return list(dict.fromkeys(int(number) for number in _CITATION.findall(sentence)))
+    return list(dict.fromkeys(int(number) for number in CITATION.findall(sentence)))
 
 
 def without_citations(sentence: str) -> str:
@@ -70,148 +120,85 @@ def without_citations(sentence: str) -> str:
     return sentence.strip()
 
 
-def check(sentence: str, passage: Sequence[str], question: str = "") -> Verdict:
+def check(sentence: str, passage: Sequence[str] | Evidence, question: str = "") -> Verdict:
     """Return whether ``passage``, given as its sentences, says what ``sentence`` says.
 
     ``question`` is what the sentence answers, if anything.
 
-    1. Every number of the sentence stands in the passage.
+    1. Every figure of the sentence stands in the passage, in whatever spelling: amounts with their
+       units and scales, percentages, dates, times.
     2. Every pseudonym and every name of the sentence stands in the passage.
     3. They stand in one place (one sentence or two adjacent ones) with enough of its content words:
        the right words about somebody else are the worst mistake that there is.
     4. Enough of what the sentence adds to the question stands there too: a model wraps a drug that
        it made up in the question's own words, and those the passage holds.
-    5. That place negates if and only if the sentence does.
+    5. What that place negates the sentence negates, and nothing else.
+    6. Nothing rises in the sentence that falls there, or is more than what is less there.
     """
-    claim, whole = _claim(without_citations(sentence)), " ".join(passage)
-    if not claim.words and not claim.numbers:
+    claim = Facts(without_citations(sentence))
+    evidence = passage if isinstance(passage, Evidence) else Evidence(passage)
+    if not claim.words and not claim.quantities.any:
         return Verdict(False, "empty")
-    if not claim.numbers <= _numbers(whole):
+    if claim.quantities.any and not evidence.quantities.hold(claim.quantities):  # 1
         return Verdict(False, "number")
-    if not claim.named_in(whole):
+    if not _named(claim, evidence.tokens, evidence.folded):  # 2
         return Verdict(False, "name")
-    coverage, first, last = _best_place(claim, passage)
+    coverage, first, last = _best_place(claim, evidence.facts)  # 3
     if coverage < COVERAGE:
         return Verdict(False, "wording", coverage, first, last)
-    place = " ".join(passage[first : last + 1])
-    added = claim.words - _content(question)
-    if len(added & _content(place)) < COVERAGE * len(added):
+    place = evidence.facts[first : last + 1]
+    added = claim.words - content(question)
+    held = frozenset[str]().union(*(one.words for one in place))
+    if len(added & held) < COVERAGE * len(added):  # 4
         return Verdict(False, "added", coverage, first, last)
-    if claim.negated != bool(_NEGATION.search(place)):
-        return Verdict(False, "negation", coverage, first, last)
-    return Verdict(True, None, coverage, first, last)
+    said = polarity.read(plain(" ".join(one.text for one in place)))
+    failed = claim.polarity.contradicts(said)  # 5, 6
+    return Verdict(failed is None, failed, coverage, first, last)
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """What a sentence claims: all but ``words`` must stand in the evidence without exception."""
-
-    words: frozenset[str]
-    numbers: frozenset[str]
-    tokens: frozenset[str]
-    names: frozenset[str]
-    negated: bool
-
-    def named_in(self, text: str) -> bool:
-        if not self.tokens <= set(_TOKEN.findall(text)):
-            return False
-        folded = text.casefold()
-        return all(name in folded for name in self.names)
+def _named(claim: Facts, tokens: frozenset[str], folded: str) -> bool:
+    return claim.tokens <= tokens and all(name in folded for name in claim.names)
 
 
-def _claim(text: str) -> _Claim:
-    plain = _TOKEN.sub("", text).strip()
-    names = {name.casefold() for name in _NAME.findall(plain)}
-    first = _FIRST.match(plain)
-    # Any sentence begins with a capital, so a first word that is no name only has to be there too.
-    if first and first[0].casefold() not in _STOP:
-        names.add(first[0].casefold())
-    return _Claim(
-        words=frozenset(_content(text)),
-        numbers=frozenset(_numbers(text)),
-        tokens=frozenset(_TOKEN.findall(text)),
-        names=frozenset(names),
-        negated=bool(_NEGATION.search(text)),
-    )
-
-
-def _best_place(claim: _Claim, passage: Sequence[str]) -> tuple[float, int, int]:
-    best = (-1.0, 0, 0)
+def _best_place(claim: Facts, passage: Sequence[Facts]) -> tuple[float, int, int]:
+    best = (0.0, 0, 0)
     # One sentence alone wins a tie with a pair, so that a neighbour's "not" is not counted.
     for reach in (0, 1):
         for first in range(len(passage) - reach):
             last = first + reach
-            score = _coverage(claim, passage[first : last + 1])
-            if score > best[0]:
+            place = passage[first : last + 1]
+            score = _coverage(claim, place)
+            if score > best[0] and _holds(claim, place):
                 best = (score, first, last)
-    return max(best[0], 0.0), best[1], best[2]
+    return best
 
 
-def _coverage(claim: _Claim, place: Sequence[str]) -> float:
-    text = " ".join(place)
-    if not claim.numbers <= _numbers(text) or not claim.named_in(text):
-        return 0.0
-    # Two adjacent sentences may be about two people: all that is claimed of one must be said there.
-    if claim.tokens and len(place) > 1 and not any(claim.tokens <= _tokens(s) for s in place):
-        return 0.0
+def _coverage(claim: Facts, place: Sequence[Facts]) -> float:
+    """Return the share of the claim's words that the place holds about the claim's people."""
     if not claim.words:
         return 1.0
     # A place that names people whom the claim does not is about somebody else.
-    others = _people(text) - claim.tokens
-    if claim.tokens and others:
-        alone = [s for s in place if claim.tokens & _tokens(s)]
-        text = " ".join(alone)
-    return len(claim.words & _content(text)) / len(claim.words)
+    if claim.tokens and any(one.people - claim.tokens for one in place):
+        place = [one for one in place if claim.tokens & one.tokens]
+    return len(claim.words & frozenset[str]().union(*(one.words for one in place))) / len(
+        claim.words
+    )
 
 
-def _tokens(text: str) -> set[str]:
-    return set(_TOKEN.findall(text))
-
-
-def _people(text: str) -> set[str]:
-    return {token for token in _tokens(text) if token.startswith("[PERSON")}
-
-
-def _numbers(text: str) -> set[str]:
-    found = (number.replace(",", "").lstrip("+") for number in _NUMBER.findall(_plain(text)))
-    return {_canonical(number) for number in found}
-
-
-def _canonical(number: str) -> str:
-    body, percent = number.rstrip("%"), "%" if number.endswith("%") else ""
-    return (body.rstrip("0").rstrip(".") if "." in body else body) + percent
-
-
-def _plain(text: str) -> str:
-    return _CITATION.sub(" ", _TOKEN.sub(" ", text))
-
-
-def _content(text: str) -> set[str]:
-    words = _WORD.findall(_plain(text).lower())
-    return {_stem(word) for word in words if word not in _STOP and len(word) > 1}
-
-
-def content_terms(text: str) -> set[str]:
-    """Return the stems of the words that carry meaning, with numbers, codes and pseudonyms."""
-    terms = _FISCAL.sub("", " ".join(_TERM.findall(text.lower()))).split()
-    return {
-        term if term[0].isdigit() else _stem(term)
-        for term in terms
-        if term not in _STOP and (len(term) > 1 or term.isdigit())
-    }
-
-
-def _stem(word: str) -> str:
-    """Return the word less a common English ending. Crude on purpose: both sides get the same."""
-    word = word.removesuffix("'s")
-    for ending in ("ations", "ation", "ings", "ing", "edly", "ied", "ies", "ed", "es", "s", "ly"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)].rstrip("e")
-    return word.rstrip("e")
+def _holds(claim: Facts, place: Sequence[Facts]) -> bool:
+    """Return whether all that must stand in one place does."""
+    tokens = frozenset[str]().union(*(one.tokens for one in place))
+    if not _named(claim, tokens, " ".join(one.folded for one in place)):
+        return False
+    # Two adjacent sentences may be about two people: all that is claimed of one must be said there.
+    if claim.tokens and len(place) > 1 and not any(claim.tokens <= one.tokens for one in place):
+        return False
+    figures = claim.quantities
+    return not figures.any or quantities.together([one.quantities for one in place]).hold(figures)
 
 
 def best(
-    sentence: str, passages: Sequence[Sequence[str]], question: str = ""
+    sentence: str, passages: Sequence[Sequence[str] | Evidence], question: str = ""
 ) -> tuple[int, Verdict]:
     """Return the index of the passage that supports the sentence best, and the verdict.
 

@@ -154,6 +154,7 @@ def _question(request: Request, who: Principal, body: schemas.AskBody, limit: in
         limit=limit,
         request_id=request.state.request_id,
         trace=request.state.trace,
+        history=tuple(body.history),
     )
 
 
@@ -192,6 +193,7 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
             limit=body.limit,
             request_id=request.state.request_id,
             trace=request.state.trace,
+            history=tuple(body.history),
         )
         retrieved = platform.retriever.retrieve(question, Action.SEARCHED)
         results = [schemas.Source.of(passage) for passage in retrieved.shown]

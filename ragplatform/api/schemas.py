@@ -8,7 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ragplatform.answer.events import ShownPassage
 from ragplatform.answer.retrieve import LONGEST_QUESTION
-from ragplatform.model import Answer, AnswerMode, Category, Citation, Mode, Purpose
+from ragplatform.model import (
+    Answer,
+    AnswerMode,
+    AnswerSentence,
+    Category,
+    Citation,
+    Mode,
+    Purpose,
+    SentenceKind,
+)
 from ragplatform.redaction import Finding, Redacted
 
 _HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
@@ -22,6 +31,16 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+History = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=LONGEST_QUESTION)]], Field(max_length=20)
+]
+HISTORY: Final = Field(
+    default_factory=list,
+    description="Your earlier questions of this conversation, oldest first: they help to "
+    "understand this one, and are read with the rights of now.",
+)
+
+
 class SearchBody(Body):
     """A search for passages."""
 
@@ -33,6 +52,7 @@ class SearchBody(Body):
         None, max_length=50, description="Search only these; default: all that you may read."
     )
     limit: int = Field(10, ge=1, le=50, description="Most passages to return.")
+    history: History = HISTORY
 
 
 class AskBody(Body):
@@ -45,6 +65,7 @@ class AskBody(Body):
     collections: list[Collection] | None = Field(
         None, max_length=50, description="Search only these; default: all that you may read."
     )
+    history: History = HISTORY
     stream: bool = Field(False, description="Send server-sent events instead of one JSON document.")
     mode: Literal["extractive", "abstractive"] | None = Field(
         None, description="How to make the answer; default: the deployment's setting."
@@ -115,6 +136,34 @@ class CitationOut(BaseModel):
         )
 
 
+class SentenceOut(BaseModel):
+    """One sentence of the answer, the passages it cites, and how far they support it."""
+
+    text: str
+    kind: SentenceKind = Field(
+        description="quoted: stands so in its passage. supported: the model's, and its passage "
+        "says it. unsupported: the model's, and no passage says it. conflict: a passage that "
+        "contradicts the answer. gap: what no passage answers. refusal: no answer."
+    )
+    citations: list[int] = Field(description="Numbers of the passages that it cites.")
+    coverage: float | None = Field(
+        description="Share of its content words that its evidence holds; null for quotes."
+    )
+    failed: str | None = Field(description="Which check found no support, or null.")
+
+    @classmethod
+    def of(cls, sentence: AnswerSentence) -> "SentenceOut":
+        """Return the sentence for the wire."""
+        coverage = None if sentence.coverage is None else round(sentence.coverage, 3)
+        return cls(
+            text=sentence.text,
+            kind=sentence.kind,
+            citations=list(sentence.citations),
+            coverage=coverage,
+            failed=sentence.failed,
+        )
+
+
 class AnswerOut(BaseModel):
     """An answer. ``refusal`` is null, or the reason why the text holds no answer."""
 
@@ -123,8 +172,16 @@ class AnswerOut(BaseModel):
     mode: AnswerMode
     refusal: str | None
     citations: list[CitationOut]
+    sentences: list[SentenceOut] = Field(description="The answer taken apart, in order.")
+    passages: list[str] = Field(description="Chunks before the answer, by number.")
     model: str = Field(description="The model that wrote or joined; empty when none was needed.")
-    policy_digest: str
+    model_digest: str = Field(description="Digest of its pinned files, or empty.")
+    adapter: str = Field(description="The adapter on the model; empty without one.")
+    adapter_digest: str
+    policy_digest: str = Field(description="Digest of the policies that decided what was read.")
+    question: str = Field(
+        description="What was searched by, where earlier questions completed yours; else empty."
+    )
     dropped_sentences: int = Field(description="Sentences of the model that no passage supports.")
     redactions: dict[str, int] = Field(description="Values masked in the answer, by type.")
 
@@ -137,8 +194,14 @@ class AnswerOut(BaseModel):
             mode=answer.mode,
             refusal=answer.refusal,
             citations=[CitationOut.of(citation) for citation in answer.citations],
+            sentences=[SentenceOut.of(sentence) for sentence in answer.sentences],
+            passages=list(answer.passages),
             model=answer.model,
+            model_digest=answer.weights.digest,
+            adapter=answer.weights.adapter,
+            adapter_digest=answer.weights.adapter_digest,
             policy_digest=answer.policy_digest,
+            question=answer.question,
             dropped_sentences=answer.dropped_sentences,
             redactions=dict(answer.redactions),
         )

@@ -93,6 +93,7 @@ _QUESTION: Final = (
     *_STANDING,
     _count("number", "Most passages that were asked for.", required=False),
     _ids("collections", "Collections that the caller narrowed it to.", required=False),
+    _count("earlier", "Earlier questions that helped to understand it.", required=False),
 )
 _SHOWN: Final = (
     _SCOPE,
@@ -120,7 +121,10 @@ _ENDED: Final = (
     _code("mode", "How it was made: extractive, abstractive, refusal."),
     _id("model", "Name of the model; absent where none took part.", required=False),
     _ids("cited", "Passages cited, in order."),
-    _counts("dropped", "Sentences of the model that were held back, by why."),
+    _counts("dropped", "Sentences of the model that no passage supports, by why."),
+    _count("marked", "How many of those were shown, marked as unsupported.", required=False),
+    _count("conflicts", "Passages quoted since they contradict the answer.", required=False),
+    _count("gaps", "Remarks that a part of the question is not answered.", required=False),
     _counts("redactions", "Values taken out of the answer, by type."),
     _code("refusal", "Why there was no answer.", required=False),
 )
@@ -144,6 +148,7 @@ _HOLD: Final = (
 )
 # What was asked and what was said, of which each record holds what is new.
 _TEXT_OF_BOTH: Final = ("question", "answer")
+_ASKED_TEXTS: Final = (*_TEXT_OF_BOTH, "earlier")
 _OPENING: Final = _id("opening", "The opening.")
 _WITNESS: Final = (
     _id("witness", "The witness: its folder or address."),
@@ -222,14 +227,15 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             ),
         ),
         Action.ASKED: Entry(
-            "A question was asked; recorded before anything is searched.", _QUESTION, _TEXT_OF_BOTH
+            "A question was asked; recorded before anything is searched.", _QUESTION, _ASKED_TEXTS
         ),
         Action.SEARCHED: Entry(
-            "A search was asked for; recorded before it runs.", _QUESTION, _TEXT_OF_BOTH
+            "A search was asked for; recorded before it runs.", _QUESTION, _ASKED_TEXTS
         ),
         Action.RETRIEVED: Entry(
             "Passages were found and decided on; recorded before any is shown or sent to a model.",
             _SHOWN,
+            ("searched",),
         ),
         Action.GENERATED: Entry(
             "A model wrote, from these passages.",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ragplatform.answer import support
+from ragplatform.answer import support, terms
 
 PASSAGE = [
     "Apixaban 5 mg was stopped on day 3 because of a gastrointestinal bleed.",
@@ -68,7 +68,7 @@ def test_citations_are_read_in_order_and_once():
 def test_terms_are_stems_numbers_codes_and_pseudonyms_without_common_words():
     text = "What were the payments of [PERSON:q7f2m3k4abcd2345] for E11 in FY2023 and at 5?"
 
-    assert support.content_terms(text) == {
+    assert terms.content_terms(text) == {
         "payment",
         "person",
         "q7f2m3k4abcd2345",

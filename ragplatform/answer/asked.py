@@ -1,0 +1,157 @@
+"""What a question asks for: its terms, those an answer cannot do without, the kind of thing.
+
+English only, and deterministic: no model takes part.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from ragplatform.answer import quantities
+from ragplatform.answer.terms import TOKEN, content_terms, plain, stem
+
+# Two words are forms of one where they begin alike so far: "catheter" and "catheterised" are,
+# "hypertension" and "hypertrophy" are not.
+_ALIKE: Final = 0.75
+_SHORTEST_ROOT: Final = 4
+
+_MEASURE: Final = (
+    r"percent(?:age)?|number|rate|ratio|dose|dosage|weight|height|length|width|size|score|amount|"
+    r"level|cost|price|fee|balance|target|limit|age|temperature|value|dimension|distance|duration|"
+    r"share|sum|total|income|revenue|sales|profit|margin|population|area|speed|salary|payment"
+)
+
+
+class Expected(StrEnum):
+    """What kind of thing answers a question."""
+
+    NUMBER = "number"
+    DATE = "date"
+    PERSON = "person"
+    PLACE = "place"
+    ANYTHING = "anything"
+
+
+_KINDS: Final = (
+    (Expected.DATE, re.compile(
+        r"\b(?:when|what (?:year|date|day|month|century|decade|time)|which (?:year|day|month)"
+        r"|in (?:what|which) (?:year|month|century|decade)|(?:since|until|till) when)\b", re.I)),
+    (Expected.NUMBER, re.compile(
+        r"\bhow (?:many|much|long|old|far|often|large|big|high|wide|deep|tall|fast|heavy|late)\b"
+        rf"|\b(?:what|which)(?:'s| is| was| are| were)?(?: \w+){{0,3}}? (?:{_MEASURE})\b", re.I)),
+    (Expected.PERSON, re.compile(r"\b(?:who|whom|whose|by whom)\b", re.I)),
+    (Expected.PLACE, re.compile(
+        r"\b(?:where|(?:what|which) (?:country|city|town|place|state|region|continent|street))\b",
+        re.I)),
+)  # fmt: skip
+_ASKING: Final = (
+    r"(?:what|which|when|where|who|whom|whose|why|how|is|are|was|were|does|do|did|has|have|can|may)"
+)
+_NEXT_PART: Final = re.compile(rf"(?:[?;]|,?\s+(?:and|or))\s+({_ASKING}\b)", re.I)
+_ASKS: Final = re.compile(rf"^\W*(?:\w+\s+)?{_ASKING}\b", re.I)
+_NAME: Final = re.compile(r"(?<!^)(?<![.!?:] )\b[A-Z][\w'-]+")
+_DAY_WORD: Final = re.compile(
+    r"\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|today|yesterday|tomorrow|morning|evening|noon"
+    r"|midnight|january|february|march|april|june|july|august|september|october|november|december"
+    r"|spring|summer|autumn|winter|century|days?|weeks?|months?|years?|hours?|minutes?|annually"
+    r"|yearly|monthly|weekly|daily|any time|never|always|before|after|once|until)\b",
+    re.I,
+)
+_PEOPLE: Final = re.compile(
+    r"\[PERSON|\b(?:doctor|nurse|physician|surgeon|pharmacist|officer|owner|manager|committee|"
+    r"patients?|clients?|people|children|members?|staff|team|council|king|queen|president)\b", re.I
+)  # fmt: skip
+_PLACED: Final = re.compile(r"\[(?:LOCATION|US_ZIP|ADDRESS)|\b(?:in|at|on|from|near|to|of)\b", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question taken apart.
+
+    ``specific`` are the terms that an answer can hardly do without: whatever is no common word,
+    names and figures among them. Pseudonyms are not among the terms: whom a question is about is
+    decided elsewhere.
+    """
+
+    terms: frozenset[str]
+    specific: frozenset[str]
+    expected: Expected
+
+    def missing(self, held: Iterable[str]) -> frozenset[str]:
+        """Return the specific terms of which no form is among the terms that a text holds."""
+        there = set(held)
+        return frozenset(
+            term
+            for term in self.specific - there
+            if not any(same_word(term, other) for other in there)
+        )
+
+    def answered_by(self, text: str) -> bool:
+        """Return whether a text holds the kind of thing that is asked for."""
+        match self.expected:
+            case Expected.NUMBER:
+                return bool(quantities.read(plain(text)).amounts)
+            case Expected.DATE:
+                figures = quantities.read(plain(text))
+                return (
+                    bool(figures.days or figures.times or figures.years or _DAY_WORD.search(text))
+                    or "[DATE" in text
+                )
+            case Expected.PERSON:
+                return bool(_PEOPLE.search(text) or _NAME.search(text))
+            case Expected.PLACE:
+                return bool(_PLACED.search(text) or _NAME.search(text))
+        return True
+
+
+def read(question: str) -> Asked:
+    """Return what a question asks for."""
+    bare = TOKEN.sub(" ", question)
+    terms = frozenset(content_terms(bare))
+    expected = next(
+        (kind for kind, pattern in _KINDS if pattern.search(question)), Expected.ANYTHING
+    )
+    return Asked(terms, terms - _common(), expected)
+
+
+def parts(question: str) -> list[tuple[int, int]]:
+    """Return where the questions in a question stand: "why was it stopped and what replaced it?".
+
+    One part where it asks but one thing.
+    """
+    edges = [found.start(1) for found in _NEXT_PART.finditer(question)]
+    ends = [found.start() for found in _NEXT_PART.finditer(question)]
+    pairs = zip([0, *edges], [*ends, len(question)], strict=True)
+    found = [(a, b) for a, b in pairs if _ASKS.search(question[a:b])]
+    return found if len(found) > 1 else [(0, len(question))]
+
+
+def words_of(question: str, terms: Iterable[str]) -> list[str]:
+    """Return the question's own words of which these are the stems, in order, each once."""
+    wanted = set(terms)
+    words = (word.strip(".,;:?!()'\"") for word in TOKEN.sub(" ", question).split())
+    return list(dict.fromkeys(w for w in words if w and content_terms(w) & wanted))
+
+
+def same_word(one: str, other: str) -> bool:
+    """Return whether two stems are forms of one word, as far as their beginnings tell."""
+    if one[0].isdigit() or other[0].isdigit():
+        return one == other
+    shared = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        shared += 1
+    return shared >= _SHORTEST_ROOT and shared >= _ALIKE * max(len(one), len(other))
+
+
+@cache
+def _common() -> frozenset[str]:
+    """Return the stems of the words that say little about what is asked for."""
+    text = files("ragplatform.answer").joinpath("common_words.txt").read_text(encoding="utf-8")
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return frozenset(stem(word) for line in lines for word in line.split())

@@ -1,0 +1,73 @@
+"""Answers made of the passages' own sentences: which are quoted, and how they are joined."""
+
+import re
+from collections.abc import Sequence
+
+from ragplatform.answer import evidence, exits, quotes
+from ragplatform.answer.judging import Sentence
+from ragplatform.answer.quotes import Candidate, Quote
+from ragplatform.answer.retrieve import Retrieved
+from ragplatform.model import Cleared, SentenceKind
+from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.tokens import tokens_in
+
+
+class Quoter:
+    """Chooses quotes and says them. Safe to use for many answers at once."""
+
+    def __init__(self, *, privacy: Privacy) -> None:
+        self._privacy = privacy
+
+    def choose(self, retrieved: Retrieved) -> list[Quote]:
+        """Return the quotes that answer the question, best first; empty where none does."""
+        named = tokens_in(retrieved.question.text)
+        candidates = [
+            Candidate(passage.number - 1, n, text)
+            for passage in evidence.about(retrieved)
+            for n, text in enumerate(passage.texts)
+            if not evidence.about_others(named | retrieved.meant, text)
+            and not exits.fault(text, text, retrieved.scope.reveals)
+        ]
+        titles = [passage.passage.title for passage in retrieved.passages]
+        return quotes.choose(
+            retrieved.question.text,
+            retrieved.vector,
+            candidates,
+            retrieved.embedder,
+            titles=titles,
+        )
+
+    def texts(self, retrieved: Retrieved, chosen: Sequence[Quote]) -> list[Cleared]:
+        """Return the quotes' texts with the documents' own bracketed numbers in parentheses.
+
+        A paper's reference mark like [12] would read as a citation of ours that points nowhere.
+        """
+        return [self._citable(retrieved, quote) for quote in chosen]
+
+    def _citable(self, retrieved: Retrieved, quote: Quote) -> Cleared:
+        passage = retrieved.passages[quote.candidate.passage]
+        whole = self._privacy.join(
+            passage.sentences[quote.candidate.sentence : quote.last + 1], " "
+        )
+        text = re.sub(r"\[(\d{1,3})\]", r"(\1)", " ".join(whole.text.split()))
+        return self._privacy.excerpt(text, whole)
+
+    def say(
+        self, retrieved: Retrieved, chosen: Sequence[Quote], texts: Sequence[Cleared], joined: str
+    ) -> list[Sentence]:
+        """Return the quotes as sentences, each with the words that join it to the one before."""
+        said: list[Sentence] = []
+        words = ""
+        for piece in quotes.pieces(joined):
+            if isinstance(piece, str):
+                words = piece.lstrip()
+                continue
+            quote = chosen[piece - 1]
+            passage = retrieved.passages[quote.candidate.passage]
+            citation = evidence.cite(
+                self._privacy, retrieved, passage, quote.candidate.sentence, quote.last
+            )
+            text = f"{words}{texts[piece - 1].text} [{passage.number}]"
+            said.append(Sentence(text, SentenceKind.QUOTED, (citation,)))
+            words = ""
+        return said

@@ -1,0 +1,94 @@
+"""What the platform adds to an answer: what contradicts it, and what passages leave open."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from ragplatform.answer import asked, conflicts, evidence, exits, prompt
+from ragplatform.answer.conflicts import Place, Source
+from ragplatform.answer.judging import Sentence
+from ragplatform.answer.retrieve import ClearedPassage, Retrieved
+from ragplatform.answer.support import Evidence
+from ragplatform.answer.terms import content_terms
+from ragplatform.model import SentenceKind
+from ragplatform.privacy.gate import Privacy
+from ragplatform.privacy.tokens import tokens_in
+
+_DIFFERS: Final = "But another passage says:"
+
+
+def make(privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]) -> list[Sentence]:
+    """Return the remarks on an answer of these sentences; often none."""
+    found = list(_conflicts(privacy, retrieved, said))
+    if gap := _gap(privacy, retrieved, said):
+        found.append(gap)
+    return found
+
+
+def refusal(privacy: Privacy, retrieved: Retrieved) -> tuple[str, str]:
+    """Return why there is no answer, as a stable word, and what to say, which is not screened."""
+    if not retrieved.passages:
+        return "no_passage", prompt.REFUSALS["no_passage"]
+    question = retrieved.question
+    wanted = asked.read(question.text)
+    held: set[str] = set()
+    for one in retrieved.passages:
+        held |= content_terms(f"{one.passage.title} {' '.join(one.texts)}")
+    missing = asked.words_of(question.text, wanted.missing(held))
+    # A question can hold an address, too, and whoever pasted it may not have read it.
+    missing = [word for word in missing if not exits.fault(word, "")]
+    if not missing:
+        return "not_supported", prompt.REFUSALS["not_supported"]
+    words = privacy.excerpt(", ".join(missing), question)
+    return "not_supported", privacy.compose(prompt.UNMENTIONED, words=words).text
+
+
+def _gap(privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]) -> Sentence | None:
+    """Return which part of a question of several parts nothing that was said answers, if any."""
+    question = retrieved.question
+    parts = asked.parts(question.text)
+    if len(parts) == 1:
+        return None
+    titles = " ".join(one.passage.title for one in retrieved.passages)
+    for start, end in parts:
+        part = question.text[start:end].strip(" ?.,;")
+        wanted = asked.read(part)
+        held = [content_terms(f"{one.text} {titles}") for one in said]
+        open_ = [wanted.specific and wanted.missing(terms) == wanted.specific for terms in held]
+        if exits.fault(part, ""):
+            continue
+        if all(open_) or not any(wanted.answered_by(one.text) for one in said):
+            text = privacy.compose(prompt.GAP, part=privacy.excerpt(part, question))
+            return Sentence(text.text, SentenceKind.GAP)
+    return None
+
+
+def _conflicts(
+    privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]
+) -> Iterator[Sentence]:
+    passages = evidence.about(retrieved)
+    named = tokens_in(retrieved.question.text) | retrieved.meant
+    sources = [Source(Evidence(one.texts), one.passage.subjects) for one in passages]
+    for place in conflicts.find(_places(said, passages), sources):
+        passage = passages[place.passage]
+        text = " ".join(passage.texts[place.sentence].split())
+        if exits.fault(text, text, retrieved.scope.reveals) or evidence.about_others(named, text):
+            continue
+        # A document's own bracketed number would read as a citation of ours.
+        quote = re.sub(r"\[(\d{1,3})\]", r"(\1)", text)
+        citation = evidence.cite(privacy, retrieved, passage, place.sentence, place.sentence)
+        yield Sentence(f"{_DIFFERS} {quote} [{passage.number}]", SentenceKind.CONFLICT, (citation,))
+
+
+def _places(said: Sequence[Sentence], passages: Sequence[ClearedPassage]) -> list[Place]:
+    """Return where the cited evidence stands."""
+    cited = [(c.chunk, c.start, c.end) for one in said for c in one.citations]
+    return [
+        Place(number, at)
+        for number, passage in enumerate(passages)
+        for at, (start, end) in enumerate(passage.ranges)
+        if any(
+            chunk == passage.passage.chunk.id and first <= start and end <= last
+            for chunk, first, last in cited
+        )
+    ]

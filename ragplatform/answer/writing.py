@@ -1,0 +1,150 @@
+"""What goes to the model and what comes back: prompts of cleared parts, and a bounded reply."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Final
+
+from ragplatform.answer import exits, prompt, quotes
+from ragplatform.answer.retrieve import ClearedPassage, Retrieved
+from ragplatform.answer.sentences import SentenceStream
+from ragplatform.errors import GeneratorError, UnsafeAnswerError
+from ragplatform.model import Cleared
+from ragplatform.ports import Generator
+from ragplatform.privacy.gate import Privacy
+
+# What one audit record can seal, with room for marks, remarks and any script of the world. A longer
+# answer could be shown and not recorded.
+LONGEST_ANSWER: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLimits:
+    """How long an answer and its prompt may be. ``prompt_characters`` bounds the passages."""
+
+    max_tokens: int
+    prompt_characters: int
+
+
+@dataclass(slots=True)
+class Writing:
+    """What went to the model, by passage, and how much came back."""
+
+    given: list[str]
+    left_out: dict[str, int]
+    characters: int = 0
+    complete: bool = False
+    leaked: str = field(default="", repr=False)
+    """What it wrote, where that gave its instructions away; "" where it did not."""
+
+
+class Writer:
+    """Asks the model, for quotes to be joined or for an answer in its own words."""
+
+    def __init__(
+        self, *, privacy: Privacy, generator: Generator, limits: AnswerLimits, salt_key: bytes
+    ) -> None:
+        self._privacy = privacy
+        self._generator = generator
+        self._limits = limits
+        self._salt_key = salt_key
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self._generator.model
+
+    def fit(self, passages: Sequence[ClearedPassage]) -> list[ClearedPassage]:
+        """Return the best passages that fit the prompt's budget, best first."""
+        fitting, left = [], self._limits.prompt_characters
+        for passage in passages:
+            left -= sum(len(text) + 1 for text in passage.texts)
+            if left < 0:
+                break
+            fitting.append(passage)
+        return fitting
+
+    async def write(
+        self, retrieved: Retrieved, passages: Sequence[ClearedPassage], writing: Writing
+    ) -> AsyncGenerator[str, None]:
+        """Yield the model's whole sentences on the passages, citation marks and all.
+
+        ``writing`` tells meanwhile how much came. Raises ``GeneratorError``, and of those
+        ``UnsafeAnswerError`` where the model gives its instructions away.
+        """
+        # Unpredictable to whoever wrote the documents, so that a passage cannot close it.
+        fence = self._salt(retrieved)[:8]
+        parts = [
+            self._privacy.compose(
+                prompt.PASSAGE,
+                fence=fence,
+                number=p.number,
+                text=self._privacy.join(p.sentences, "\n"),
+            )
+            for p in passages
+        ]
+        parts.append(self._privacy.compose(prompt.QUESTION, question=retrieved.question))
+        cutter = SentenceStream()
+        instructions = prompt.WRITE + prompt.CANARY.format(canary=self.canary(retrieved))
+        async with aclosing(self._generate(retrieved, writing, instructions, parts)) as stream:
+            async for piece in stream:
+                for text in cutter.feed(piece):
+                    yield text
+        for text in cutter.finish():
+            # A last sentence without its end was cut off by the token limit.
+            if text.rstrip().endswith((".", "!", "?", "]", '"')):
+                yield text
+
+    async def join(self, retrieved: Retrieved, texts: Sequence[Cleared], writing: Writing) -> str:
+        """Return the joining of the quotes that the model chose, or the plain one.
+
+        Raises ``GeneratorError``.
+        """
+        parts = [
+            self._privacy.compose(prompt.QUOTE, number=n, text=text)
+            for n, text in enumerate(texts, 1)
+        ]
+        pattern = quotes.joining_pattern(len(texts))
+        joined = ""
+        async for piece in self._generate(retrieved, writing, prompt.JOIN, parts, pattern):
+            joined += piece
+        # A server that ignores the pattern must not get a word of its own into the answer.
+        return joined if re.fullmatch(pattern, joined) else quotes.join_plainly(len(texts))
+
+    async def _generate(
+        self,
+        retrieved: Retrieved,
+        writing: Writing,
+        instructions: str,
+        parts: Sequence[Cleared],
+        pattern: str | None = None,
+    ) -> AsyncGenerator[str, None]:
+        stream = self._generator.stream(
+            instructions,
+            self._privacy.join(parts),
+            cache_salt=self._salt(retrieved),
+            max_tokens=self._limits.max_tokens,
+            pattern=pattern,
+        )
+        leak, written = exits.Leak(self.canary(retrieved)), ""
+        async for piece in stream:
+            writing.characters += len(piece)
+            if writing.characters > LONGEST_ANSWER:
+                raise GeneratorError("the model server wrote more than it was asked for")
+            written += piece
+            if leak.found_in(piece):
+                writing.leaked = written
+                raise UnsafeAnswerError("the model gave its instructions away, and was cut off")
+            yield piece
+        writing.complete = True
+
+    def canary(self, retrieved: Retrieved) -> str:
+        """Return the word by which instructions for this reader are known."""
+        return exits.canary(self._salt_key, retrieved.scope.key)
+
+    def _salt(self, retrieved: Retrieved) -> str:
+        """Return a salt that only equal rights share, so that cache timing tells nobody else."""
+        return hmac.new(self._salt_key, retrieved.scope.key.encode(), hashlib.sha256).hexdigest()
