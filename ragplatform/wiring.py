@@ -30,7 +30,7 @@ from ragplatform.audit.events import Action, AuditEvent, Outcome, event_of
 from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
-from ragplatform.config import Settings, read_secret
+from ragplatform.config import OrdersChoice, Settings, read_secret
 from ragplatform.errors import (
     AuditError,
     ConfigurationError,
@@ -450,6 +450,7 @@ def open_retriever(store: Store) -> Retriever:
         standings=store.register,
         editions=store.editions,
         audit=store.audit,
+        leave_out_orders=store.settings.passages_with_orders is OrdersChoice.LEAVE_OUT,
     )
 
 

@@ -200,7 +200,8 @@ class Answerer:
         if not passages:
             return
         left_out = {
-            "about_others": len(retrieved.passages) - len(about),
+            "gives_orders": sum(one.orders for one in retrieved.passages),
+            "about_others": sum(not one.orders for one in retrieved.passages) - len(about),
             "budget": len(about) - len(passages),
         }
         draft.writing = Writing([p.passage.chunk.id for p in passages], left_out)

@@ -27,6 +27,7 @@ from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import Action as Act
 from ragplatform.ports import Catalog, Editions, Embedder, Standings
 from ragplatform.privacy.gate import ClearedQuestion, Privacy
+from ragplatform.privacy.orders import gives_orders
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
 LONGEST_QUESTION = 4000
@@ -72,13 +73,14 @@ class ClearedPassage:
     """A passage cut into sentences that are cleared for one reader.
 
     ``ranges`` are the offsets of each sentence in the document's text, ``sentences`` its cleared
-    text, equally long.
+    text, equally long. One that gives ``orders`` speaks to a model and not for an answer.
     """
 
     number: int
     passage: Passage
     ranges: tuple[tuple[int, int], ...]
     sentences: tuple[Cleared, ...] = field(repr=False)
+    orders: bool = False
 
     @property
     def texts(self) -> list[str]:
@@ -133,13 +135,16 @@ class Retriever:
         standings: Standings,
         editions: Editions,
         audit: TenantLogs,
+        leave_out_orders: bool = True,
     ) -> None:
+        """``leave_out_orders``: whether passages that speak to a model speak for no answer."""
         self._policies = policies
         self._privacy = privacy
         self._catalog = catalog
         self._standings = standings
         self._editions = editions
         self._audit = audit
+        self._leave_out_orders = leave_out_orders
         # Feeds whose darkness this process has recorded: once each time is enough to raise alarm.
         self._dark: set[tuple[str, str]] = set()
 
@@ -189,7 +194,9 @@ class Retriever:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
         left_out["disagreed"] = len(hits) - len(kept)
-        details = {"found": len(found), "left_out": left_out}
+        details: dict[str, Json] = {"found": len(found), "left_out": left_out}
+        if orders := [one.passage.chunk.id for one in passages if one.orders]:
+            details["orders"] = orders
         sealed = {"searched": question.text} if completed else None
         self._record_shown(request, standing, scope, kept, details=details, sealed=sealed)  # 6
         return Retrieved(
@@ -340,7 +347,8 @@ class Retriever:
             self._privacy.clear_passage(_part(passage, start, end), scope) for start, end in ranges
         )
         offsets = tuple((chunk.start + start, chunk.start + end) for start, end in ranges)
-        return ClearedPassage(number, passage, offsets, cleared)
+        orders = self._leave_out_orders and gives_orders(chunk.text)
+        return ClearedPassage(number, passage, offsets, cleared, orders)
 
     def _record(
         self,

@@ -31,10 +31,15 @@ _MACHINE: Final = (
     r"(?:a\.?i\.?|llm|language model|chat ?bot|chatgpt|gpt(?:-\d)?|assistant|copilot|"
     r"ai (?:model|system|agent|assistant))"
 )
+# Letters ask to "provide your response by Friday" and to "include the number in your reply": only
+# what is done to the words of an answer is an order to whoever writes it.
 _SHAPE: Final = (
-    r"(?:modify|augment|enhance|alter|adjust|change|rewrite|begin|start|end|finish|preface|prefix|"
-    r"conclude|scramble|jumble|translate|encode|format|render|misspell|compose|provide|deliver|"
-    r"write|group|replace|rearrange)"
+    r"(?:modify|augment|enhance|alter|adjust|rewrite|preface|prefix|scramble|jumble|translate|"
+    r"encode|render|misspell|group|replace|rearrange)"
+)
+_OBJECT: Final = (
+    r"(?:sentences?|statement|tip|reminder|headline|paragraph|words?|letters?|vowels?|symbols?|"
+    r"typos?|anagrams?|spaces?|reason for|emojis?|www\.|https?:|[\"“'‘])"
 )
 _PUT: Final = (
     r"(?:add|include|integrate|insert|embed|append|introduce|incorporate|use|put|place|mention|"
@@ -132,8 +137,12 @@ _RULES: Final = tuple(
         (
             "your",
             rf"\b{_SHAPE}\b(?:\W+\w+){{0,6}}?\W+(?:of |in |with |to )?your (?:\w+ )?{_MINE}\b"
-            rf"|\b{_PUT}\b.{{0,140}}\b(?:in|to|into|of|from|with|within|on) (?:all )?(?:of )?"
-            rf"your (?:\w+ )?{_MINE}(?:'?s)?\b"
+            rf"|\b{_PUT}\b(?=.{{0,60}}{_OBJECT}).{{0,140}}\b(?:in|to|into|of|from|with|within|on) "
+            rf"(?:all )?(?:of )?your (?:\w+ )?{_MINE}(?:'?s)?\b"
+            rf"|\b(?:provide|give|deliver|write|compose|format|begin|start|end) your {_MINE} "
+            r"(?:using|without|in the (?:style|voice|form)|as an?|"
+            r"with (?:intentional|random|the word)|"
+            r"in \w+ed words)\b"
             rf"|\bin your {_MINE}\W+(?:\w+\W+){{0,2}}?{_SAY}\b",
         ),
         (
@@ -240,7 +249,7 @@ _SMUGGLED: Final = re.compile(
     "|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{6,}|(?:[\u200b-\u200d\u2060-\u2064\ufeff]{2,}.?){6,}"
 )
 _BASE64: Final = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{24,4000}={0,2}(?![\w+/=-])")
-_SPACED: Final = re.compile(r"(?<!\w)(?:\w[ .*_-]){7,}\w(?!\w)")
+_SPACED: Final = re.compile(r"(?<!\w)(?:\w[ .*_-]){5,}\w(?!\w)")
 _AS_LETTERS: Final = re.compile(r"[a-z][013457@$!|]+[a-z]")
 _FIGURES: Final = str.maketrans("013457@$!|", "oieastasil")
 
