@@ -100,9 +100,24 @@ def run(folder: Path, program: str, *arguments: str) -> str:
     return done.stdout
 
 
+@dataclass(frozen=True)
+class Served:
+    """The API in a process of its own."""
+
+    port: int
+    pid: int
+
+
 @contextlib.contextmanager
 def serving(deployment: Deployment, **settings: str) -> Iterator[int]:
     """Run the API in a process of its own; give its port once it answers questions."""
+    with served(deployment, **settings) as api:
+        yield api.port
+
+
+@contextlib.contextmanager
+def served(deployment: Deployment, **settings: str) -> Iterator[Served]:
+    """Run the API as ``serving`` does; give its process too."""
     port = free_port()
     process = subprocess.Popen(
         [str(Path(sys.executable).with_name("ragplatform")), "serve"],
@@ -111,7 +126,7 @@ def serving(deployment: Deployment, **settings: str) -> Iterator[int]:
     )  # fmt: skip
     try:
         _wait(process, port)
-        yield port
+        yield Served(port, process.pid)
     finally:
         process.terminate()
         process.wait(30)

@@ -29,7 +29,7 @@ from bench.privacy.people import Invented, people
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
 from ragplatform.adapters.encoder import SentenceEncoder
-from ragplatform.answer.retrieve import named_first
+from ragplatform.answer.rank import named_first
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.model import AllOf, Chunk, Clause, Labels, Passage
 from ragplatform.ports import Entry, Vectors

@@ -1,6 +1,7 @@
 """The quarantine as a place that erasure goes through."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -35,7 +36,7 @@ class AsidePlace:
         with self._opened() as aside:
             return int(aside.forget(tenant, document))
 
-    def erase_subjects(self, tenant: str, subjects: frozenset[str]) -> int:
+    def erase_subjects(self, tenant: str, subjects: frozenset[str]) -> Mapping[str, int]:
         """Erase what is about these people, and keep it out when its source gives it again."""
         with self._opened() as aside:
             found = [one for one in aside.items(tenant) if one.subjects & subjects]
@@ -46,7 +47,7 @@ class AsidePlace:
                 # Before the row goes, by which a repetition after a crash finds it.
                 self._ledger.forget(item.document)
                 aside.forget(tenant, item.document)
-        return len(found)
+        return Counter(ref for item in found for ref in item.subjects & subjects)
 
     def waiting(self, tenant: str, document: str) -> Waiting | None:
         """Return a document that was put aside, or None."""
@@ -59,15 +60,17 @@ class AsidePlace:
             kept = self._keeping.why_aside_kept(entry, item.labels)
         return Waiting(entry, item.labels, kept)
 
-    def why_kept(self, tenant: str, subjects: frozenset[str]) -> str | None:
-        """Return why something that was put aside of these people has to stay, or None."""
+    def why_kept(self, tenant: str, subjects: frozenset[str]) -> Mapping[str, str]:
+        """Return of whom of these people something that was put aside has to stay, and why."""
+        found: dict[str, str] = {}
         with self._opened() as aside:
             for item in aside.items(tenant):
-                if item.state is not ItemState.REJECTED and item.subjects & subjects:
+                theirs = item.subjects & subjects
+                if theirs and item.state is not ItemState.REJECTED:
                     kept = self._keeping.why_aside_kept(entry_of(item), item.labels)
                     if kept is not None:
-                        return f"in quarantine, {kept}"
-        return None
+                        found |= dict.fromkeys(theirs, f"in quarantine, {kept}")
+        return found
 
     def left_of(self, tenant: str, document: str) -> int:
         """Return whether anything of a document is there, as a number."""

@@ -15,7 +15,8 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 
+from ingest.erased_before import Told, Where, read_erasures
 from ingest.forget import Erased
 from ingest.ledger import Ledger, State
 from ingest.places import Place
@@ -30,7 +32,6 @@ from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.note import Signer
 from ragplatform.audit.prove import record_proof
-from ragplatform.audit.query import find_logs, read
 from ragplatform.audit.verify_audit import BadError, Key, check_proof
 from ragplatform.catalog import SqlCatalog
 from ragplatform.errors import (
@@ -53,8 +54,18 @@ _MOST_EXPORTS: Final = 1000
 _ID_LENGTH: Final = 32
 _ID: Final = re.compile(f"[0-9a-f]{{{_ID_LENGTH}}}")
 
-Where = tuple[str, int]
-"""A record's place: origin and index."""
+
+@dataclass(frozen=True, slots=True)
+class _Stock:
+    """What the stores hold, read once. ``known`` counts a document's sources that are not erased,
+    ``about`` are the catalog's documents by whom they are about.
+    """
+
+    forgotten: frozenset[str]
+    known: Counter[str]
+    indexed: frozenset[str]
+    listed: frozenset[str]
+    about: Mapping[str, set[str]]
 
 
 class Certifier:
@@ -96,19 +107,40 @@ class Certifier:
         Of an erasure that was killed and run again it names the records of both runs. Raises
         ``UnavailableError`` when something is left: there is nothing to certify then.
         """
-        records, documents = self._on_record(erased)
-        left = self._left(documents, erased.subjects)  # 1
+        return next(self.certify_each([erased]))
+
+    def certify_each(self, some: Sequence[Erased]) -> Iterator[str]:
+        """Yield the certificate of each erasure in turn; logs and stores are read once for all.
+
+        Raises as ``certify``, at the first of which something is left.
+        """
+        told = read_erasures(
+            self._logs,
+            tenant=self._principal.tenant,
+            subjects=frozenset(ref for one in some for ref in one.subjects),
+            documents=frozenset(document for one in some for document in one.documents),
+        )
+        stock = self._stock()
+        for erased in some:
+            yield self._certify(erased, told, stock)
+
+    def _certify(self, erased: Erased, told: Told, stock: _Stock) -> str:
+        lines, documents = self._on_record(erased, told, stock)
+        records = sorted(lines)
+        left = self._left(documents, erased.subjects, stock)  # 1
         if any(left.values()):
             some = ", ".join(f"{count} in {place}" for place, count in left.items() if count)
             raise UnavailableError(f"not everything is gone ({some}): run the erasure again")
-        said = self._said(erased, records, documents, left)
+        said = self._said(erased, records, documents, left, told)
         text = f"{_TITLE}\n{json.dumps(said, sort_keys=True, separators=(',', ':'))}\n"
         digest = hashlib.sha256(text.encode()).hexdigest()
         certified = self._record(digest, documents, records, erased.subjects)  # 3
         note = self._signer(certified.origin).sign_text(text)  # 2
         places = [*records, (certified.origin, certified.index)]
         proofs = {
-            f"{origin}/{index}": record_proof(self._logs / origin, index)
+            f"{origin}/{index}": record_proof(
+                self._logs / origin, index, line=lines.get((origin, index))
+            )
             for origin, index in places
         }
         last = f"{certified.origin}/{certified.index}"
@@ -160,37 +192,50 @@ class Certifier:
             )
         )
 
-    def _on_record(self, erased: Erased) -> tuple[list[Where], list[str]]:
-        """Return where the erasure is recorded, and the documents that it took."""
-        found = {(one.origin, one.index) for one in erased.records}
+    def _on_record(
+        self, erased: Erased, told: Told, stock: _Stock
+    ) -> tuple[dict[Where, bytes | None], list[str]]:
+        """Return the lines of the erasure's records by place, and the documents that it took."""
+        found: dict[Where, bytes | None] = {(one.origin, one.index): None for one in erased.records}
         documents = set(erased.documents)
         wanted = set(erased.subjects)
-        gone = {
-            entry.document
-            for entry in self._ledger.entries(tenant=self._principal.tenant, state=State.FORGOTTEN)
-        }
-        for log in find_logs(self._logs, tenant=self._principal.tenant):
-            for action in (Action.ERASED, Action.SEAL_DESTROYED):
-                for record in read(log, action=action, tenant=self._principal.tenant):
-                    document = str(record.details.get("document", ""))
-                    mine = wanted & set(record.subjects) or document in documents
-                    if record.outcome is Outcome.SUCCESS and mine:
-                        found.add((record.origin, record.index))
-                        # One that was let back in since is no matter of this erasure.
-                        documents |= {document} & gone
-        return sorted(found), sorted(documents)
+        for one in told.erasures:
+            if wanted & one.subjects or one.document in documents:
+                found[one.where] = one.line
+                # One that was let back in since is no matter of this erasure.
+                documents |= {one.document} & stock.forgotten
+        return found, sorted(documents)
 
-    def _left(self, documents: Collection[str], subjects: Collection[str]) -> dict[str, int]:
+    def _stock(self) -> _Stock:
+        tenant = self._principal.tenant
+        rows = self._ledger.entries(tenant=tenant)
+        forgotten = frozenset(e.document for e in rows if e.state is State.FORGOTTEN)
+        about: dict[str, set[str]] = {}
+        entries = self._catalog.documents(tenant)
+        for entry in entries:
+            for ref in entry.subjects:
+                about.setdefault(ref, set()).add(entry.document)
+        return _Stock(
+            forgotten=forgotten,
+            known=Counter(e.document for e in rows if e.state is not State.FORGOTTEN),
+            indexed=frozenset(self._index.generations(tenant)),
+            listed=frozenset(entry.document for entry in entries),
+            about=about,
+        )
+
+    def _left(
+        self, documents: Collection[str], subjects: Collection[str], stock: _Stock
+    ) -> dict[str, int]:
         tenant = self._principal.tenant
         gone = set(documents)
-        known = self._ledger.entries(tenant=tenant)
-        entries = self._catalog.documents(tenant)
-        mine = [e for e in entries if e.document in gone or e.subjects & set(subjects)]
+        mine = gone & stock.listed
+        for ref in subjects:
+            mine |= stock.about.get(ref, set())
         refs = [*subjects, *(self._privacy.subject_ref(tenant, f"document:{d}") for d in gone)]
         left = {
-            "index": len(gone & set(self._index.generations(tenant))),
+            "index": len(gone & stock.indexed),
             "catalog": len(mine),
-            "ledger": sum(e.document in gone and e.state is not State.FORGOTTEN for e in known),
+            "ledger": sum(stock.known[document] for document in gone),
             "vault": sum(self._privacy.kept_of(tenant, ref) for ref in refs),
         }
         for place in self._places:
@@ -203,6 +248,7 @@ class Certifier:
         records: Collection[Where],
         documents: Collection[str],
         left: Mapping[str, int],
+        told: Told,
     ) -> dict[str, Json]:
         tenant = self._principal.tenant
         return {
@@ -217,19 +263,9 @@ class Certifier:
             "policy": self._policies.digest,
             "certified_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "records": [f"{origin}/{index}" for origin, index in records],
-            "reports_before": self._reports_before(erased.subjects),
+            # They are with whoever took them.
+            "reports_before": told.reports_on(erased.subjects)[:_MOST_EXPORTS],
         }
-
-    def _reports_before(self, subjects: Collection[str]) -> list[Json]:
-        """Return the reports on these people that left before: they are with whoever took them."""
-        tenant = self._principal.tenant
-        found: list[Json] = [
-            f"{record.origin}/{record.index}"
-            for log in find_logs(self._logs, tenant=tenant)
-            for record in read(log, action=Action.SUBJECT_REPORTED, tenant=tenant)
-            if record.outcome is Outcome.SUCCESS and set(subjects) & set(record.subjects)
-        ]
-        return found[:_MOST_EXPORTS]
 
     def _record(
         self,

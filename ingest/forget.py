@@ -1,10 +1,12 @@
-"""Erasure: documents, or all that is held about a person.
+"""Erasure: documents, or all that is held about people.
 
-1. Ask policy and ``Keeping`` about every document first: one that has to stay keeps all of them.
+1. Ask policy and ``Keeping`` about every document first: one that has to stay keeps all of them,
+   or of several people all of those whom it is about.
 2. Each document, on record before: index, its own values in the vault, other places, ledger,
    labels given by hand, and the catalog last, since a repetition finds by it what is left.
-3. The person, on record before: register, vault, what was sealed of questions, other places.
-4. Scrub the files of index and database: what was deleted still stands in them until then.
+3. Each person, on record before: register, vault, what was sealed of questions, other places.
+4. Scrub the files of index and database, once for all: what was deleted still stands in them until
+   then, so nobody is certified before.
 
 Every step may be repeated. An erasure that was killed anywhere is finished by running it again.
 """
@@ -12,6 +14,7 @@ Every step may be repeated. An erasure that was killed anywhere is finished by r
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from ingest.keeping import Keeping
 from ingest.ledger import Ledger, State
@@ -57,6 +60,17 @@ class Erased:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A person, by reference, or a document of which nothing went, and why."""
+
+    id: str
+    why: str
+
+
+Ended: TypeAlias = Erased | Kept
+
+
 class Eraser:
     """Erases for one principal, on record, document by document; may be repeated after a crash."""
 
@@ -76,7 +90,9 @@ class Eraser:
         seals: SealedTexts,
         keeping: Keeping,
         places: Sequence[Place] = (),
+        run: str | None = None,
     ) -> None:
+        """``run`` is the id that all records of this erasure bear: None makes one."""
         self._principal = principal
         self._purpose = purpose
         self._policies = policies
@@ -90,28 +106,42 @@ class Eraser:
         self._seals = seals
         self._keeping = keeping
         self._places = places
-        # One id for all records of this erasure.
-        self._run = uuid.uuid4().hex
+        self._run = run or uuid.uuid4().hex
 
     def document(self, identity: str, *, dry_run: bool) -> Erased:
         """Erase one document, also one in quarantine.
 
-        Raises ``InvalidRequestError`` when there is none of that id.
-        One that was erased already has only its traces scrubbed: an erasure before was killed.
+        Raises ``InvalidRequestError`` when there is none of that id, ``DeniedError`` when it has to
+        stay. One that was erased already has only its traces scrubbed: an erasure before was
+        killed.
         """
+        erased = self._document(identity, dry_run=dry_run)
+        if not dry_run:
+            self._scrub()
+        return erased
+
+    def each_document(self, identities: Sequence[str]) -> list[Ended]:
+        """Erase each of these documents that may go, in order, scrubbing once for all."""
+        ended: list[Ended] = []
+        for identity in identities:
+            try:
+                ended.append(self._document(identity, dry_run=False))
+            except (DeniedError, InvalidRequestError) as error:
+                ended.append(Kept(identity, str(error)))
+        self._scrub()
+        return ended
+
+    def _document(self, identity: str, *, dry_run: bool) -> Erased:
         entry = self._catalog.document(identity)
         if entry is not None and entry.tenant == self._principal.tenant:
-            return self.documents([entry], dry_run=dry_run)
+            return self._take([entry], dry_run=dry_run, rules={})
         if waiting := self._waiting(identity):
             return self._erase_waiting(waiting, dry_run=dry_run)
         # Who may erase nothing is not told which documents there are.
         self._require_eraser([])
         if not self._was_erased(identity):
             raise InvalidRequestError("no document of this tenant has that id")
-        erased = Erased(run=self._run, documents=[identity])
-        if not dry_run:
-            self._scrub()
-        return erased
+        return Erased(run=self._run, documents=[identity])
 
     def _waiting(self, document: str) -> Waiting | None:
         found = (place.waiting(self._principal.tenant, document) for place in self._places)
@@ -123,62 +153,132 @@ class Eraser:
         if dry_run:
             return _would_go(erased, [waiting.entry])
         self._erase(waiting.entry, erased, None)
-        self._scrub()
         return erased
 
-    def documents(
-        self,
-        entries: Sequence[DocumentEntry],
-        *,
-        dry_run: bool,
-        rules: Mapping[str, str] | None = None,
-    ) -> Erased:
+    def documents(self, entries: Sequence[DocumentEntry], *, rules: Mapping[str, str]) -> Erased:
         """Erase these documents; ``rules`` names for each the retention rule that asked for it.
 
         Raises ``DeniedError`` when one of them has to stay; then none went.
         """
-        self._require_all_may_go(entries, None)
+        erased = self._take(entries, dry_run=False, rules=rules)
+        self._scrub()
+        return erased
+
+    def _take(
+        self, entries: Sequence[DocumentEntry], *, dry_run: bool, rules: Mapping[str, str]
+    ) -> Erased:
+        classes = self._catalog.classes(self._principal.tenant)
+        self._require_all_may_go(entries, None, classes)
         erased = Erased(run=self._run)
         if dry_run:
             return _would_go(erased, entries)
         for entry in entries:
-            self._erase_document(entry, erased, (rules or {}).get(entry.document))
-        self._scrub()
+            self._erase_document(entry, erased, rules.get(entry.document))
         return erased
 
+    def refs(self, raw_ids: Iterable[str]) -> list[str]:
+        """Return the references of these people, in order, each once."""
+        tenant = self._principal.tenant
+        return list(dict.fromkeys(self._privacy.subject_ref(tenant, raw) for raw in raw_ids))
+
+    def order(self, erasure: str, refs: Sequence[str]) -> None:
+        """Put on record that these people, or where none are named a document, go by an order.
+
+        Raises ``DeniedError``, on record, for who may erase nobody.
+        """
+        self._require_eraser(refs)
+        details: dict[str, Json] = {"erasure": erasure, "named": max(1, len(refs))}
+        self._record(details, refs, action=Action.ERASURE_ORDERED)
+
+    def look(self, erasure: str) -> None:
+        """Put on record that an order is looked at.
+
+        Raises ``DeniedError``, on record, for who may erase nobody.
+        """
+        labels = Labels(self._principal.tenant, "")
+        decision = self._policies.decide(self._principal, "forget", self._purpose, labels, STRANGER)
+        outcome = Outcome.SUCCESS if decision.allowed else Outcome.DENIED
+        self._record({"erasure": erasure}, [], outcome, Action.ERASURE_READ)
+        if not decision.allowed:
+            raise DeniedError("orders are seen by who may erase, for a purpose that permits")
+
     def subject(self, raw_id: str, *, dry_run: bool) -> Erased:
-        """Erase every document about the person and every value kept of them."""
-        return self.subjects([raw_id], dry_run=dry_run)
+        """Erase every document about the person and every value kept of them.
 
-    def subjects(self, raw_ids: Iterable[str], *, dry_run: bool) -> Erased:
-        """Erase every document about these people and every value kept of them, scrubbing once.
+        Raises ``DeniedError`` when something of them has to stay; then nothing went.
+        """
+        [ended] = self.people(self.refs([raw_id]), dry_run=dry_run)
+        if isinstance(ended, Kept):
+            raise DeniedError(ended.why)
+        return ended
 
-        A document about several people goes whole: leaving it would leave the person in it. Raises
-        ``DeniedError`` when something of one of them has to stay; then nothing went.
+    def people(self, refs: Sequence[str], *, dry_run: bool) -> list[Ended]:
+        """Erase all about each of these people, by reference and in order, scrubbing once for all.
+
+        A document about several people goes whole: leaving it would leave the person in it. Each
+        of them stands alone: of whom something has to stay nothing goes, and the others do. Raises
+        ``DeniedError`` for who may erase nobody.
         """
         tenant = self._principal.tenant
-        refs = list(dict.fromkeys(self._privacy.subject_ref(tenant, raw) for raw in raw_ids))
-        wanted = set(refs)
-        entries = [one for one in self._catalog.documents(tenant) if one.subjects & wanted]
         # What is held of a person beside documents has no labels that a policy could look at.
         self._require_eraser(refs)
-        for ref in refs:
-            self._require_all_may_go([e for e in entries if ref in e.subjects], ref)
-            for place in self._places:
-                if why := place.why_kept(tenant, frozenset({ref})):
-                    self._deny({}, [ref], why)
-        erased = Erased(run=self._run, subjects=refs)
+        theirs = self._documents_of(refs)
+        ended: dict[str, Ended] = dict(self._kept(theirs))
+        going = [ref for ref in refs if ref not in ended]
         if dry_run:
-            return _would_go(erased, entries)
-        for ref in refs:
-            mine = [entry for entry in entries if ref in entry.subjects]
-            for entry in mine:
-                if entry.document not in erased.documents:
-                    self._erase_document(entry, erased, None)
-            self._erase_subject(ref, len(mine), erased)
+            would = {ref: Erased(run=self._run, subjects=[ref]) for ref in going}
+            return [ended.get(ref) or _would_go(would[ref], theirs[ref]) for ref in refs]
+        gone: dict[str, DocumentEntry] = {}
+        for ref in going:
+            ended[ref] = self._erase_person(ref, theirs[ref], gone)
+        erased = {ref: one for ref, one in ended.items() if isinstance(one, Erased)}
+        self._destroy_seals(erased)
         for place in self._places:
-            erased.count(place.name, place.erase_subjects(tenant, frozenset(refs)))
+            for ref, things in place.erase_subjects(tenant, frozenset(erased)).items():
+                erased[ref].count(place.name, things)
         self._scrub()
+        return [ended[ref] for ref in refs]
+
+    def _documents_of(self, refs: Iterable[str]) -> dict[str, list[DocumentEntry]]:
+        theirs: dict[str, list[DocumentEntry]] = {ref: [] for ref in refs}
+        for entry in self._catalog.documents(self._principal.tenant):
+            for ref in entry.subjects & theirs.keys():
+                theirs[ref].append(entry)
+        return theirs
+
+    def _kept(self, theirs: Mapping[str, Sequence[DocumentEntry]]) -> dict[str, Kept]:
+        """Return who has to stay, on record."""
+        tenant, people = self._principal.tenant, frozenset(theirs)
+        classes = self._catalog.classes(tenant)
+        elsewhere: dict[str, str] = {}
+        for place in self._places:
+            elsewhere = {**place.why_kept(tenant, people), **elsewhere}
+        kept = {}
+        for ref, entries in theirs.items():
+            try:
+                self._require_all_may_go(entries, ref, classes)
+                if why := elsewhere.get(ref):
+                    self._deny({}, [ref], why)
+            except DeniedError as error:
+                kept[ref] = Kept(ref, str(error))
+        return kept
+
+    def _erase_person(
+        self, ref: str, entries: Sequence[DocumentEntry], gone: dict[str, DocumentEntry]
+    ) -> Ended:
+        """Erase one of them; ``gone`` are the documents that went with others before."""
+        erased = Erased(run=self._run, subjects=[ref])
+        try:
+            for entry in entries:
+                if entry.document in gone:
+                    erased.documents.append(entry.document)
+                else:
+                    self._erase_document(entry, erased, None)
+                    gone[entry.document] = entry
+        except DeniedError as error:
+            # A hold came since all were asked about.
+            return Kept(ref, str(error))
+        self._erase_subject(ref, len(entries), erased)
         return erased
 
     def _erase_document(self, entry: DocumentEntry, erased: Erased, rule: str | None) -> None:
@@ -218,19 +318,21 @@ class Eraser:
         values = self._privacy.forget(tenant, subject)
         erased.values += values
         erased.count("vault", values)
-        self._destroy_seals(subject, erased)
 
-    def _destroy_seals(self, subject: str, erased: Erased) -> None:
-        """Make what was asked and answered about the subject unreadable, on record."""
-        # Last, when no request can be about the subject any more.
-        for origin, indexes in self._seals.about(self._principal.tenant, subject).items():
-            for start in range(0, len(indexes), MOST_NAMED):
-                some = indexes[start : start + MOST_NAMED]
-                details: dict[str, Json] = {"origin": origin, "records": some}
-                erased.records.append(
-                    self._record(details, [subject], action=Action.SEAL_DESTROYED)
-                )
-            erased.count("audit", self._seals.destroy(origin, indexes))
+    def _destroy_seals(self, erased: Mapping[str, Erased]) -> None:
+        """Make what was asked and answered about these people unreadable, on record."""
+        # Last, when no request can be about them any more.
+        about = self._seals.about(self._principal.tenant, erased.keys())
+        for subject, origins in about.items():
+            one = erased[subject]
+            for origin, indexes in origins.items():
+                for start in range(0, len(indexes), MOST_NAMED):
+                    some = indexes[start : start + MOST_NAMED]
+                    details: dict[str, Json] = {"origin": origin, "records": some}
+                    one.records.append(
+                        self._record(details, [subject], action=Action.SEAL_DESTROYED)
+                    )
+                one.count("audit", self._seals.destroy(origin, indexes))
 
     def _scrub(self) -> None:
         self._index.scrub(self._principal.tenant)
@@ -247,11 +349,15 @@ class Eraser:
             why = decision.why_not
             self._deny({}, subjects, why)
 
-    def _require_all_may_go(self, entries: Iterable[DocumentEntry], subject: str | None) -> None:
+    def _require_all_may_go(
+        self,
+        entries: Iterable[DocumentEntry],
+        subject: str | None,
+        classes: Mapping[str, Labels],
+    ) -> None:
         tenant = self._principal.tenant
         if subject is not None and (why := self._keeping.why_subject_held(tenant, subject)):
             self._deny({}, [subject], why)
-        classes = self._catalog.classes(tenant)
         for entry in entries:
             self._require_may_go(entry, classes)
 
@@ -304,14 +410,3 @@ def _would_go(erased: Erased, entries: Sequence[DocumentEntry]) -> Erased:
     erased.documents = [entry.document for entry in entries]
     erased.chunks = sum(entry.chunks for entry in entries)
     return erased
-
-
-def forget(
-    eraser: Eraser, *, document: str | None, subjects: Sequence[str], dry_run: bool
-) -> Erased:
-    """Erase by exactly one of the two. Raises ``InvalidRequestError`` for none or both."""
-    if (document is None) == (not subjects):
-        raise InvalidRequestError("give one of --document, --subject and --subjects-from")
-    if document is not None:
-        return eraser.document(document, dry_run=dry_run)
-    return eraser.subjects(subjects, dry_run=dry_run)

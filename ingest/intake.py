@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from ingest.queue import (
-    MOST_EVENTS,
-    MOST_WAITING,
     QueuedRun,
     RunEvent,
     RunQueue,
     RunState,
     What,
     new_run,
+    require_room,
 )
 from ingest.runs import Run
 from ingest.sources import GivenLabels
@@ -130,13 +129,13 @@ class Intake:
         queue: RunQueue,
         uploads: Uploads,
         collection_of: Callable[[str, str], str | None],
-        erase: Callable[[Caller, str], object],
+        erase: Callable[[Caller, Sequence[str]], object],
         attempts: Callable[[str], Sequence[Run]],
         largest_file: int,
     ) -> None:
         """``collection_of`` gives the collection of a tenant's source by name, or None.
 
-        ``erase`` erases one document for a caller, if policy and holds permit it, on record;
+        ``erase`` erases documents for a caller, as policy and holds permit it, on record;
         ``attempts`` are those that the ledger knows of a run.
         """
         self._policies = policies
@@ -165,7 +164,7 @@ class Intake:
         if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():  # 1
             raise InvalidRequestError(f"file: wanted a name of 1 to {LONGEST_NAME} characters")
         self._require(caller, _labels(tenant, collection, upload.labels))  # 2
-        self._require_room(tenant)  # 3
+        require_room(self._queue, tenant)  # 3
         try:
             size = self._uploads.hold(tenant, upload, self._bounded(pieces))  # 4
             self._uploads.describe(tenant, Upload(upload.run, name, upload.labels))
@@ -194,7 +193,7 @@ class Intake:
         self._require(caller, Labels(tenant, collection or ""))
         if collection is None:
             raise NotFoundError("no source of this tenant has that name: see sources.toml")
-        self._require_room(tenant)
+        require_room(self._queue, tenant)
         run = new_run()
         self._ask(caller, collection, What.SOURCE, source, run, 0)
         return self.run(caller, run)
@@ -250,6 +249,11 @@ class Intake:
         self.run(caller, run)
         return self._queue.events(run, after=after)
 
+    def all_events(self, caller: Caller, run: str) -> list[RunEvent]:
+        """Return all that happened in a run. Raises ``NotFoundError``."""
+        self.run(caller, run)
+        return list(self._queue.all_events(run))
+
     def name(self, tenant: str, run: str) -> str:
         """Return what the owner of an upload called it, or "" once it is gone."""
         try:
@@ -282,7 +286,7 @@ class Intake:
             raise NotFoundError("you brought no file of that id")
         documents: list[str] = []
         if found.state.final:
-            documents = _left_by(self._queue.events(run, limit=MOST_EVENTS))
+            documents = _left_by(self._queue.all_events(run))
         details: dict[str, Json] = {"run": run, "documents": len(documents)}
         # One record for all of it: without it the run is not ended either.
         self._record(caller, Action.UPLOAD_REMOVED, Outcome.SUCCESS, details)
@@ -291,18 +295,10 @@ class Intake:
             # A worker may have had it already: what it became is known when that has ended.
             if self.run(caller, run).state is not RunState.CANCELLED:
                 raise BusyError("the file is being taken in: ask again", retry_after_s=5)
-        for document in documents:
-            self._erase(caller, document)
+        if documents:
+            self._erase(caller, documents)
         self._uploads.destroy(found.tenant, run)
         self._queue.remove([run])
-
-    def _require_room(self, tenant: str) -> None:
-        if self._queue.waiting(tenant) >= MOST_WAITING:
-            raise BusyError(
-                f"{MOST_WAITING} runs of this tenant wait already: nothing was taken; ask again "
-                "when some are done",
-                retry_after_s=60,
-            )
 
     def _theirs(self, caller: Caller, run: QueuedRun) -> bool:
         return run.principal.id == caller.principal.id or self._operates(caller)

@@ -1,6 +1,7 @@
 """The composition root of the life cycle: holds, retention, erasure, reports, other labels."""
 
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -10,11 +11,13 @@ from typing import Final
 from ingest.aside_place import AsidePlace
 from ingest.aside_wiring import aside
 from ingest.certificate import Certifier
+from ingest.erasure_orders import ErasureOrders, Named
 from ingest.forget import Eraser
 from ingest.holding import HoldDesk
 from ingest.holds import Holds
 from ingest.keeping import Keeping
 from ingest.ledger import Ledger
+from ingest.many_erasures import ManyErasures
 from ingest.places import Place, SealedPlace
 from ingest.relabel import Relabeller
 from ingest.retention import RETENTION, Retention
@@ -140,9 +143,14 @@ def _officer(role: str, tenant: str) -> Principal:
 
 
 def eraser_of(
-    store: Store, book: Ledger, kept: Keeping, principal: Principal, purpose: Purpose
+    store: Store,
+    book: Ledger,
+    kept: Keeping,
+    principal: Principal,
+    purpose: Purpose,
+    run: str | None = None,
 ) -> Eraser:
-    """Return what erases for a principal."""
+    """Return what erases for a principal; ``run`` is the id that its records bear."""
     return Eraser(
         principal=principal,
         purpose=purpose,
@@ -157,6 +165,7 @@ def eraser_of(
         seals=openers.open_sealed_texts(store.settings),
         keeping=kept,
         places=places_of(store, book, kept),
+        run=run,
     )
 
 
@@ -209,12 +218,26 @@ def places_of(store: Store, book: Ledger, kept: Keeping) -> tuple[Place, ...]:
 
 @dataclass(frozen=True, slots=True)
 class OpenErasure:
-    """What erases, what certifies that, and what both look at."""
+    """What erases, what certifies that, and what both look at; ``run`` is the id of its records."""
 
+    run: str
+    principal: Principal
     eraser: Eraser
     certifier: Certifier
+    orders: ErasureOrders
     catalog: SqlCatalog
     keeping: Keeping
+
+    def many(self, *, told: Callable[[Named], None], stopped: Callable[[], bool]) -> ManyErasures:
+        """Return what does orders to erase many people."""
+        return ManyErasures(
+            orders=self.orders,
+            tenant=self.principal.tenant,
+            eraser=self.eraser,
+            certifier=self.certifier,
+            told=told,
+            stopped=stopped,
+        )
 
 
 @contextmanager
@@ -223,11 +246,18 @@ def erasure(settings: Settings, tenant: str) -> Iterator[OpenErasure]:
     store = wiring.open_store(settings, "ingest")
     try:
         store.record_start()
-        with closing(Ledger(settings.catalog_url)) as book, keeping(settings) as kept:
-            officer = _officer("erasure", tenant)
+        with (
+            closing(Ledger(settings.catalog_url)) as book,
+            closing(ErasureOrders(settings.catalog_url)) as orders,
+            keeping(settings) as kept,
+        ):
+            officer, run = _officer("erasure", tenant), uuid.uuid4().hex
             yield OpenErasure(
-                eraser_of(store, book, kept, officer, Purpose.COMPLIANCE),
+                run,
+                officer,
+                eraser_of(store, book, kept, officer, Purpose.COMPLIANCE, run),
                 certifier_of(store, book, kept, officer, Purpose.COMPLIANCE),
+                orders,
                 store.catalog,
                 kept,
             )

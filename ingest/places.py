@@ -1,5 +1,6 @@
 """Places outside index, vault, catalog and ledger that may hold something of a document."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -30,14 +31,14 @@ class Place(Protocol):
     def erase_document(self, tenant: str, document: str) -> int:
         """Erase what lies there of a document; return how many things went."""
 
-    def erase_subjects(self, tenant: str, subjects: frozenset[str]) -> int:
-        """Erase what lies there of people, by reference; return how many things went."""
+    def erase_subjects(self, tenant: str, subjects: frozenset[str]) -> Mapping[str, int]:
+        """Erase what lies there of people, by reference; return how many things went of each."""
 
     def waiting(self, tenant: str, document: str) -> Waiting | None:
         """Return a document that lies there although no catalog knows it, or None."""
 
-    def why_kept(self, tenant: str, subjects: frozenset[str]) -> str | None:
-        """Return why something that lies there of these people has to stay, or None."""
+    def why_kept(self, tenant: str, subjects: frozenset[str]) -> Mapping[str, str]:
+        """Return of whom of these people something that lies there has to stay, and why."""
 
     def left_of(self, tenant: str, document: str) -> int:
         """Return how many things of a document lie there."""
@@ -55,7 +56,7 @@ class SealedPlace:
         """Remove the document's files; without their keys they are unreadable on copies too."""
         return self._files.forget(tenant, document)
 
-    def erase_subjects(self, tenant: str, subjects: frozenset[str]) -> int:
+    def erase_subjects(self, tenant: str, subjects: frozenset[str]) -> Mapping[str, int]:
         """Remove the files about these people."""
         return self._files.forget_subjects(tenant, subjects)
 
@@ -63,9 +64,9 @@ class SealedPlace:
         """Return None: what these files are of is known elsewhere."""
         return None
 
-    def why_kept(self, tenant: str, subjects: frozenset[str]) -> str | None:
-        """Return None: what these files are of says elsewhere whether it may go."""
-        return None
+    def why_kept(self, tenant: str, subjects: frozenset[str]) -> Mapping[str, str]:
+        """Return nobody: what these files are of says elsewhere whether it may go."""
+        return {}
 
     def left_of(self, tenant: str, document: str) -> int:
         """Return how many files of the document there are."""

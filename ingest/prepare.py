@@ -32,6 +32,10 @@ class Parser(Protocol):
     def version(self) -> str:
         """A word that changes whenever the same bytes could give another text."""
 
+    @property
+    def walls(self) -> str:
+        """Which walls stood around what was parsed last, in words; "" where there are none."""
+
     def parse(self, data: bytes, name: str) -> ParsedDocument:
         """Return the document. Raises ``QuarantinedError`` with a reason."""
 
@@ -117,6 +121,7 @@ class Preparer:
             raise QuarantinedError("too_large", f"the file has over {self._largest_file:,} bytes")
         with tally.stage("parse"):
             parsed = self._parser.parse(work.data, work.source.path.name)
+        tally.walls.add(self._parser.walls)
         tally.characters += len(parsed.text)
         work = self._claimed(work, parsed.claims)
         # Not part of the generation: other labels alone must not embed a document anew.

@@ -5,17 +5,13 @@ that answers questions fills no index.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
 
 from ingest.aside import Item, ItemState
 from ingest.quarantine import Quarantine, Shown, TakeIn
-from ingest.queue import MOST_WAITING, QueuedRun, RunQueue, What, new_run
+from ingest.queue import QueuedRun, RunQueue, What, new_run, require_room
 from ingest.report import FileResult
 from ragplatform.access.desk import Caller
-from ragplatform.errors import BusyError
 from ragplatform.model import Json
-
-_ROOM_S: Final = 60
 
 
 class QuarantineOrders:
@@ -77,11 +73,7 @@ class QuarantineOrders:
         self, caller: Caller, act: Callable[[Quarantine], Sequence[FileResult]]
     ) -> QueuedRun | None:
         tenant = caller.principal.tenant
-        if self._queue.waiting(tenant) >= MOST_WAITING:
-            raise BusyError(
-                f"{MOST_WAITING} runs of this tenant wait already: nothing was decided",
-                retry_after_s=_ROOM_S,
-            )
+        require_room(self._queue, tenant)
         runs: list[str] = []
 
         def take_in(items: Sequence[Item]) -> list[FileResult]:

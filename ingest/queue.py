@@ -17,6 +17,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from ingest.holder import is_alive, this_process
+from ragplatform.errors import BusyError
 from ragplatform.migrations import bring_up
 from ragplatform.model import Json, Principal, Purpose, Sensitivity
 from ragplatform.tables import open_engine, transaction
@@ -68,20 +69,24 @@ _EVENTS: Final = sa.Table(
 
 
 class What(StrEnum):
-    """What a run takes in."""
+    """What a run takes in, or does."""
 
     FILE = "file"
     SOURCE = "source"
     QUARANTINE = "quarantine"
     """A document that was put aside, from the bytes that are kept."""
+    ERASURE = "erasure"
+    """An order to erase: nothing is taken in."""
 
 
 class RunState(StrEnum):
-    """How far an asked-for run is. The last three are final."""
+    """How far an asked-for run is. The last four are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
+    INCOMPLETE = "incomplete"
+    """It came to its end, and something failed, waits, or was kept: its outcome says what."""
     FAILED = "failed"
     CANCELLED = "cancelled"
 
@@ -274,18 +279,25 @@ class RunQueue:
         connection.execute(_QUEUE.update().where(_QUEUE.c.run == run).values(done))
         self._append(connection, run, state.value, outcome)
 
-    def tell(self, run: str, kind: str, body: Mapping[str, Json]) -> None:
-        """Add an event to the run, for whoever follows it. Beyond the most it is left out."""
+    def tell(self, run: str, kind: str, body: Mapping[str, Json], *, always: bool = False) -> None:
+        """Add an event to the run, for whoever follows it. Beyond the most it is left out.
+
+        One that is told ``always`` never is.
+        """
         with self._transaction() as connection:
-            self._append(connection, run, kind, body)
+            self._append(connection, run, kind, body, None if always else MOST_EVENTS)
 
     def _append(
-        self, connection: sa.Connection, run: str, kind: str, body: Mapping[str, Json]
+        self,
+        connection: sa.Connection,
+        run: str,
+        kind: str,
+        body: Mapping[str, Json],
+        most: int | None = None,
     ) -> None:
         last = sa.select(sa.func.max(_EVENTS.c.number)).where(_EVENTS.c.run == run)
         number = (connection.execute(last).scalar() or 0) + 1
-        ends = kind in set(RunState)
-        if number <= MOST_EVENTS or ends:
+        if most is None or number <= most:
             row = {"run": run, "number": number, "kind": kind, "body": json.dumps(body)}
             connection.execute(_EVENTS.insert().values(row))
 
@@ -295,6 +307,13 @@ class RunQueue:
         with self._transaction() as connection:
             rows = connection.execute(query.order_by(_EVENTS.c.number).limit(limit)).all()
         return [RunEvent(row.number, row.kind, json.loads(row.body)) for row in rows]
+
+    def all_events(self, run: str) -> Iterator[RunEvent]:
+        """Yield all that happened in a run, oldest first, page by page."""
+        after = 0
+        while page := self.events(run, after=after):
+            yield from page
+            after = page[-1].number
 
     def lookup(self, tenant: str, run: str) -> QueuedRun | None:
         """Return a run of the tenant, or None."""
@@ -351,6 +370,16 @@ class RunQueue:
     def _transaction(self) -> Iterator[sa.Connection]:
         with transaction(self._engine, "the queue of ingest runs") as connection:
             yield connection
+
+
+def require_room(queue: RunQueue, tenant: str) -> None:
+    """Raise ``BusyError`` when as many runs of the tenant wait as may."""
+    if queue.waiting(tenant) >= MOST_WAITING:
+        raise BusyError(
+            f"{MOST_WAITING} runs of this tenant wait already: nothing was taken; ask again "
+            "when some are done",
+            retry_after_s=60,
+        )
 
 
 def new_run() -> str:

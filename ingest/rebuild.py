@@ -27,7 +27,15 @@ from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
 from ragplatform.errors import TamperedError
 from ragplatform.model import Json, Passage, Principal
-from ragplatform.ports import Archive, Archived, Embedder, Entry, Index, TermWeigher
+from ragplatform.ports import (
+    Archive,
+    Archived,
+    Embedder,
+    Entry,
+    Index,
+    TermWeigher,
+    embedded_text,
+)
 
 # As many texts as keep the encoder busy; with its vectors one of 384 dimensions takes 2 kB.
 _BATCH_PASSAGES: Final = 512
@@ -196,9 +204,9 @@ class Rebuilder:
         """
         vectors = self._vectors(batch, done)
         entries = [
-            Entry(passage, vector, self._weigher.weigh_document(passage.chunk.text))
+            Entry(p, vector, self._weigher.weigh_document(p.chunk.text, p.context))
             for one, rows in zip(batch, vectors, strict=True)
-            for passage, vector in zip(one.passages, rows, strict=True)
+            for p, vector in zip(one.passages, rows, strict=True)
         ]
         if entries:
             self._index.upsert(entries)
@@ -217,7 +225,7 @@ class Rebuilder:
         """Return each document's vectors: as kept, or made where another encoder made those."""
         made_by_us = self._embedder.version
         texts = [
-            self._embed_view(passage.chunk.text)
+            self._embed_view(embedded_text(passage))
             for one in batch
             if one.archived.encoder != made_by_us
             for passage in one.passages

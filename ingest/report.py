@@ -46,13 +46,14 @@ class Tally:
     """What the stages of some documents did, wherever they ran.
 
     ``seconds`` are wall seconds by stage, added up over all workers; ``cpu`` are those of the
-    process that ran the stage, without the parser's.
+    process that ran the stage, without the parser's. ``walls`` stood around the parsers.
     """
 
     characters: int = 0
     personal_data: Counter[str] = field(default_factory=Counter)
     seconds: Counter[str] = field(default_factory=Counter)
     cpu: Counter[str] = field(default_factory=Counter)
+    walls: set[str] = field(default_factory=set)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -89,6 +90,7 @@ class Report(Tally):
         self.personal_data.update(tally.personal_data)
         self.seconds.update(tally.seconds)
         self.cpu.update(tally.cpu)
+        self.walls |= tally.walls
 
     def add(self, result: FileResult) -> None:
         """Count one file."""
@@ -158,6 +160,7 @@ class Report(Tally):
             "warnings": list(self.warnings),
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "elapsed_s": round(time.monotonic() - self.started, 3),
+            "parser_walls": sorted(self.walls - {""}),
             "cancelled": self.cancelled,
             "not_removed": self.refused,
             "exit_code": self.exit_code,

@@ -57,4 +57,4 @@ def apply(found: list[Due], eraser: Eraser) -> Erased:
     """Erase what is past its time and nothing keeps, on record under its rule."""
     going = [one for one in found if one.kept is None]
     rules: Mapping[str, str] = {one.entry.document: one.rule for one in going}
-    return eraser.documents([one.entry for one in going], dry_run=False, rules=rules)
+    return eraser.documents([one.entry for one in going], rules=rules)

@@ -5,6 +5,7 @@ from functools import partial
 
 from ingest.api.extension import IngestRoutes
 from ingest.aside_wiring import aside
+from ingest.erasure_orders import ErasureOrders
 from ingest.erasures import LifeDesk
 from ingest.holds import Holds
 from ingest.intake import Intake, Uploads
@@ -16,7 +17,6 @@ from ingest.queue import RunQueue
 from ingest.worker_wiring import sandbox
 from ingest.working import collection_of
 from ragplatform import openers
-from ragplatform.access.desk import Caller
 from ragplatform.wiring import Platform
 
 
@@ -24,6 +24,7 @@ def extension(platform: Platform) -> IngestRoutes:
     """Return what ingest adds to a service: the entry point ``ragplatform.api``."""
     settings, store = platform.settings, platform.store
     book, queue = Ledger(settings.catalog_url), RunQueue(settings.catalog_url)
+    erasures = ErasureOrders(settings.catalog_url)
     holds = Holds(settings.catalog_url, derive=openers.deriver(settings))
     kept = keeping_of(settings, holds)
     files = openers.open_sealed_files(settings, store.vault)
@@ -31,16 +32,16 @@ def extension(platform: Platform) -> IngestRoutes:
 
     lives = LifeDesk(
         catalog=store.catalog,
-        eraser=lambda one: eraser_of(store, book, kept, one.principal, one.purpose),
+        orders=erasures,
+        queue=queue,
+        is_small=lambda: store.index.count() <= settings.erasure_at_once_passages,
+        eraser=lambda one, run: eraser_of(store, book, kept, one.principal, one.purpose, run),
         certifier=lambda one: certifier_of(store, book, kept, one.principal, one.purpose),
         relabeller=lambda one: relabeller_of(store, kept, one.principal, one.purpose),
     )
 
-    def erase(caller: Caller, document: str) -> None:
-        lives.erase(caller, document=document, subjects=(), dry_run=False)
-
     closing = ExitStack()
-    for one in (queue, holds, book):
+    for one in (queue, holds, book, erasures):
         closing.callback(one.close)
     desk = partial(
         desk_of,
@@ -60,7 +61,7 @@ def extension(platform: Platform) -> IngestRoutes:
         queue=queue,
         uploads=Uploads(files=files, privacy=store.privacy),
         collection_of=partial(collection_of, settings),
-        erase=erase,
+        erase=lives.erase_documents,
         attempts=book.runs.attempts,
         largest_file=largest,
     )

@@ -14,7 +14,8 @@ from ingest.prepare import Found, Parsed, Parser, Preparer, Ready
 from ingest.refusals import Refusal, guarded
 from ingest.report import Tally
 from ingest.work import Work
-from ragplatform.ports import Embedder, Entry, TermWeigher
+from ragplatform.model import Passage
+from ragplatform.ports import Embedder, Entry, TermWeigher, embedded_text
 from ragplatform.privacy.gate import Treatment
 
 # Changes whenever this package would make other chunks from the same text.
@@ -75,20 +76,18 @@ class Stages:
         return self._preparer.finish(*searched, tally)
 
     def _embed(self, ready: Sequence[Ready], tally: Tally) -> list[Prepared]:
-        texts = [self._privacy.embed_view(p.chunk.text) for one in ready for p in one.passages]
+        texts = [self._privacy.embed_view(embedded_text(p)) for one in ready for p in one.passages]
         with tally.stage("embed"):
             vectors = iter(self._embedder.embed(texts))
         with tally.stage("weigh"):
             return [
-                Prepared(
-                    one,
-                    tuple(
-                        Entry(p, next(vectors), self._weigher.weigh_document(p.chunk.text))
-                        for p in one.passages
-                    ),
-                )
+                Prepared(one, tuple(self._entry(p, next(vectors)) for p in one.passages))
                 for one in ready
             ]
+
+    def _entry(self, passage: Passage, vector: Sequence[float]) -> Entry:
+        terms = self._weigher.weigh_document(passage.chunk.text, passage.context)
+        return Entry(passage, vector, terms)
 
 
 def pipeline(*, parser: Parser, privacy: Treatment) -> str:

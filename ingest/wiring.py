@@ -15,7 +15,6 @@ from ingest.job import Job
 from ingest.ledger import Ledger
 from ingest.life_wiring import keeping
 from ingest.members import Members
-from ingest.parse.confine import Isolation
 from ingest.parse.sandbox import Sandbox
 from ingest.plan import Planner, planner_of
 from ingest.prepare import Parser, Preparer
@@ -35,7 +34,7 @@ from ragplatform.wiring import Store
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
-    """A job with what people should know of it: who holds the index, how parsing is confined.
+    """A job with what people should know of it: who holds the index, how many workers there are.
 
     ``fingerprint`` and ``ledger`` are those of the job, for who asks what it knows of sources.
     """
@@ -145,8 +144,7 @@ def job(
             stop=lambda: attendance.asked_to_end() or stopped(),
             retry=retry,
         )
-        note = f"{store.index_note}{told}parser walls: {_confined(parser.isolation)}"
-        yield OpenJob(made, note, fingerprint, book)
+        yield OpenJob(made, f"{store.index_note}{told}".removesuffix("; "), fingerprint, book)
 
 
 def _engine(
@@ -165,10 +163,6 @@ def _engine(
         elsewhere=partial(worker_wiring.make_stages, recipe),
         ray_without_tls=settings.ray_without_tls,
     )
-
-
-def _confined(walls: Isolation) -> str:
-    return f"network {walls.network}, files {walls.files}, calls {walls.syscalls}"
 
 
 def _recipe(

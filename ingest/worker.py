@@ -7,9 +7,10 @@ from typing import Final, Protocol
 
 import structlog
 
+from ingest.erasure_orders import Named
 from ingest.intake import Uploads
 from ingest.queue import QueuedRun, RunQueue, RunState, What
-from ingest.report import FileResult, Report
+from ingest.report import FileResult
 from ragplatform.errors import NotFoundError, PlatformError, UnavailableError
 from ragplatform.model import Json
 
@@ -18,7 +19,22 @@ _log = structlog.get_logger("ingest.worker")
 # How soon a worker hears that its run was cancelled.
 _BEAT_S: Final = 5.0
 # What a log says of a run that ended, out of its summary.
-_TOLD: Final = ("files", "indexed", "exit_code", "error")
+_TOLD: Final = ("files", "indexed", "exit_code", "error", "certified", "kept")
+
+
+class Outcome(Protocol):
+    """How a run came to its end."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was stopped before all was done."""
+
+    @property
+    def all_well(self) -> bool:
+        """Whether nothing failed, waits, or was kept where it was to go."""
+
+    def summary(self) -> dict[str, Json]:
+        """Return what it did, counted; no text of any document."""
 
 
 class Runs(Protocol):
@@ -28,9 +44,9 @@ class Runs(Protocol):
         self,
         asked: QueuedRun,
         *,
-        told: Callable[[FileResult], None],
+        told: Callable[[FileResult | Named], None],
         stopped: Callable[[], bool],
-    ) -> Report:
+    ) -> Outcome:
         """Return what the run did. It ends after the document in hand once ``stopped`` says so.
 
         Raises ``UnavailableError`` when a part is away: the run can be done later.
@@ -69,7 +85,7 @@ class Worker:
             try:
                 report = self._runs.run(
                     asked,
-                    told=lambda result: self._tell(asked.run, result),
+                    told=lambda result: self._tell(asked, result),
                     stopped=lambda: cancelled.is_set() or self._ending.is_set(),
                 )
             except NotFoundError:
@@ -94,9 +110,10 @@ class Worker:
                 self._uploads.destroy(tenant, run)
         self._tidied = True
 
-    def _settle(self, asked: QueuedRun, report: Report, *, cancelled: bool) -> None:
+    def _settle(self, asked: QueuedRun, report: Outcome, *, cancelled: bool) -> None:
         if not report.cancelled:
-            self._end(asked, RunState.SUCCEEDED, report.summary())
+            state = RunState.SUCCEEDED if report.all_well else RunState.INCOMPLETE
+            self._end(asked, state, report.summary())
         elif cancelled:
             self._end(asked, RunState.CANCELLED, report.summary())
         else:
@@ -110,7 +127,10 @@ class Worker:
             # Last: a run that is taken again after a crash needs it still.
             self._uploads.destroy(asked.tenant, asked.run)
 
-    def _tell(self, run: str, result: FileResult) -> None:
+    def _tell(self, asked: QueuedRun, result: FileResult | Named) -> None:
+        if isinstance(result, Named):
+            self._queue.tell(asked.run, "erased", result.json())
+            return
         event: dict[str, Json] = {"state": str(result.state)}
         if result.document:
             event["document"] = result.document
@@ -118,7 +138,8 @@ class Worker:
             event["chunks"] = result.chunks
         if result.reason:
             event["reason"] = result.reason
-        self._queue.tell(run, "file", event)
+        # By what became of an upload it is known what goes when it is taken back: all is kept.
+        self._queue.tell(asked.run, "file", event, always=asked.kind is What.FILE)
 
     @contextmanager
     def _leased(self, run: str) -> Iterator[threading.Event]:

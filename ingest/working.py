@@ -2,14 +2,16 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from ingest import source_wiring, wiring
+from ingest import life_wiring, source_wiring, wiring
 from ingest.aside import Aside
 from ingest.aside_wiring import aside
 from ingest.engines import EngineChoice, EngineKind
+from ingest.erasure_orders import ErasureOrders, Named, Standing
 from ingest.intake import Uploads
+from ingest.many_erasures import ManyErasures
 from ingest.quarantine_wiring import where_to
 from ingest.queue import QueuedRun, RunQueue, What
 from ingest.report import FileResult, Report
@@ -18,7 +20,7 @@ from ingest.sources.config import SourceConfig
 from ingest.sweep import Sweep
 from ingest.wiring import Workshop
 from ingest.work import Target
-from ingest.worker import Worker
+from ingest.worker import Outcome, Worker
 from ragplatform import openers
 from ragplatform.config import Settings
 from ragplatform.errors import NotFoundError
@@ -39,10 +41,12 @@ class RunsInWorkshop:
         self,
         asked: QueuedRun,
         *,
-        told: Callable[[FileResult], None],
+        told: Callable[[FileResult | Named], None],
         stopped: Callable[[], bool],
-    ) -> Report:
-        """Take in the upload or the source, as who asked for it."""
+    ) -> Outcome:
+        """Take in the upload or the source, or erase, as who asked for it."""
+        if asked.kind is What.ERASURE:
+            return self._erase(asked, told, stopped)
         report = Report(run=self._attempt(asked.run))
         take = {
             What.FILE: self._take_file,
@@ -51,6 +55,28 @@ class RunsInWorkshop:
         }[asked.kind]
         take(asked, report, told, stopped)
         return report
+
+    def _erase(
+        self,
+        asked: QueuedRun,
+        told: Callable[[Named], None],
+        stopped: Callable[[], bool],
+    ) -> Standing:
+        store, book = self._shop.store, self._shop.ledger
+        with (
+            closing(ErasureOrders(self._settings.catalog_url)) as orders,
+            life_wiring.keeping(self._settings) as kept,
+        ):
+            who, purpose = asked.principal, asked.purpose
+            many = ManyErasures(
+                orders=orders,
+                tenant=asked.tenant,
+                eraser=life_wiring.eraser_of(store, book, kept, who, purpose, asked.run),
+                certifier=life_wiring.certifier_of(store, book, kept, who, purpose),
+                told=told,
+                stopped=stopped,
+            )
+            return many.run(asked.what)
 
     def _take_file(
         self,

@@ -19,7 +19,9 @@ from ragplatform.commands import (
     console,
     db,
     doctor,
+    feedback,
     keys,
+    mcp,
     models,
     patterns,
     policy,
@@ -36,6 +38,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("ask")(ask.ask)
+app.command("mcp")(mcp.mcp)
 app.command("doctor")(doctor.doctor)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
@@ -49,6 +52,7 @@ audit.app.command("vocabulary")(audit_vocabulary.vocabulary)
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
 app.add_typer(access.app, name="access")
+app.add_typer(feedback.app, name="feedback")
 privacy.app.add_typer(patterns.app, name="patterns")
 privacy.app.command("report")(privacy_report.report)
 app.add_typer(privacy.app, name="privacy")

@@ -33,6 +33,8 @@ _PLACEHOLDER = re.compile(r"change.?me|example|secret|password|placeholder|todo|
 
 _LISTS: Final = (
     "allowed_networks",
+    "mcp_hosts",
+    "mcp_origins",
     "oidc_algorithms",
     "oidc_tenants",
     "witness_folders",
@@ -93,6 +95,10 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(8080, ge=1, le=65535, description="Port that the API listens on.")
+
+    public_url: str = Field(
+        "", description="Where callers reach the service, for citations. Default: paths alone."
+    )
 
     # The thread pool of the service has 40 threads, and each request at work takes up one.
     requests_at_once: int = Field(
@@ -186,6 +192,14 @@ class Settings(BaseSettings):
     allowed_networks: Annotated[list[str], NoDecode] = Field(
         default_factory=list,
         description="Networks (CIDR, comma-separated) beside loopback that may be reached.",
+    )
+    mcp_hosts: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Names, beside HOST and loopback, by which /mcp is reached, in lower case.",
+    )
+    mcp_origins: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Origins of web pages that may call /mcp, such as https://ui.internal.",
     )
     oidc_issuer: str = Field(
         "",
@@ -298,6 +312,11 @@ class Settings(BaseSettings):
     )
     parse_timeout_s: float = Field(60.0, gt=0, description="Longest parse of one file, seconds.")
     max_file_mb: int = Field(256, ge=1, description="Largest file that ingest accepts, MiB.")
+    erasure_at_once_passages: int = Field(
+        20_000,
+        ge=0,
+        description="Over REST one erasure is done at once where the index has no more passages.",
+    )
     quarantine_keep_mb: int = Field(
         100, ge=0, description="Largest document whose bytes are kept when it is put aside, MiB."
     )

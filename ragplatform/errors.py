@@ -3,6 +3,7 @@
     PlatformError
     ├── RequestError               the caller can mend the request
     │   ├── InvalidRequestError
+    │   │   └── UnsupportedError
     │   ├── UnauthenticatedError
     │   ├── DeniedError            policy says no; the caller may know it
     │   ├── NotFoundError          absent, or the caller may not know of it
@@ -56,6 +57,16 @@ class InvalidRequestError(RequestError):
     """A field of the request is missing, malformed or outside its limits."""
 
     code = "invalid_request"
+
+
+class UnsupportedError(InvalidRequestError):
+    """The request asks for something that this service does not do; ``param`` names the field."""
+
+    code = "unsupported"
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(f"{param}: {message}")
+        self.param = param
 
 
 class UnauthenticatedError(RequestError):

@@ -4,9 +4,12 @@ Offsets count Unicode code points, from 0, half-open: ``text[start:end]``. Pages
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum, StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+# What a file's name ends in says nothing of what it holds.
+_LONGEST_SUFFIX: Final = 5
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
@@ -269,6 +272,62 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What a document says of itself and one passage of it, by which searches narrow and rank.
+
+    None of it is personal data, and all but ``dates`` is in lower case. ``kinds`` say what the
+    document is (``10-k``, ``discharge-summary``), ``organisations`` hold names of whose it is,
+    ``years`` the (fiscal) years that it reports (``2022``), ``quarters`` the quarters
+    (``2023-q2``), ``dates`` its own days (``2023-02-08``), ``parts`` which part of such a document
+    this passage is (``balance-sheet``).
+    """
+
+    kinds: frozenset[str] = frozenset()
+    organisations: frozenset[str] = frozenset()
+    years: frozenset[str] = frozenset()
+    quarters: frozenset[str] = frozenset()
+    dates: frozenset[str] = frozenset()
+    parts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Narrow:
+    """What the asker wants a search kept to. It only ever takes away from a scope.
+
+    None is no condition; a passage must satisfy all others, each by one of its values. ``subjects``
+    are keyed references. ``earliest`` and ``latest`` are days as ``2023-02-08``, both included; a
+    passage without a date lies in no range.
+    """
+
+    documents: frozenset[str] | None = None
+    media_types: frozenset[str] | None = None
+    subjects: frozenset[str] | None = None
+    kinds: frozenset[str] | None = None
+    organisations: frozenset[str] | None = None
+    years: frozenset[str] | None = None
+    quarters: frozenset[str] | None = None
+    parts: frozenset[str] | None = None
+    earliest: str | None = None
+    latest: str | None = None
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            given = getattr(self, one.name)
+            if given is not None and not given:
+                # An empty list means "no condition" in some engines: more than was asked for.
+                raise ValueError(f"{one.name} needs at least one value")
+
+    def said(self) -> dict[str, list[str]]:
+        """Return the conditions that there are: each one's name, and its values sorted."""
+        given = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {
+            name: [values] if isinstance(values, str) else sorted(values)
+            for name, values in given.items()
+            if values is not None
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A chunk with all that is known of the document it comes from: what the index stores."""
 
@@ -280,6 +339,18 @@ class Passage:
     subjects: frozenset[str]
     generation: str
     media_type: str = ""
+    facts: Facts = Facts()
+
+    @property
+    def context(self) -> str:
+        """Where the passage stands: its document's title and the sections around it, a line each.
+
+        What says whose or which report it is often stands there alone, so it is searched with the
+        passage's own text.
+        """
+        named = self.title.rpartition(".")
+        is_file = named[0] and 0 < len(named[2]) <= _LONGEST_SUFFIX and named[2].isalnum()
+        return "\n".join(dict.fromkeys((named[0] if is_file else self.title, *self.chunk.heading)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +433,17 @@ class AnswerSentence:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """How many tokens a model read and wrote, as its server counts them."""
+
+    prompt: int = 0
+    completion: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(self.prompt + other.prompt, self.completion + other.completion)
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A finished answer. ``refusal`` is a stable word when nothing could be answered.
 
@@ -379,6 +461,8 @@ class Answer:
     policy_digest: str
     dropped_sentences: int = 0
     redactions: Mapping[str, int] = field(default_factory=dict)
+    usage: Usage = Usage()
+    """What the model's part took; nothing where no model took part."""
     sentences: tuple[AnswerSentence, ...] = ()
     passages: tuple[str, ...] = ()
     weights: ModelWeights = ModelWeights()

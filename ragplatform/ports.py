@@ -15,6 +15,7 @@ from ragplatform.model import (
     Cleared,
     Hit,
     Labels,
+    Narrow,
     Passage,
     Principal,
     Purpose,
@@ -22,6 +23,7 @@ from ragplatform.model import (
     Span,
     Standing,
     TermWeights,
+    Usage,
 )
 
 Vectors: TypeAlias = NDArray[np.float32]
@@ -70,16 +72,36 @@ class TermWeigher(Protocol):
     def version(self) -> str:
         """A word that changes whenever weights stop being comparable."""
 
-    def weigh_document(self, text: str) -> TermWeights:
-        """Return the weights of a text to be found."""
+    def weigh_document(self, text: str, context: str = "") -> TermWeights:
+        """Return the weights of a text to be found, and of the words that say where it stands."""
 
     def weigh_query(self, text: str) -> TermWeights:
         """Return the weights of a text to find with. May be empty."""
 
 
+# Changes whenever ``embedded_text`` or ``Passage.context`` would give another text: it is part of
+# every encoder's version, since vectors of one passage made from two texts do not compare.
+SEARCHED: Final = "2"
+
+# A longer path of headings would push the passage's own end out of what an encoder sees.
+_LONGEST_CONTEXT: Final = 160
+
+
+def embedded_text(passage: Passage) -> str:
+    """Return what is embedded of a passage: its text, behind a line or two of where it stands.
+
+    Changes together with ``SEARCHED``.
+    """
+    context = passage.context[:_LONGEST_CONTEXT]
+    return f"{context}\n{passage.chunk.text}" if context else passage.chunk.text
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One passage with its vectors, ready to be stored."""
+    """One passage with its vectors, ready to be stored.
+
+    ``vector`` is that of ``embedded_text``, ``terms`` are those of the text and its context.
+    """
 
     passage: Passage
     vector: Sequence[float]
@@ -100,11 +122,17 @@ class Index(Protocol):
         """
 
     def search(
-        self, vector: Sequence[float], terms: TermWeights, scope: Scope, limit: int
+        self,
+        vector: Sequence[float],
+        terms: TermWeights,
+        scope: Scope,
+        limit: int,
+        narrow: Narrow | None = None,
     ) -> list[Hit]:
         """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF.
 
-        An empty scope gives no hit and asks nothing of the engine.
+        ``narrow`` leaves out what it does not fit. An empty scope gives no hit and asks nothing of
+        the engine.
         """
 
     def fetch(self, chunk: str, scope: Scope) -> Hit | None:
@@ -249,8 +277,8 @@ class Generator(Protocol):
         cache_salt: str,
         max_tokens: int,
         pattern: str | None = None,
-    ) -> AsyncIterator[str]:
-        """Yield the model's text piece by piece.
+    ) -> AsyncIterator[str | Usage]:
+        """Yield the model's text piece by piece, and at the end what it took, where that is known.
 
         ``instructions`` is the platform's own constant text; all else must be ``Cleared``.
         ``cache_salt`` keeps one scope's prefix cache from answering another's timing; never

@@ -12,7 +12,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -191,19 +192,20 @@ class SealedFiles:
 
     def forget_subject(self, tenant: str, subject: str) -> int:
         """Remove every file that is about the subject of this reference; return how many."""
-        return self.forget_subjects(tenant, frozenset({subject}))
+        return self.forget_subjects(tenant, frozenset({subject})).get(subject, 0)
 
-    def forget_subjects(self, tenant: str, subjects: frozenset[str]) -> int:
-        """Remove every file that is about one of these subjects; return how many.
+    def forget_subjects(self, tenant: str, subjects: frozenset[str]) -> Mapping[str, int]:
+        """Remove every file that is about one of these subjects; return how many of each went.
 
         All files' heads are read, once for all of them.
         """
+        went: Counter[str] = Counter()
         with _disk():
-            return sum(
-                self._remove(path)
-                for path, head in self._heads(self._all())
-                if head.place.tenant == tenant and subjects.intersection(head.refs)
-            )
+            for path, head in self._heads(self._all()):
+                theirs = subjects.intersection(head.refs)
+                if theirs and head.place.tenant == tenant and self._remove(path):
+                    went.update(theirs)
+        return went
 
     def sweep(self) -> Swept:
         """Remove what writers that died left behind, and what nobody can read any more.

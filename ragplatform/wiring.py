@@ -31,12 +31,14 @@ from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import OrdersChoice, Settings, read_secret
+from ragplatform.embedding import TextEmbedder
 from ragplatform.errors import (
     AuditError,
     ConfigurationError,
     PlatformError,
 )
 from ragplatform.exporting import AuditExporter
+from ragplatform.feedback import FeedbackDesk
 from ragplatform.model import Json, Principal
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import (
@@ -286,11 +288,13 @@ class Platform:
     retriever: Retriever
     answerer: Answerer
     redactor: Redactor
+    embedder: TextEmbedder
     desk: AccessDesk
     explainer: AccessExplainer
     unmasker: Unmasker
     reviewer: AuditReviewer
     exporter: AuditExporter
+    feedback: FeedbackDesk
     http: httpx2.AsyncClient
     strangers: Flood = field(default_factory=Flood)
     turned_away: Flood = field(default_factory=Flood)
@@ -464,27 +468,22 @@ def assemble(
 ) -> Platform:
     """Join a store with a model and a way to tell who calls."""
     retriever = open_retriever(store)
-    answerer = Answerer(
-        retriever=retriever,
-        privacy=store.privacy,
-        generator=generator,
-        audit=store.audit,
-        limits=AnswerLimits(
-            max_tokens=store.settings.max_answer_tokens,
-            prompt_characters=store.settings.prompt_characters,
-        ),
-        salt_key=openers.derive(store.settings, "cache-salt"),
-        weights=openers.model_weights(store.settings),
-        unsupported=Unsupported(store.settings.unsupported_sentences),
-    )
     redactor = Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit)
+    reader = _audit_reader(store)
+    reviewer = _reviewer(store, reader)
     return Platform(
         store=store,
         generator=generator,
         authenticator=authenticator,
         retriever=retriever,
-        answerer=answerer,
+        answerer=_answerer(store, retriever, generator),
         redactor=redactor,
+        embedder=TextEmbedder(
+            policies=store.policies,
+            privacy=store.privacy,
+            editions=store.editions,
+            audit=store.audit,
+        ),
         desk=_desk(
             store.settings,
             register=store.register,
@@ -500,32 +499,64 @@ def assemble(
             audit=store.audit,
             subject_ref=store.vault.subject_ref,
         ),
-        unmasker=Unmasker(
-            retriever=retriever,
-            policies=store.policies,
-            privacy=store.privacy,
-            unmaskings=store.register,
-            audit=store.audit,
-            now=openers.now,
-        ),
-        reviewer=_reviewer(store),
+        unmasker=_unmasker(store, retriever),
+        reviewer=reviewer,
         exporter=AuditExporter(
             policies=store.policies, audit=store.audit, folder=store.settings.audit_dir
+        ),
+        feedback=FeedbackDesk(
+            policies=store.policies,
+            privacy=store.privacy,
+            audit=store.audit,
+            reader=reader,
+            reviewer=reviewer,
         ),
         http=http,
     )
 
 
-def _reviewer(store: Store) -> AuditReviewer:
+def _answerer(store: Store, retriever: Retriever, generator: Generator) -> Answerer:
+    return Answerer(
+        retriever=retriever,
+        privacy=store.privacy,
+        generator=generator,
+        audit=store.audit,
+        limits=AnswerLimits(
+            max_tokens=store.settings.max_answer_tokens,
+            prompt_characters=store.settings.prompt_characters,
+        ),
+        salt_key=openers.derive(store.settings, "cache-salt"),
+        today=lambda: openers.now().date(),
+        weights=openers.model_weights(store.settings),
+        unsupported=Unsupported(store.settings.unsupported_sentences),
+    )
+
+
+def _unmasker(store: Store, retriever: Retriever) -> Unmasker:
+    return Unmasker(
+        retriever=retriever,
+        policies=store.policies,
+        privacy=store.privacy,
+        unmaskings=store.register,
+        audit=store.audit,
+        now=openers.now,
+    )
+
+
+def _audit_reader(store: Store) -> AuditReader:
+    return AuditReader(
+        index=store.audit_index,
+        logs=partial(logs_in, store.settings.audit_dir),
+        subject_ref=store.vault.subject_ref,
+        most=MOST_CAUGHT_UP,
+    )
+
+
+def _reviewer(store: Store, reader: AuditReader) -> AuditReviewer:
     return AuditReviewer(
         policies=store.policies,
         audit=store.audit,
-        reader=AuditReader(
-            index=store.audit_index,
-            logs=partial(logs_in, store.settings.audit_dir),
-            subject_ref=store.vault.subject_ref,
-            most=MOST_CAUGHT_UP,
-        ),
+        reader=reader,
         unsealed=partial(openers.unsealed, store.settings),
     )
 

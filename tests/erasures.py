@@ -1,12 +1,12 @@
 """Plants people in a deployment, erases them in random order with kills, and searches every byte.
 
 ``python -m tests.erasures FOLDER SUBJECTS CHUNKS BATCHES SEED`` prints one JSON line at the end.
-Half of the batches are killed at a random moment with SIGKILL and then run again. Each person has a
-name that the index keeps in clear and marked, a social security number that the detector misses, a
-record number that is pseudonymised and a telephone number that is masked, in a document of their
-own and in one together with somebody else. Some people are on legal hold. ``CHUNKS`` further
-passages about nobody fill the index. Stores, policies and audit log are the real ones; it imports
-no model, so that it can fork.
+Each order is killed up to three times at random moments with SIGKILL and then run again. Each
+person has a name that the index keeps in clear and marked, a social security number that the
+detector misses, a record number that is pseudonymised and a telephone number that is masked, in a
+document of their own and in one together with somebody else. Some people are on legal hold.
+``CHUNKS`` further passages about nobody fill the index. Stores, policies and audit log are the real
+ones; it imports no model, so that it can fork.
 
 The search reads every file below the data folder: text in UTF-8, UTF-16 of both byte orders, and
 inside base64.
@@ -23,7 +23,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -33,9 +33,11 @@ import numpy as np
 
 from ingest.aside import Aside
 from ingest.certificate import Certifier, check_certificate
+from ingest.erasure_orders import ErasureOrders, Fate, Kind
 from ingest.forget import Eraser
 from ingest.holds import Held, Hold, Holds
 from ingest.ledger import Ledger
+from ingest.many_erasures import ManyErasures
 from ingest.places import SealedPlace
 from ingest.prepare import Target
 from ingest.report import Report
@@ -328,11 +330,33 @@ def _fill(parts: Parts, chunks: int) -> None:
 
 
 def erase(data: Path, numbers: Sequence[int]) -> None:
-    """Erase these people and certify it."""
-    with opened(data) as parts:
-        erased = parts.eraser().subjects([f"mrn:{one}" for one in numbers], dry_run=False)
-        text = parts.certifier().certify(erased)
-        assert set(check_certificate(text).said["subjects"]) == set(erased.subjects)  # type: ignore[arg-type]
+    """Erase these people by one order, or what is left of it, and check each one's certificate."""
+    purpose, who_asks = Purpose.COMPLIANCE, who("erasure")
+    with (
+        opened(data) as parts,
+        closing(ErasureOrders(f"sqlite:///{data / 'catalog.db'}")) as orders,
+    ):
+        eraser = parts.eraser()
+        refs = eraser.refs(f"mrn:{one}" for one in numbers)
+        order = orders.unfinished(who_asks, purpose, refs)
+        if order is None:
+            order = os.urandom(16).hex()
+            eraser.order(order, refs)
+            orders.place(order, who_asks, purpose, Kind.SUBJECT, refs)
+        many = ManyErasures(
+            orders=orders,
+            tenant="mercy",
+            eraser=eraser,
+            certifier=parts.certifier(),
+            told=lambda one: None,
+            stopped=lambda: False,
+        )
+        standing = many.run(order)
+        named = orders.named(order, after=0, limit=len(refs))
+    assert standing.counts[Fate.CERTIFIED] == len(refs)
+    for one in named:
+        text = (data / "certificates" / f"{one.certificate}.json").read_text()
+        assert check_certificate(text).said["subjects"] == [one.id]
 
 
 def deny(data: Path, numbers: Sequence[int]) -> None:
@@ -456,7 +480,7 @@ def trial(
     groups += [rest[start : start + size] for start in range(0, len(rest), size)]
     left_after: list[int] = []
     for number, group in enumerate(groups):
-        if number >= few and number % 2:
+        for _ in range(chance.randrange(1, 4) if number >= few else 0):
             kills += apart(partial(erase, data, group), chance.uniform(0, max(longest, 0.1))) == -9
         began, worked = time.monotonic(), _child_cpu_s()
         assert apart(partial(erase, data, group)) == 0

@@ -24,7 +24,7 @@ from ragplatform.catalog import SqlCatalog
 from ragplatform.config import Settings
 from ragplatform.editions import OneEdition
 from ragplatform.errors import UnauthenticatedError
-from ragplatform.model import Chunk, Labels, Passage, Principal, Sensitivity
+from ragplatform.model import Chunk, Facts, Labels, Passage, Principal, Sensitivity
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.ports import Detector, Edition, Entry, Generator, Index, Vectors
@@ -37,6 +37,7 @@ from tests.fakes_privacy import RegexDetector
 
 POLICIES = Path(__file__).parents[1] / "policies"
 DIM = 256
+NO_FACTS = Facts()
 
 
 class HashEmbedder:
@@ -92,7 +93,13 @@ class Bench:
         return sorted(found, key=lambda record: record.time)
 
     def put(
-        self, text: str, *, subjects: Sequence[str] = (), page: int = 1, **labels: object
+        self,
+        text: str,
+        *,
+        subjects: Sequence[str] = (),
+        page: int = 1,
+        facts: Facts = NO_FACTS,
+        **labels: object,
     ) -> str:
         """Take one text in through the gate, as one chunk; return the chunk's id."""
         defaults: dict[str, object] = {
@@ -118,6 +125,7 @@ class Bench:
             subjects=refs,
             generation="g1",
             media_type="application/pdf",
+            facts=facts,
         )
         store = self.platform.store
         store.catalog.register(kind, access_class(kind))

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypeAlias
 
 from ragplatform.errors import GeneratorError
-from ragplatform.model import Cleared
+from ragplatform.model import Cleared, Usage
 
 Script: TypeAlias = "Sequence[str] | Callable[[str, str], Sequence[str]]"
 
@@ -30,16 +30,23 @@ class ScriptedGenerator:
     """A ``ports.Generator`` that yields ``script``, or what ``script`` makes of the request.
 
     With ``fail_after`` it breaks off with ``GeneratorError`` after that many pieces; with
-    ``available=False`` it is a server that is not there. ``asked`` holds every request.
+    ``available=False`` it is a server that is not there. ``usage`` is what it says a text took.
+    ``asked`` holds every request.
     """
 
     def __init__(
-        self, script: Script, *, fail_after: int | None = None, available: bool = True
+        self,
+        script: Script,
+        *,
+        fail_after: int | None = None,
+        available: bool = True,
+        usage: Usage | None = None,
     ) -> None:
         self.asked: list[Asked] = []
         self._script = script
         self._fail_after = fail_after
         self._available = available
+        self._usage = usage
 
     @property
     def model(self) -> str:
@@ -53,7 +60,7 @@ class ScriptedGenerator:
         cache_salt: str,
         max_tokens: int,
         pattern: str | None = None,
-    ) -> AsyncIterator[str]:
+    ) -> AsyncIterator[str | Usage]:
         if not isinstance(prompt, Cleared):
             raise TypeError("only Cleared goes to a model")
         if not cache_salt:
@@ -66,7 +73,7 @@ class ScriptedGenerator:
     async def ready(self) -> bool:
         return self._available
 
-    async def _pieces(self, pieces: list[str], pattern: str | None) -> AsyncIterator[str]:
+    async def _pieces(self, pieces: list[str], pattern: str | None) -> AsyncIterator[str | Usage]:
         if not self._available:
             raise GeneratorError("the scripted server is not there")
         if pattern is not None:
@@ -78,6 +85,8 @@ class ScriptedGenerator:
                 raise GeneratorError("the scripted server broke off")
             if piece:
                 yield piece
+        if self._usage is not None:
+            yield self._usage
 
 
 @dataclass
@@ -87,6 +96,7 @@ class OpenAiServer:
     ``pieces`` are streamed, then ``finish`` as the finish reason (None: the stream just ends).
     ``status`` other than 200 refuses, with ``error`` as the message; ``cut_after`` closes the
     connection after that many pieces, ``error_after`` sends an error event there instead.
+    ``usage`` is what it says at the end that the text took.
     """
 
     pieces: Sequence[str] = ("A ", "short ", "text.")
@@ -98,6 +108,7 @@ class OpenAiServer:
     error_after: int | None = None
     delay_s: float = 0.0
     garbage: bool = False
+    usage: dict[str, object] | None = None
     bodies: list[dict[str, object]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     hung_up: threading.Event = field(default_factory=threading.Event)
@@ -177,6 +188,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._event("{not json" if server.garbage else self._chunk({"content": piece}, None))
         if server.finish is not None:
             self._event(self._chunk({}, server.finish))
+        if server.usage is not None:
+            counted = {"id": "1", "object": "chat.completion.chunk", "choices": []}
+            self._event(json.dumps({**counted, "usage": server.usage}))
         self._event("[DONE]")
         self.wfile.write(b"0\r\n\r\n")
 

@@ -13,6 +13,7 @@ from ragplatform.model import (
     Clause,
     Hit,
     Labels,
+    Narrow,
     Passage,
     Purpose,
     Scope,
@@ -49,12 +50,21 @@ class MemoryIndex:
             self._entries |= {entry.passage.chunk.id: entry for entry in entries}
 
     def search(
-        self, vector: Sequence[float], terms: TermWeights, scope: Scope, limit: int
+        self,
+        vector: Sequence[float],
+        terms: TermWeights,
+        scope: Scope,
+        limit: int,
+        narrow: Narrow | None = None,
     ) -> list[Hit]:
         """Rank every passage in the scope by both measures and fuse the ranks."""
         with self._lock:
             self._require_open()
-            inside = [e for e in self._entries.values() if allowed(e.passage, scope)]
+            inside = [
+                e
+                for e in self._entries.values()
+                if allowed(e.passage, scope) and fits(e.passage, narrow)
+            ]
         if limit < 1 or not inside:
             return []
         candidates = max(limit, FEWEST_CANDIDATES)
@@ -166,6 +176,29 @@ def allowed(passage: Passage, scope: Scope) -> bool:
     if passage.labels.tenant != scope.tenant:
         return False
     return any(_all_hold(branch, passage) for branch in scope.filter.branches)
+
+
+def fits(passage: Passage, narrow: Narrow | None) -> bool:
+    """Return whether the passage is of what the asker narrowed to, read from the definition."""
+    if narrow is None:
+        return True
+    facts = passage.facts
+    held = [
+        (narrow.documents, {passage.document}),
+        (narrow.media_types, {passage.media_type}),
+        (narrow.subjects, passage.subjects),
+        (narrow.kinds, facts.kinds),
+        (narrow.organisations, facts.organisations),
+        (narrow.years, facts.years),
+        (narrow.quarters, facts.quarters),
+        (narrow.parts, facts.parts),
+    ]
+    if any(wanted is not None and wanted.isdisjoint(has) for wanted, has in held):
+        return False
+    if narrow.earliest is None and narrow.latest is None:
+        return True
+    first, last = narrow.earliest or "", narrow.latest or "9999"
+    return any(first <= day <= last for day in facts.dates)
 
 
 def _all_hold(branch: AllOf, passage: Passage) -> bool:

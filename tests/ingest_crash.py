@@ -3,6 +3,10 @@
 ``python -m tests.ingest_crash FOLDER THEN STRIDE [SEED]`` works through the points and prints one
 JSON line for each. It imports no model and starts no thread, so that it can fork. Stores, policies
 and audit log are the real ones; parser, detector and encoder are small and deterministic.
+
+With a seed it dies before each stage as well, not only before writes, the runs that mend are killed
+too, and half of the deaths are power cuts: of what the audit log and the sealed files had not
+synced only a part is left.
 """
 
 import hashlib
@@ -24,6 +28,7 @@ from ingest import sources
 from ingest.aside import Aside
 from ingest.attendance import attended
 from ingest.changes import Retry
+from ingest.consistency import Survey
 from ingest.engine import Engine
 from ingest.forget import Eraser
 from ingest.holds import Holds
@@ -59,9 +64,10 @@ from ragplatform.privacy.vault import Vault
 from ragplatform.sealed_files import SealedFiles
 from tests.containers import register, zipped
 from tests.fakes_audit import open_logs
+from tests.fakes_disk import JournalDisk
 from tests.fakes_privacy import RegexDetector
 from tests.jobs import UNGUARDED, job_here, stages_of
-from tests.sealed import archive_in
+from tests.sealed import archive_of
 from tests.state import keeping_of
 from tests.stored import Stored, copy_data, look
 
@@ -84,6 +90,13 @@ _WRITES = {
     "holds": set(),
     "aside": {"keep", "done", "reject"},
 }  # fmt: skip
+_STAGES = {
+    "parser": {"parse", "split", "unpack"},
+    "detector": {"detect"},
+    "policies": {"decide"},
+    "embedder": {"embed"},
+    "weigher": {"weigh_document"},
+}
 
 _NOTE = "Maria Lopez, MRN 4471230, SSN 078-05-1120, called (212) 555-0143 about {}. "
 _ALL_ABOUT_ONE = '[[rule]]\nmatch = "*"\nsubjects = ["mrn:1"]\n'
@@ -151,6 +164,7 @@ class PlainParser:
     """Takes UTF-8 text and refuses what looks like a program."""
 
     version = "plain-1"
+    walls = ""
 
     def parse(self, data: bytes, name: str) -> ParsedDocument:
         if b"\0" in data:
@@ -187,17 +201,49 @@ class DigestEmbedder:
 
 @dataclass(slots=True)
 class Fuse:
-    """Counts writes; the process dies instead of making write number ``at``."""
+    """Counts writes; the process dies instead of making write number ``at``.
+
+    With ``stages`` it counts those as well, and with ``cut`` the death is a power cut.
+    """
 
     at: int = 0
     told: Callable[[str], None] = lambda name: None
+    stages: bool = False
+    cut: random.Random | None = None
+    disks: list[JournalDisk] = field(default_factory=list, init=False)
     count: int = field(default=0, init=False)
 
     def burn(self, name: str) -> None:
         self.count += 1
         if self.count == self.at:
             self.told(name)
+            for disk in self.disks:
+                assert self.cut is not None
+                disk.image(len(disk.journal), self.cut, _left_by_cut(disk.root))
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def disk(self, folder: Path) -> Disk:
+        """Return the disk under a folder."""
+        if self.cut is None:
+            return Disk()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.disks.append(JournalDisk(folder))
+        return self.disks[-1]
+
+
+def _left_by_cut(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.left")
+
+
+def after_cut(data: Path) -> bool:
+    """Put what a power cut left in place of what was written; return whether there was one."""
+    cut = False
+    for folder in (data / "audit", data / "sealed"):
+        if (left := _left_by_cut(folder)).exists():
+            shutil.rmtree(folder)
+            left.rename(folder)
+            cut = True
+    return cut
 
 
 class Fused:
@@ -212,7 +258,8 @@ class Fused:
         act = getattr(self._store, method)
         if (self._name, method) == ("ledger", "runs"):
             return Fused("runs", act, self._fuse)
-        if method not in _WRITES[self._name]:
+        counted = _WRITES.get(self._name) or (self._fuse.stages and _STAGES.get(self._name)) or ()
+        if method not in counted:
             return act
 
         def fused(*args: object, **named: object) -> object:
@@ -251,8 +298,9 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
 
         url = f"sqlite:///{data / 'catalog.db'}"
         vault = fused("vault", Vault(f"sqlite:///{data / 'vault.db'}", master=MASTER))
-        files = SealedFiles(data / "sealed", keys=vault, name_key=MASTER, storage=Disk())
-        log = open_logs(data / "audit", kind="ingest", storage=Disk())
+        sealed = fuse.disk(data / "sealed")
+        files = SealedFiles(data / "sealed", keys=vault, name_key=MASTER, storage=sealed)
+        log = open_logs(data / "audit", kind="ingest", storage=fuse.disk(data / "audit"))
         yield Parts(
             ledger=fused("ledger", Ledger(url)),
             catalog=fused("catalog", SqlCatalog(url, access_class=access_class)),
@@ -260,10 +308,10 @@ def opened(data: Path, fuse: Fuse) -> Iterator[Parts]:
             audit=fused("audit", log),
             vault=vault,
             index=fused("index", EdgeIndex(folder=data / "index", dim=DIM)),
-            archive=Fused("archive", archive_in(data, vault), fuse),
-            policies=Policies.load(POLICIES),
+            archive=Fused("archive", archive_of(files), fuse),
+            policies=Fused("policies", Policies.load(POLICIES), fuse),
             privacy=Privacy(
-                detector=StumblingDetector(),
+                detector=Fused("detector", StumblingDetector(), fuse),
                 rules=PrivacyRules.load(POLICIES / "privacy.toml"),
                 vault=vault,
             ),
@@ -297,6 +345,7 @@ class RecordParser:
     """Reads records in this process: what the sandbox would answer, without it."""
 
     version = "records-1"
+    walls = ""
 
     def parse(self, data: bytes, name: str) -> ParsedDocument:
         return parse(data, name, LARGEST)
@@ -347,11 +396,11 @@ def ingest(
         job = job_here(
             run=report.run,
             target=TARGET,
-            parser=parser or PlainParser(),
+            parser=Fused("parser", parser or PlainParser(), fuse),
             privacy=parts.privacy,
             policies=parts.policies,
-            embedder=DigestEmbedder(),
-            weigher=Bm25Weigher(),
+            embedder=Fused("embedder", DigestEmbedder(), fuse),
+            weigher=Fused("weigher", Bm25Weigher(), fuse),
             index=parts.index,
             archive=parts.archive,
             catalog=parts.catalog,
@@ -466,29 +515,39 @@ def one_point(
     place, note = data.with_suffix(".write"), data.with_suffix(".wrong")
     note.write_text('["no judgement"]')
 
-    def act() -> None:
-        fuse = Fuse(point, lambda name: place.write_text(name) and None)
+    def act(fuse: Fuse) -> None:
         run_over(files, data, fuse, then)
         if then == "erase":
             erase(data, fuse)
 
+    def told(name: str) -> None:
+        with place.open("a") as file:
+            file.write(f"{name}\n")
+
     second_files(files, then)
-    ended = apart(act)
-    kills = int(ended == -signal.SIGKILL)
+    ended = apart(lambda: act(_fuse(point, told, chance)))
+    cuts = int(after_cut(data))
     for _ in range(2 if chance else 0):
         # Every start looks at what the kill before it left.
-        fuse = Fuse(chance.randrange(1, 60) if chance else 0)
-        kills += apart(lambda fuse=fuse: run_over(files, data, fuse, then)) == -signal.SIGKILL
+        fuse = _fuse(chance.randrange(1, 60) if chance else 0, told, chance)
+        apart(lambda fuse=fuse: run_over(files, data, fuse, then))
+        cuts += after_cut(data)
     apart(lambda: note.write_text(json.dumps(judge(then, files, data, reference))))
+    killed = place.read_text().split() if place.exists() else []
     line = {
         "point": point,
         "ended": ended,
-        "kills": kills,
-        "write": place.read_text() if place.exists() else "",
+        "killed": killed,
+        "cuts": cuts,
         "wrong": json.loads(note.read_text()),
     }
     print(json.dumps(line), flush=True)
     return ended == -signal.SIGKILL
+
+
+def _fuse(at: int, told: Callable[[str], None], chance: random.Random | None) -> Fuse:
+    cut = random.Random(chance.random()) if chance and chance.random() < 0.5 else None
+    return Fuse(at, told, stages=chance is not None, cut=cut)
 
 
 def judge(then: str, files: Path, data: Path, reference: Path) -> list[str]:
@@ -503,7 +562,7 @@ def judge(then: str, files: Path, data: Path, reference: Path) -> list[str]:
         return after.wrong_at_any_moment() + _about("mrn:1", after)
     run_over(files, data, Fuse(), then)
     after = look(data, dim=DIM, master=MASTER)
-    wrong += [f"after: {one}" for one in after.wrong_after_a_run()]
+    wrong += [f"after: {one}" for one in (*after.wrong_after_a_run(), *_differences(data))]
     expected = look(reference, dim=DIM, master=MASTER)
     if then in {"again", "leave"} and not after.same_as(expected):
         wrong.append("differs from the run that was not killed")
@@ -514,6 +573,16 @@ def judge(then: str, files: Path, data: Path, reference: Path) -> list[str]:
             if after.catalog.get(document) != expected.catalog[document]
         ]
     return wrong
+
+
+def _differences(data: Path) -> list[str]:
+    """Return in what ledger, catalog, archive and index differ."""
+    with opened(data, Fuse()) as parts:
+        survey = Survey(
+            ledger=parts.ledger, catalog=parts.catalog, archive=parts.archive, index=parts.index
+        )
+        found = list(survey.findings(survey.stock("mercy"), deep=True))
+    return [f"{one.fault}: {one.document} {one.generation}" for one in found]
 
 
 def _about(raw_id: str, stored: Stored) -> list[str]:

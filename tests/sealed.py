@@ -22,4 +22,9 @@ def aside_in(data: Path, files: SealedFiles) -> Aside:
 
 def archive_in(data: Path, vault: Vault) -> SealedArchive:
     """Return the archive in a data folder, where a deployment has it."""
-    return SealedArchive(sealed_in(data, vault), encode=encode_archived, decode=decode_archived)
+    return archive_of(sealed_in(data, vault))
+
+
+def archive_of(files: SealedFiles) -> SealedArchive:
+    """Return the archive that lies in sealed files."""
+    return SealedArchive(files, encode=encode_archived, decode=decode_archived)

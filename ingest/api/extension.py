@@ -32,7 +32,7 @@ class IngestRoutes:
     @property
     def limits(self) -> Mapping[str, int]:
         """The most bytes of a request's body, by path."""
-        return {files.FILES: self._largest_file + files.FORM_BYTES}
+        return {files.FILES: self._largest_file + files.FORM_BYTES, **lives.LIMITS}
 
     def add_routes(self, app: FastAPI) -> None:
         """Add the routes."""

@@ -120,7 +120,7 @@ def _file_out(intake: Intake, asked: Asking, run: str) -> FileOut:
     found = intake.run(asked, run)
     if found.kind is not What.FILE:
         raise NotFoundError("you brought no file of that id")
-    events = intake.events(asked, run, 0) if found.state.final else []
+    events = intake.all_events(asked, run) if found.state.final else []
     return file_out(found, intake.name(found.tenant, run), events)
 
 

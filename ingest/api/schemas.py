@@ -1,13 +1,11 @@
 """What the routes of ingest take and give."""
 
-import json
 from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, JsonValue
 
 from ingest.by_hand import KEYS
-from ingest.erasures import Ended
 from ingest.intake import documents_of
 from ingest.queue import QueuedRun, RunEvent, RunState, What
 from ingest.runs import Run
@@ -126,7 +124,8 @@ def file_out(run: QueuedRun, name: str, events: list[RunEvent]) -> FileOut:
     status: Literal["uploaded", "processed", "error"] = "uploaded"
     if run.state.final:
         # An archive that gave some documents and kept others out did go in.
-        status = "processed" if documents and run.state is RunState.SUCCEEDED else "error"
+        went_in = documents and run.state in {RunState.SUCCEEDED, RunState.INCOMPLETE}
+        status = "processed" if went_in else "error"
     details = reasons[0] if reasons else run.outcome.get("error")
     if run.state is RunState.CANCELLED:
         details = RunState.CANCELLED.value
@@ -141,52 +140,6 @@ def file_out(run: QueuedRun, name: str, events: list[RunEvent]) -> FileOut:
         run=run.run,
         documents=documents,
     )
-
-
-class ErasureBody(Body):
-    """What is to go: exactly one of `document` and `subjects`."""
-
-    purpose: Purpose = Field(examples=["PATRQT"])
-    document: Name | None = Field(None, description="Id of one document.")
-    subjects: list[Name] | None = Field(
-        None,
-        min_length=1,
-        max_length=300,
-        description="Raw ids of people, such as `mrn:4471230`: every document about them.",
-    )
-    dry_run: bool = Field(False, description="Say what would go.")
-
-
-class ErasureOut(BaseModel):
-    """What went, or would go. People are named by keyed references alone."""
-
-    id: str | None = Field(description="Id of the certificate; null for a dry run.")
-    dry_run: bool
-    documents: list[str]
-    subjects: list[str]
-    chunks: int
-    values: int = Field(description="How many values the vault kept.")
-    removed: dict[str, int] = Field(description="What went, by place.")
-    records: list[str] = Field(description="Records of the audit log, by log and number.")
-    certificate: dict[str, JsonValue] | None = Field(
-        description="Keep it: `ragplatform-ingest certificate verify` checks it anywhere."
-    )
-
-    @classmethod
-    def of(cls, ended: Ended) -> "ErasureOut":
-        """Return what went for the wire."""
-        erased = ended.erased
-        return cls(
-            id=ended.certificate or None,
-            dry_run=not ended.certificate,
-            documents=erased.documents,
-            subjects=erased.subjects,
-            chunks=erased.chunks,
-            values=erased.values,
-            removed=erased.removed,
-            records=[f"{one.origin}/{one.index}" for one in erased.records],
-            certificate=json.loads(ended.text) if ended.text else None,
-        )
 
 
 class LabelsBody(Body):

@@ -171,7 +171,7 @@ def _take(
             ) as opened,
         ):
             call.take_up(opened.ledger)
-            if not as_json:
+            if opened.note and not as_json:
                 console.err.print(opened.note, markup=False)
             opened.job.run(found, report, sweep=sweep)
     return report
@@ -260,6 +260,7 @@ def _show_summary(report: Report) -> None:
         console.err.print(str(report.refused["detail"]), markup=False)
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in report.seconds.items())
     table.add_row("seconds by stage", seconds)
+    table.add_row("parser walls", "; ".join(sorted(report.walls)))
     console.show(table)
     if WARNING in report.warnings:
         console.err.print(

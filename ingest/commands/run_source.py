@@ -137,7 +137,8 @@ def _run(
             source_wiring.intake(settings, config, opened, settle_s=settle_s) as intake,
         ):
             call.take_up(opened.ledger)
-            noted(opened.note)
+            if opened.note:
+                noted(opened.note)
             sweep = Sweep(config.name, intake.names, intake.gone, many=asked.remove_many)
             files = _until(stop, report, intake.files(whole=asked.whole))
             opened.job.run(files, report, sweep=sweep)

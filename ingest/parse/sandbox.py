@@ -64,6 +64,7 @@ class Sandbox:
         self._limits = limits
         self._parser = parser
         self._stem: _Stem | None = None
+        self._walls = ""
         self._turn = threading.Lock()
 
     def __enter__(self) -> "Sandbox":
@@ -90,6 +91,11 @@ class Sandbox:
         """Which walls stand here; starts the process if it is not running."""
         with self._turn:
             return self._running().isolation
+
+    @property
+    def walls(self) -> str:
+        """Which walls stood around what was parsed here last; "" before the first."""
+        return self._walls
 
     def parse(self, data: bytes, name: str) -> ParsedDocument:
         """Return the document's text and structure.
@@ -155,6 +161,7 @@ class Sandbox:
             self._drop()
         if self._stem is None:
             self._stem = _Stem(self._parser)
+            self._walls = str(self._stem.isolation)
         return self._stem
 
     def _drop(self) -> None:

@@ -90,6 +90,87 @@ class Opening:
     note: bytes | None = field(default=None, repr=False)
 
 
+def _part(kind: str, first: Any, second: Any, *where: Any, times: Any = ()) -> sa.Select[Any]:
+    """Return a part of the query for a standing, in the columns that all its parts have."""
+    zero: sa.ColumnElement[int] = sa.literal_column("0")
+    columns = (sa.literal_column(f"'{kind}'"), first, second, *(times or (zero, zero)))
+    names = ("kind", "first", "second", "refreshed", "max_age_s")
+    labelled = (column.label(name) for column, name in zip(columns, names, strict=True))
+    return sa.select(*labelled).where(*where)
+
+
+def _in_force(table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
+    now = sa.bindparam("now", type_=sa.BigInteger)
+    return (table.c.tenant == sa.bindparam("tenant"), table.c.starts <= now, table.c.ends > now)
+
+
+# One query, for every question asks it: what it tells is of one moment, and a database at the other
+# end of a network is asked once.
+_STANDING: Final = sa.union_all(
+    _part(
+        "feed",
+        FEEDS.c.feed,
+        sa.literal_column("''"),
+        FEEDS.c.tenant == sa.bindparam("tenant"),
+        FEEDS.c.max_age_s.is_not(None),
+        times=(FEEDS.c.refreshed, FEEDS.c.max_age_s),
+    ),
+    _part(
+        "relation",
+        RELATIONS.c.subject,
+        RELATIONS.c.feed,
+        *_in_force(RELATIONS),
+        RELATIONS.c.principal == sa.bindparam("principal"),
+    ),
+    _part(
+        "consent",
+        CONSENTS.c.subject,
+        CONSENTS.c.consent,
+        *_in_force(CONSENTS),
+        CONSENTS.c.purpose == sa.bindparam("purpose"),
+    ),
+    _part(
+        "opening",
+        OPENINGS.c.id,
+        OPENINGS.c.subject,
+        *_in_force(OPENINGS),
+        OPENINGS.c.principal == sa.bindparam("principal"),
+        OPENINGS.c.purpose == sa.bindparam("purpose"),
+    ),
+)
+
+
+@dataclass(slots=True)
+class _Held:
+    """What the rows of ``_STANDING`` tell."""
+
+    dark: set[str] = field(default_factory=set)
+    relations: list[tuple[str, str]] = field(default_factory=list)
+    consenting: set[str] = field(default_factory=set)
+    refusing: set[str] = field(default_factory=set)
+    openings: dict[str, str] = field(default_factory=dict)
+
+    def add(
+        self, kind: str, first: str, second: str, refreshed: int, max_age_s: int, *, now: datetime
+    ) -> None:
+        """Take one row."""
+        if kind == "feed":
+            if (now - _moment(refreshed)).total_seconds() > max_age_s:
+                self.dark.add(first)
+        elif kind == "relation":
+            self.relations.append((first, second))
+        elif kind == "consent":
+            # A word that is none of ours was written past this program: it closes, not opens.
+            given = second == Consent.GIVEN.value
+            (self.consenting if given else self.refusing).add(first)
+        else:
+            self.openings[first] = second
+
+    def related(self) -> frozenset[str]:
+        """Return whom the feeds relate that are not dark."""
+        return frozenset(subject for subject, feed in self.relations if feed not in self.dark)
+
+
 class Register:
     """The register in a SQL database; fulfils ``ports.Standings``.
 
@@ -122,20 +203,26 @@ class Register:
         # First, for they may take a while, and what the register holds must be of this moment.
         asked, silent = self._asked(principal)
         now = self._now()
+        told = {
+            "tenant": principal.tenant,
+            "principal": principal.id,
+            "purpose": purpose.value,
+            "now": stamp(now),
+        }
         with self._transaction() as connection:
-            dark = self._dark(connection, principal.tenant, now)
-            related = self._related(connection, principal, dark, now)
-            consents = self._consents(connection, principal.tenant, purpose, now)
-            openings = self._openings_in_force(connection, principal, purpose, now)
+            rows = connection.execute(_STANDING, told).all()
+        held = _Held()
+        for row in rows:
+            held.add(*row, now=now)
         return Standing(
             principal=principal,
             purpose=purpose,
-            related=principal.subjects | related | asked,
-            opened=frozenset(openings.values()),
-            consenting=consents[Consent.GIVEN],
-            refusing=consents[Consent.REFUSED],
-            glass=tuple(sorted(openings)),
-            dark=tuple(sorted({*dark, *silent})),
+            related=principal.subjects | held.related() | asked,
+            opened=frozenset(held.openings.values()),
+            consenting=frozenset(held.consenting),
+            refusing=frozenset(held.refusing),
+            glass=tuple(sorted(held.openings)),
+            dark=tuple(sorted({*held.dark, *silent})),
         )
 
     def unmasked(self, principal: Principal, chunk: str) -> frozenset[str]:
@@ -376,56 +463,6 @@ class Register:
     def close(self) -> None:
         """Close all connections. Calling it again does nothing."""
         self._engine.dispose()
-
-    def _dark(self, connection: sa.Connection, tenant: str, now: datetime) -> frozenset[str]:
-        query = sa.select(FEEDS).where(FEEDS.c.tenant == tenant, FEEDS.c.max_age_s.is_not(None))
-        return frozenset(
-            row.feed
-            for row in connection.execute(query)
-            if (now - _moment(row.refreshed)).total_seconds() > row.max_age_s
-        )
-
-    def _related(
-        self, connection: sa.Connection, principal: Principal, dark: frozenset[str], now: datetime
-    ) -> frozenset[str]:
-        at = stamp(now)
-        query = sa.select(RELATIONS.c.subject, RELATIONS.c.feed).where(
-            RELATIONS.c.tenant == principal.tenant,
-            RELATIONS.c.principal == principal.id,
-            RELATIONS.c.starts <= at,
-            RELATIONS.c.ends > at,
-        )
-        return frozenset(subject for subject, feed in connection.execute(query) if feed not in dark)
-
-    def _consents(
-        self, connection: sa.Connection, tenant: str, purpose: Purpose, now: datetime
-    ) -> dict[Consent, frozenset[str]]:
-        at = stamp(now)
-        query = sa.select(CONSENTS.c.subject, CONSENTS.c.consent).where(
-            CONSENTS.c.tenant == tenant,
-            CONSENTS.c.purpose == purpose.value,
-            CONSENTS.c.starts <= at,
-            CONSENTS.c.ends > at,
-        )
-        said: dict[Consent, set[str]] = {Consent.GIVEN: set(), Consent.REFUSED: set()}
-        # Unpacked, for a column asked for by name takes most of the time, and there may be many.
-        for subject, word in connection.execute(query):
-            # A word that is none of ours was written past this program: it closes, not opens.
-            given = word == Consent.GIVEN.value
-            said[Consent.GIVEN if given else Consent.REFUSED].add(subject)
-        return {consent: frozenset(people) for consent, people in said.items()}
-
-    def _openings_in_force(
-        self, connection: sa.Connection, principal: Principal, purpose: Purpose, now: datetime
-    ) -> dict[str, str]:
-        query = sa.select(OPENINGS.c.id, OPENINGS.c.subject).where(
-            OPENINGS.c.tenant == principal.tenant,
-            OPENINGS.c.principal == principal.id,
-            OPENINGS.c.purpose == purpose.value,
-            OPENINGS.c.starts <= stamp(now),
-            OPENINGS.c.ends > stamp(now),
-        )
-        return {row.id: row.subject for row in connection.execute(query)}
 
     def _asked(self, principal: Principal) -> tuple[frozenset[str], list[str]]:
         """Return whom the directories say the principal is related to, and which count for nothing.

@@ -36,7 +36,7 @@ from ragplatform.errors import (
     IndexUnavailableError,
     PlatformError,
 )
-from ragplatform.model import AnyOf, Hit, Labels, Passage, Scope, TermWeights
+from ragplatform.model import AnyOf, Hit, Labels, Narrow, Passage, Scope, TermWeights
 from ragplatform.ports import Entry
 
 DENSE: Final = "dense"
@@ -95,10 +95,15 @@ class EdgeIndex:
             self._write(engine.UpdateOperation.upsert_points(points))
 
     def search(
-        self, vector: Sequence[float], terms: TermWeights, scope: Scope, limit: int
+        self,
+        vector: Sequence[float],
+        terms: TermWeights,
+        scope: Scope,
+        limit: int,
+        narrow: Narrow | None = None,
     ) -> list[Hit]:
         """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF."""
-        return self.search_within(vector, terms, within(scope), limit)
+        return self.search_within(vector, terms, within(scope, narrow), limit)
 
     def search_within(
         self, vector: Sequence[float], terms: TermWeights, tree: AnyOf, limit: int

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from ragplatform.ports import SEARCHED
+
 WEIGHTS: Final = "model.safetensors"
 _POOLINGS: Final = {"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}
 
@@ -36,8 +38,8 @@ def bert_form(folder: Path) -> BertForm | None:
 
 
 def fingerprint(folder: Path) -> str:
-    """Digest every file that changes a vector: weights, tokenizer, pooling, configuration."""
-    whole = hashlib.sha256()
+    """Digest all that changes a passage's vector: weights, tokenizer, configuration, its text."""
+    whole = hashlib.sha256(f"{SEARCHED}\n".encode())
     for path in sorted(folder.rglob("*")):
         if path.suffix in {".safetensors", ".json", ".txt"} and path.is_file():
             with path.open("rb") as file:

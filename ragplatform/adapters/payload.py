@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final, TypeVar
 
+from ragplatform.adapters.fact_words import FACTS, fact_words, facts_of
 from ragplatform.adapters.filters import tenant_class
 from ragplatform.errors import InvalidRequestError, TamperedError
-from ragplatform.model import Category, Chunk, Json, Labels, Passage, Sensitivity, Span
+from ragplatform.model import Category, Chunk, Facts, Json, Labels, Passage, Sensitivity, Span
 from ragplatform.ports import Entry
 
 FORMAT: Final = 1
@@ -30,11 +31,14 @@ _LABEL_KEYS: Final = frozenset(
     "tenant collection sensitivity department categories restrictions state".split()
 )
 _RETAINED: Final = "retain_until"
+# What passages stored before it was kept do not have, and passages without any still do not.
+_SOMETIMES: Final = frozenset({FACTS})
 
 
 def encode_payload(passage: Passage) -> dict[str, Json]:
     """Return all of the passage but the id of its chunk, which is the id of the point."""
     chunk = passage.chunk
+    words = fact_words(passage.facts)
     return {
         "format": FORMAT,
         "subjects": [*sorted(passage.subjects)],
@@ -54,6 +58,7 @@ def encode_payload(passage: Passage) -> dict[str, Json]:
             [span.start, span.end, span.entity, span.category.value, span.score, span.source]
             for span in chunk.spans
         ],
+        **({FACTS: [*words]} if words else {}),
         **encode_labels(passage.labels, passage.access_class),
     }
 
@@ -146,7 +151,7 @@ def decode_payload(chunk_id: str, payload: object) -> Passage:
     Raises ``TamperedError`` when the payload is anything but what ``encode_payload`` writes.
     """
     try:
-        fields = _exactly(payload, _KEYS)
+        fields = _exactly(payload, _KEYS, _SOMETIMES)
         _require(fields["format"] == FORMAT, "format")
         labels, access_class = _labels(fields)
         return Passage(
@@ -158,6 +163,7 @@ def decode_payload(chunk_id: str, payload: object) -> Passage:
             subjects=frozenset(_words(fields["subjects"])),
             generation=_is(str, fields["generation"]),
             media_type=_is(str, fields["media_type"]),
+            facts=facts_of(_some_words(fields[FACTS])) if FACTS in fields else Facts(),
         )
     except ValueError as error:
         # The inner message names a field or a type; the chain is cut so that no value shows.
@@ -260,8 +266,10 @@ def _require(holds: bool, field: str) -> None:
         raise ValueError(field)
 
 
-def _exactly(document: object, keys: frozenset[str]) -> Mapping[str, object]:
-    if isinstance(document, Mapping) and document.keys() == keys:
+def _exactly(
+    document: object, keys: frozenset[str], sometimes: frozenset[str] = frozenset()
+) -> Mapping[str, object]:
+    if isinstance(document, Mapping) and document.keys() - sometimes == keys:
         return document
     raise ValueError("fields")
 
@@ -279,6 +287,13 @@ def _maybe_int(value: object) -> int | None:
 
 def _words(value: object) -> list[str]:
     return [_is(str, word) for word in _is(list, value)]
+
+
+def _some_words(value: object) -> list[str]:
+    # Nothing writes an empty list, and there is one way only to write each passage.
+    if words := _words(value):
+        return words
+    raise ValueError("facts")
 
 
 _E = TypeVar("_E", bound=Enum)

@@ -28,7 +28,7 @@ from ragplatform.errors import (
     IndexUnavailableError,
     PlatformError,
 )
-from ragplatform.model import AnyOf, Hit, Labels, Passage, Scope, TermWeights
+from ragplatform.model import AnyOf, Hit, Labels, Narrow, Passage, Scope, TermWeights
 from ragplatform.ports import Entry
 
 DENSE: Final = "dense"
@@ -124,7 +124,12 @@ class QdrantIndex:
                 self._open().upsert(self._collection, points[start : start + _BATCH], wait=True)
 
     def search(
-        self, vector: Sequence[float], terms: TermWeights, scope: Scope, limit: int
+        self,
+        vector: Sequence[float],
+        terms: TermWeights,
+        scope: Scope,
+        limit: int,
+        narrow: Narrow | None = None,
     ) -> list[Hit]:
         """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF.
 
@@ -134,7 +139,7 @@ class QdrantIndex:
         if scope.empty or limit < 1:
             return []
         require_vector(vector, self._dim, "of the search")
-        allowed = _compiled(within(scope))
+        allowed = _compiled(within(scope, narrow))
         with _server("search"):
             found = self._open().query_points(
                 self._collection,

@@ -28,7 +28,7 @@ from ragplatform.adapters.edge_owner import OwnerServer
 from ragplatform.adapters.edge_wire import OwnerGoneError, Store
 from ragplatform.adapters.filters import within
 from ragplatform.errors import ConfigurationError, IndexLockedError, IndexUnavailableError
-from ragplatform.model import Hit, Labels, Passage, Scope, TermWeights
+from ragplatform.model import Hit, Labels, Narrow, Passage, Scope, TermWeights
 from ragplatform.ports import Entry
 
 _T = TypeVar("_T")
@@ -115,10 +115,15 @@ class SharedEdgeIndex:
         self._do(lambda store: store.upsert(entries))
 
     def search(
-        self, vector: Sequence[float], terms: TermWeights, scope: Scope, limit: int
+        self,
+        vector: Sequence[float],
+        terms: TermWeights,
+        scope: Scope,
+        limit: int,
+        narrow: Narrow | None = None,
     ) -> list[Hit]:
         """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF."""
-        tree = within(scope)
+        tree = within(scope, narrow)
         if not tree.branches:
             return []
         return self._do(lambda store: store.search_within(vector, terms, tree, limit))

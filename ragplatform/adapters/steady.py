@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from ragplatform.errors import IndexLockedError, IndexRefusedError, IndexUnavailableError
-from ragplatform.model import Hit, Labels, Passage, Scope, TermWeights
+from ragplatform.model import Hit, Labels, Narrow, Passage, Scope, TermWeights
 from ragplatform.ports import Entry, Index
 
 _T = TypeVar("_T")
@@ -45,10 +45,15 @@ class SteadyIndex:
         self._require_still()
 
     def search(
-        self, vector: Sequence[float], terms: TermWeights, scope: Scope, limit: int
+        self,
+        vector: Sequence[float],
+        terms: TermWeights,
+        scope: Scope,
+        limit: int,
+        narrow: Narrow | None = None,
     ) -> list[Hit]:
         """Search, with patience."""
-        return self._do("search", lambda: self._index.search(vector, terms, scope, limit))
+        return self._do("search", lambda: self._index.search(vector, terms, scope, limit, narrow))
 
     def fetch(self, chunk: str, scope: Scope) -> Hit | None:
         """Fetch, with patience."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from ragplatform.adapters.payload import checked_payload
 from ragplatform.errors import IndexUnavailableError, InvalidRequestError
-from ragplatform.model import Hit, Labels, Passage, Scope, TermWeights
+from ragplatform.model import Hit, Labels, Narrow, Passage, Scope, TermWeights
 from ragplatform.ports import Entry, Index
 
 # As labels name tenants: a name becomes a folder or a collection, and leads nowhere else.
@@ -63,12 +63,17 @@ class TenantIndexes:
             index.upsert(own)
 
     def search(
-        self, vector: Sequence[float], terms: TermWeights, scope: Scope, limit: int
+        self,
+        vector: Sequence[float],
+        terms: TermWeights,
+        scope: Scope,
+        limit: int,
+        narrow: Narrow | None = None,
     ) -> list[Hit]:
         """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF."""
         if scope.empty or limit < 1:
             return []
-        return self._of(scope.tenant).search(vector, terms, scope, limit)
+        return self._of(scope.tenant).search(vector, terms, scope, limit, narrow)
 
     def fetch(self, chunk: str, scope: Scope) -> Hit | None:
         """Return one passage if it exists and lies in the scope, else None; its score is 1."""

@@ -11,11 +11,11 @@ from typing import Final, cast
 import httpx2
 import openai
 from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
-from langchain_openai import ChatOpenAI
 
+from ragplatform.adapters.streamed_chat import StreamedChat
 from ragplatform.egress import check_environment
 from ragplatform.errors import EgressBlockedError, GeneratorError
-from ragplatform.model import Cleared
+from ragplatform.model import Cleared, Usage
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class VllmGenerator:
 
         self._model = model
         self._timeout_s = timeout_s
-        self._chat = ChatOpenAI(
+        self._chat = StreamedChat(
             base_url=base_url,
             model=model,
             api_key=key,
@@ -79,7 +79,7 @@ class VllmGenerator:
             temperature=0.0,
             seed=_SEED,
             use_responses_api=False,
-            stream_usage=False,
+            stream_usage=True,
             openai_proxy=None,
             # Our own bound holds over the whole answer; theirs counts single pieces.
             stream_chunk_timeout=None,
@@ -99,8 +99,10 @@ class VllmGenerator:
         cache_salt: str,
         max_tokens: int,
         pattern: str | None = None,
-    ) -> AsyncIterator[str]:
+    ) -> AsyncIterator[str | Usage]:
         """Yield the model's text piece by piece; with ``pattern``, as one piece that matches it.
+
+        What the server says the text took comes last.
 
         A text cut off by ``max_tokens`` ends without error where it was cut, and the cut is
         logged. With ``pattern`` a cut text is an error.
@@ -144,19 +146,23 @@ class VllmGenerator:
         body: Mapping[str, object],
         max_tokens: int,
         pattern: re.Pattern[str],
-    ) -> AsyncIterator[str]:
-        text = "".join([piece async for piece in self._pieces(messages, body, max_tokens)])
+    ) -> AsyncIterator[str | Usage]:
+        pieces = [piece async for piece in self._pieces(messages, body, max_tokens)]
+        text = "".join(piece for piece in pieces if isinstance(piece, str))
         if not pattern.fullmatch(text):
             raise GeneratorError(
                 f"the model's text does not match the pattern asked of it, or was cut off at "
                 f"{max_tokens} tokens"
             )
         yield text
+        for piece in pieces:
+            if isinstance(piece, Usage):
+                yield piece
 
     async def _pieces(
         self, messages: list[BaseMessage], body: Mapping[str, object], max_tokens: int
-    ) -> AsyncIterator[str]:
-        finish = ""
+    ) -> AsyncIterator[str | Usage]:
+        finish, usage = "", None
         # LangChain declares an iterator and returns a generator, which has to be closed.
         source = cast(
             "AsyncGenerator[AIMessageChunk, None]",
@@ -167,12 +173,17 @@ class VllmGenerator:
                 finish = str(chunk.response_metadata.get("finish_reason") or finish)
                 if chunk.text:
                     yield str(chunk.text)
+                # How much of the prompt came from a cache would tell what others asked: never read.
+                if counted := chunk.usage_metadata:
+                    usage = Usage(counted["input_tokens"], counted["output_tokens"])
         if finish == "length":
             _log.info("the model's text was cut off at %d tokens", max_tokens)
         elif finish != "stop":
             raise GeneratorError(
                 f"the model server ended its text early (finish reason {finish or 'none'!r})"
             )
+        if usage is not None:
+            yield usage
 
     async def _timed(
         self, source: AsyncGenerator[AIMessageChunk, None]

@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 
 import anyio.to_thread
 
 from ragplatform.answer import evidence, exits, quotes, remarks, statements
+from ragplatform.answer.alarm import ExitAlarm
 from ragplatform.answer.events import AnswerEvent, Cited, Delta, Final, Sources
 from ragplatform.answer.judging import Judge, Sentence, Unsupported
 from ragplatform.answer.quoting import Quoter
@@ -17,8 +19,8 @@ from ragplatform.answer.retrieve import Request, Retrieved, Retriever, record_ev
 from ragplatform.answer.writing import LONGEST_ANSWER, AnswerLimits, Writer, Writing
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.logs import TenantLogs
-from ragplatform.errors import AuditError, GeneratorError, PlatformError, UnsafeAnswerError
-from ragplatform.model import Answer, AnswerMode, Citation, Json, ModelWeights, SentenceKind
+from ragplatform.errors import AuditError, GeneratorError, PlatformError
+from ragplatform.model import Answer, AnswerMode, Citation, Json, ModelWeights, SentenceKind, Usage
 from ragplatform.ports import Generator
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.screen import Screen
@@ -42,8 +44,6 @@ class _Draft:
     refusal: str | None = None
     unfinished: bool = True
     """Whether the screen still holds the end back; until it lets go, no piece is the last."""
-    blocked: tuple[str, str] | None = None
-    """What the wall found in the text on its way out, and that text."""
     writing: Writing | None = None
     """What is not on record yet of the model's part; None where it had none."""
 
@@ -64,13 +64,20 @@ class Answerer:
         audit: TenantLogs,
         limits: AnswerLimits,
         salt_key: bytes,
+        today: Callable[[], date],
         weights: ModelWeights,
         unsupported: Unsupported,
     ) -> None:
         self._retriever = retriever
         self._privacy = privacy
+        self._alarm = ExitAlarm(audit=audit, model=generator.model, longest=LONGEST_ANSWER)
         self._writer = Writer(
-            privacy=privacy, generator=generator, limits=limits, salt_key=salt_key
+            privacy=privacy,
+            generator=generator,
+            limits=limits,
+            salt_key=salt_key,
+            today=today,
+            alarm=self._alarm,
         )
         self._quoter = Quoter(privacy=privacy)
         self._audit = audit
@@ -94,7 +101,8 @@ class Answerer:
         waits. An answer that breaks off is recorded as failed or, when the caller went away, as
         abandoned.
         """
-        draft = _Draft(mode, mode, self._writer.model, exits.Wall(self._writer.canary(retrieved)))
+        wall = exits.Wall(self._writer.canary(retrieved))
+        draft = _Draft(mode, mode, self._writer.model, wall)
         screen = self._privacy.screen(
             retrieved.scope, known=evidence.known(retrieved), withheld=exits.carries
         )
@@ -135,19 +143,28 @@ class Answerer:
                 waiting += [c for c in sentence.citations if c not in draft.citations]
                 draft.citations += [c for c in waiting if c not in draft.citations]
                 released = await anyio.to_thread.run_sync(screen.feed, space + sentence.text)
+                released = await self._past_the_wall(retrieved, draft, released)
                 for event in _released(draft, released, waiting):
                     yield event
         draft.unfinished = False
         released = await anyio.to_thread.run_sync(screen.finish)
+        released = await self._past_the_wall(retrieved, draft, released)
         for event in _released(draft, released, waiting):
             yield event
         if not draft.citations:
             draft.refusal, told = remarks.refusal(self._privacy, retrieved)
             draft.mode = AnswerMode.REFUSAL
             text = await anyio.to_thread.run_sync(screen.redact, told)
-            draft.parts = []
-            for event in _released(draft, text, []):
-                yield event
+            draft.parts = [text]
+            yield Delta(text)
+
+    async def _past_the_wall(self, retrieved: Retrieved, draft: _Draft, text: str) -> str:
+        """Return the text as it may leave; see ``exits.Wall``. Raises ``UnsafeAnswerError``."""
+        mended = draft.wall.mended(text)
+        if found := draft.wall.stops(mended):
+            left = "".join(draft.parts) + mended
+            await self._alarm.cut(retrieved, found=found, where="leaving", text=left)
+        return mended
 
     async def _sentences(
         self, retrieved: Retrieved, draft: _Draft
@@ -206,7 +223,6 @@ class Answerer:
         }
         draft.writing = Writing([p.passage.chunk.id for p in passages], left_out)
         judge = Judge(
-            privacy=self._privacy,
             retrieved=retrieved,
             passages=passages,
             unsupported=self._unsupported,
@@ -231,6 +247,7 @@ class Answerer:
             policy_digest=retrieved.scope.policy_digest,
             dropped_sentences=sum(draft.dropped.values()) - draft.count(SentenceKind.UNSUPPORTED),
             redactions=dict(screen.counts),
+            usage=(draft.writing and draft.writing.usage) or Usage(),
             sentences=statements.of(text, draft.sentences, draft.refusal),
             passages=tuple(one.passage.chunk.id for one in retrieved.passages),
             weights=self._weights if model else ModelWeights(),
@@ -269,7 +286,7 @@ class Answerer:
 
     def _record_writing(self, retrieved: Retrieved, draft: _Draft) -> None:
         """Record which model wrote from which passages, where one did."""
-        writing, draft.writing = draft.writing, None
+        writing = draft.writing
         if writing is None:
             return
         details: dict[str, Json] = {
@@ -281,27 +298,15 @@ class Answerer:
             "given": writing.given,
             "left_out": writing.left_out,
             "characters": writing.characters,
+            "prompt_tokens": writing.usage.prompt if writing.usage else None,
+            "completion_tokens": writing.usage.completion if writing.usage else None,
             "complete": writing.complete,
         }
         outcome = Outcome.SUCCESS if writing.complete else Outcome.FAILURE
         record_event(
             self._audit, retrieved.request, retrieved.scope, Action.GENERATED, outcome, details
         )
-        if writing.leaked:
-            self._record_blocked(retrieved, "canary", "written", writing.leaked)
-
-    def _record_blocked(self, retrieved: Retrieved, found: str, where: str, text: str) -> None:
-        """Raise the alarm that a wall did, with the text sealed."""
-        details: dict[str, Json] = {"found": found, "where": where, "model": self._writer.model}
-        record_event(
-            self._audit,
-            retrieved.request,
-            retrieved.scope,
-            Action.EXIT_BLOCKED,
-            Outcome.DENIED,
-            details,
-            {"answer": text[-LONGEST_ANSWER:]},
-        )
+        draft.writing = None
 
     def _record_end(self, retrieved: Retrieved, draft: _Draft, error: BaseException) -> None:
         gone = isinstance(error, (GeneratorExit, asyncio.CancelledError))
@@ -312,9 +317,6 @@ class Answerer:
         # If the log itself is what failed, the error on its way out already says so.
         with contextlib.suppress(AuditError):
             self._record_writing(retrieved, draft)
-            if draft.blocked:
-                found, text = draft.blocked
-                self._record_blocked(retrieved, found, "leaving", text)
             record_event(
                 self._audit,
                 retrieved.request,
@@ -327,16 +329,9 @@ class Answerer:
 
 
 def _released(draft: _Draft, text: str, waiting: list[Citation]) -> Iterator[AnswerEvent]:
-    """Yield the text that may leave, then the citations that waited for it.
-
-    Raises ``UnsafeAnswerError`` where the wall stops the text.
-    """
+    """Yield the text that may leave, then the citations that waited for it."""
     if not text:
         return
-    text = draft.wall.mended(text)
-    if found := draft.wall.stops(text):
-        draft.blocked = found, "".join(draft.parts) + text
-        raise UnsafeAnswerError("the answer held what may not leave, and was cut off there")
     draft.parts.append(text)
     yield Delta(text)
     yield from map(Cited, waiting)

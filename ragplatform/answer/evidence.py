@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
 from ragplatform.model import Citation
-from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
 
@@ -43,9 +42,7 @@ def about_others(named: frozenset[str], sentence: str) -> bool:
     return bool(people and asked) and not people & asked
 
 
-def cite(
-    privacy: Privacy, retrieved: Retrieved, passage: ClearedPassage, first: int, last: int
-) -> Citation:
+def cite(retrieved: Retrieved, passage: ClearedPassage, first: int, last: int) -> Citation:
     """Return the citation of the passage's sentences ``first`` to ``last``, for their reader."""
     quote = " ".join(" ".join(passage.texts[first : last + 1]).split())
     chunk = passage.passage.chunk
@@ -53,9 +50,9 @@ def cite(
         number=passage.number,
         chunk=chunk.id,
         document=passage.passage.document,
-        title=privacy.reveal(passage.passage.title, retrieved.scope),
+        title=retrieved.reveal(passage.passage.title),
         page=chunk.page_at(passage.ranges[first][0] - chunk.start),
         start=passage.ranges[first][0],
         end=passage.ranges[last][1],
-        quote=privacy.reveal(quote, retrieved.scope),
+        quote=retrieved.reveal(quote),
     )

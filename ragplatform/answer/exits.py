@@ -81,10 +81,6 @@ _NOT_ALNUM: Final = re.compile(r"[\W_]+")
 _REREAD: Final = 80
 
 
-FAULTS: Final = frozenset({"hidden", "link", "markup", "call", "broken_mark", "encoded"})
-"""All that ``fault`` can say."""
-
-
 def fault(text: str, evidence: str, reveals: Iterable[str] = ()) -> str | None:
     """Return why a sentence may not be part of an answer, or None.
 

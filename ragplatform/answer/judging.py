@@ -10,14 +10,10 @@ from typing import Final
 from ragplatform.answer import evidence, exits, support
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
 from ragplatform.model import Citation, SentenceKind
-from ragplatform.privacy.gate import Privacy
 
-_FORGED: Final = re.compile(r"\[unsupported\]", re.I)
 _DECLINED: Final = re.compile(r"^the passages do not (?:say|answer|mention|contain)", re.I)
 
 UNSUPPORTED: Final = "[unsupported]"
-# A sentence that fails by these is never shown, marked or not.
-_NEVER: Final = frozenset({"repeated", "empty", "forged_mark"}) | exits.FAULTS
 
 
 class Unsupported(StrEnum):
@@ -48,13 +44,11 @@ class Judge:
     def __init__(
         self,
         *,
-        privacy: Privacy,
         retrieved: Retrieved,
         passages: Sequence[ClearedPassage],
         unsupported: Unsupported,
     ) -> None:
         self.dropped: Counter[str] = Counter()
-        self._privacy = privacy
         self._retrieved = retrieved
         self._passages = passages
         self._evidence = [support.Evidence(passage.texts) for passage in passages]
@@ -68,15 +62,11 @@ class Judge:
         if not claim or claim.endswith("?") or _DECLINED.search(claim):
             return None
         at, verdict = self._best(claim, set(support.cited(text)))
-        cited = " ".join(self._passages[at].texts) if at >= 0 else ""
-        failed = exits.fault(claim, cited, self._retrieved.scope.reveals) or verdict.failed
-        if _FORGED.search(claim):
-            failed = "forged_mark"
-        if claim.casefold() in self._said:
-            failed = "repeated"
+        never = self._never(claim, self._passages[at])
+        failed = never or verdict.failed
         if failed:
             self.dropped[failed] += 1
-            if self._unsupported is Unsupported.DROP or failed in _NEVER:
+            if self._unsupported is Unsupported.DROP or never or failed == "empty":
                 return None
             self._said.add(claim.casefold())
             return Sentence(
@@ -84,12 +74,18 @@ class Judge:
             )
         self._said.add(claim.casefold())
         passage = self._passages[at]
-        citation = evidence.cite(
-            self._privacy, self._retrieved, passage, verdict.first, verdict.last
-        )
+        citation = evidence.cite(self._retrieved, passage, verdict.first, verdict.last)
         return Sentence(
             f"{claim} [{passage.number}]", SentenceKind.SUPPORTED, (citation,), verdict.coverage
         )
+
+    def _never(self, claim: str, passage: ClearedPassage) -> str | None:
+        """Return why a sentence is not shown, supported or not, marked or not."""
+        if claim.casefold() in self._said:
+            return "repeated"
+        if UNSUPPORTED in claim.casefold():
+            return "broken_mark"
+        return exits.fault(claim, " ".join(passage.texts), self._retrieved.scope.reveals)
 
     def _best(self, claim: str, wanted: set[int]) -> tuple[int, support.Verdict]:
         """Return the place that supports the claim best: an index of the passages, and a verdict.

@@ -64,9 +64,7 @@ class Quoter:
                 continue
             quote = chosen[piece - 1]
             passage = retrieved.passages[quote.candidate.passage]
-            citation = evidence.cite(
-                self._privacy, retrieved, passage, quote.candidate.sentence, quote.last
-            )
+            citation = evidence.cite(retrieved, passage, quote.candidate.sentence, quote.last)
             text = f"{words}{texts[piece - 1].text} [{passage.number}]"
             said.append(Sentence(text, SentenceKind.QUOTED, (citation,)))
             words = ""

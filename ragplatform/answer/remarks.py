@@ -19,7 +19,7 @@ _DIFFERS: Final = "But another passage says:"
 
 def make(privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]) -> list[Sentence]:
     """Return the remarks on an answer of these sentences; often none."""
-    found = list(_conflicts(privacy, retrieved, said))
+    found = list(_conflicts(retrieved, said))
     if gap := _gap(privacy, retrieved, said):
         found.append(gap)
     return found
@@ -63,20 +63,19 @@ def _gap(privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]) -> Se
     return None
 
 
-def _conflicts(
-    privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]
-) -> Iterator[Sentence]:
+def _conflicts(retrieved: Retrieved, said: Sequence[Sentence]) -> Iterator[Sentence]:
     passages = evidence.about(retrieved)
     named = tokens_in(retrieved.question.text) | retrieved.meant
     sources = [Source(Evidence(one.texts), one.passage.subjects) for one in passages]
     for place in conflicts.find(_places(said, passages), sources):
         passage = passages[place.passage]
         text = " ".join(passage.texts[place.sentence].split())
-        if exits.fault(text, text, retrieved.scope.reveals) or evidence.about_others(named, text):
+        fault = exits.fault(text, text, retrieved.scope.reveals)
+        if fault or evidence.about_others(named, text):
             continue
         # A document's own bracketed number would read as a citation of ours.
         quote = re.sub(r"\[(\d{1,3})\]", r"(\1)", text)
-        citation = evidence.cite(privacy, retrieved, passage, place.sentence, place.sentence)
+        citation = evidence.cite(retrieved, passage, place.sentence, place.sentence)
         yield Sentence(f"{_DIFFERS} {quote} [{passage.number}]", SentenceKind.CONFLICT, (citation,))
 
 

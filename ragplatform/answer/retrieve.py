@@ -1,11 +1,14 @@
 """From a question to the passages that this principal may read for this purpose, on record."""
 
+import json
 import uuid
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
-from ragplatform.answer import followup, sentences
+from ragplatform.answer import followup, rank, sentences
 from ragplatform.answer.events import ShownPassage
+from ragplatform.answer.salts import rights_digest
 from ragplatform.audit.details import unverified_id
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
@@ -16,6 +19,8 @@ from ragplatform.model import (
     Decision,
     Hit,
     Json,
+    Labels,
+    Narrow,
     Passage,
     Principal,
     Purpose,
@@ -26,7 +31,7 @@ from ragplatform.model import (
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import Action as Act
 from ragplatform.ports import Catalog, Editions, Embedder, Standings
-from ragplatform.privacy.gate import ClearedQuestion, Privacy
+from ragplatform.privacy.gate import ClearedQuestion, Privacy, Revealer
 from ragplatform.privacy.orders import gives_orders
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
@@ -37,18 +42,16 @@ _MOST_SUBJECTS = 20
 # further records name the rest.
 _SUBJECTS_PER_RECORD = 1000
 _LONGEST_ERROR = 200
-# Fusion goes by ranks: the one passage that holds the question's pseudonym, first among terms and
-# far behind among meanings, comes after some that are middling in both. Among this many it is.
-_CANDIDATES = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One question of one principal for one purpose.
 
-    ``collections`` narrows the search; None means all that policy permits. ``trace`` is the W3C
-    trace id that the caller gave, "" without one. ``history`` are the caller's earlier questions of
-    this conversation, oldest first: they help to understand the question and never widen its scope.
+    ``collections`` and ``narrow`` narrow the search; None means all that policy permits. ``trace``
+    is the W3C trace id that the caller gave, "" without one. ``history`` are the caller's earlier
+    questions of this conversation, oldest first: they help to understand the question and never
+    widen its scope.
     """
 
     principal: Principal
@@ -59,13 +62,27 @@ class Request:
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     trace: str = ""
     history: tuple[str, ...] = field(default=(), repr=False)
+    narrow: Narrow | None = None
 
     def details(self) -> dict[str, Json]:
         """Return what a record says of the question beside its text."""
         asked: dict[str, Json] = {"number": self.limit}
         if self.collections is not None:
             asked["collections"] = sorted(self.collections)
+        if self.narrow is not None:
+            asked["filters"] = list(self.narrow.said())
         return asked
+
+    def sealed(self) -> dict[str, str]:
+        """Return what a record seals of the question: its text, and what it was narrowed to.
+
+        A filter may name a patient or a client as well as the question's text does.
+        """
+        sealed = {"question": self.question.strip()}
+        if self.narrow is not None:
+            said = self.narrow.said()
+            sealed["filters"] = json.dumps(said, ensure_ascii=False, sort_keys=True)
+        return sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +121,12 @@ class Retrieved:
     meant: frozenset[str]
     vector: Sequence[float] = field(repr=False)
     embedder: Embedder = field(repr=False)
+    rights: str
+    """What ``salts.rights_digest`` says of the moment of the search."""
     passages: tuple[ClearedPassage, ...]
     shown: tuple[ShownPassage, ...]
+    reveal: Revealer = field(repr=False)
+    """Gives titles and quotes of these passages as their reader may see them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,17 +180,14 @@ class Retriever:
         Raises ``DeniedError`` for an empty scope, ``InvalidRequestError`` for a question that is
         empty or too long, ``AuditError`` when a record cannot be made: then nothing was done.
         """
-        text = request.question.strip()
-        if not text or len(text) > LONGEST_QUESTION:
-            raise InvalidRequestError(f"question: wanted 1 to {LONGEST_QUESTION} characters")
+        text = _text_of(request)
         standing = self._standings.standing(request.principal, request.purpose)  # 1
-        scope = self._scope(request, standing)
+        classes = self._catalog.classes(request.principal.tenant)
+        scope = self._scope(request, standing, classes)
         earlier = followup.needed(text, request.history, LONGEST_QUESTION)
         self._record_asked(request, standing, scope, action, (*earlier, text))  # 2
         if scope.empty:  # 3
-            reason = self._policies.refusal_reason(request.principal, request.purpose)
-            self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
-            raise DeniedError(reason)
+            self._refuse(request, scope)
         try:
             question, completed = self._understand(text, earlier, scope)  # 4
             edition = self._editions.current()
@@ -178,16 +196,17 @@ class Retriever:
             # What the question may mean is searched for and goes nowhere else.
             terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
             named = tokens_in(question.text)
-            depth = _CANDIDATES if named or question.meant else 0
-            found = edition.index.search(vector, terms, scope, max(request.limit, depth))  # 5
-            hits = named_first(found, (named, question.meant), request.limit)
+            sought = rank.Sought(question.text, request.limit, named, question.meant)
+            found = edition.index.search(vector, terms, scope, sought.depth, request.narrow)  # 5
+            hits = rank.best(found, sought)
             left_out = {"beyond_number": len(found) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
             passages = tuple(
                 self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1)
             )
+            reveal = self._revealer([hit.passage for hit, _ in kept], scope)
             shown = tuple(
-                self.show(hit.passage, scope, number, hit.score)
+                self._shown(hit.passage, scope, number, hit.score, reveal)
                 for number, (hit, _) in enumerate(kept, 1)
             )
         except PlatformError as error:
@@ -207,9 +226,17 @@ class Retriever:
             meant=question.meant,
             vector=vector,
             embedder=edition.embedder,
+            rights=rights_digest(standing, classes),
             passages=passages,
             shown=shown,
+            reveal=reveal,
         )
+
+    def _refuse(self, request: Request, scope: Scope) -> NoReturn:
+        """Refuse a question whose asker may read nothing for its purpose, on record."""
+        reason = self._policies.refusal_reason(request.principal, request.purpose)
+        self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
+        raise DeniedError(reason)
 
     def _understand(
         self, text: str, earlier: Sequence[str], scope: Scope
@@ -263,7 +290,7 @@ class Retriever:
         Raises as ``source``; the record of a refusal says that ``action`` was denied.
         """
         standing = self._standings.standing(request.principal, request.purpose)
-        scope = self._scope(request, standing)
+        scope = self._scope(request, standing, self._catalog.classes(request.principal.tenant))
         try:
             hit = None if scope.empty else self._editions.current().index.fetch(chunk, scope)
             kept = self._decide_again(request, standing, scope, [hit] if hit else [])
@@ -287,26 +314,40 @@ class Retriever:
 
         ``unmasked`` are single values that the reader may see in clear beyond the scope.
         """
+        reveal = self._revealer([passage], scope)
+        shown = self._shown(passage, scope, number, score, reveal)
+        if not unmasked:
+            return shown
+        # Only in the text: what is unmasked is a value of the passage, not of its document.
+        text = self._privacy.clear_passage(passage, scope).text
+        return replace(shown, text=self._privacy.reveal(text, scope, unmasked))
+
+    def _revealer(self, passages: Sequence[Passage], scope: Scope) -> Revealer:
+        """Return what reveals the passages' texts, with one look into the vault for all."""
+        return self._privacy.revealer((t for one in passages for t in _texts(one)), scope)
+
+    def _shown(
+        self, passage: Passage, scope: Scope, number: int, score: float | None, reveal: Revealer
+    ) -> ShownPassage:
         chunk = passage.chunk
         text = self._privacy.clear_passage(passage, scope).text
         return ShownPassage(
             number=number,
             chunk=chunk.id,
             document=passage.document,
-            title=self._privacy.reveal(passage.title, scope),
-            text=self._privacy.reveal(text, scope, unmasked),
+            title=reveal(passage.title),
+            text=reveal(text),
             collection=passage.labels.collection,
             media_type=passage.media_type,
             page=chunk.page,
             page_end=chunk.page_end,
             start=chunk.start,
             end=chunk.end,
-            heading=tuple(self._privacy.reveal(part, scope) for part in chunk.heading),
+            heading=tuple(map(reveal, chunk.heading)),
             score=score,
         )
 
-    def _scope(self, request: Request, standing: Standing) -> Scope:
-        classes = self._catalog.classes(request.principal.tenant)
+    def _scope(self, request: Request, standing: Standing, classes: Mapping[str, Labels]) -> Scope:
         scope = self._policies.scope(standing, classes, collections=request.collections)
         tenant = request.principal.tenant
         dark = {(tenant, feed) for feed in standing.dark}
@@ -371,9 +412,9 @@ class Retriever:
         texts: Sequence[str],
     ) -> None:
         """Record the question, the last of the texts, with the earlier ones that it may need."""
-        *earlier, text = texts
+        earlier = texts[:-1]
         details = said(standing) | request.details()
-        sealed = {"question": text}
+        sealed = request.sealed()
         if earlier:
             details["earlier"] = len(earlier)
             sealed["earlier"] = "\n".join(earlier)
@@ -397,7 +438,7 @@ class Retriever:
         under a broken glass goes before its reviewers too. Every subject stands in a record.
         """
         passages = [hit.passage for hit, _ in kept]
-        texts = [t for p in passages for t in (p.title, p.chunk.text, *p.chunk.heading)]
+        texts = [text for passage in passages for text in _texts(passage)]
         told: dict[str, Json] = {
             "passages": [_named(hit, verdict) for hit, verdict in kept],
             "revealed": self._privacy.revealed(texts, scope, unmasked),
@@ -419,6 +460,13 @@ class Retriever:
                 some,
             )
         self._standings.note_use(standing, request.request_id, subjects)
+
+
+def _text_of(request: Request) -> str:
+    text = request.question.strip()
+    if not text or len(text) > LONGEST_QUESTION:
+        raise InvalidRequestError(f"question: wanted 1 to {LONGEST_QUESTION} characters")
+    return text
 
 
 def record_event(
@@ -461,18 +509,9 @@ def said(standing: Standing) -> dict[str, Json]:
     return details
 
 
-def named_first(hits: Sequence[Hit], asked: Sequence[frozenset[str]], limit: int) -> list[Hit]:
-    """Return up to ``limit`` hits: first those that hold a pseudonym of the first set, and so on.
-
-    Within each group, and among those that hold none, the order stays.
-    """
-    held = [tokens_in(f"{hit.passage.title} {hit.passage.chunk.text}") for hit in hits]
-
-    def place(at: int) -> int:
-        return next((n for n, wanted in enumerate(asked) if wanted & held[at]), len(asked))
-
-    order = sorted(range(len(hits)), key=place)
-    return [hits[at] for at in order[:limit]]
+def _texts(passage: Passage) -> Iterator[str]:
+    """Yield all text of a passage that its reader sees."""
+    yield from (passage.title, passage.chunk.text, *passage.chunk.heading)
 
 
 def _named(hit: Hit, verdict: Decision) -> Json:

@@ -1,18 +1,19 @@
 """What goes to the model and what comes back: prompts of cleared parts, and a bounded reply."""
 
-import hashlib
-import hmac
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from ragplatform.answer import exits, prompt, quotes
+from ragplatform.answer.alarm import ExitAlarm
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
+from ragplatform.answer.salts import cache_salt
 from ragplatform.answer.sentences import SentenceStream
-from ragplatform.errors import GeneratorError, UnsafeAnswerError
-from ragplatform.model import Cleared
+from ragplatform.errors import GeneratorError
+from ragplatform.model import Cleared, Usage
 from ragplatform.ports import Generator
 from ragplatform.privacy.gate import Privacy
 
@@ -36,26 +37,38 @@ class Writing:
     given: list[str]
     left_out: dict[str, int]
     characters: int = 0
+    usage: Usage | None = None
     complete: bool = False
-    leaked: str = field(default="", repr=False)
-    """What it wrote, where that gave its instructions away; "" where it did not."""
 
 
 class Writer:
     """Asks the model, for quotes to be joined or for an answer in its own words."""
 
     def __init__(
-        self, *, privacy: Privacy, generator: Generator, limits: AnswerLimits, salt_key: bytes
+        self,
+        *,
+        privacy: Privacy,
+        generator: Generator,
+        limits: AnswerLimits,
+        salt_key: bytes,
+        today: Callable[[], date],
+        alarm: ExitAlarm,
     ) -> None:
         self._privacy = privacy
         self._generator = generator
         self._limits = limits
         self._salt_key = salt_key
+        self._today = today
+        self._alarm = alarm
 
     @property
     def model(self) -> str:
         """The model's name."""
         return self._generator.model
+
+    def canary(self, retrieved: Retrieved) -> str:
+        """Return the word that stands in the instructions for this scope and nowhere else."""
+        return exits.canary(self._salt_key, retrieved.scope.key)
 
     def fit(self, passages: Sequence[ClearedPassage]) -> list[ClearedPassage]:
         """Return the best passages that fit the prompt's budget, best first."""
@@ -72,8 +85,7 @@ class Writer:
     ) -> AsyncGenerator[str, None]:
         """Yield the model's whole sentences on the passages, citation marks and all.
 
-        ``writing`` tells meanwhile how much came. Raises ``GeneratorError``, and of those
-        ``UnsafeAnswerError`` where the model gives its instructions away.
+        ``writing`` tells meanwhile how much came. Raises ``GeneratorError``.
         """
         # Unpredictable to whoever wrote the documents, so that a passage cannot close it.
         fence = self._salt(retrieved)[:8]
@@ -131,20 +143,18 @@ class Writer:
         )
         leak, written = exits.Leak(self.canary(retrieved)), ""
         async for piece in stream:
+            if isinstance(piece, Usage):
+                writing.usage = piece
+                continue
             writing.characters += len(piece)
             if writing.characters > LONGEST_ANSWER:
                 raise GeneratorError("the model server wrote more than it was asked for")
             written += piece
             if leak.found_in(piece):
-                writing.leaked = written
-                raise UnsafeAnswerError("the model gave its instructions away, and was cut off")
+                await self._alarm.cut(retrieved, found="canary", where="written", text=written)
             yield piece
         writing.complete = True
 
-    def canary(self, retrieved: Retrieved) -> str:
-        """Return the word by which instructions for this reader are known."""
-        return exits.canary(self._salt_key, retrieved.scope.key)
-
     def _salt(self, retrieved: Retrieved) -> str:
         """Return a salt that only equal rights share, so that cache timing tells nobody else."""
-        return hmac.new(self._salt_key, retrieved.scope.key.encode(), hashlib.sha256).hexdigest()
+        return cache_salt(self._salt_key, retrieved.scope, retrieved.rights, self._today())

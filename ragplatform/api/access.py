@@ -396,15 +396,20 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
 
         404 alike for what does not exist and what you may not know of.
         """
-        asked = AccessQuestion(
-            purpose=body.purpose,
-            document=body.document,
-            labels=None if body.labels is None else _labels(body.labels, who.tenant),
-            subject=body.subject,
-            reader=None if body.reader is None else _reader(body.reader, who.tenant),
-            trace=request.state.trace,
-        )
+        asked = access_question(body, who, request.state.trace)
         return ExplainOut.of(platform.explainer.explain(who, asked, request.state.request_id))
+
+
+def access_question(body: ExplainBody, who: Principal, trace: str) -> AccessQuestion:
+    """Return what a body asks, about the caller's own tenant."""
+    return AccessQuestion(
+        purpose=body.purpose,
+        document=body.document,
+        labels=None if body.labels is None else _labels(body.labels, who.tenant),
+        subject=body.subject,
+        reader=None if body.reader is None else _reader(body.reader, who.tenant),
+        trace=trace,
+    )
 
 
 def _labels(body: LabelsIn, tenant: str) -> Labels:

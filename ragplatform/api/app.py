@@ -1,12 +1,12 @@
 """The FastAPI application: who asks, what they ask, and nothing decided here."""
 
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from http import HTTPStatus
+from importlib.util import find_spec
 from typing import Literal, Protocol
 
-import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
@@ -14,19 +14,17 @@ from fastapi.responses import JSONResponse
 from ragplatform import __version__
 from ragplatform.answer.events import Final, Sources
 from ragplatform.answer.retrieve import Request as Question
-from ragplatform.api import access, audit, audit_export, pii, problems, schemas
+from ragplatform.api import access, audit, audit_export, feedback, pii, problems, schemas
 from ragplatform.api.caller import Caller
+from ragplatform.api.edge import Edge
 from ragplatform.api.fairness import ONE_TURN, Shares, Turns
 from ragplatform.api.limits import BodyLimit
-from ragplatform.api.sse import EventStream
-from ragplatform.api.trace import trace_id
+from ragplatform.api.openai import chat, embeddings, responses
+from ragplatform.api.sse import EventStream, encode
 from ragplatform.audit.events import Action
 from ragplatform.config import Settings
-from ragplatform.errors import PlatformError
 from ragplatform.model import AnswerMode, Principal, Purpose
 from ragplatform.wiring import Platform
-
-_log = structlog.get_logger("ragplatform.api")
 
 # A question is at most 4,000 characters; 64 KiB leaves room for any encoding of it.
 LARGEST_BODY = 64 * 1024
@@ -84,15 +82,24 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
     app.state.turns = _turns(platform.settings)
     problems.install(app)
     limits = {**pii.LIMITS, **access.LIMITS}
+    limits |= {**chat.LIMITS, **responses.LIMITS, **embeddings.LIMITS}
     for extension in extensions:
         limits.update(extension.limits)
     app.add_middleware(BodyLimit, limit=LARGEST_BODY, limits=limits)
-    app.middleware("http")(_at_the_edge)
+    app.add_middleware(Edge, platform=platform)
     _add_question_routes(app, platform)
+    chat.add_routes(app, platform)
+    responses.add_routes(app, platform)
+    embeddings.add_routes(app, platform)
     access.add_routes(app, platform)
     pii.add_routes(app, platform)
     audit.add_routes(app, platform)
     audit_export.add_routes(app, platform)
+    feedback.add_routes(app, platform)
+    if find_spec("mcp"):
+        from ragplatform.api import mcp
+
+        mcp.add_routes(app, platform)
     for extension in extensions:
         extension.add_routes(app)
     _add_account_routes(app, platform)
@@ -112,40 +119,14 @@ def _turns(settings: Settings) -> Turns:
     )
 
 
-async def _at_the_edge(
-    request: Request, call_next: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    """Give each request an id, keep its responses out of caches, and answer for our own bugs."""
-    # The id is ours: one chosen by the caller could point at another caller's records.
-    request.state.request_id = uuid.uuid4().hex
-    request.state.trace = trace_id(request.headers.getlist("traceparent"))
-    try:
-        response = await call_next(request)
-    except Exception as error:
-        response = _unexpected(request, error)
-    response.headers["X-Request-Id"] = request.state.request_id
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
-
-
-def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    # The message or traceback of a bug may hold text of a document: only its place is logged.
-    tb, place = error.__traceback__, ""
-    while tb is not None:
-        place, tb = f"{tb.tb_frame.f_code.co_filename}:{tb.tb_lineno}", tb.tb_next
-    request_id = request.state.request_id
-    kind = type(error).__name__
-    _log.error("unexpected_error", request_id=request_id, error=kind, place=place)
-    platform: Platform = request.app.state.platform
-    try:
-        platform.record_failure(request_id, request.state.trace, kind)
-    except PlatformError as failed:
-        return problems.respond(failed, request_id)
-    return problems.respond(PlatformError(kind), request_id)
-
-
-def _question(request: Request, who: Principal, body: schemas.AskBody, limit: int) -> Question:
+def _question(
+    platform: Platform,
+    request: Request,
+    who: Principal,
+    body: schemas.AskBody | schemas.SearchBody,
+    limit: int,
+) -> Question:
+    subject_ref = partial(platform.store.vault.subject_ref, who.tenant)
     return Question(
         principal=who,
         purpose=body.purpose,
@@ -155,6 +136,7 @@ def _question(request: Request, who: Principal, body: schemas.AskBody, limit: in
         request_id=request.state.request_id,
         trace=request.state.trace,
         history=tuple(body.history),
+        narrow=None if body.filters is None else body.filters.narrow(subject_ref),
     )
 
 
@@ -165,13 +147,13 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
 
         With `stream`, server-sent events: `sources`, `delta`, `citation`, then `final` or `error`.
         """
-        question = _question(request, who, body, platform.settings.passages_per_answer)
+        question = _question(platform, request, who, body, platform.settings.passages_per_answer)
         # All refusals are raised here, while the status can still say so.
         retrieved = await run_in_threadpool(platform.answerer.prepare, question)
         mode = AnswerMode(body.mode or platform.settings.answer_mode)
         events = platform.answerer.stream(retrieved, mode)
         if body.stream:
-            return EventStream(events, question.request_id)
+            return EventStream(encode(events, question.request_id))
         sources: list[schemas.Source] = []
         async with aclosing(events):
             async for event in events:
@@ -185,16 +167,7 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
     @app.post("/v1/search", tags=["questions"], dependencies=[ONE_TURN])
     def search(request: Request, who: Caller, body: schemas.SearchBody) -> schemas.SearchOut:
         """Return the passages that fit a question, among those that you may read."""
-        question = Question(
-            principal=who,
-            purpose=body.purpose,
-            question=body.question,
-            collections=None if body.collections is None else frozenset(body.collections),
-            limit=body.limit,
-            request_id=request.state.request_id,
-            trace=request.state.trace,
-            history=tuple(body.history),
-        )
+        question = _question(platform, request, who, body, body.limit)
         retrieved = platform.retriever.retrieve(question, Action.SEARCHED)
         results = [schemas.Source.of(passage) for passage in retrieved.shown]
         return schemas.SearchOut(request_id=question.request_id, results=results)

@@ -1,5 +1,9 @@
-"""One table from error to HTTP status, and RFC 9457 problem details that carry no content."""
+"""One table from error to HTTP status, and RFC 9457 problem details that carry no content.
 
+Routes in OpenAI's shape say the same in the shape that its clients read.
+"""
+
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -10,6 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from ragplatform import errors
+from ragplatform.api.openai import errors as openai_errors
 from ragplatform.model import Json
 
 _log = structlog.get_logger("ragplatform.api")
@@ -29,7 +34,7 @@ STATUS: Final[dict[type[errors.PlatformError], HTTPStatus]] = {
 }
 
 # Paths, processes and errors of the disk are for the operator's log, not for callers.
-_SAID_INSTEAD: Final = {
+SAID_INSTEAD: Final = {
     HTTPStatus.INTERNAL_SERVER_ERROR: (
         "The request failed inside the service. Give the request id to its operator."
     ),
@@ -67,24 +72,42 @@ def problem_of(error: errors.PlatformError, request_id: str) -> dict[str, Json]:
     What an operator must mend is named to the operator's log, not to the caller.
     """
     status = status_of(error)
-    detail = _SAID_INSTEAD.get(status, str(error))
-    return problem(status, error.code, detail, request_id)
+    detail = SAID_INSTEAD.get(status, str(error))
+    found = problem(status, error.code, detail, request_id)
+    if isinstance(error, errors.UnsupportedError):
+        found["param"] = error.param
+    return found
 
 
-def respond(error: errors.PlatformError, request_id: str) -> JSONResponse:
-    """Return the error as a response; what the caller is not told goes to the operator's log."""
-    headers = {}
-    if status_of(error) in _SAID_INSTEAD:
+def told(error: errors.PlatformError, request_id: str) -> dict[str, Json]:
+    """Return the problem document; what the caller is not told goes to the operator's log."""
+    if status_of(error) in SAID_INSTEAD:
         _log.error("request_failed", request_id=request_id, code=error.code, detail=str(error))
+    return problem_of(error, request_id)
+
+
+def respond(error: errors.PlatformError, request_id: str, path: str = "") -> JSONResponse:
+    """Return the error as a response, by the table above.
+
+    ``path`` is the request's: it says in which shape the caller reads errors.
+    """
+    headers = {}
     if isinstance(error, errors.UnauthenticatedError):
         headers["WWW-Authenticate"] = 'Bearer realm="ragplatform"'
     if isinstance(error, errors.UnavailableError):
         headers["Retry-After"] = "5"
     if isinstance(error, errors.BusyError):
         headers["Retry-After"] = str(error.retry_after_s)
-    return JSONResponse(
-        problem_of(error, request_id), status_of(error), headers=headers, media_type=MEDIA_TYPE
-    )
+    return _rendered(told(error, request_id), headers, path)
+
+
+def _rendered(
+    found: Mapping[str, Json], headers: Mapping[str, str] | None, path: str
+) -> JSONResponse:
+    if openai_errors.speaks_openai(path):
+        return openai_errors.respond(found, headers)
+    status = int(str(found["status"]))
+    return JSONResponse(dict(found), status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
@@ -92,7 +115,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(errors.PlatformError)
     async def platform_error(request: Request, error: errors.PlatformError) -> JSONResponse:
-        return respond(error, request.state.request_id)
+        return respond(error, request.state.request_id, request.url.path)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -109,11 +132,11 @@ def install(app: FastAPI) -> None:
             request.state.request_id,
             errors=wrong,
         )
-        return JSONResponse(body, status, media_type=MEDIA_TYPE)
+        return _rendered(body, None, request.url.path)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         status = HTTPStatus(error.status_code)
         code = status.phrase.lower().replace(" ", "_").replace("-", "_")
         body = problem(status, code, status.description or status.phrase, request.state.request_id)
-        return JSONResponse(body, status, headers=error.headers, media_type=MEDIA_TYPE)
+        return _rendered(body, error.headers, request.url.path)

@@ -1,7 +1,8 @@
 """What goes over the wire. Bounds are here; meaning is in the core."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -15,6 +16,7 @@ from ragplatform.model import (
     Category,
     Citation,
     Mode,
+    Narrow,
     Purpose,
     SentenceKind,
 )
@@ -32,13 +34,74 @@ class Body(BaseModel):
 
 
 History = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=LONGEST_QUESTION)]], Field(max_length=20)
+    list[Annotated[str, Field(min_length=1, max_length=LONGEST_QUESTION)]],
+    Field(
+        max_length=20,
+        description="Your earlier questions of this conversation, oldest first: they help to "
+        "understand this one, and are read with the rights of now.",
+    ),
 ]
-HISTORY: Final = Field(
-    default_factory=list,
-    description="Your earlier questions of this conversation, oldest first: they help to "
-    "understand this one, and are read with the rights of now.",
-)
+
+
+Words = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=256)]], Field(min_length=1, max_length=50)
+]
+
+
+class Filters(Body):
+    """What to keep a search to. All conditions hold, each by one of its values.
+
+    They only ever take away from what you may read. A passage of which a fact is not known fits no
+    condition on that fact.
+    """
+
+    documents: Words | None = Field(None, description="Ids of documents, as sources give them.")
+    media_types: Words | None = Field(None, examples=[["application/pdf"]])
+    subjects: Words | None = Field(
+        None, description="Ids of patients or clients, as the source gives them."
+    )
+    types: Words | None = Field(
+        None, description="What the document is.", examples=[["10-k", "annual-report"]]
+    )
+    organisations: Words | None = Field(
+        None, description="Whose document it is, by name or ticker symbol."
+    )
+    years: list[Annotated[int, Field(ge=1900, le=2199)]] | None = Field(
+        None, min_length=1, max_length=50, description="(Fiscal) years that it reports."
+    )
+    quarters: list[Annotated[str, Field(pattern=r"^\d{4}-[qQ][1-4]$")]] | None = Field(
+        None, min_length=1, max_length=50, examples=[["2023-q2"]]
+    )
+    parts: Words | None = Field(
+        None, description="Parts of a report.", examples=[["balance-sheet", "cash-flow"]]
+    )
+    dated_from: date | None = Field(None, description="Earliest day of the document's own date.")
+    dated_to: date | None = Field(None, description="Latest day, included.")
+
+    def narrow(self, subject_ref: Callable[[str], str]) -> Narrow | None:
+        """Return the conditions, ``subjects`` by their keyed references; None without any."""
+        if not self.model_fields_set or all(value is None for _, value in self):
+            return None
+        return Narrow(
+            documents=_set(self.documents),
+            media_types=_lower(self.media_types),
+            subjects=None if self.subjects is None else frozenset(map(subject_ref, self.subjects)),
+            kinds=_lower(self.types),
+            organisations=_lower(self.organisations),
+            years=None if self.years is None else frozenset(map(str, self.years)),
+            quarters=_lower(self.quarters),
+            parts=_lower(self.parts),
+            earliest=None if self.dated_from is None else self.dated_from.isoformat(),
+            latest=None if self.dated_to is None else self.dated_to.isoformat(),
+        )
+
+
+def _set(values: Sequence[str] | None) -> frozenset[str] | None:
+    return None if values is None else frozenset(values)
+
+
+def _lower(values: Sequence[str] | None) -> frozenset[str] | None:
+    return None if values is None else frozenset(value.lower() for value in values)
 
 
 class SearchBody(Body):
@@ -51,8 +114,11 @@ class SearchBody(Body):
     collections: list[Collection] | None = Field(
         None, max_length=50, description="Search only these; default: all that you may read."
     )
+    filters: Filters | None = Field(
+        None, description="Keep the search to passages of these documents, types, dates and so on."
+    )
     limit: int = Field(10, ge=1, le=50, description="Most passages to return.")
-    history: History = HISTORY
+    history: History = Field(default_factory=list)
 
 
 class AskBody(Body):
@@ -65,7 +131,10 @@ class AskBody(Body):
     collections: list[Collection] | None = Field(
         None, max_length=50, description="Search only these; default: all that you may read."
     )
-    history: History = HISTORY
+    history: History = Field(default_factory=list)
+    filters: Filters | None = Field(
+        None, description="Keep the search to passages of these documents, types, dates and so on."
+    )
     stream: bool = Field(False, description="Send server-sent events instead of one JSON document.")
     mode: Literal["extractive", "abstractive"] | None = Field(
         None, description="How to make the answer; default: the deployment's setting."

@@ -24,8 +24,9 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[AnswerEvent, None], request_id: str) -> None:
-        self._encoded = encode(events, request_id)
+    def __init__(self, encoded: AsyncGenerator[bytes, None]) -> None:
+        """``encoded`` are the events in wire form."""
+        self._encoded = encoded
         super().__init__(
             self._encoded,
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},

@@ -21,17 +21,23 @@ PROOF_HEADER: Final = "c2sp.org/tlog-proof@v1"
 
 
 def record_proof(
-    directory: Path, index: int, *, checkpoint: str | None = None, archive: Path | None = None
+    directory: Path,
+    index: int,
+    *,
+    checkpoint: str | None = None,
+    archive: Path | None = None,
+    line: bytes | None = None,
 ) -> str:
     """Return the proof that a record is in the log, with the record and the log's public key.
 
-    It leads to ``checkpoint``, or to the newest one of the log. The tlog-proof's extra data is the
-    JSON object ``{"key": ..., "record": ...}``: the verifier key, and the record's line.
+    It leads to ``checkpoint``, or to the newest one of the log. ``line`` is the record's, where it
+    was read before: one that is another's leads to no signed root. The tlog-proof's extra data is
+    the JSON object ``{"key": ..., "record": ...}``: the verifier key, and the record's line.
 
     Raises ``NotFoundError`` when there is no such record, ``TamperedError`` when the proof does not
     lead to the signed root.
     """
-    line = line_of(directory, index, archive)
+    line = line_of(directory, index, archive) if line is None else line
     note = checkpoint or newest_checkpoint(directory)
     signed = parse_checkpoint(note)
     path = inclusion_proof(directory, index, signed.size)

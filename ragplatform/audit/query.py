@@ -22,6 +22,7 @@ from ragplatform.errors import NotFoundError, TamperedError
 
 # The first record of a group carries a digest beyond its own length.
 LONGEST_LINE: Final = MAX_RECORD_BYTES + 128
+_RECENT: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +207,18 @@ def line_of(directory: Path, index: int, archive: Path | None = None) -> bytes:
 
     Raises ``NotFoundError`` when the log has no such record, or it was archived elsewhere.
     """
-    origin_of(directory)
+    origin = origin_of(directory)
     known = [start for start, _ in segments_with(directory, archive) if start <= index]
+    paths = _relevant(directory, archive, index)
+    mark = b'"index":%d,' % index
     if known and index >= 0:
-        lines = _forward(_relevant(directory, archive, index))
+        # Most are asked for just after they were written: the end of the file is enough then.
+        for line in itertools.islice(_backward(paths[-1:]), _RECENT):
+            if mark in line and decode(line, origin=origin).index == index:
+                return line
+        lines = _forward(paths)
         line = next(itertools.islice(lines, index - known[-1], None), b"")
-        if b'"index":%d,' % index in line:
+        if mark in line:
             return line
     raise NotFoundError(
         f"{directory} holds no record {index}; if it was archived, give the folder with --archive"

@@ -94,6 +94,7 @@ _QUESTION: Final = (
     _count("number", "Most passages that were asked for.", required=False),
     _ids("collections", "Collections that the caller narrowed it to.", required=False),
     _count("earlier", "Earlier questions that helped to understand it.", required=False),
+    Detail("filters", Kind.CODE, "By what else the caller narrowed it.", required=False, many=True),
 )
 _SHOWN: Final = (
     _SCOPE,
@@ -154,7 +155,7 @@ _HOLD: Final = (
 )
 # What was asked and what was said, of which each record holds what is new.
 _TEXT_OF_BOTH: Final = ("question", "answer")
-_ASKED_TEXTS: Final = (*_TEXT_OF_BOTH, "earlier")
+_ASKED_TEXTS: Final = (*_TEXT_OF_BOTH, "earlier", "filters")
 _OPENING: Final = _id("opening", "The opening.")
 _WITNESS: Final = (
     _id("witness", "The witness: its folder or address."),
@@ -255,6 +256,8 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _ids("given", "The passages that stood in the prompt, in order."),
                 _counts("left_out", "Passages shown but not in the prompt, by why."),
                 _count("characters", "How much it wrote."),
+                _count("prompt_tokens", "What it read, as its server counts.", required=False),
+                _count("completion_tokens", "What it wrote, likewise.", required=False),
                 Detail("complete", Kind.FLAG, "Whether it came to its end."),
             ),
             since=2,
@@ -294,6 +297,20 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
         ),
         Action.SOURCE_VIEWED: Entry(
             "One passage was opened, or that was denied; recorded before it is shown.", _SHOWN
+        ),
+        Action.CHAT_TASK: Entry(
+            "A chat screen asked for a title, tags or the like; nothing was searched for it.",
+            (_code("task", "Which."),),
+            since=2,
+        ),
+        Action.EMBEDDED: Entry(
+            "Texts that a caller brought were turned into vectors, without what is personal.",
+            (
+                *_TEXTS,
+                _id("model", "Name of the encoder's model."),
+                _counts("replaced", "Values taken out before, by type."),
+            ),
+            since=2,
         ),
         Action.ANALYSED: Entry(
             "Texts that a caller brought were searched for personal data.",
@@ -452,6 +469,16 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _code("reason", "left_source, left_container or became_container."),
                 _id("source", "The configured source that it came from.", required=False),
             ),
+            since=2,
+        ),
+        Action.ERASURE_ORDERED: Entry(
+            "People or a document are to be erased by an order; recorded before.",
+            (_id("erasure", "The order's id."), _count("named", "How many it names.")),
+            since=2,
+        ),
+        Action.ERASURE_READ: Entry(
+            "How far an order to erase is was asked for, or that was denied.",
+            (_id("erasure", "The order's id."),),
             since=2,
         ),
         Action.ERASED: Entry(
@@ -687,6 +714,19 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _id("reader", "Whose access it was about."),
                 _POLICIES,
             ),
+        ),
+        Action.FEEDBACK_GIVEN: Entry(
+            "Somebody rated an answer to a question of theirs, or one that was not theirs.",
+            (
+                _id("about", "The rated request, where it looks like an id.", required=False),
+                _code("rating", "helpful or unhelpful.", required=False),
+                Detail("reasons", Kind.CODE, "Why.", required=False, many=True),
+                _counts("replaced", "Values masked in the comment, by type.", required=False),
+                _count("part", "Which record of one act, from 2: more subjects.", required=False),
+                _code("code", "The error that it failed with.", required=False),
+            ),
+            ("comment",),
+            since=2,
         ),
         Action.API_KEY_MADE: Entry(
             "An API key was made.",

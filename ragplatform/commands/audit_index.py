@@ -83,8 +83,8 @@ def events(
     with console.exits():
         asked = AuditQuery(
             ALL if tenant is None else tenant,
-            since=_moment("since", since),
-            until=_moment("until", until),
+            since=moment_of("since", since),
+            until=moment_of("until", until),
             actor=actor,
             purpose=purpose,
             action=action,
@@ -96,10 +96,10 @@ def events(
             document=document,
             subject=subject,
         )
-        with _asking(folder) as asking:
-            mine = asking.referring(asked)
-            found = asking.reader.events(mine, limit=limit, cursor=cursor)
-            asking.record("events", mine, len(found.rows))
+        with asking(folder) as logs:
+            mine = logs.referring(asked)
+            found = logs.reader.events(mine, limit=limit, cursor=cursor)
+            logs.record("events", mine, len(found.rows))
     rows = found.rows[::-1]
     if as_json:
         for row in rows:
@@ -120,16 +120,16 @@ def who_saw(
     as_csv: AsCsv = False,
 ) -> None:
     """Say to whom a passage was shown, oldest first. The look is recorded."""
-    with console.exits(), _asking(None) as asking:
+    with console.exits(), asking(None) as logs:
         asked = AuditQuery(
             tenant,
-            since=_moment("since", since),
-            until=_moment("until", until),
+            since=moment_of("since", since),
+            until=moment_of("until", until),
             passage=passage,
             oldest_first=True,
         )
-        rows = _all_pages(partial(asking.reader.who_saw, asked, withheld=withheld)).rows
-        asking.record("who_saw", asked, len(rows))
+        rows = all_pages(partial(logs.reader.who_saw, asked, withheld=withheld)).rows
+        logs.record("who_saw", asked, len(rows))
     audit_rows.print_disclosures(rows, as_json=as_json, as_csv=as_csv)
 
 
@@ -148,18 +148,18 @@ def about_subject(
 
     Says of each when, to whom, what and for which purpose, oldest first.
     """
-    with console.exits(), _asking(None) as asking:
-        asked = asking.referring(
+    with console.exits(), asking(None) as logs:
+        asked = logs.referring(
             AuditQuery(
                 tenant,
-                since=_moment("since", since) or six_years_before(datetime.now(UTC)),
-                until=_moment("until", until),
+                since=moment_of("since", since) or six_years_before(datetime.now(UTC)),
+                until=moment_of("until", until),
                 subject=subject,
                 oldest_first=True,
             )
         )
-        found = _all_pages(partial(asking.reader.about_subject, asked, everything=everything))
-        asking.record("about_subject", asked, len(found.rows))
+        found = all_pages(partial(logs.reader.about_subject, asked, everything=everything))
+        logs.record("about_subject", asked, len(found.rows))
     audit_rows.print_disclosures(found.rows, as_json=as_json, as_csv=as_csv)
     if found.unnamed:
         console.err.print(
@@ -177,16 +177,16 @@ def under_glass(
     as_json: AsJson = False,
 ) -> None:
     """Say what somebody did under broken glasses, from opening to review. The look is recorded."""
-    with console.exits(), _asking(None) as asking:
+    with console.exits(), asking(None) as logs:
         asked = AuditQuery(
             tenant,
-            since=_moment("since", since),
-            until=_moment("until", until),
+            since=moment_of("since", since),
+            until=moment_of("until", until),
             glass_of=person,
             oldest_first=True,
         )
-        rows = _all_pages(partial(asking.reader.under_glass, asked)).rows
-        asking.record("under_glass", asked, len(rows))
+        rows = all_pages(partial(logs.reader.under_glass, asked)).rows
+        logs.record("under_glass", asked, len(rows))
     if as_json:
         for row in rows:
             console.print_json(audit_rows.glass_json(row))
@@ -238,7 +238,7 @@ def check(archive: Archive = None, as_json: AsJson = False) -> None:
         raise typer.Exit(console.EXIT_BAD)
 
 
-class _Asking:
+class Asking:
     """A reader over this deployment's logs, or over logs from elsewhere without a record."""
 
     def __init__(self, reader: AuditReader, settings: Settings | None) -> None:
@@ -276,12 +276,13 @@ class _Asking:
 
 
 @contextmanager
-def _asking(folder: Path | None) -> Iterator[_Asking]:
+def asking(folder: Path | None) -> Iterator[Asking]:
+    """Open the index to be asked: over this deployment's logs, or over those in a folder."""
     settings = console.settings()
     if folder is None:
         with _opened(settings) as (_, index):
             console.require(bool(_logs(settings)), f"{settings.audit_dir}: there is no audit log")
-            yield _Asking(
+            yield Asking(
                 AuditReader(
                     index=index,
                     logs=partial(logs_in, settings.audit_dir),
@@ -297,7 +298,7 @@ def _asking(folder: Path | None) -> Iterator[_Asking]:
             reader = AuditReader(
                 index=index, logs=partial(_elsewhere, folder), subject_ref=_no_keys, most=None
             )
-            yield _Asking(reader, None)
+            yield Asking(reader, None)
         finally:
             index.close()
 
@@ -325,7 +326,8 @@ def _no_keys(tenant: str, raw_id: str) -> str:
     raise ConfigurationError("a person of another deployment is asked for by reference, s_...")
 
 
-def _moment(name: str, text: str | None) -> datetime | None:
+def moment_of(name: str, text: str | None) -> datetime | None:
+    """Return the time that an option gives, UTC by default. Raises ``ConfigurationError``."""
     if text is None:
         return None
     try:
@@ -335,7 +337,7 @@ def _moment(name: str, text: str | None) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _all_pages(page: Callable[..., Listing[T]]) -> Listing[T]:
+def all_pages(page: Callable[..., Listing[T]]) -> Listing[T]:
     """Return all pages as one."""
     first = page(limit=MOST_PER_PAGE, cursor=None)
     rows, cursor = list(first.rows), first.cursor

@@ -17,6 +17,7 @@ class Action(StrEnum):
     INGEST = "ingest"
     FORGET = "forget"
     DECLARE = "declare"
+    EMBED = "embed"
     REVIEW_AUDIT = "review_audit"
     UNSEAL = "unseal"
     OPERATE = "operate"

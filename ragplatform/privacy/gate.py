@@ -150,6 +150,17 @@ class Treatment(Inspector):
         return tokens.token_ranges(text)
 
 
+class Revealer:
+    """Puts values in place of the pseudonyms that one reader may see; others stay."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def __call__(self, text: str) -> str:
+        """Return the text with the values that are known here."""
+        return tokens.TOKEN.sub(lambda found: self._values.get(found[0], found[0]), text)
+
+
 class Privacy(Treatment):
     """Detector, rules and vault as one gate. Safe to use from several threads.
 
@@ -260,10 +271,18 @@ class Privacy(Treatment):
         this reader; generated text goes through ``screen``. Raises ``TamperedError`` when the vault
         does not hold what was written.
         """
-        held = tokens.tokens_in(text)
+        return self.revealer([text], scope, unmasked)(text)
+
+    def revealer(
+        self, texts: Iterable[str], scope: Scope, unmasked: frozenset[str] = frozenset()
+    ) -> Revealer:
+        """Return what reveals these texts as ``reveal`` does, all looked up in the vault at once.
+
+        For one request: it holds values in clear. Raises as ``reveal``.
+        """
+        held = frozenset[str]().union(*(tokens.tokens_in(text) for text in texts))
         wanted = {t for t in held if tokens.entity_of(t) in scope.reveals or t in unmasked}
-        values = self._values(scope, wanted)
-        return tokens.TOKEN.sub(lambda found: values.get(found[0], found[0]), text)
+        return Revealer(self._values(scope, wanted))
 
     def revealed(
         self, texts: Iterable[str], scope: Scope, unmasked: frozenset[str] = frozenset()

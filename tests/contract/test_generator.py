@@ -78,7 +78,7 @@ def _text(*, max_tokens: int = 24, pattern: str | None = None) -> Act:
         stream = generator.stream(
             INSTRUCTIONS, PROMPT, cache_salt="scope-a", max_tokens=max_tokens, pattern=pattern
         )
-        return [piece async for piece in stream]
+        return [piece async for piece in stream if isinstance(piece, str)]
 
     return act
 

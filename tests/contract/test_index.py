@@ -10,7 +10,8 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,9 @@ from ragplatform.model import (
     Category,
     Chunk,
     Clause,
+    Facts,
     Labels,
+    Narrow,
     Passage,
     Scope,
     Sensitivity,
@@ -36,13 +39,14 @@ from ragplatform.model import (
     TermWeights,
 )
 from ragplatform.ports import Entry, Index
-from tests.fakes_index import MemoryIndex, allowed, scope
+from tests.fakes_index import MemoryIndex, allowed, fits, scope
 
 DIM = 8
 EAST = (1.0, 0, 0, 0, 0, 0, 0, 0)
 NORTH = (0, 1.0, 0, 0, 0, 0, 0, 0)
 SLANTED = (0.8, 0.6, 0, 0, 0, 0, 0, 0)
 NO_TERMS = TermWeights((), ())
+NO_FACTS = Facts()
 EVERYTHING = 10_000
 
 KINDS = ["memory", "edge", "shared", "qdrant", "tenants"]
@@ -97,6 +101,8 @@ def entry(
     collection: str = "clinical",
     access_class: str = "open",
     subjects: frozenset[str] = frozenset(),
+    media_type: str = "",
+    facts: Facts = NO_FACTS,
     vector: tuple[float, ...] = EAST,
     terms: TermWeights = NO_TERMS,
 ) -> Entry:
@@ -109,6 +115,8 @@ def entry(
             access_class=access_class,
             subjects=subjects,
             generation=generation,
+            media_type=media_type,
+            facts=facts,
         ),
         vector,
         terms,
@@ -268,6 +276,104 @@ def scopes(draw: st.DrawFn) -> Scope:
     branch = st.tuples(st.lists(clause, min_size=1, max_size=3), excluded)
     branches = draw(st.lists(branch, max_size=4))
     return scope(*(AllOf(tuple(a), tuple(b)) for a, b in branches), tenant=draw(names))
+
+
+YEARS = ["2019", "2020"]
+DAYS = ["2019-12-31", "2020-01-01", "2020-02-28", "2020-02-29", "2020-03-01", "2021-06-15"]
+fact_sets = st.builds(
+    Facts,
+    kinds=st.frozensets(words, max_size=2),
+    organisations=st.frozensets(words, max_size=2),
+    years=st.frozensets(st.sampled_from(YEARS), max_size=2),
+    quarters=st.frozensets(st.sampled_from(["2020-q1", "2020-q2"]), max_size=1),
+    dates=st.frozensets(st.sampled_from(DAYS), max_size=2),
+    parts=st.frozensets(words, max_size=1),
+)
+wanted = st.none() | st.frozensets(words, min_size=1, max_size=3)
+days = st.none() | st.dates(date(2019, 1, 1), date(2021, 12, 31)).map(str) | st.sampled_from(DAYS)
+narrows = st.builds(
+    Narrow,
+    documents=wanted,
+    media_types=wanted,
+    subjects=wanted,
+    kinds=wanted,
+    organisations=wanted,
+    years=st.none() | st.frozensets(st.sampled_from(YEARS), min_size=1),
+    quarters=st.none() | st.just(frozenset({"2020-q2"})),
+    parts=wanted,
+    earliest=days,
+    latest=days,
+)
+# All conditions at once leave next to nothing: most are dropped again, so that some hold.
+kept = st.sets(st.sampled_from([one.name for one in fields(Narrow)]), max_size=2)
+narrowed = st.builds(
+    lambda whole, names: Narrow(**{name: getattr(whole, name) for name in names}), narrows, kept
+)
+
+
+@st.composite
+def entries_with_facts(draw: st.DrawFn) -> Entry:
+    made = draw(entries())
+    passage = replace(
+        made.passage, media_type=draw(words), facts=draw(fact_sets), access_class="open"
+    )
+    return replace(made, passage=passage)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_narrowed_search_finds_exactly_what_scope_and_narrowing_both_hold(
+    kind: str, tmp_path: Path
+) -> None:
+    with opened(kind, tmp_path / "index") as index:
+
+        @settings(
+            max_examples=15 if kind == "qdrant" else 40,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        )
+        @given(st.lists(entries_with_facts(), max_size=20), st.lists(narrowed, min_size=4))
+        def law(stored: list[Entry], asked: list[Narrow]) -> None:
+            for tenant, name in documents(stored):
+                index.remove(tenant, name)
+            index.upsert(stored)
+            for one in (OPEN, scope(branch(access_class="open"), branch(subjects="a"))):
+                for narrow in asked:
+                    hits = index.search(NORTH, NO_TERMS, one, EVERYTHING, narrow)
+                    assert {hit.passage for hit in hits} == {
+                        e.passage
+                        for e in stored
+                        if allowed(e.passage, one) and fits(e.passage, narrow)
+                    }
+            for tenant, name in documents(stored):
+                index.remove(tenant, name)
+
+        law()
+
+
+def test_narrowing_never_lets_in_what_the_scope_leaves_out(index: Index) -> None:
+    closed = entry(access_class="closed", facts=Facts(kinds=frozenset({"10-k"})))
+    theirs = entry(tenant="harbor", document="their letter")
+    index.upsert([closed, theirs, entry()])
+
+    for narrow in (
+        Narrow(kinds=frozenset({"10-k"})),
+        Narrow(documents=frozenset({"their letter"})),
+    ):
+        assert index.search(EAST, NO_TERMS, OPEN, EVERYTHING, narrow) == []
+
+
+def test_a_range_that_ends_before_it_begins_holds_nothing(index: Index) -> None:
+    index.upsert([entry(facts=Facts(dates=frozenset({"2020-02-29"})))])
+
+    narrow = Narrow(earliest="2020-03-01", latest="2020-02-01")
+
+    assert index.search(EAST, NO_TERMS, OPEN, EVERYTHING, narrow) == []
+
+
+def test_what_is_no_day_is_refused(tmp_path: Path) -> None:
+    for kind in KINDS[1:]:
+        with opened(kind, tmp_path / kind) as index, pytest.raises(InvalidRequestError):
+            index.search(EAST, NO_TERMS, OPEN, 3, Narrow(earliest="yesterday"))
 
 
 def documents(stored: list[Entry]) -> set[tuple[str, str]]:

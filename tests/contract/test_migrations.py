@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from ingest import aside, holds, ledger_tables, queue
+from ingest import aside, erasure_orders, holds, ledger_tables, queue
 from ingest.sources import marks
 from ragplatform import catalog, editions
 from ragplatform.access import tables as register
@@ -31,6 +31,7 @@ METADATA = {
     "holds": holds.METADATA,
     "sources": marks.METADATA,
     "editions": editions.METADATA,
+    "erasures": erasure_orders.METADATA,
 }
 # What the oldest databases of a part lacked.
 OLDEST = {
@@ -70,6 +71,7 @@ ROWS = {
         "'{}', '[]', 1, 1, 'r', 'job', 'now', 'waiting', '[]', '', '', '')"
     ),
     "sources": "INSERT INTO source_marks VALUES ('mercy', 'ward', 'k1', 'm1')",
+    "erasures": "INSERT INTO erasure_named VALUES ('e1', 1, 'subject', 's_1', 'waiting', '', '')",
 }
 
 

@@ -156,6 +156,19 @@ def test_beyond_the_most_events_only_the_end_is_kept(
     assert [event.kind for event in queue.events("r1")] == ["file", "file", "succeeded"]
 
 
+def test_what_is_always_told_is_kept_however_much_it_is(
+    queue: RunQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "MOST_EVENTS", 2)
+    ask(queue, "r1")
+    for number in range(510):
+        queue.tell("r1", "file", {"document": f"d{number}"}, always=True)
+
+    found = [event.body["document"] for event in queue.all_events("r1")]
+
+    assert found == [f"d{number}" for number in range(510)]
+
+
 def test_runs_are_listed_newest_first_in_pages_and_by_who_asked(queue: RunQueue) -> None:
     other = Principal("other", "mercy", frozenset({"ingest"}))
     for run in ("r1", "r2", "r3"):

@@ -22,9 +22,9 @@ class WordWeigher:
 
     version = "words-1"
 
-    def weigh_document(self, text: str) -> TermWeights:
+    def weigh_document(self, text: str, context: str = "") -> TermWeights:
         """Count the words."""
-        counts = sorted(Counter(_words(text)).items())
+        counts = sorted(Counter(_words(f"{context} {text}")).items())
         return TermWeights(tuple(t for t, _ in counts), tuple(float(n) for _, n in counts))
 
     def weigh_query(self, text: str) -> TermWeights:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -402,6 +403,9 @@ def exits(purpose: Purpose, planted: Planted, reader: str) -> list[Exit]:
         Exit("POST /v1/ask", "/v1/ask", {**asked, "mode": "abstractive"}),
         Exit("POST /v1/ask", "/v1/ask", {**asked, "stream": True}),
         Exit("POST /v1/ask", "/v1/ask", {**asked, "question": [canary]}),
+        Exit("POST /v1/feedback", "/v1/feedback", {"request_id": canary, "rating": "helpful"}),
+        *(Exit(f"GET {path}", path) for path in ("/v1/feedback", "/v1/feedback/counts")),
+        *(exits_of_mcp(asked, chunk, document) if find_spec("mcp") else []),
         Exit("POST /v1/policies:explain", "/v1/policies:explain", document),
         Exit("POST /v1/policies:explain", "/v1/policies:explain", shape),
         Exit("POST /v1/pii:analyze", "/v1/pii:analyze", text),
@@ -412,7 +416,60 @@ def exits(purpose: Purpose, planted: Planted, reader: str) -> list[Exit]:
         Exit("POST /v1/breakglass", "/v1/breakglass", glass),
         Exit("POST /v1/breakglass/{opening}:end", f"{opening[:-1]}9:end?purpose={purpose}"),
         Exit("POST /v1/breakglass/{opening}:review", f"{opening}:review", {"verdict": "ok"}),
+        *exits_to_openai_clients(asked),
         *exits_of_ingest(purpose, planted),
+    ]
+
+
+def exits_to_openai_clients(asked: Mapping[str, Any]) -> list[Exit]:
+    """Return what speaks OpenAI's API."""
+    question, why = asked["question"], {"X-Purpose-Of-Use": str(asked["purpose"])}
+    model = "ragplatform"
+    chat = {"model": model, "messages": [{"role": "user", "content": question}]}
+    rag = {"sources": True, "mode": "abstractive"}
+    openwebui = why | {"X-OpenWebUI-Chat-Id": "c-1"}
+    path, responses = "/v1/chat/completions", "/v1/responses"
+    return [
+        Exit("GET /v1/models", "/v1/models"),
+        Exit("GET /v1/models/{model}", f"/v1/models/{model}"),
+        Exit(f"POST {path}", path, chat, why),
+        Exit(f"POST {path}", path, chat | {"rag": rag}, why),
+        Exit(f"POST {path}", path, chat | {"stream": True, "rag": rag}, openwebui),
+        Exit(f"POST {path}", path, chat | {"n": 2}, why),
+        Exit(f"POST {responses}", responses, {"model": model, "input": question}, why),
+        Exit(
+            f"POST {responses}",
+            responses,
+            {"model": model, "input": question, "stream": True, "rag": rag},
+            why,
+        ),
+        Exit("POST /v1/embeddings", "/v1/embeddings", {"model": "hash", "input": "words"}, why),
+    ]
+
+
+def exits_of_mcp(asked: dict[str, Any], chunk: str, document: dict[str, Any]) -> list[Exit]:
+    """Return each tool of the Model Context Protocol, and one that there is not."""
+    accept = "application/json, text/event-stream"
+    calls = {
+        "search": {**asked, "limit": 50},
+        "ask": asked,
+        "get_source": {"chunk": chunk, "purpose": asked["purpose"]},
+        "explain_access": document,
+        "look": {"question": [chunk]},
+    }
+    return [
+        Exit(
+            "POST /mcp",
+            "/mcp",
+            {
+                "jsonrpc": "2.0",
+                "id": 1,
+                "method": "tools/call",
+                "params": {"name": name, "arguments": arguments},
+            },
+            headers={"Host": "localhost", "Accept": accept},
+        )
+        for name, arguments in calls.items()
     ]
 
 
@@ -438,6 +495,7 @@ def exits_of_ingest(purpose: Purpose, planted: Planted) -> list[Exit]:
             "/v1/erasures",
             {"purpose": purpose, "document": document, "dry_run": True},
         ),
+        Exit("GET /v1/erasures/{erasure}", f"/v1/erasures/{0:032x}?purpose={purpose}"),
         Exit("GET /v1/erasures/{erasure}/certificate", certificate),
         Exit("POST /v1/documents/{document}:relabel", "/v1/documents/none:relabel", labels),
         Exit("GET /v1/quarantine", f"/v1/quarantine?purpose={purpose}"),

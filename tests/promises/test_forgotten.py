@@ -24,7 +24,7 @@ SEED = int(os.environ.get("RAGPLATFORM_SEED", "0")) or random.SystemRandom().ran
 def test_people_erased_in_any_order_with_kills_in_between_leave_no_value_in_any_file(
     memory: Path,
 ) -> None:
-    batches = max(3, SUBJECTS // 100)
+    batches = max(3, SUBJECTS // 250)
     numbers = [str(one) for one in (SUBJECTS, CHUNKS, batches, SEED)]
     done = subprocess.run(
         [sys.executable, "-m", "tests.erasures", memory, *numbers],

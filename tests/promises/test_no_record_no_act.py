@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
@@ -29,6 +31,7 @@ from ragplatform.audit.verify import verify
 from ragplatform.config import Settings
 from ragplatform.errors import AuditError
 from ragplatform.model import Principal, Sensitivity
+from tests import open_webui
 from tests.fakes import Bench, make_bench
 from tests.fakes_audit import Pauses, event
 from tests.fakes_disk import FillingDisk
@@ -67,6 +70,7 @@ class Ward:
     client: TestClient
     run: str = ""
     token: str = ""
+    asked: str = ""
     over: str = ""
     open: str = ""
     sealed: int = 0
@@ -118,7 +122,8 @@ def post(
     route: str, who: str, body: dict[str, Any], status: int = 200, *, name: str = "", path: str = ""
 ) -> Act:
     def do(ward: Ward) -> Any:
-        filled = {key: ward.token if value == "TOKEN" else value for key, value in body.items()}
+        known = {"TOKEN": ward.token, "ASKED": ward.asked}
+        filled = {key: known.get(str(value), value) for key, value in body.items()}
         place = (path or route).replace("OVER", ward.over).replace("OPEN", ward.open)
         place = place.replace("SEALED", str(ward.sealed)).replace("RUN", ward.run)
         return ward.call(who, "POST", place, filled)
@@ -137,6 +142,20 @@ def take_back(ward: Ward) -> Any:
     return ward.client.delete(f"/v1/files/file-{ward.run}", headers=headers)
 
 
+def speak_mcp(ward: Ward) -> Any:
+    headers = {"Authorization": "Bearer doctor", "Host": "localhost"}
+    headers["Accept"] = "application/json, text/event-stream"
+    params = {"name": "ask", "arguments": QUESTION}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    answer = ward.client.post("/mcp", json=message, headers=headers)
+    result = answer.json().get("result")
+    if result is not None and result["isError"]:
+        # A refusal comes inside a result: make of it what REST would say.
+        refused = json.loads(result["content"][0]["text"])
+        return httpx2.Response(refused["status"], json=refused)
+    return answer
+
+
 RELATION = {"principal": "dr2", "subject": "mrn:1"}
 GLASS = {
     "purpose": "ETREAT", "subject": "mrn:1", "reason": REASON, "minutes": 9, "proof": "stranger"
@@ -145,10 +164,17 @@ CONSENT = {"purpose": "HOPERAT", "subject": "mrn:1", "about": "TREAT", "consent"
 CHUNK = "00000000-0000-4000-8000-000000000000"
 NONE = "0" * 32
 ASIDE = "/v1/quarantine/{document}"
+OPINION = {"request_id": "ASKED", "rating": "unhelpful", "comment": f"It says {TEXT}"}
 DECISION = {"purpose": "COMPLIANCE", "reason": "It is the sample password of the manual."}
 BILLED = "00000000-0000-4000-8000-000000000001"
 SOURCE = "/v1/sources/{chunk}"
 _AUDIT = "/v1/audit"
+
+_CHAT = "/v1/chat/completions"
+CHAT = {
+    "model": "ragplatform:TREAT", "messages": [{"role": "user", "content": QUESTION["question"]}]
+}  # fmt: skip
+TITLE = open_webui.task("title_generation", QUESTION["question"], TEXT)
 
 ACTS = [
     post("/v1/ask", "doctor", QUESTION),
@@ -156,6 +182,14 @@ ACTS = [
     post("/v1/ask", "doctor", QUESTION | {"stream": True}, name="streamed"),
     post("/v1/ask", "doctor", QUESTION | {"stream": True, "mode": "abstractive"}, name="both"),
     post("/v1/ask", "reception", QUESTION | {"purpose": "HOPERAT"}, 403, name="denied"),
+    post(_CHAT, "doctor", CHAT),
+    post(_CHAT, "doctor", CHAT | {"stream": True}, name="streamed"),
+    post(_CHAT, "doctor", TITLE, name="title"),
+    post(_CHAT, "reception", CHAT | {"model": "ragplatform:HOPERAT"}, 403, name="denied"),
+    post("/v1/responses", "doctor", {"model": "ragplatform:TREAT", "input": QUESTION["question"]}),
+    post("/v1/responses", "doctor", {"model": "ragplatform:TREAT", "input": QUESTION["question"],
+         "stream": True}, name="streamed"),
+    post("/v1/embeddings", "doctor", {"model": "hash", "input": TEXT, "rag": {"purpose": "TREAT"}}),
     post("/v1/search", "doctor", QUESTION),
     post("/v1/search", "stranger", QUESTION | {"purpose": "ETREAT"}, name="under glass"),
     get(SOURCE, "doctor", f"/v1/sources/{CHUNK}?purpose=TREAT"),
@@ -166,6 +200,11 @@ ACTS = [
     post("/v1/pii:redact", "doctor", {"purpose": "TREAT", "text": TEXT}),
     post("/v1/pii:redact", "doctor", {"purpose": "TREAT", "text": TEXT, "mode": "mask"}),
     post("/v1/policies:explain", "doctor", {"purpose": "TREAT", "document": "doc-0"}),
+    *([Act("POST /mcp", speak_mcp)] if find_spec("mcp") else []),
+    post("/v1/feedback", "billing", OPINION, 201),
+    post("/v1/feedback", "doctor", OPINION, 404, name="of another's"),
+    get("/v1/feedback", "compliance"),
+    get("/v1/feedback/counts", "compliance"),
     get("/v1/audit/events", "compliance"),
     get("/v1/audit/events", "doctor", status=403),
     get(f"{_AUDIT}/passages/{{passage}}/disclosures", "compliance",
@@ -198,6 +237,7 @@ ACTS = [
     post("/v1/ingest/runs/{run}:cancel", "clerk", {"purpose": "HOPERAT"},
          path="/v1/ingest/runs/RUN:cancel"),
     post("/v1/erasures", "doctor", {"purpose": "TREAT", "document": "doc-0"}, 403),
+    get("/v1/erasures/{erasure}", "doctor", f"/v1/erasures/{NONE}?purpose=TREAT", 403),
     get("/v1/erasures/{erasure}/certificate", "doctor",
         f"/v1/erasures/{NONE}/certificate?purpose=TREAT", 403),
     post("/v1/documents/{document}:relabel", "labeller",
@@ -214,7 +254,8 @@ ACTS = [
 ]  # fmt: skip
 
 # These tell callers only of themselves, or nothing of anybody.
-SILENT = {"GET /v1/whoami", "GET /v1/breakglass", "GET /livez", "GET /readyz"}
+SILENT = {"GET /v1/models", "GET /v1/models/{model}"}
+SILENT |= {"GET /v1/whoami", "GET /v1/breakglass", "GET /livez", "GET /readyz"}
 # And these of what callers asked for themselves, by ids, states and counts.
 SILENT |= {"GET /v1/files", "GET /v1/files/{file_id}", "GET /v1/ingest/runs"}
 SILENT |= {"GET /v1/ingest/runs/{run}", "GET /v1/ingest/runs/{run}/events"}
@@ -274,7 +315,8 @@ def furnish(ward: Ward, clock: list[datetime]) -> None:
     ward.open = ward.call("stranger", "POST", "/v1/breakglass", GLASS).json()["id"]
     ward.run = bring(ward).json()["run"]
     ward.sealed = ward.bench.records(action=Action.BROKE_GLASS)[0].index
-    shown = ward.call("billing", "GET", f"/v1/sources/{BILLED}?purpose=HPAYMT").json()["text"]
+    viewed = ward.call("billing", "GET", f"/v1/sources/{BILLED}?purpose=HPAYMT")
+    shown, ward.asked = viewed.json()["text"], viewed.headers["x-request-id"]
     ward.token = next(word.strip(",.") for word in shown.split() if word.startswith("[US_SSN:"))
 
 
@@ -282,6 +324,8 @@ def said_before_its_record(ward: Ward, response: Any) -> list[str]:
     """Return what the caller got although it was not on record."""
     text = response.text
     if response.headers["content-type"].startswith("text/event-stream"):
+        if response.request.url.path in {_CHAT, "/v1/responses"}:
+            return said_to_openai_client(ward, response)
         blocks = [block.split("\n", 1) for block in text.strip().split("\n\n")]
         names = [name.removeprefix("event: ") for name, _ in blocks]
         done = [str(r.action) for r in ward.bench.records() if r.request_id and
@@ -298,9 +342,27 @@ def said_before_its_record(ward: Ward, response: Any) -> list[str]:
     if "ndjson" in response.headers["content-type"]:
         # An export is on record before its first line; without the record of its end it breaks off.
         return [] if ward.bench.records(action=Action.EXPORTED) and not text else [text[:80]]
-    if (response.status_code, response.json()["code"]) != (503, "audit_unavailable"):
+    problem = response.json()
+    code = problem.get("error", problem)["code"]
+    if (response.status_code, code) != (503, "audit_unavailable"):
         return [f"{response.status_code} {text[:80]}"]
     return [secret for secret in SECRETS if secret in text]
+
+
+def said_to_openai_client(ward: Ward, response: Any) -> list[str]:
+    """Return what a client of OpenAI's API got by a stream although it was not on record."""
+    sent = [line.removeprefix("data: ") for line in response.text.splitlines()
+            if line.startswith("data: ")]  # fmt: skip
+    done = [str(r.action) for r in ward.bench.records() if r.request_id and
+            r.request_id == response.headers["x-request-id"]]  # fmt: skip
+    wrong = [] if "retrieved" in done else [f"a stream after {done}"]
+    last = json.loads(sent[-1]) if sent[-1] != "[DONE]" else {}
+    error = last.get("error") or last.get("response", {}).get("error") or {}
+    if error.get("code") != "audit_unavailable":
+        wrong.append(f"the stream ended with {sent[-1][:80]}")
+    if MORE in response.text or '"stop"' in response.text:
+        wrong.append("the whole answer")
+    return wrong
 
 
 @pytest.mark.parametrize("act", ACTS, ids=str)

@@ -1,7 +1,9 @@
 """Erasure and other labels over REST: as who asks, on record, with what proves it."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,8 +11,16 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ingest import serving
+from ingest.aside_wiring import aside
 from ingest.certificate import check_certificate
 from ingest.holds import Held, Hold, Holds
+from ingest.intake import Uploads
+from ingest.ledger import Ledger
+from ingest.queue import RunQueue
+from ingest.wiring import Workshop
+from ingest.worker import Worker
+from ingest.worker_wiring import sandbox
+from ingest.working import RunsInWorkshop
 from ragplatform import openers
 from ragplatform.api.app import create_app
 from ragplatform.audit.events import Action, Outcome
@@ -125,6 +135,84 @@ def test_what_is_held_stays_and_the_answer_says_why(ward: Ward) -> None:
     [denied] = ward.bench.records(action=Action.ERASED)
     assert denied.outcome is Outcome.DENIED
     assert ward.documents() == ["doc-0", "doc-1"]
+
+
+def work(ward: Ward) -> bool:
+    """Let a worker do what waits."""
+    settings, store = ward.bench.settings, ward.bench.platform.store
+    with (
+        closing(RunQueue(settings.catalog_url)) as queue,
+        closing(Ledger(settings.catalog_url)) as book,
+        sandbox(settings) as parser,
+        aside(settings, store.vault) as kept,
+    ):
+        uploads = Uploads(
+            files=openers.open_sealed_files(settings, store.vault), privacy=ward.bench.privacy
+        )
+        runs = RunsInWorkshop(
+            settings=settings, shop=Workshop(store, parser, book), uploads=uploads, put_aside=kept
+        )
+        ending = threading.Event()
+        return Worker(queue=queue, uploads=uploads, runs=runs, ending=ending).work()
+
+
+def test_several_people_are_an_order_that_a_worker_does(ward: Ward) -> None:
+    asked = ward.erase(subjects=["mrn:1", "mrn:2"])
+
+    assert (asked.status_code, asked.json()["state"]) == (202, "queued")
+    assert ward.documents() == ["doc-0", "doc-1"]
+    assert work(ward)
+    said = ward.get("eraser", f"{asked.headers['Location']}?purpose=PATRQT").json()
+    assert (said["state"], said["certified"], said["waiting"]) == ("succeeded", 2, 0)
+    assert ward.documents() == []
+    [first, second] = said["named"]
+    kept = ward.get("eraser", f"/v1/erasures/{second['certificate']}/certificate?purpose=PATRQT")
+    assert check_certificate(kept.text).said["subjects"] == [second["id"]]
+    assert first["id"] != second["id"]
+    assert "mrn:1" not in json.dumps(said)
+
+
+def test_an_order_of_which_somebody_has_to_stay_is_incomplete(ward: Ward) -> None:
+    holds = Holds(ward.bench.settings.catalog_url, derive=openers.deriver(ward.bench.settings))
+    case = holds.case_ref("mercy", "a case")
+    now = datetime.now(UTC)
+    holds.place(Hold("mercy", case, Held.DOCUMENT, "doc-0", "legal", now, "a case", "why"))
+    holds.close()
+
+    asked = ward.erase(subjects=["mrn:1", "mrn:2"]).json()
+    work(ward)
+
+    said = ward.get("eraser", f"/v1/erasures/{asked['id']}?purpose=PATRQT").json()
+    assert (said["state"], said["kept"], said["certified"]) == ("incomplete", 1, 1)
+    assert "hold" in said["named"][0]["why"]
+    assert ward.documents() == ["doc-0"]
+
+
+def test_one_is_an_order_too_where_the_index_is_large(bench: Callable[..., Bench]) -> None:
+    ward = Ward(bench(erasure_at_once_passages=1))
+
+    asked = [ward.erase(document="doc-0"), ward.erase(subjects=["mrn:2"])]
+
+    assert [one.status_code for one in asked] == [202, 202]
+    assert [work(ward), work(ward), work(ward)] == [True, True, False]
+    assert ward.documents() == []
+    ward.client.close()
+
+
+def test_an_order_is_neither_placed_nor_seen_without_its_record_and_the_right(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ward.erase(subjects=["mrn:1", "mrn:2"]).json()
+    path = f"/v1/erasures/{asked['id']}?purpose=PATRQT"
+
+    assert ward.erase("doctor", "TREAT", subjects=["mrn:1", "mrn:2"]).status_code == 403
+    assert [ward.get(one, path).status_code for one in ("clerk", "banker")] == [403, 403]
+    assert ward.get("eraser", path.replace(asked["id"], "0" * 32)).status_code == 404
+    for action in (Action.ERASURE_ORDERED, Action.ERASURE_READ):
+        refuse(ward, monkeypatch, action)
+    assert ward.erase(subjects=["mrn:1", "mrn:2"]).status_code == 503
+    assert ward.get("eraser", path).status_code == 503
+    assert [work(ward), work(ward)] == [True, False]
 
 
 def refuse(ward: Ward, monkeypatch: pytest.MonkeyPatch, action: Action) -> None:

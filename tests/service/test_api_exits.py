@@ -81,7 +81,7 @@ def test_a_model_that_gives_its_instructions_away_is_cut_off_with_an_alarm(
         problem = response.json()
     assert problem["code"] == "answer_unsafe"
     assert "enoxaparin" not in response.text.partition("event: delta")[2]
-    assert actions(one, problem["request_id"])[-3:] == ["generated", "exit_blocked", "failed"]
+    assert actions(one, problem["request_id"])[-3:] == ["exit_blocked", "generated", "failed"]
     alarm = next(r for r in records(one) if r.action is Action.EXIT_BLOCKED)
     assert (alarm.details["found"], alarm.details["where"]) == ("canary", "written")
 

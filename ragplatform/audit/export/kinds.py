@@ -62,7 +62,7 @@ class Kind:
 _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
     Family.QUESTION: {
         Verb.READ: "asked answered searched explained",
-        Verb.CREATE: "generated analysed redacted reported",
+        Verb.CREATE: "generated chat_task embedded analysed redacted reported",
         Verb.REFUSE: "denied refused turned_away",
         Verb.OTHER: "abandoned failed",
     },

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from ragplatform.adapters.payload import (
     origin,
 )
 from ragplatform.errors import TamperedError
-from ragplatform.model import Category, Chunk, Labels, Passage, Sensitivity, Span
+from ragplatform.model import Category, Chunk, Facts, Labels, Passage, Sensitivity, Span
 
 ID = "11111111-1111-1111-1111-111111111111"
 PASSAGE = Passage(
@@ -142,3 +143,46 @@ def test_new_labels_replace_exactly_the_fields_that_come_from_labels() -> None:
 
     assert (passage.labels, passage.access_class) == (moved, "other")
     assert passage.chunk == PASSAGE.chunk
+
+
+KNOWN = replace(
+    PASSAGE,
+    facts=Facts(
+        kinds=frozenset({"10-k"}), years=frozenset({"2022"}), dates=frozenset({"2023-02-08"})
+    ),
+)
+
+
+def test_facts_are_stored_as_keywords_of_one_field_and_read_back() -> None:
+    payload = encode_payload(KNOWN)
+
+    assert payload["facts"] == [
+        "date:2023", "date:2023-02", "date:2023-02-08", "kind:10-k", "year:2022"
+    ]  # fmt: skip
+    assert decode_payload(ID, payload) == KNOWN
+
+
+def test_a_passage_without_facts_is_stored_as_before_there_were_any() -> None:
+    assert "facts" not in encode_payload(PASSAGE)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        [],
+        None,
+        "kind:10-k",
+        ["kind"],
+        [1],
+        ["secret:x"],
+        ["year:2022", "kind:10-k"],
+        ["kind:10-k", "kind:10-k"],
+        ["date:2023-02-08"],
+        ["date:2023", "date:2023-02"],
+    ],
+)
+def test_facts_in_any_other_form_are_refused(facts: object) -> None:
+    payload = {**encode_payload(PASSAGE), "facts": facts}
+
+    with pytest.raises(TamperedError):
+        decode_payload(ID, payload)

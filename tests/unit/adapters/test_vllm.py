@@ -10,7 +10,7 @@ import pytest
 from ragplatform.adapters.vllm import VllmGenerator
 from ragplatform.egress import Allowed, async_client
 from ragplatform.errors import ConfigurationError, EgressBlockedError, GeneratorError
-from ragplatform.model import Cleared
+from ragplatform.model import Cleared, Usage
 from tests.fakes_generator import OpenAiServer, openai_server
 
 SECRET = "Jane Roe takes lithium"
@@ -24,7 +24,19 @@ def _ask(
     timeout_s: float = 10.0,
     stop_after: int | None = None,
 ) -> list[str]:
-    async def act() -> list[str]:
+    return [one for one in _ask_all(base_url, pattern=pattern, api_key=api_key,
+            timeout_s=timeout_s, stop_after=stop_after) if isinstance(one, str)]  # fmt: skip
+
+
+def _ask_all(
+    base_url: str,
+    *,
+    pattern: str | None = None,
+    api_key: str | None = None,
+    timeout_s: float = 10.0,
+    stop_after: int | None = None,
+) -> list[str | Usage]:
+    async def act() -> list[str | Usage]:
         async with async_client(Allowed.of([]), timeout_s=timeout_s) as client:
             generator = VllmGenerator(
                 base_url=base_url,
@@ -152,6 +164,20 @@ def test_a_text_cut_at_the_limit_ends_where_it_was_cut(caplog: pytest.LogCapture
 
     assert pieces == ["A ", "short ", "text."]
     assert "cut off at 9 tokens" in caplog.text
+
+
+@pytest.mark.parametrize("pattern", [None, r"A short text\."])
+def test_what_a_text_took_comes_last_and_nothing_of_the_cache(pattern: str | None) -> None:
+    counted = {
+        "prompt_tokens": 31, "completion_tokens": 4, "total_tokens": 35,
+        "prompt_tokens_details": {"cached_tokens": 16},
+    }  # fmt: skip
+    with openai_server(usage=counted) as server:
+        pieces = _ask_all(server.base_url, pattern=pattern)
+
+    assert server.bodies[0]["stream_options"] == {"include_usage": True}
+    assert pieces[-1] == Usage(31, 4)
+    assert "".join(map(str, pieces[:-1])) == "A short text."
 
 
 def test_the_request_is_salted_seeded_and_cold() -> None:

@@ -1,6 +1,6 @@
 """Who is asked for by name comes first, whatever fusion thinks of it."""
 
-from ragplatform.answer.retrieve import named_first
+from ragplatform.answer.rank import named_first
 from ragplatform.model import Chunk, Hit, Labels, Passage
 
 ANN = "[PERSON:abcdefghijklmnop]"
