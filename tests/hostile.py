@@ -178,12 +178,12 @@ def obey(tactic: str) -> Callable[[str, str], list[str]]:
 
 _RENDER: Final = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 _CLICKABLE: Final = re.compile(
-    r"[a-z][a-z0-9+.-]+://|\bwww\.\w|(?:mailto|tel|sms|javascript|data|ftp):\S", re.I
+    r"[a-z][a-z0-9+.-]+://|\bwww\.\w|\b(?:mailto|tel|sms|javascript|ftp):\S|\bdata:\w+/\w", re.I
 )
 # What clients that link everything take for a host: by the endings that they know.
 _HOST: Final = re.compile(
     r"\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|edu|gov|io|co|biz|info|xyz|example|de|uk|cn|ru|"
-    r"link|app|dev|ai|me|tv)\b|[\w.+-]+@[\w-]+\.[\w.]+",
+    r"link|app|dev|ai|me|tv)\b|[\w.+-]+@[\w-]+(?:\.\w+)+",
     re.I,
 )
 

@@ -213,9 +213,7 @@ class Retriever:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
         left_out["disagreed"] = len(hits) - len(kept)
-        details: dict[str, Json] = {"found": len(found), "left_out": left_out}
-        if orders := [one.passage.chunk.id for one in passages if one.orders]:
-            details["orders"] = orders
+        details = {"found": len(found), "left_out": left_out, **_speaking(passages)}
         sealed = {"searched": question.text} if completed else None
         self._record_shown(request, standing, scope, kept, details=details, sealed=sealed)  # 6
         return Retrieved(
@@ -525,6 +523,12 @@ def _named(hit: Hit, verdict: Decision) -> Json:
         "subjects_total": len(passage.subjects),
         "policies": list(verdict.policies),
     }
+
+
+def _speaking(passages: Sequence[ClearedPassage]) -> dict[str, Json]:
+    """Return what a record says of passages that speak to a model, where there are any."""
+    orders = [one.passage.chunk.id for one in passages if one.orders]
+    return {"orders": orders} if orders else {}
 
 
 def _part(passage: Passage, start: int, end: int) -> Passage:
