@@ -28,7 +28,7 @@ import qdrant_edge as engine
 
 from bench._setting import machine
 from ragplatform.adapters.bm25 import Bm25Weigher
-from ragplatform.adapters.edge import DENSE, RRF_K, TERMS, EdgeIndex
+from ragplatform.adapters.edge import DENSE, TERMS, EdgeIndex
 from ragplatform.adapters.encoder import SentenceEncoder
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.model import (
@@ -181,7 +181,7 @@ def measure_bare(index: EdgeIndex, questions: Sequence[Question], count: int) ->
             engine.QueryRequest(
                 limit=20,
                 prefetches=[engine.Prefetch(limit=50, query=query) for query in queries],
-                query=engine.Fusion.Rrf(k=RRF_K),
+                query=engine.Fusion.Rrf(k=60),
             )
         )
 

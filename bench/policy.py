@@ -203,7 +203,7 @@ def search_all(index: EdgeIndex, question: Question) -> object:
             prefetches=[
                 engine.Prefetch(limit=edge.FEWEST_CANDIDATES, query=query) for query in queries
             ],
-            query=engine.Fusion.Rrf(k=edge.RRF_K),
+            query=engine.Fusion.Rrf(k=60),
             with_payload=True,
         )
     )

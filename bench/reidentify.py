@@ -29,7 +29,7 @@ from bench.privacy.people import Invented, people
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
 from ragplatform.adapters.encoder import SentenceEncoder
-from ragplatform.answer.rank import named_first
+from ragplatform.answer.rank import Sought, best
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.model import AllOf, Chunk, Clause, Labels, Passage
 from ragplatform.ports import Entry, Vectors
@@ -83,7 +83,7 @@ def ndcg(
         for number, ((text, _), vector) in enumerate(zip(questions, vectors, strict=True)):
             # As the service does: deeper, and what holds the question's pseudonym first.
             found = index.search(vector.tolist(), weigher.weigh_query(text), SCOPE, DEPTH)
-            hits = named_first(found, [tokens_in(text)], CUT)
+            hits = best(found, Sought(text, CUT, tokens_in(text)))
             ranks = [hit.passage.chunk.ordinal for hit in hits]
             gains.append(1 / math.log2(ranks.index(number) + 2) if number in ranks else 0.0)
     return sum(gains) / len(gains)

@@ -9,6 +9,8 @@ from ragplatform.model import Json, Labels, Sensitivity
 from ragplatform.policy.classes import validate_labels
 
 KEYS: Final = ("sensitivity", "department", "restrictions", "retain_until", "state")
+# Beside those: the restrictions that people took away, which their source may say again.
+_LIFTED: Final = "lifted_restrictions"
 
 
 def relabelled(labels: Labels, changes: Mapping[str, Json]) -> Labels:
@@ -17,9 +19,32 @@ def relabelled(labels: Labels, changes: Mapping[str, Json]) -> Labels:
     Raises ``InvalidRequestError`` for a label that is none, or a value outside its list.
     """
     for key, value in changes.items():
-        labels = _changed(labels, key, value)
+        if key != _LIFTED:
+            labels = _changed(labels, key, value)
     validate_labels(labels)
     return labels
+
+
+def put_on_again(labels: Labels, by_hand: Mapping[str, Json]) -> Labels:
+    """Return what a source says now with the labels on it that people gave before.
+
+    Its restrictions stay but for those that people took away by name: a legal hold that the source
+    came to say since must not be undone by a list from before it.
+    """
+    after = relabelled(labels, by_hand)
+    said = labels.restrictions - _words(by_hand.get(_LIFTED))
+    return replace(after, restrictions=after.restrictions | said)
+
+
+def given(
+    before: Labels, earlier: Mapping[str, Json], changes: Mapping[str, Json]
+) -> dict[str, Json]:
+    """Return all that people gave a document by hand, once the changes are among it."""
+    all_of_it = {**earlier, **changes}
+    if "restrictions" in changes:
+        known = before.restrictions | _words(earlier.get(_LIFTED))
+        all_of_it[_LIFTED] = sorted(known - _words(changes["restrictions"]))
+    return all_of_it
 
 
 def opens(before: Labels, after: Labels) -> bool:
@@ -54,3 +79,7 @@ def _changed(labels: Labels, key: str, value: Json) -> Labels:
     if key == "state":
         return replace(labels, state=value)
     raise InvalidRequestError(f"label {key!r}: known are {', '.join(KEYS)}")
+
+
+def _words(value: Json) -> frozenset[str]:
+    return frozenset(map(str, value)) if isinstance(value, list | tuple) else frozenset()

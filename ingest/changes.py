@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeAlias
 
 from ingest.aside_run import AsideOfRun
 from ingest.containers import Containers
+from ingest.graves import ERASED_BEFORE
 from ingest.ledger import Entry, Ledger, State
 from ingest.members import Budget, Contents, Members
 from ingest.refusals import Refusal, guarded
@@ -22,6 +23,7 @@ from ragplatform.errors import MovedOnError, QuarantinedError, UnreadableError
 # So many sources are looked up at once; of those in memory only so many bytes.
 _WINDOW: Final = 200
 _WINDOW_BYTES: Final = 8 * 1024 * 1024
+_CAME_BACK: Final = "a document of this very content was erased: two people may let it in"
 
 
 class Stopwatch(Protocol):
@@ -127,6 +129,8 @@ class Changes:
             keys = [self._fingerprint.key(source) for source in window]
             with watch.stage("ledger"):
                 known = self._ledger.known(*self._where, keys)
+                new = {key: self._fingerprint.document_of(key) for key in keys if key not in known}
+                known |= self._ledger.buried(*self._where, new)
             for source, key in zip(window, keys, strict=True):
                 yield source, known.get(key)
 
@@ -199,12 +203,26 @@ class Changes:
         if inside is not None:
             yield from self._passed_over(work, known, inside)
             return
+        if self._was_erased(work, known):
+            refusal = Refusal(FileState.QUARANTINED, ERASED_BEFORE, _CAME_BACK)
+            yield self._same(work, known) or Refused(work, refusal, known)
+            return
         with watch.stage("unpack"):
             contents = guarded(partial(self._contents, work, budget))
         if isinstance(contents, Refusal):
             yield self._same(work, known) or Refused(work, contents, known)
             return
         yield from self._opened(work, known, contents, budget, watch)
+
+    def _was_erased(self, work: Work, known: Entry | None) -> bool:
+        """Return whether its content was erased under another name, and nobody let it in since."""
+        if not work.data or ERASED_BEFORE in work.waived:
+            return False
+        if known is not None and known.state is State.INDEXED and known.sha256 == work.sha256:
+            # It was in under both names, and one of them was erased.
+            return False
+        mark = self._fingerprint.content_mark(work)
+        return bool(self._ledger.graves.among(work.labels.tenant, [mark]))
 
     def _opened(
         self,

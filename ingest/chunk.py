@@ -2,33 +2,46 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeAlias
 
 from semantic_text_splitter import TextSplitter
 
 from ingest.parse.document import Heading
+from ingest.tables import Table, tables
 
 # all-MiniLM-L6-v2 sees 256 tokens. Measured at 900 characters with its tokenizer: clinical notes
 # have 4.2 characters to the token and 0.3 % of their pieces exceed it; annual reports 5.0 and, for
 # tables of figures, 3.2: 4.5 % exceed it (800: 2.2 %, 1,000: 6.9 %). ``TokenLimit`` makes it none.
 MAX_CHARS: Final = 900
 OVERLAP: Final = 90
+# A table is kept whole up to this: a statement of accounts takes 1,000 to 2,600 characters. Cut in
+# two, "Total current assets" stands in one piece and the name of the statement in the other.
+MAX_TABLE_CHARS: Final = 2_600
+# What is left of a page beside a table when it is shorter than this belongs to the table: notes to
+# it, the page's number.
+_REST: Final = 160
 # Below this share of the size, a section joins the next one instead of standing alone.
 _SMALL: Final = 4
 _FLOOR_CHARS: Final = 50
 
-Range = tuple[int, int]
+Range: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A run ``text[start:end]`` of a text, and the titles of the sections that hold its start."""
+    """A run ``text[start:end]`` of a text, and the titles of the sections that hold its start.
+
+    ``caption`` is where the lines stand that say what it is, of a further piece of a long table.
+    ``table`` says that it is one, or a part of one.
+    """
 
     start: int
     end: int
     heading: tuple[str, ...] = field(default=(), repr=False)
+    caption: Range | None = None
+    table: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,7 @@ def chunk(
     *,
     guarded: Sequence[Range],
     headings: Sequence[Heading] = (),
+    pages: Sequence[int] = (),
     max_chars: int = MAX_CHARS,
     overlap: int = OVERLAP,
     tokens: TokenLimit | None = None,
@@ -52,8 +66,10 @@ def chunk(
 
     No edge falls inside a ``guarded`` range (half-open, any order, may overlap). A piece holds at
     most ``max_chars`` characters, up to ``overlap`` of them repeated from the piece before, unless
-    one guarded range alone is longer. Headings begin pieces where the sections are large enough.
-    The same arguments always give the same pieces.
+    one guarded range alone is longer. A table is one piece, up to ``MAX_TABLE_CHARS`` where
+    ``max_chars`` is no less than usual, and cut between its lines where it is longer. Headings, and
+    the ``pages`` that begin at these offsets, begin pieces where the sections are large enough. The
+    same arguments always give the same pieces.
 
     Raises ``ValueError`` when a range or heading does not lie in the text, or a size is impossible:
     a title that is not in this text may be one that was masked.
@@ -63,17 +79,76 @@ def chunk(
     if any(not text.startswith(heading.title, heading.offset) for heading in headings):
         raise ValueError("a heading does not stand in this text")
     guard = _Guard(text, guarded)
-    capacity = max_chars - overlap
+    whole = MAX_TABLE_CHARS if max_chars >= MAX_CHARS and tokens is None else 0
     pieces: list[Piece] = []
-    for start, end in _sections(guard, headings, max_chars // _SMALL):
-        for index, (left, right) in enumerate(_split(guard, start, end, capacity, tokens)):
-            reach = min(overlap, max_chars - (right - left)) if index else 0
-            begin = _reach_back(guard, start, left, reach)
-            if tokens and tokens.count(text[begin:right]) > tokens.most:
-                begin = left
-            pieces.append(Piece(begin, right))
+    for start, end, table in _regions(guard, pages, whole):
+        if table is not None:
+            pieces += _table_pieces(guard, start, end, table, whole)
+            continue
+        edges = [*(h.offset for h in headings), *pages]
+        for left, right in _sections(guard, start, end, edges, max_chars // _SMALL):
+            pieces += _prose(guard, (left, right), max_chars, overlap, tokens)
     paths = _paths(headings, [piece.start for piece in pieces])
-    return [Piece(p.start, p.end, path) for p, path in zip(pieces, paths, strict=True)]
+    return [replace(piece, heading=path) for piece, path in zip(pieces, paths, strict=True)]
+
+
+def _prose(
+    guard: "_Guard", section: Range, max_chars: int, overlap: int, tokens: TokenLimit | None
+) -> Iterator[Piece]:
+    """Yield the pieces of one section."""
+    runs = _split(guard, *section, max_chars - overlap, tokens)
+    for index, (left, right) in enumerate(runs):
+        reach = min(overlap, max_chars - (right - left)) if index else 0
+        begin = _reach_back(guard, section[0], left, reach)
+        if tokens and tokens.count(guard.text[begin:right]) > tokens.most:
+            begin = left
+        yield Piece(begin, right)
+
+
+def _regions(
+    guard: "_Guard", pages: Sequence[int], whole: int
+) -> Iterator[tuple[int, int, Table | None]]:
+    """Yield runs that together cover the text: tables, and what stands between them.
+
+    A short rest of a page goes with the table before it. Without ``whole`` no table is looked for.
+    """
+    done = 0
+    for table in tables(guard.text) if whole else ():
+        # An edge inside a guarded range would cut it: such a table is text like any other.
+        if table.start < done or guard.around(table.start) or guard.around(table.end):
+            continue
+        if table.start > done:
+            yield done, table.start, None
+        page = bisect_right(pages, table.end)
+        limit = pages[page] if page < len(pages) else len(guard.text)
+        done = table.end
+        rest = guard.text[done:limit].strip()
+        if len(rest) <= _REST and not guard.around(limit) and limit - table.start <= whole:
+            done = limit
+        yield table.start, done, table
+    if done < len(guard.text):
+        yield done, len(guard.text), None
+
+
+def _table_pieces(
+    guard: "_Guard", start: int, end: int, table: Table, whole: int
+) -> Iterator[Piece]:
+    """Yield the table as one piece, or as few as hold all of its lines in turn."""
+    edges = [at for at in table.lines[1:] if at > table.rows and not guard.around(at)]
+    begin, last = start, start
+    caption = guard.trim(table.start, table.rows) if table.rows > table.start else None
+    for edge in (*edges, end):
+        if edge - begin > whole and last > begin:
+            yield from _table_piece(guard, begin, last, caption if begin > start else None)
+            begin = last
+        last = edge
+    yield from _table_piece(guard, begin, end, caption if begin > start else None)
+
+
+def _table_piece(guard: "_Guard", start: int, end: int, caption: Range | None) -> Iterator[Piece]:
+    left, right = guard.trim(start, end)
+    if guard.text[left:right].strip():
+        yield Piece(left, right, caption=caption, table=True)
 
 
 class _Guard:
@@ -122,14 +197,14 @@ class _Guard:
         return start, end
 
 
-def _sections(guard: _Guard, headings: Sequence[Heading], small: int) -> Iterator[Range]:
-    """Yield runs that begin at headings and together cover the text, none of them small."""
-    edges = sorted({h.offset for h in headings if h.offset and not guard.around(h.offset)})
-    kept = [0]
-    for edge in edges:
+def _sections(
+    guard: _Guard, start: int, end: int, edges: Sequence[int], small: int
+) -> Iterator[Range]:
+    """Yield runs that begin at edges and together cover the region, none of them small."""
+    kept = [start]
+    for edge in sorted({edge for edge in edges if start < edge < end and not guard.around(edge)}):
         if edge - kept[-1] >= small:
             kept.append(edge)
-    end = len(guard.text)
     if len(kept) > 1 and end - kept[-1] < small // 2:
         kept.pop()
     yield from pairwise((*kept, end))

@@ -50,12 +50,14 @@ class LifeDesk:
         queue: RunQueue,
         is_small: Callable[[], bool],
         eraser: Callable[[Caller, str | None], Eraser],
+        take_back: Callable[[Caller], Eraser],
         certifier: Callable[[Caller], Certifier],
         relabeller: Callable[[Caller], Relabeller],
     ) -> None:
-        """The last three are made anew for each caller, and decide by policy for that one.
+        """The last four are made anew for each caller, and decide by policy for that one.
 
-        ``eraser`` takes the id that its records are to bear, or None. ``is_small`` says that the
+        ``eraser`` takes the id that its records are to bear, or None; what ``take_back`` erases may
+        come in again. ``is_small`` says that the
         index is small enough for whoever asks to wait while its files are scrubbed.
         """
         self._catalog = catalog
@@ -63,6 +65,7 @@ class LifeDesk:
         self._queue = queue
         self._is_small = is_small
         self._eraser = eraser
+        self._take_back = take_back
         self._certifier = certifier
         self._relabeller = relabeller
 
@@ -133,11 +136,12 @@ class LifeDesk:
         return Ordered(standing, run.state)
 
     def erase_documents(self, caller: Caller, documents: Sequence[str]) -> None:
-        """Erase these documents at once, on record, each with its certificate.
+        """Erase what a caller brought at once, on record, each with its certificate.
 
+        The same may be brought again.
         Raises ``DeniedError`` when some of them have to stay; the others went.
         """
-        ended = self._eraser(caller, None).each_document(documents)
+        ended = self._take_back(caller).each_document(documents)
         gone = [one for one in ended if isinstance(one, Erased)]
         for _ in self._certifier(caller).certify_each(gone):
             pass

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ingest.graves import content_mark
 from ingest.keeping import Keeping
 from ingest.ledger import Ledger, State
 from ingest.places import Place, Waiting
@@ -91,8 +92,13 @@ class Eraser:
         keeping: Keeping,
         places: Sequence[Place] = (),
         run: str | None = None,
+        may_return: bool = False,
     ) -> None:
-        """``run`` is the id that all records of this erasure bear: None makes one."""
+        """``run`` is the id that all records of this erasure bear: None makes one.
+
+        With ``may_return`` the same content may come in again under another name.
+        """
+        self._may_return = may_return
         self._principal = principal
         self._purpose = purpose
         self._policies = policies
@@ -288,7 +294,10 @@ class Eraser:
 
     def _erase(self, entry: DocumentEntry, erased: Erased, rule: str | None) -> None:
         tenant, document = entry.tenant, entry.document
+        marks = self._marks(document)
         details: dict[str, Json] = {"document": document}
+        if marks:
+            details["contents"] = list[Json](marks)
         if rule is not None:
             details |= {"rule": rule, "retention": self._keeping.retention.digest}
         erased.records.append(self._record(details, entry.subjects))
@@ -303,6 +312,8 @@ class Eraser:
         erased.count("vault", values)
         for place in self._places:
             erased.count(place.name, place.erase_document(tenant, document))
+        if marks:
+            self._ledger.graves.bury(tenant, document, marks)
         erased.count("ledger", self._ledger.forget(document))
         # Once more: a rebuild at work may have kept it anew before the ledger said so.
         erased.count("archive", kept + self._archive.forget(tenant, document))
@@ -310,6 +321,15 @@ class Eraser:
         # Last, because a repetition after a crash finds by it what is still to be erased.
         erased.count("catalog", int(self._catalog.delete_document(document)))
         erased.documents.append(document)
+
+    def _marks(self, document: str) -> list[str]:
+        """Return by what the document's contents are known, should they come back."""
+        if self._may_return:
+            return []
+        tenant = self._principal.tenant
+        rows = self._ledger.sources_of(tenant, document)
+        found = {content_mark(self._privacy.subject_ref, tenant, row.sha256) for row in rows}
+        return sorted(found | self._ledger.graves.contents_of(tenant, document))[:MOST_NAMED]
 
     def _erase_subject(self, subject: str, documents: int, erased: Erased) -> None:
         tenant = self._principal.tenant

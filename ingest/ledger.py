@@ -6,7 +6,7 @@ settled, its holder's process is gone, or its lease has run out.
 """
 
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,8 +17,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from ingest.graves import Graves
 from ingest.holder import is_alive, this_process
-from ingest.ledger_tables import SOURCES
+from ingest.ledger_tables import GRAVES, SOURCES
 from ingest.runs import Runs
 from ragplatform.errors import ForgottenError, HeldError, UnavailableError
 from ragplatform.migrations import bring_up
@@ -124,6 +125,7 @@ class Ledger:
         with self._transaction() as connection:
             bring_up(connection, "ledger")
         self.runs = Runs(self._transaction)
+        self.graves = Graves(self._transaction)
 
     def lookup(self, tenant: str, collection: str, source_key: str) -> Entry | None:
         """Return what is known of a source, or None."""
@@ -146,6 +148,20 @@ class Ledger:
                     found[row.source_key] = _entry_of(row)
         return found
 
+    def buried(
+        self, tenant: str, collection: str, documents: Mapping[str, str]
+    ) -> dict[str, Entry]:
+        """Return entries of those sources, by key to document, that are known as erased alone.
+
+        A ledger that was restored has no row of what came in and was erased after its backup.
+        """
+        gone = self.graves.among(tenant, documents.values())
+        return {
+            key: _forgotten(tenant, collection, key, document)
+            for key, document in documents.items()
+            if document in gone
+        }
+
     def inside(self, tenant: str, collection: str, container: str) -> list[Entry]:
         """Return the rows of what lies in a container, by key; not of what lies deeper."""
         query = sa.select(SOURCES).where(
@@ -156,6 +172,14 @@ class Ledger:
         with self._transaction() as connection:
             rows = connection.execute(query.order_by(SOURCES.c.source_key)).all()
         return [_entry_of(row) for row in rows]
+
+    def sources_of(self, tenant: str, document: str) -> list[Entry]:
+        """Return the rows of a document whose content is known."""
+        query = sa.select(SOURCES).where(
+            SOURCES.c.tenant == tenant, SOURCES.c.document == document, SOURCES.c.sha256 != ""
+        )
+        with self._transaction() as connection:
+            return [_entry_of(row) for row in connection.execute(query)]
 
     def keys_of(self, tenant: str, collection: str, source: str) -> list[str]:
         """Return the keys of what a source was last known to have, not of what lies inside it."""
@@ -226,6 +250,7 @@ class Ledger:
         key = {"tenant": tenant, "collection": collection, "source_key": source_key}
         fresh = {**key, **row, "chunks": 0, "live_generation": ""}
         with self._transaction() as connection:
+            _require_unburied(connection, tenant, document)
             # Of several runs that meet a new source at once the first inserts it; the others wait
             # for its transaction and find it held.
             new = insert(connection.dialect, SOURCES).values(fresh).on_conflict_do_nothing()
@@ -291,12 +316,19 @@ class Ledger:
         """Keep of a document only that it was forgotten; return how many sources it had.
 
         Content digest, name and labels go, also from free pages and the write-ahead log. The caller
-        has erased it from index and vault first.
+        has erased it from index and vault first. Its mark stays, which says that it was erased.
         """
         gone = _blank() | {"state": State.FORGOTTEN.value}
         values = {**gone, "chunks": 0, "lease_until": 0.0, "updated_at": _now()}
         where = SOURCES.c.document == document
         with self._transaction() as connection:
+            for tenant in set(
+                connection.execute(sa.select(SOURCES.c.tenant).where(where)).scalars()
+            ):
+                grave = {"tenant": tenant, "mark": document, "document": document}
+                connection.execute(
+                    insert(connection.dialect, GRAVES).values(grave).on_conflict_do_nothing()
+                )
             count = connection.execute(SOURCES.update().where(where).values(values)).rowcount
         self._scrub_log()
         return count
@@ -346,7 +378,10 @@ class Ledger:
         where = sa.and_(
             _at(tenant, collection, source_key), SOURCES.c.state == State.FORGOTTEN.value
         )
+        document = sa.select(SOURCES.c.document).where(where).scalar_subquery()
+        grave = sa.and_(GRAVES.c.tenant == tenant, GRAVES.c.document == document)
         with self._transaction() as connection:
+            connection.execute(GRAVES.delete().where(grave))
             return connection.execute(SOURCES.delete().where(where)).rowcount > 0
 
     def entries(
@@ -428,6 +463,27 @@ def _require_free(row: sa.Row[Any], run: str) -> None:
     held = row.state == State.PENDING.value and row.run != run
     if held and row.lease_until > time.time() and is_alive(row.holder):
         raise HeldError(f"run {row.run} is at work on this document: wait for its end")
+
+
+def _require_unburied(connection: sa.Connection, tenant: str, document: str) -> None:
+    mine = sa.and_(GRAVES.c.tenant == tenant, GRAVES.c.mark == document)
+    if connection.execute(sa.select(GRAVES.c.mark).where(mine).limit(1)).one_or_none() is not None:
+        raise ForgottenError("the document was erased and stays out")
+
+
+def _forgotten(tenant: str, collection: str, source_key: str, document: str) -> Entry:
+    blank = _blank()
+    return Entry(
+        tenant=tenant,
+        collection=collection,
+        source_key=source_key,
+        document=document,
+        state=State.FORGOTTEN,
+        chunks=0,
+        run="",
+        updated_at=datetime.now(UTC),
+        **blank,
+    )
 
 
 def _blank() -> dict[str, Any]:

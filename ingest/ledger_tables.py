@@ -1,4 +1,4 @@
-"""The ledger's tables: one row for each source of a collection, one for each run."""
+"""The ledger's tables: a row for each source of a collection, each run, and what was erased."""
 
 from typing import Final
 
@@ -35,6 +35,16 @@ SOURCES: Final = sa.Table(
     sa.Index("ingest_sources_by_state", "tenant", "state"),
     sa.Index("ingest_sources_by_document", "document"),
     sa.Index("ingest_sources_by_container", "tenant", "collection", "container"),
+)
+
+# What was erased: its document, or its content, by a keyed mark.
+GRAVES: Final = sa.Table(
+    "ingest_graves",
+    METADATA,
+    sa.Column("tenant", sa.String(63), primary_key=True),
+    sa.Column("mark", sa.String(128), primary_key=True),
+    sa.Column("document", sa.String(128), primary_key=True),
+    sa.Index("ingest_graves_by_document", "tenant", "document"),
 )
 
 RUNS: Final = sa.Table(

@@ -10,6 +10,7 @@ from typing import Final
 
 from ingest.aside_place import AsidePlace
 from ingest.aside_wiring import aside
+from ingest.calls import CallsPlace, unsealed
 from ingest.certificate import Certifier
 from ingest.erasure_orders import ErasureOrders, Named
 from ingest.forget import Eraser
@@ -149,6 +150,8 @@ def eraser_of(
     principal: Principal,
     purpose: Purpose,
     run: str | None = None,
+    *,
+    may_return: bool = False,
 ) -> Eraser:
     """Return what erases for a principal; ``run`` is the id that its records bear."""
     return Eraser(
@@ -166,6 +169,7 @@ def eraser_of(
         keeping=kept,
         places=places_of(store, book, kept),
         run=run,
+        may_return=may_return,
     )
 
 
@@ -212,8 +216,14 @@ def places_of(store: Store, book: Ledger, kept: Keeping) -> tuple[Place, ...]:
         privacy=store.privacy,
         keeping=kept,
     )
+    calls = CallsPlace(
+        runs=book.runs,
+        opened=partial(unsealed, store.settings),
+        subject_ref=store.privacy.subject_ref,
+    )
+    sealed_files = SealedPlace(openers.open_sealed_files(store.settings, store.vault))
     # The quarantine's rows say which documents those are: its files go with them, not before.
-    return (put_aside, SealedPlace(openers.open_sealed_files(store.settings, store.vault)))
+    return (put_aside, sealed_files, calls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,22 @@
 """From one file's bytes to passages that may be embedded: parse, find, decide, transform, chunk."""
 
-import uuid
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from ingest import titles
-from ingest.by_hand import relabelled
+from ingest.by_hand import put_on_again
 from ingest.chunk import Piece, chunk
 from ingest.claims import labelled
+from ingest.facts import document_facts, of_part
 from ingest.parse.document import Claims, ParsedDocument, Part
 from ingest.parse.unpack import Allowance, Opened
 from ingest.report import Tally
-from ingest.work import NAMESPACE, Target, Work, given_labels
+from ingest.work import Target, Work, given_labels
+from ragplatform.entities import CATEGORY_OF
 from ragplatform.errors import QuarantinedError
-from ragplatform.model import Chunk, Labels, Passage, Span
+from ragplatform.model import Chunk, Facts, Labels, Passage, Span, chunk_id
 from ragplatform.policy.classes import access_class, validate_labels
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
@@ -23,6 +25,7 @@ from ragplatform.privacy.orders import KEYWORD, gives_orders
 from ragplatform.privacy.transform import Transformed
 
 Found: TypeAlias = list[Span]
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class Parser(Protocol):
@@ -125,7 +128,7 @@ class Preparer:
         tally.characters += len(parsed.text)
         work = self._claimed(work, parsed.claims)
         # Not part of the generation: other labels alone must not embed a document anew.
-        work = replace(work, labels=relabelled(work.labels, work.by_hand))
+        work = replace(work, labels=put_on_again(work.labels, work.by_hand))
         source = replace(work.source, content=None)
         return Parsed(replace(work, source=source, data=None), parsed)
 
@@ -166,7 +169,8 @@ class Preparer:
         with tally.stage("chunk"):
             # Titles and headings carry no spans to be cleared by: what is tagged goes from them.
             shown = self._privacy.without_tagged(title.text, title.kept)
-            passages = tuple(self._passages(work, document, body, shown, labels))
+            facts = self._facts(document, body, title, work.labels, whose)
+            passages = tuple(self._passages(work, document, body, shown, labels, facts))
         if not passages:
             raise QuarantinedError("empty", "the document holds no text")
         return Ready(
@@ -196,8 +200,30 @@ class Preparer:
             why = decision.why_not
             raise QuarantinedError("denied", f"policy denies ingest: {why}")
 
+    def _facts(
+        self,
+        parsed: ParsedDocument,
+        body: Transformed,
+        title: Transformed,
+        labels: Labels,
+        whose: str,
+    ) -> Facts:
+        """Return what the document says of itself, after policy had its way with it."""
+        day = parsed.claims.date
+        if day:
+            # A field's day is a date like any other: kept, moved or hidden as those of the text.
+            span = Span(0, len(day), "DATE_TIME", CATEGORY_OF["DATE_TIME"], 1.0, "field")
+            day = self._privacy.transform(day, [span], labels, whose).text
+        return document_facts(body.text, title.text, day if _DAY.fullmatch(day) else "")
+
     def _passages(
-        self, work: Work, parsed: ParsedDocument, body: Transformed, title: str, labels: Labels
+        self,
+        work: Work,
+        parsed: ParsedDocument,
+        body: Transformed,
+        title: str,
+        labels: Labels,
+        facts: Facts,
     ) -> Iterator[Passage]:
         guarded = sorted(
             [
@@ -206,16 +232,19 @@ class Preparer:
             ]
         )
         moved = parsed.moved(body.text, body.position)
-        pieces = chunk(body.text, guarded=guarded, headings=moved.headings)
         pages = [(page.offset, page.number) for page in moved.pages]
+        starts = [start for start, _ in pages]
+        pieces = chunk(body.text, guarded=guarded, headings=moved.headings, pages=starts)
         headings = self._clean_headings(moved, body)
         for ordinal, piece in enumerate(pieces):
-            name = f"{work.document}/{work.generation}/{ordinal}"
+            path = [headings[title] for title in piece.heading]
+            if piece.caption is not None:
+                path.append(self._masked(body, *piece.caption))
             yield Passage(
                 chunk=_chunk(
-                    str(uuid.uuid5(NAMESPACE, name)),
+                    chunk_id(work.document, work.generation, ordinal),
                     ordinal,
-                    replace(piece, heading=tuple(headings[title] for title in piece.heading)),
+                    replace(piece, heading=tuple(path)),
                     body,
                     pages,
                 ),
@@ -226,19 +255,24 @@ class Preparer:
                 subjects=work.subjects,
                 generation=work.generation,
                 media_type=parsed.media_type,
+                facts=of_part(facts, body.text, piece, starts, first=not ordinal),
             )
+
+    def _masked(self, body: Transformed, start: int, end: int) -> str:
+        """Return a run of the text on one line, with what is tagged in it masked."""
+        inside = [
+            replace(s, start=max(s.start, start) - start, end=min(s.end, end) - start)
+            for s in body.kept
+            if s.start < end and start < s.end
+        ]
+        return " ".join(self._privacy.without_tagged(body.text[start:end], inside).split())
 
     def _clean_headings(self, moved: ParsedDocument, body: Transformed) -> dict[str, str]:
         """Return each heading's text with what is tagged in it masked."""
         clean: dict[str, str] = {}
         for heading in moved.headings:
             start, end = heading.offset, heading.offset + len(heading.title)
-            inside = [
-                replace(s, start=max(s.start, start) - start, end=min(s.end, end) - start)
-                for s in body.kept
-                if s.start < end and start < s.end
-            ]
-            masked = self._privacy.without_tagged(heading.title, inside)
+            masked = self._masked(body, start, end)
             # The same words may be tagged in one place and missed in another.
             if clean.get(heading.title, heading.title) == heading.title:
                 clean[heading.title] = masked

@@ -12,10 +12,10 @@ from datetime import date, datetime, timedelta
 from typing import Final, Protocol
 
 from ingest.aside import Aside, Contents, Item, ItemState
-from ingest.by_hand import opens, relabelled
+from ingest.by_hand import given, opens, put_on_again, relabelled
 from ingest.ledger import Ledger, State
 from ingest.prepare import Parser
-from ingest.quarantine_rules import Rule, RuleAct, waivable, written
+from ingest.quarantine_rules import Rule, RuleAct, maskable, waivable, written
 from ingest.report import FileResult
 from ragplatform.access.desk import Caller
 from ragplatform.audit.events import Action, Outcome, event_of
@@ -222,8 +222,8 @@ class Quarantine:
         """
         self._require(caller, Act.REVIEW_QUARANTINE)  # 1
         why, item = required_reason(reason), self._item(caller, document)
-        by_hand = {**self._catalog.labels_by_hand(item.document), **changes}
-        after = relabelled(item.labels, by_hand)  # 2
+        by_hand = given(item.labels, self._catalog.labels_by_hand(item.document), changes)
+        after = relabelled(put_on_again(item.labels, by_hand), changes)  # 2
         self._require_relabel(caller, after)
         if opens(item.labels, after) and (kept := self._why_kept(item)):
             refused: dict[str, Json] = {"act": "relabel", "reason": "has to be kept"}
@@ -294,7 +294,7 @@ class Quarantine:
         """
         self._require(caller, Act.RELEASE_QUARANTINE)
         item = self._item(caller, document)
-        if act is RuleAct.MASK and not waivable(item.reason):
+        if act is RuleAct.MASK and not maskable(item.reason):
             raise InvalidRequestError(
                 f"what was put aside as {item.reason} cannot be masked: its rule can only reject"
             )

@@ -17,13 +17,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from ingest.graves import ERASED_BEFORE
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.errors import PolicyError
 from ragplatform.privacy.orders import KEYWORD
 
 RULES_FILE: Final = "quarantine.toml"
-# A passage that speaks to a model comes in as it is: answers pass it over.
-_WAIVABLE: Final = frozenset(f"contains_{entity.lower()}" for entity in CATEGORY_OF) | {KEYWORD}
+# A passage that speaks to a model comes in as it is: answers leave it out.
+_MASKABLE: Final = frozenset(f"contains_{entity.lower()}" for entity in CATEGORY_OF) | {KEYWORD}
 _WORD: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _KEYS: Final = ("id", "collection", "reason", "match", "do", "because", "by", "approved_by")
 
@@ -56,13 +57,19 @@ class Rule:
         return self.collection == collection and fnmatch.fnmatchcase(name, self.match)
 
 
+def maskable(reason: str) -> bool:
+    """Return whether what a document was put aside for can be masked on its way in."""
+    return reason in _MASKABLE
+
+
 def waivable(reason: str) -> bool:
     """Return whether people may let a document in although it was put aside for the reason.
 
-    Only what policy finds in its text, for that can be masked. What cannot be read cannot be
-    searched either, and what policy denies is decided by policy.
+    Only what policy finds in its text, for that can be masked, and what was erased under another
+    name. What cannot be read cannot be searched either, and what policy denies is decided by
+    policy.
     """
-    return reason in _WAIVABLE
+    return maskable(reason) or reason == ERASED_BEFORE
 
 
 class QuarantineRules:
@@ -189,7 +196,7 @@ def _rule(where: str, table: object) -> Rule:
         act = RuleAct(table["do"])
     except ValueError as error:
         raise PolicyError(f"{where}: do is mask or reject") from error
-    if act is RuleAct.MASK and not waivable(table["reason"]):
+    if act is RuleAct.MASK and not maskable(table["reason"]):
         raise PolicyError(
             f"{where}: what was put aside for this reason cannot be masked; mask needs a reason "
             "such as contains_password"

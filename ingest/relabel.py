@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ingest.by_hand import opens, relabelled
+from ingest.by_hand import given, opens, put_on_again, relabelled
 from ingest.keeping import LEGAL_HOLD, Keeping
 from ragplatform.audit.events import MOST_NAMED, Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
@@ -93,8 +93,8 @@ class Relabeller:
         wanted: list[tuple[DocumentEntry, Labels, dict[str, Json], bool]] = []
         for entry in entries:
             before = classes[entry.access_class]
-            by_hand = {**self._catalog.labels_by_hand(entry.document), **changes}
-            after = relabelled(before, by_hand)
+            by_hand = given(before, self._catalog.labels_by_hand(entry.document), changes)
+            after = relabelled(put_on_again(before, by_hand), changes)
             self._require_permission(entry, before, after)
             wanted.append((entry, after, by_hand, opens(before, after)))
         return Relabelled(len(wanted), sum(self._put(*one) for one in wanted))

@@ -26,11 +26,13 @@ from ragplatform.privacy.gate import Privacy
 class Erasures:
     """What logs say was erased: documents and subjects, each with its tenant.
 
-    A document that was taken in again after its erasure is not among them.
+    A document that was taken in again after its erasure is not among them. ``contents`` are the
+    keyed marks of what documents held.
     """
 
     documents: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     subjects: set[tuple[str, str]] = field(default_factory=set)
+    contents: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -65,6 +67,10 @@ def erasures_in(logs: Iterable[Path]) -> Erasures:
             document = record.details.get("document")
             if isinstance(document, str):
                 place = (record.tenant, document)
+                marks = record.details.get("contents")
+                if isinstance(marks, list):
+                    known = found.contents.get(place, frozenset())
+                    found.contents[place] = known | frozenset(map(str, marks))
                 erased[place] = max(
                     (record.time, frozenset(record.subjects)),
                     erased.get(place, (record.time, frozenset())),
@@ -113,10 +119,13 @@ class ErasureReplay:
         """Erase every document and subject again; one that is not there costs nothing."""
         done = Replayed()
         for (tenant, document), subjects in sorted(erasures.documents.items()):
+            # Also of what this deployment never had: its source may still give it.
+            marks = erasures.contents.get((tenant, document), frozenset())
+            self._ledger.graves.bury(tenant, document, marks)
             # The catalog's entry goes last of all: while it is there, something may be.
             if self._catalog.document(document) is None and not self._left(tenant, document):
                 continue
-            self._document(tenant, document, subjects, done)
+            self._document(tenant, document, subjects, marks, done)
         for tenant, subject in sorted(erasures.subjects):
             self._record(tenant, {"documents": 0}, [subject])
             self._register.forget(tenant, subject)
@@ -130,10 +139,18 @@ class ErasureReplay:
         return sum(place.left_of(tenant, document) for place in self._places)
 
     def _document(
-        self, tenant: str, document: str, subjects: frozenset[str], done: Replayed
+        self,
+        tenant: str,
+        document: str,
+        subjects: frozenset[str],
+        marks: frozenset[str],
+        done: Replayed,
     ) -> None:
         """As erasure does: the archive first and last, the catalog at the very end."""
-        self._record(tenant, {"document": document}, sorted(subjects)[:MOST_NAMED])
+        details: dict[str, Json] = {"document": document}
+        if marks:
+            details["contents"] = list[Json](sorted(marks))
+        self._record(tenant, details, sorted(subjects)[:MOST_NAMED])
         self._archive.forget(tenant, document)
         done.chunks += self._index.remove(tenant, document)
         own = self._privacy.subject_ref(tenant, f"document:{document}")

@@ -227,6 +227,17 @@ class Runs:
             ended = {"finished_at": now, "ended": str(Ended.FAILED)}
             connection.execute(RUNS.update().where(open_row).values(ended))
 
+    def with_arguments(self, tenant: str) -> list[Run]:
+        """Return the tenant's runs of which it is kept what they were called with."""
+        mine = sa.and_(RUNS.c.tenant == tenant, RUNS.c.arguments != "")
+        with self._transaction() as connection:
+            return [_run_of(row) for row in connection.execute(sa.select(RUNS).where(mine))]
+
+    def drop_arguments(self, run: str) -> None:
+        """Keep no more what a run was called with: it cannot be taken up again."""
+        with self._transaction() as connection:
+            connection.execute(RUNS.update().where(RUNS.c.run == run).values(arguments=""))
+
     def find(self, run: str) -> Run | None:
         """Return the run of that id, or the only one whose id begins so, or None."""
         like = RUNS.c.run.startswith(run, autoescape=True)

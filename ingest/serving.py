@@ -36,6 +36,9 @@ def extension(platform: Platform) -> IngestRoutes:
         queue=queue,
         is_small=lambda: store.index.count() <= settings.erasure_at_once_passages,
         eraser=lambda one, run: eraser_of(store, book, kept, one.principal, one.purpose, run),
+        take_back=lambda one: eraser_of(
+            store, book, kept, one.principal, one.purpose, may_return=True
+        ),
         certifier=lambda one: certifier_of(store, book, kept, one.principal, one.purpose),
         relabeller=lambda one: relabeller_of(store, kept, one.principal, one.purpose),
     )
@@ -69,6 +72,7 @@ def extension(platform: Platform) -> IngestRoutes:
         intake=intake,
         lives=lives,
         orders=QuarantineOrders(desk=desk, queue=queue),
+        batches=platform.batches,
         largest_file=largest,
         close=closing.close,
     )

@@ -19,7 +19,7 @@ from ragplatform.ports import Embedder, Entry, TermWeigher, embedded_text
 from ragplatform.privacy.gate import Treatment
 
 # Changes whenever this package would make other chunks from the same text.
-PIPELINE: Final = "1"
+PIPELINE: Final = "2"
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")

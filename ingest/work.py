@@ -9,17 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
-from typing import Final
 
 from ingest.claims import mapping
+from ingest.graves import content_mark
 from ingest.ledger import Claim, Ledger, Place
 from ingest.parse.document import MIXED_SUBJECTS
 from ingest.sources import GivenLabels, SourceFile
 from ragplatform.errors import QuarantinedError
-from ragplatform.model import Json, Labels, Principal, Purpose
+from ragplatform.model import NAMESPACE, Json, Labels, Principal, Purpose
 from ragplatform.policy.classes import access_class, validate_labels
-
-NAMESPACE: Final = uuid.UUID("6f0c7f1e-1a52-4f0e-8a0b-6a1f3b0a2c11")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +111,14 @@ class Fingerprinter:
         text = f"{self._where}/{source}\0{name}" if source else f"{self._where}/{name}"
         return hmac.new(self._name_key, text.encode(), hashlib.sha256).hexdigest()
 
+    def document_of(self, key: str) -> str:
+        """Return the id of the document that the source of a key becomes."""
+        return str(uuid.uuid5(NAMESPACE, f"{self._where}/{key}"))
+
+    def content_mark(self, work: Work) -> str:
+        """Return the keyed mark of a document's content, by which it is known once erased."""
+        return content_mark(self._subject_ref, work.labels.tenant, work.sha256)
+
     def __call__(self, source: SourceFile) -> Work:
         """Read the file and name what it would become.
 
@@ -139,7 +145,7 @@ class Fingerprinter:
             sha256=sha256,
             labels=labels,
             subjects=subjects,
-            document=str(uuid.uuid5(NAMESPACE, f"{self._where}/{key}")),
+            document=self.document_of(key),
             generation=hashlib.sha256(version.encode()).hexdigest()[:16],
         )
 

@@ -19,6 +19,7 @@ from ragplatform.commands import (
     console,
     db,
     doctor,
+    evaluate,
     feedback,
     keys,
     mcp,
@@ -38,6 +39,8 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("ask")(ask.ask)
+app.command("eval")(evaluate.evaluate)
+app.command("eval-compare")(evaluate.compare_runs)
 app.command("mcp")(mcp.mcp)
 app.command("doctor")(doctor.doctor)
 app.command("backup")(backup.backup)

@@ -117,6 +117,13 @@ class Settings(BaseSettings):
         10.0, gt=0, description="Longest wait for a turn, seconds; then the answer is 429."
     )
 
+    batch_lines_at_once: int = Field(
+        2, ge=0, le=16, description="Most lines of batches at work in one service. 0: none."
+    )
+    batch_keep_hours: float = Field(
+        72.0, gt=0, description="How long the answers of a batch are kept after its end, hours."
+    )
+
     index_backend: IndexBackend = Field(
         IndexBackend.EDGE, description="edge: the engine in this process; qdrant: a server."
     )
@@ -163,6 +170,9 @@ class Settings(BaseSettings):
         EmbeddingPrecision.INT8,
         description="int8: faster; float32: exact. A model not of BERT's form is always float32.",
     )
+    reranker_model: str = Field(
+        "", description="Manifest name of a cross-encoder for the first hits. Default: none."
+    )
     tagger_model: str = Field(
         "identifiers-minilm-l2", description="Manifest name of the tagger of personal data."
     )
@@ -185,6 +195,9 @@ class Settings(BaseSettings):
     )
     max_answer_tokens: int = Field(400, ge=16, le=4096, description="Longest answer, in tokens.")
     passages_per_answer: int = Field(5, ge=1, le=20, description="Passages put before the model.")
+    passages_beside: int = Field(
+        2, ge=0, le=10, description="Passages next to the best ones that a written answer gets too."
+    )
     prompt_characters: int = Field(
         8000, ge=1000, description="Most characters of passages in one prompt."
     )

@@ -67,6 +67,14 @@ class EditionRow:
     since: datetime
 
 
+# Made once, for every question asks it.
+_ANSWERING: Final = (
+    sa.select(_EDITIONS)
+    .where(_EDITIONS.c.state == EditionState.ANSWERING.value)
+    .order_by(_EDITIONS.c.since)
+)
+
+
 def edition_name(encoder: str, weigher: str) -> str:
     """Return the name of the edition whose vectors and weights these versions make."""
     return hashlib.sha256(f"{encoder}\0{weigher}".encode()).hexdigest()[:12]
@@ -86,9 +94,8 @@ class EditionBook:
 
     def answering(self) -> EditionRow | None:
         """Return the edition that answers, or None before there is one."""
-        query = sa.select(_EDITIONS).where(_EDITIONS.c.state == EditionState.ANSWERING.value)
         with self._transaction() as connection:
-            row = connection.execute(query.order_by(_EDITIONS.c.since)).first()
+            row = connection.execute(_ANSWERING).first()
         return None if row is None else _row_of(row)
 
     def all(self) -> list[EditionRow]:

@@ -27,6 +27,7 @@ from ragplatform.adapters.key_file import KeyFile
 from ragplatform.adapters.oidc import ClaimNames, OidcAuthenticator, TokenRules
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.config import Settings
+from ragplatform.errors import ConfigurationError
 from ragplatform.model import Json, Principal
 from ragplatform.ports import Authenticator
 from ragplatform.privacy.vault import Vault
@@ -44,6 +45,24 @@ def authenticate(settings: Settings, token: str) -> Principal:
         return open_authenticator(settings, vault).authenticate(token)
     finally:
         vault.close()
+
+
+def keyed_person(settings: Settings, name: str, tenant: str = "") -> Principal:
+    """Return somebody of the key file by id, for who holds that file; "" for any tenant.
+
+    Raises ``ConfigurationError`` when there is nobody of that id, or several.
+    """
+    entries = api_keys.read_keys(settings.api_keys_file)
+    found = {
+        (one.principal.tenant, one.principal.id): one.principal
+        for one in entries
+        if one.principal.id == name and tenant in {"", one.principal.tenant}
+    }
+    if len(found) != 1:
+        several = "several tenants have one: name the tenant" if found else "nobody is there"
+        raise ConfigurationError(f"{settings.api_keys_file}: {name[:64]!r}: {several}")
+    (person,) = found.values()
+    return person
 
 
 def open_authenticator(settings: Settings, vault: Vault) -> Authenticator:

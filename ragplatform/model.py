@@ -3,11 +3,14 @@
 Offsets count Unicode code points, from 0, half-open: ``text[start:end]``. Pages count from 1.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import IntEnum, StrEnum
 from typing import Final, TypeAlias
 
+# Of the ids that documents and their chunks have; another one would be another corpus.
+NAMESPACE: Final = uuid.UUID("6f0c7f1e-1a52-4f0e-8a0b-6a1f3b0a2c11")
 # What a file's name ends in says nothing of what it holds.
 _LONGEST_SUFFIX: Final = 5
 
@@ -271,6 +274,11 @@ class Chunk:
         return begun[-1] if begun else self.page
 
 
+def chunk_id(document: str, generation: str, ordinal: int) -> str:
+    """Return the id of a document's chunk: who knows one chunk knows those beside it."""
+    return str(uuid.uuid5(NAMESPACE, f"{document}/{generation}/{ordinal}"))
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a document says of itself and one passage of it, by which searches narrow and rank.
@@ -355,10 +363,16 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage found by a search. Scores compare only within one result list."""
+    """A passage found by a search. Scores compare only within one result list.
+
+    ``lexical`` is the part of the score that the question's words make, the rest is the cosine of
+    its meaning. ``vector`` is the passage's own, empty where it was not searched for.
+    """
 
     passage: Passage
     score: float
+    lexical: float = 0.0
+    vector: Sequence[float] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,15 @@ from ragplatform.models import ModelStore
 from ragplatform.policy.classes import access_class
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.kept import KeptPolicies
-from ragplatform.ports import Archive, Detector, Edition, Embedder, Index, TermWeigher
+from ragplatform.ports import (
+    Archive,
+    Detector,
+    Edition,
+    Embedder,
+    Index,
+    Reranker,
+    TermWeigher,
+)
 from ragplatform.privacy.gate import Inspector, Privacy, Treatment
 from ragplatform.privacy.key_encryption import KeyFiles, MasterKeyEncryption, new_key_file
 from ragplatform.privacy.keys import FewKeys, Keys
@@ -498,6 +506,18 @@ def open_weigher() -> TermWeigher:
     from ragplatform.adapters.bm25 import Bm25Weigher
 
     return Bm25Weigher()
+
+
+def open_reranker(settings: Settings) -> Reranker | None:
+    """Load the cross-encoder that the settings name, None where they name none.
+
+    Raises ``ModelError`` when its files are not right.
+    """
+    if not settings.reranker_model:
+        return None
+    from ragplatform.adapters.cross_encoder import FolderReranker
+
+    return FolderReranker(folder=model_store(settings).resolve(settings.reranker_model))
 
 
 def open_edition_book(settings: Settings) -> EditionBook:

@@ -3,6 +3,7 @@
 Shapes: ``Vectors`` is ``(n, dim)`` float32, rows of Euclidean length 1.
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -65,6 +66,17 @@ class Embedder(Protocol):
         """
 
 
+class Reranker(Protocol):
+    """Reads a question and a passage together, and says how well the one answers the other."""
+
+    @property
+    def version(self) -> str:
+        """A word that changes whenever the same pair could be judged otherwise."""
+
+    def judge(self, question: str, texts: Sequence[str]) -> Sequence[float]:
+        """Return a number for each text, in order; more is better, and only within one call."""
+
+
 class TermWeigher(Protocol):
     """Turns text into sparse term weights for lexical search."""
 
@@ -81,10 +93,16 @@ class TermWeigher(Protocol):
 
 # Changes whenever ``embedded_text`` or ``Passage.context`` would give another text: it is part of
 # every encoder's version, since vectors of one passage made from two texts do not compare.
-SEARCHED: Final = "2"
+SEARCHED: Final = "3"
 
 # A longer path of headings would push the passage's own end out of what an encoder sees.
 _LONGEST_CONTEXT: Final = 160
+
+# A passage with so many figures is a table: what it means is in its title and the names of its
+# rows, and figures fill what an encoder sees before it has read them. Years are words.
+_FIGURES_OF_A_TABLE: Final = 12
+_FIGURE: Final = re.compile(r"(?<![\w.])(?!(?:19|20)\d\d\b)[$€£]?\(?\d[\d,]*(?:\.\d+)?\)?%?(?!\w)")
+_MARKS: Final = re.compile(r"(?<!\w)[$€£—–-](?!\w)")
 
 
 def embedded_text(passage: Passage) -> str:
@@ -93,7 +111,10 @@ def embedded_text(passage: Passage) -> str:
     Changes together with ``SEARCHED``.
     """
     context = passage.context[:_LONGEST_CONTEXT]
-    return f"{context}\n{passage.chunk.text}" if context else passage.chunk.text
+    text = passage.chunk.text
+    if sum(1 for _ in _FIGURE.finditer(text)) >= _FIGURES_OF_A_TABLE:
+        text = " ".join(_MARKS.sub(" ", _FIGURE.sub(" ", text)).split())
+    return f"{context}\n{text}" if context else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +150,9 @@ class Index(Protocol):
         limit: int,
         narrow: Narrow | None = None,
     ) -> list[Hit]:
-        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF.
+        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused.
+
+        A hit's score is its cosine and ``Hit.lexical``, a share of its terms' mean weight.
 
         ``narrow`` leaves out what it does not fit. An empty scope gives no hit and asks nothing of
         the engine.
@@ -137,6 +160,12 @@ class Index(Protocol):
 
     def fetch(self, chunk: str, scope: Scope) -> Hit | None:
         """Return one passage if it exists and lies in the scope, else None."""
+
+    def browse(self, scope: Scope, narrow: Narrow, limit: int) -> list[Passage]:
+        """Return up to ``limit`` passages in the scope that fit ``narrow``, by chunk id.
+
+        Nothing is searched for and nothing ranked. An empty scope asks nothing of the engine.
+        """
 
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """Return, for each document of the tenant, the number of chunks in each generation."""
@@ -310,6 +339,13 @@ class Authenticator(Protocol):
         The person's own key entered again, or a token of theirs for which they signed in within the
         last ``PROOF_AGE_S`` seconds: ``auth_time`` where the token has it, else ``iat``. Same means
         the same tenant and the same id.
+        """
+
+    def recall(self, principal: Principal) -> Principal | None:
+        """Return a principal with its rights of now, by the credential that it showed before.
+
+        None where only a token could say: there is none here. Raises ``UnauthenticatedError`` when
+        the credential is not in force any more, or stands for somebody else.
         """
 
 

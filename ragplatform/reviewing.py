@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from ragplatform.audit import disclosures, query
+from ragplatform.audit.details import recordable
 from ragplatform.audit.disclosures import Disclosures, UnderGlass
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.index import AuditIndex
@@ -230,7 +231,7 @@ class AuditReviewer:
         Raises ``InvalidRequestError``, ``DeniedError``, ``NotFoundError``.
         """
         why = required_reason(reason)  # 1
-        details: dict[str, Json] = {"origin": origin[:128], "index": index}
+        details: dict[str, Json] = {"origin": recordable(origin), "index": index}
         decision = self._policies.decide_duty(who, Act.UNSEAL, Purpose.COMPLIANCE)
         if not decision.allowed:  # 2
             self._append(who, request_id, Action.UNSEALED, Outcome.DENIED, details)
@@ -295,7 +296,7 @@ def look_details(what: str, asked: AuditQuery, rows: int) -> dict[str, Json]:
     """
     details: dict[str, Json] = {"asked": what, "by": [*asked.shape], "rows": rows}
     about = {"passage": asked.passage, "subject": asked.subject, "person": asked.glass_of}
-    return details | {name: value[:128] for name, value in about.items() if value is not None}
+    return details | {name: recordable(value) for name, value in about.items() if value}
 
 
 def _listed(

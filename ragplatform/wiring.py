@@ -29,6 +29,8 @@ from ragplatform.audit.alarms import EgressAlarm
 from ragplatform.audit.events import Action, AuditEvent, Outcome, event_of
 from ragplatform.audit.index import AuditIndex
 from ragplatform.audit.logs import TenantLogs
+from ragplatform.batches.book import BatchBook
+from ragplatform.batches.desk import BatchDesk
 from ragplatform.catalog import SqlCatalog
 from ragplatform.config import OrdersChoice, Settings, read_secret
 from ragplatform.embedding import TextEmbedder
@@ -289,6 +291,7 @@ class Platform:
     answerer: Answerer
     redactor: Redactor
     embedder: TextEmbedder
+    batches: BatchDesk
     desk: AccessDesk
     explainer: AccessExplainer
     unmasker: Unmasker
@@ -415,6 +418,7 @@ class Platform:
     async def aclose(self) -> None:
         """Release every part."""
         await self.http.aclose()
+        self.batches.book.close()
         await anyio.to_thread.run_sync(self.store.close)
 
 
@@ -454,6 +458,7 @@ def open_retriever(store: Store) -> Retriever:
         standings=store.register,
         editions=store.editions,
         audit=store.audit,
+        reranker=openers.open_reranker(store.settings),
         leave_out_orders=store.settings.passages_with_orders is OrdersChoice.LEAVE_OUT,
     )
 
@@ -468,7 +473,6 @@ def assemble(
 ) -> Platform:
     """Join a store with a model and a way to tell who calls."""
     retriever = open_retriever(store)
-    redactor = Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit)
     reader = _audit_reader(store)
     reviewer = _reviewer(store, reader)
     return Platform(
@@ -477,13 +481,14 @@ def assemble(
         authenticator=authenticator,
         retriever=retriever,
         answerer=_answerer(store, retriever, generator),
-        redactor=redactor,
+        redactor=Redactor(policies=store.policies, privacy=store.privacy, audit=store.audit),
         embedder=TextEmbedder(
             policies=store.policies,
             privacy=store.privacy,
             editions=store.editions,
             audit=store.audit,
         ),
+        batches=_batches(store),
         desk=_desk(
             store.settings,
             register=store.register,
@@ -512,6 +517,17 @@ def assemble(
             reviewer=reviewer,
         ),
         http=http,
+    )
+
+
+def _batches(store: Store) -> BatchDesk:
+    return BatchDesk(
+        policies=store.policies,
+        privacy=store.privacy,
+        audit=store.audit,
+        book=BatchBook(store.settings.catalog_url),
+        files=openers.open_sealed_files(store.settings, store.vault),
+        keep_s=store.settings.batch_keep_hours * 3600,
     )
 
 

@@ -72,6 +72,13 @@ class KnownTokens:
         if (found.tenant, found.id) != (principal.tenant, principal.id):
             raise UnauthenticatedError("not the same person")
 
+    def recall(self, principal: Principal) -> Principal:
+        known = self.people.values()
+        found = [p for p in known if (p.tenant, p.id) == (principal.tenant, principal.id)]
+        if not found:
+            raise UnauthenticatedError("not known")
+        return found[0]
+
 
 @dataclass(slots=True)
 class Bench:

@@ -21,8 +21,8 @@ from ragplatform.model import (
 )
 from ragplatform.ports import Entry
 
-RRF_K = 60
-FEWEST_CANDIDATES = 50
+LEXICAL = 0.13
+FEWEST_CANDIDATES = 40
 
 
 class MemoryIndex:
@@ -57,7 +57,7 @@ class MemoryIndex:
         limit: int,
         narrow: Narrow | None = None,
     ) -> list[Hit]:
-        """Rank every passage in the scope by both measures and fuse the ranks."""
+        """Judge every passage in the scope by both measures and add them."""
         with self._lock:
             self._require_open()
             inside = [
@@ -68,13 +68,22 @@ class MemoryIndex:
         if limit < 1 or not inside:
             return []
         candidates = max(limit, FEWEST_CANDIDATES)
-        rankings = [_by_vector(inside, vector), _by_terms(inside, terms)]
-        scores: dict[str, float] = {}
-        for ranking in rankings:
-            for rank, chunk in enumerate(ranking[:candidates]):
-                scores[chunk] = scores.get(chunk, 0.0) + 1 / (RRF_K + rank)
-        best = sorted(scores, key=lambda chunk: (-scores[chunk], chunk))[:limit]
-        return [Hit(self._entries[chunk].passage, scores[chunk]) for chunk in best]
+        cosines, weights = _by_vector(inside, vector), _by_terms(inside, terms)
+        near = sorted(range(len(inside)), key=lambda i: -cosines[i])[:candidates]
+        worded = sorted(range(len(inside)), key=lambda i: -weights[i])[:candidates]
+        shares = {i: LEXICAL * weights[i] / len(terms.indices) for i in worded if weights[i] > 0}
+        hits = [
+            Hit(one.passage, cosines[i] + shares.get(i, 0.0), shares.get(i, 0.0), one.vector)
+            for i, one in enumerate(inside)
+            if i in near or i in shares
+        ]
+        hits.sort(key=lambda h: (-round(h.score, 6), h.passage.chunk.id))
+        worth = sorted((hit.lexical for hit in hits), reverse=True)
+        first = [h for h in hits if worth[1:] and h.lexical > 1.5 * worth[1]]
+        if first and hits.index(first[0]) > 2:
+            hits.remove(first[0])
+            hits.insert(2, first[0])
+        return hits[:limit]
 
     def fetch(self, chunk: str, scope: Scope) -> Hit | None:
         """Return the passage if the scope allows it."""
@@ -82,6 +91,17 @@ class MemoryIndex:
             self._require_open()
             entry = self._entries.get(chunk)
         return Hit(entry.passage, 1.0) if entry and allowed(entry.passage, scope) else None
+
+    def browse(self, scope: Scope, narrow: Narrow, limit: int) -> list[Passage]:
+        """List what the scope allows and the narrowing fits."""
+        with self._lock:
+            self._require_open()
+            found = [
+                entry.passage
+                for _, entry in sorted(self._entries.items())
+                if allowed(entry.passage, scope) and fits(entry.passage, narrow)
+            ]
+        return found[: max(0, limit)]
 
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """Count chunks by document and generation."""
@@ -219,20 +239,19 @@ def _holds(clause: Clause, passage: Passage) -> bool:
     return not clause.any_of.isdisjoint(values)
 
 
-def _by_vector(entries: Sequence[Entry], vector: Sequence[float]) -> list[str]:
+def _by_vector(entries: Sequence[Entry], vector: Sequence[float]) -> list[float]:
     matrix = np.array([entry.vector for entry in entries], dtype=np.float64)
     asked = np.asarray(vector, dtype=np.float64)
     norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(asked)
     cosines = np.divide(matrix @ asked, norms, out=np.zeros(len(entries)), where=norms > 0)
-    return [entries[i].passage.chunk.id for i in np.argsort(-cosines, kind="stable")]
+    return [float(cosine) for cosine in cosines]
 
 
-def _by_terms(entries: Sequence[Entry], terms: TermWeights) -> list[str]:
+def _by_terms(entries: Sequence[Entry], terms: TermWeights) -> list[float]:
     weighed = [dict(zip(e.terms.indices, e.terms.values, strict=True)) for e in entries]
     scores = np.zeros(len(entries))
     for term, value in zip(terms.indices, terms.values, strict=True):
         holding = sum(term in weights for weights in weighed)
         idf = np.log(1 + (len(entries) - holding + 0.5) / (holding + 0.5))
         scores += [idf * value * weights.get(term, 0.0) for weights in weighed]
-    order = np.argsort(-scores, kind="stable")
-    return [entries[i].passage.chunk.id for i in order if scores[i] > 0]
+    return [float(score) for score in scores]

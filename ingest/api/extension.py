@@ -8,6 +8,7 @@ from ingest.api import files, lives, quarantine, runs
 from ingest.erasures import LifeDesk
 from ingest.intake import Intake
 from ingest.quarantine_orders import QuarantineOrders
+from ragplatform.batches.desk import BatchDesk
 
 
 class IngestRoutes:
@@ -19,6 +20,7 @@ class IngestRoutes:
         intake: Intake,
         lives: LifeDesk,
         orders: QuarantineOrders,
+        batches: BatchDesk,
         largest_file: int,
         close: Callable[[], None],
     ) -> None:
@@ -26,6 +28,7 @@ class IngestRoutes:
         self._intake = intake
         self._lives = lives
         self._orders = orders
+        self._batches = batches
         self._largest_file = largest_file
         self._close = close
 
@@ -37,7 +40,7 @@ class IngestRoutes:
     def add_routes(self, app: FastAPI) -> None:
         """Add the routes."""
         runs.add_routes(app, self._intake)
-        files.add_routes(app, self._intake)
+        files.add_routes(app, self._intake, self._batches)
         lives.add_routes(app, self._lives)
         quarantine.add_routes(app, self._orders)
 

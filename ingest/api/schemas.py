@@ -88,12 +88,12 @@ class FileOut(BaseModel):
     bytes: int
     created_at: int = Field(description="Seconds since 1970.")
     filename: str
-    purpose: Literal["user_data"] = "user_data"
+    purpose: Literal["user_data", "batch", "batch_output"] = "user_data"
     status: Literal["uploaded", "processed", "error"]
     status_details: str | None = Field(
         None, description="Why it was not taken in: a word of the table of reasons."
     )
-    collection: str
+    collection: str = Field(description='Where it went; "" for files of batches.')
     run: str = Field(description="The run that takes it in: `/v1/ingest/runs/{id}`.")
     documents: list[str] = Field(description="Ids of the documents that it became.")
 

@@ -4,8 +4,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ingest import wiring
-from ingest.commands import calling, console
+from ingest import calls, wiring
+from ingest.commands import console
 from ingest.commands import run as running
 from ingest.commands.status import RunId, find
 from ragplatform.errors import HeldError
@@ -45,7 +45,7 @@ def _call(name: str, more: list[str], *, takes_up: bool, as_json: bool) -> NoRet
             found = find(ledger, name)
             if found.alive:
                 raise HeldError(f"run {found.run} is at work: wait for its end, or `cancel` it")
-            words = calling.unsealed(settings, found)
+            words = calls.unsealed(settings, found)
     if takes_up:
         more = [*more, "--taken-up", found.run]
     if as_json:

@@ -3,8 +3,6 @@
 Paths and labels may hold personal data, so that the ledger never has them in clear.
 """
 
-import base64
-import json
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -13,15 +11,11 @@ from typing import Final
 import typer
 from typer.core import TyperArgument
 
+from ingest.calls import sealed
 from ingest.changes import Retry
 from ingest.ledger import Ledger
-from ingest.runs import Run
-from ragplatform import openers
 from ragplatform.config import Settings
-from ragplatform.errors import InvalidRequestError
-from ragplatform.privacy.sealing import seal_text, unseal_text
 
-_USE: Final = "run-arguments"
 # These say how this call shows things or what it takes, not what the run is.
 _NOT_KEPT: Final = frozenset({"as_json", "retry", "reason", "taken_up"})
 
@@ -68,26 +62,3 @@ class Call:
         """Note that the run which this one takes up is not to be taken up again."""
         if self.taken_up:
             ledger.runs.close_off(self.taken_up)
-
-
-def sealed(settings: Settings, tenant: str, run: str, words: list[str]) -> str:
-    """Return the words sealed under the deployment's key, bound to the run."""
-    key = openers.derive(settings, _USE, tenant)
-    return base64.b64encode(seal_text(key, json.dumps(words), _USE, tenant, run)).decode()
-
-
-def unsealed(settings: Settings, run: Run) -> list[str]:
-    """Return the words that a run was called with.
-
-    Raises ``InvalidRequestError`` for a run of which they are not kept any more.
-    """
-    if not run.arguments:
-        raise InvalidRequestError(
-            f"run {run.run} is {run.standing}, and what it was called with is not kept: call "
-            "`run` as it was called then, or `quarantine retry` for what was put aside"
-        )
-    key = openers.derive(settings, _USE, run.tenant)
-    text = unseal_text(
-        key, base64.b64decode(run.arguments), _USE, run.tenant, run.run, what="run's arguments"
-    )
-    return [str(word) for word in json.loads(text)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from ragplatform.audit.details import unverified_id
+from ragplatform.audit.details import recordable, unverified_id
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError
@@ -151,7 +151,7 @@ class AccessExplainer:
     ) -> None:
         details: dict[str, Json] = {
             "document": unverified_id(asked.document or ""),
-            "reader": reader.id[:128],
+            "reader": recordable(reader.id),
             "policies": list(policies),
         }
         named = [self._subject_ref(asker.tenant, asked.subject)] if asked.subject else []

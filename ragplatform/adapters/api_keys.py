@@ -102,6 +102,25 @@ class ApiKeyAuthenticator:
         if (found.tenant, found.id) != (principal.tenant, principal.id):
             raise UnauthenticatedError("another_person")
 
+    def recall(self, principal: Principal) -> Principal:
+        """Return the holder of a key that is still in force. Raises ``UnauthenticatedError``."""
+        entry = self.still(principal.proof.removeprefix("key:"))
+        found = entry.principal
+        if entry.acts_for or (found.tenant, found.id) != (principal.tenant, principal.id):
+            raise UnauthenticatedError("another_person")
+        return replace(found, proof=principal.proof)
+
+    def still(self, known_by: str) -> KeyEntry:
+        """Return the entry of the key with this short digest, if it is still in force.
+
+        Raises ``UnauthenticatedError``.
+        """
+        entries = self._entries.value().values()
+        entry = next((one for one in entries if short(one.sha256) == known_by), None)
+        if entry is None:
+            raise UnauthenticatedError("unknown_key")
+        return self._in_force(entry)
+
     def entry(self, token: str) -> KeyEntry:
         """Return the entry of a key that is in force. Raises ``UnauthenticatedError``."""
         found = digest(token)
@@ -109,6 +128,9 @@ class ApiKeyAuthenticator:
         # The look-up is by digest, so its timing tells nothing about any key.
         if entry is None or not hmac.compare_digest(entry.sha256, found):
             raise UnauthenticatedError("unknown_key")
+        return self._in_force(entry)
+
+    def _in_force(self, entry: KeyEntry) -> KeyEntry:
         if entry.expires is not None and self._clock() >= entry.expires.timestamp():
             raise UnauthenticatedError("expired")
         return entry

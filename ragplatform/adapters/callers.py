@@ -61,13 +61,25 @@ class ClientUsers:
         user = listed.get((client.acts_for, sub)) if isinstance(sub, str) else None  # 4
         if user is None or user.tenant != client.principal.tenant:
             raise UnauthenticatedError("unknown_user")
-        purposes = _narrower(user.purposes, client.principal.purposes)
-        return replace(
-            user,
-            purposes=purposes,
-            via=client.principal.id,
-            proof=f"client:{short(client.sha256)}",
-        )
+        return _through(client, user)
+
+    def recall(self, client: KeyEntry, principal: Principal) -> Principal:
+        """Return a user whom we still list for a client. Raises ``UnauthenticatedError``."""
+        listed, wanted = self._entries.value().items(), (principal.tenant, principal.id)
+        theirs = [user for (name, _), user in listed if name == client.acts_for]
+        user = next((one for one in theirs if (one.tenant, one.id) == wanted), None)
+        if not client.acts_for or user is None or user.tenant != client.principal.tenant:
+            raise UnauthenticatedError("unknown_user")
+        return _through(client, user)
+
+
+def _through(client: KeyEntry, user: Principal) -> Principal:
+    return replace(
+        user,
+        purposes=_narrower(user.purposes, client.principal.purposes),
+        via=client.principal.id,
+        proof=f"client:{short(client.sha256)}",
+    )
 
 
 def _by_sub(path: Path) -> Mapping[tuple[str, str], Principal]:
@@ -101,6 +113,16 @@ class CallerAuthenticator:
     def prove(self, token: str, principal: Principal) -> None:
         """Accept a second proof by the same person. Raises ``UnauthenticatedError``."""
         self._who_can_tell(token).prove(token, principal)
+
+    def recall(self, principal: Principal) -> Principal | None:
+        """Return a principal with its rights of now. Raises ``UnauthenticatedError``."""
+        kind, _, known_by = principal.proof.partition(":")
+        if kind == "key":
+            return self._keys.recall(principal)
+        if kind == "client":
+            return self._users.recall(self._keys.still(known_by), principal)
+        # What an issuer vouched for, it vouches for until the token ends, and to nobody without it.
+        return None
 
     def _who_can_tell(self, token: str) -> ApiKeyAuthenticator | OidcAuthenticator:
         if is_key(token):

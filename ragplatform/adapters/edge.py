@@ -16,12 +16,22 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import qdrant_edge as engine
 
+from ragplatform.adapters.edge_classes import KnownClasses
 from ragplatform.adapters.edge_scrub import OPTIMIZERS, scrub
 from ragplatform.adapters.filters import KEYWORDS, require_branches, within
+from ragplatform.adapters.fusion import (
+    DEFAULTS,
+    DENSE,
+    FEWEST_CANDIDATES,
+    TERMS,
+    Found,
+    factor,
+    fused,
+)
 from ragplatform.adapters.payload import (
     checked_payload,
     decode_payload,
@@ -39,17 +49,10 @@ from ragplatform.errors import (
 from ragplatform.model import AnyOf, Hit, Labels, Narrow, Passage, Scope, TermWeights
 from ragplatform.ports import Entry
 
-DENSE: Final = "dense"
-TERMS: Final = "terms"
-
-# Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion", SIGIR 2009: k = 60.
-RRF_K: Final = 60
-
-# A passage that stands low in one list may win by standing high in the other.
-FEWEST_CANDIDATES: Final = 50
-
 _PAGE: Final = 4096
 _MOST_GENERATIONS: Final = 1000
+# A corpus of millions has few: each is a whole set of labels.
+_MOST_CLASSES: Final = 1_000_000
 
 
 class EdgeIndex:
@@ -65,6 +68,7 @@ class EdgeIndex:
         self._lock = threading.RLock()
         self._home = folder / "edge"
         self._shard: engine.EdgeShard | None = _open(folder, dim)
+        self._classes = KnownClasses(self._stored_classes())
 
     @property
     def dim(self) -> int:
@@ -92,6 +96,7 @@ class EdgeIndex:
                 )
                 for entry, payload in zip(entries, payloads, strict=True)
             ]
+            self._classes.add(str(payload["tenant_class"]) for payload in payloads)
             self._write(engine.UpdateOperation.upsert_points(points))
 
     def search(
@@ -102,7 +107,7 @@ class EdgeIndex:
         limit: int,
         narrow: Narrow | None = None,
     ) -> list[Hit]:
-        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF."""
+        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused."""
         return self.search_within(vector, terms, within(scope, narrow), limit)
 
     def search_within(
@@ -116,20 +121,32 @@ class EdgeIndex:
         if not tree.branches or limit < 1:
             return []
         require_vector(vector, self._dim, "of the search")
+        plan = self._classes.plan(tree)
+        found = self._found(vector, terms, plan.tree, limit)
+        if plan.version != self._classes.version:
+            # A class came in meanwhile, and the shorter filter may have let its passages through.
+            found = self._found(vector, terms, tree, limit)
+        return found
+
+    def _found(
+        self, vector: Sequence[float], terms: TermWeights, tree: AnyOf | None, limit: int
+    ) -> list[Hit]:
+        candidates = max(limit, FEWEST_CANDIDATES)
         with _engine("search"):
-            allowed = _compiled(tree)
-            found = self._open_shard().query(
+            allowed = None if tree is None else _compiled(tree)
+            points = self._open_shard().query(
                 engine.QueryRequest(
-                    limit=limit,
-                    prefetches=_prefetches(vector, terms, allowed, max(limit, FEWEST_CANDIDATES)),
-                    query=engine.Fusion.Rrf(k=RRF_K),  # type: ignore[arg-type]  # a stub's slip
+                    # All that either search brought: how they are cut is decided with both scores.
+                    limit=2 * candidates,
+                    prefetches=_prefetches(vector, terms, allowed, candidates),
+                    query=_formula(terms),
                     filter=allowed,
                     with_payload=True,
+                    with_vector=[DENSE],
                 )
             )
-        hits = [Hit(decode_payload(str(p.id), p.payload), float(p.score)) for p in found]
-        # The engine orders equal scores by chance; a reader expects the same list twice.
-        return sorted(hits, key=lambda hit: (-hit.score, hit.passage.chunk.id))
+        found = [Found(str(p.id), p.payload, float(p.score), _dense(p.vector)) for p in points]
+        return fused(found, vector, limit)
 
     def fetch(self, chunk: str, scope: Scope) -> Hit | None:
         """Return one passage if it exists and lies in the scope, else None; its score is 1."""
@@ -145,6 +162,20 @@ class EdgeIndex:
                 engine.ScrollRequest(limit=1, filter=wanted, with_payload=True)
             )
         return Hit(decode_payload(chunk, found[0].payload), 1.0) if found else None
+
+    def browse(self, scope: Scope, narrow: Narrow, limit: int) -> list[Passage]:
+        """Return up to ``limit`` passages in the scope that fit ``narrow``, by chunk id."""
+        return self.browse_within(within(scope, narrow), limit)
+
+    def browse_within(self, tree: AnyOf, limit: int) -> list[Passage]:
+        """Browse under a filter that another process of ours made from a scope of its own."""
+        if not tree.branches or limit < 1:
+            return []
+        with _engine("browse"):
+            found, _ = self._open_shard().scroll(
+                engine.ScrollRequest(limit=limit, filter=_compiled(tree), with_payload=True)
+            )
+        return [decode_payload(str(record.id), record.payload) for record in found]
 
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """Return, for each document of the tenant, the number of chunks in each generation."""
@@ -210,11 +241,9 @@ class EdgeIndex:
             chosen = _document(labels.tenant, document)
             count = self._count(chosen)
             if count:
-                self._write(
-                    engine.UpdateOperation.set_payload_by_filter(
-                        chosen, encode_labels(labels, access_class)
-                    )
-                )
+                payload = encode_labels(labels, access_class)
+                self._classes.add([str(payload["tenant_class"])])
+                self._write(engine.UpdateOperation.set_payload_by_filter(chosen, payload))
             return count
 
     def scrub(self, tenant: str) -> None:
@@ -256,6 +285,14 @@ class EdgeIndex:
 
     def _count(self, chosen: engine.Filter | None) -> int:
         return int(self._open_shard().count(engine.CountRequest(exact=True, filter=chosen)))
+
+    def _stored_classes(self) -> list[str]:
+        with _engine("list classes"):
+            request = engine.FacetRequest("tenant_class", limit=_MOST_CLASSES, exact=True)
+            found = [str(hit.value) for hit in self._open_shard().facet(request).hits]
+        if len(found) >= _MOST_CLASSES:
+            raise IndexUnavailableError(f"the index holds {_MOST_CLASSES} classes or more")
+        return found
 
     def _generations_of(self, tenant: str, document: str) -> set[str]:
         found = self._open_shard().facet(
@@ -338,7 +375,7 @@ def _config(dim: int) -> engine.EdgeConfig:
 
 
 def _prefetches(
-    vector: Sequence[float], terms: TermWeights, allowed: engine.Filter, candidates: int
+    vector: Sequence[float], terms: TermWeights, allowed: engine.Filter | None, candidates: int
 ) -> list[engine.Prefetch]:
     dense = engine.Prefetch(
         limit=candidates,
@@ -351,9 +388,28 @@ def _prefetches(
         limit=candidates,
         query=engine.Query.Nearest(_sparse(terms), using=TERMS),
         filter=allowed,
-        params=engine.SearchParams(idf=engine.IdfParams(corpus=allowed)),
+        params=None if allowed is None else _rarity(allowed),
     )
     return [dense, sparse]
+
+
+def _rarity(allowed: engine.Filter) -> engine.SearchParams:
+    return engine.SearchParams(idf=engine.IdfParams(corpus=allowed))
+
+
+def _formula(terms: TermWeights) -> engine.Formula:
+    """Return what the fused score is made of; see ``fusion``."""
+    dense = engine.Expression.Variable("$score[0]")
+    if not terms.indices:
+        return engine.Formula(dense, DEFAULTS)
+    weight = engine.Expression.Constant(factor(len(terms.indices)))
+    lexical = engine.Expression.Mult([weight, engine.Expression.Variable("$score[1]")])
+    return engine.Formula(engine.Expression.Sum([dense, lexical]), DEFAULTS)
+
+
+def _dense(vectors: object) -> list[float]:
+    """Return the dense vector among those of a point."""
+    return cast("dict[str, list[float]]", vectors)[DENSE]
 
 
 def _sparse(terms: TermWeights) -> engine.SparseVector:

@@ -9,6 +9,7 @@ from typing import Final, cast
 from ragplatform.adapters.edge_wire import (
     PROTOCOL,
     OwnerGoneError,
+    decode_vector,
     encode_terms,
     encode_vector,
     peer_of,
@@ -96,6 +97,13 @@ class GuestIndex:
             return None
         found = self._ask("fetch", chunk, encode_filter(tree))
         return None if found is None else _decode_hit(found)
+
+    def browse_within(self, tree: AnyOf, limit: int) -> list[Passage]:
+        """Browse through the owner."""
+        if not tree.branches or limit < 1:
+            return []
+        found = self._ask("browse", encode_filter(tree), limit)
+        return [_decode_passage(passage) for passage in cast("list[Json]", found)]
 
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """List generations through the owner."""
@@ -211,6 +219,7 @@ def _decode_passage(document: Json) -> Passage:
 
 def _decode_hit(document: Json) -> Hit:
     match document:
-        case [str(chunk), payload, int() | float() as score]:
-            return Hit(decode_payload(chunk, payload), float(score))
+        case [str(chunk), payload, int() | float() as score, int() | float() as lexical, vector]:
+            passage = decode_payload(chunk, payload)
+            return Hit(passage, float(score), float(lexical), decode_vector(vector))
     raise TamperedError("the process that holds the index sent something else than a passage")

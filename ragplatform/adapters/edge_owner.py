@@ -13,6 +13,7 @@ from ragplatform.adapters.edge_wire import (
     Store,
     decode_terms,
     decode_vector,
+    encode_vector,
     peer_of,
     receive_frame,
     send_frame,
@@ -127,7 +128,9 @@ class OwnerServer:
 
 
 def _encode_hit(hit: Hit) -> Json:
-    return [hit.passage.chunk.id, encode_payload(hit.passage), hit.score]
+    passage = hit.passage
+    vector = encode_vector(hit.vector)
+    return [passage.chunk.id, encode_payload(passage), hit.score, hit.lexical, vector]
 
 
 def _upsert(store: Store, arguments: list[Json]) -> Json:
@@ -152,6 +155,12 @@ def _fetch(store: Store, arguments: list[Json]) -> Json:
     chunk, tree = arguments
     hit = store.fetch_within(cast("str", chunk), decode_filter(tree))
     return None if hit is None else _encode_hit(hit)
+
+
+def _browse(store: Store, arguments: list[Json]) -> Json:
+    tree, limit = arguments
+    found = store.browse_within(decode_filter(tree), cast("int", limit))
+    return [[passage.chunk.id, encode_payload(passage)] for passage in found]
 
 
 def _generations(store: Store, arguments: list[Json]) -> Json:
@@ -202,6 +211,7 @@ _OPERATIONS: Final[Mapping[str, Callable[[Store, list[Json]], Json]]] = {
     "upsert": _upsert,
     "search": _search,
     "fetch": _fetch,
+    "browse": _browse,
     "generations": _generations,
     "passages": _passages,
     "retire": _retire,

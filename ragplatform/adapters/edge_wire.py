@@ -21,7 +21,7 @@ from ragplatform.model import AnyOf, Hit, Json, Labels, Passage, TermWeights
 from ragplatform.ports import Entry
 
 SOCKET_NAME: Final = "owner.sock"
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 
 # A page of 10,000 passages of 4 KiB fits; a length read from a stranger's bytes does not.
 MAX_FRAME: Final = 64 * 2**20
@@ -46,6 +46,9 @@ class Store(Protocol):
 
     def fetch_within(self, chunk: str, tree: AnyOf) -> Hit | None:
         """See ``Index.fetch``."""
+
+    def browse_within(self, tree: AnyOf, limit: int) -> list[Passage]:
+        """See ``Index.browse``."""
 
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """See ``Index.generations``."""

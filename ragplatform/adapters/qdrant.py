@@ -8,12 +8,21 @@ import contextlib
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from ragplatform.adapters.filters import KEYWORDS, require_branches, within
+from ragplatform.adapters.fusion import (
+    DEFAULTS,
+    DENSE,
+    FEWEST_CANDIDATES,
+    TERMS,
+    Found,
+    factor,
+    fused,
+)
 from ragplatform.adapters.payload import (
     checked_payload,
     decode_payload,
@@ -30,15 +39,6 @@ from ragplatform.errors import (
 )
 from ragplatform.model import AnyOf, Hit, Labels, Narrow, Passage, Scope, TermWeights
 from ragplatform.ports import Entry
-
-DENSE: Final = "dense"
-TERMS: Final = "terms"
-
-# Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion", SIGIR 2009: k = 60.
-RRF_K: Final = 60
-
-# A passage that stands low in one list may win by standing high in the other.
-FEWEST_CANDIDATES: Final = 50
 
 # The server refuses bodies above 32 MiB; 128 passages of 384 dimensions are about 2 MiB.
 _BATCH: Final = 128
@@ -131,7 +131,7 @@ class QdrantIndex:
         limit: int,
         narrow: Narrow | None = None,
     ) -> list[Hit]:
-        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF.
+        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused.
 
         Term rarity is counted over the scope's passages alone. Counted over all of them, the
         order of hits would tell what passages outside the scope say.
@@ -140,18 +140,23 @@ class QdrantIndex:
             return []
         require_vector(vector, self._dim, "of the search")
         allowed = _compiled(within(scope, narrow))
+        candidates = max(limit, FEWEST_CANDIDATES)
         with _server("search"):
-            found = self._open().query_points(
+            response = self._open().query_points(
                 self._collection,
-                prefetch=_prefetches(vector, terms, allowed, max(limit, FEWEST_CANDIDATES)),
-                query=models.RrfQuery(rrf=models.Rrf(k=RRF_K)),
+                prefetch=_prefetches(vector, terms, allowed, candidates),
+                query=_formula(terms),
                 query_filter=allowed,
-                limit=limit,
+                # All that either search brought: how they are cut is decided with both scores.
+                limit=2 * candidates,
                 with_payload=True,
+                with_vectors=[DENSE],
             )
-        hits = [Hit(decode_payload(str(p.id), p.payload), float(p.score)) for p in found.points]
-        # The server orders equal scores by chance; a reader expects the same list twice.
-        return sorted(hits, key=lambda hit: (-hit.score, hit.passage.chunk.id))
+            found = [
+                Found(str(p.id), p.payload, float(p.score), _dense(p.vector))
+                for p in response.points
+            ]
+        return fused(found, vector, limit)
 
     def fetch(self, chunk: str, scope: Scope) -> Hit | None:
         """Return one passage if it exists and lies in the scope, else None; its score is 1."""
@@ -165,6 +170,17 @@ class QdrantIndex:
                 self._collection, scroll_filter=wanted, limit=1, with_payload=True
             )
         return Hit(decode_payload(chunk, found[0].payload), 1.0) if found else None
+
+    def browse(self, scope: Scope, narrow: Narrow, limit: int) -> list[Passage]:
+        """Return up to ``limit`` passages in the scope that fit ``narrow``, by chunk id."""
+        if scope.empty or limit < 1:
+            return []
+        wanted = _compiled(within(scope, narrow))
+        with _server("browse"):
+            found, _ = self._open().scroll(
+                self._collection, scroll_filter=wanted, limit=limit, with_payload=True
+            )
+        return [decode_payload(str(record.id), record.payload) for record in found]
 
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """Return, for each document of the tenant, the number of chunks in each generation."""
@@ -342,6 +358,21 @@ def _prefetches(
         params=models.SearchParams(idf=models.IdfCorpusParams(corpus=allowed)),
     )
     return [dense, sparse]
+
+
+def _formula(terms: TermWeights) -> models.FormulaQuery:
+    """Return what the fused score is made of; see ``fusion``."""
+    if not terms.indices:
+        return models.FormulaQuery(formula="$score[0]", defaults=DEFAULTS)
+    lexical = models.MultExpression(mult=[factor(len(terms.indices)), "$score[1]"])
+    return models.FormulaQuery(
+        formula=models.SumExpression(sum=["$score[0]", lexical]), defaults=DEFAULTS
+    )
+
+
+def _dense(vectors: object) -> list[float]:
+    """Return the dense vector among those of a point."""
+    return cast("dict[str, list[float]]", vectors)[DENSE]
 
 
 def _sparse(terms: TermWeights) -> models.SparseVector:

@@ -122,7 +122,7 @@ class SharedEdgeIndex:
         limit: int,
         narrow: Narrow | None = None,
     ) -> list[Hit]:
-        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF."""
+        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused."""
         tree = within(scope, narrow)
         if not tree.branches:
             return []
@@ -134,6 +134,13 @@ class SharedEdgeIndex:
         if not tree.branches:
             return None
         return self._do(lambda store: store.fetch_within(chunk, tree))
+
+    def browse(self, scope: Scope, narrow: Narrow, limit: int) -> list[Passage]:
+        """Return up to ``limit`` passages in the scope that fit ``narrow``, by chunk id."""
+        tree = within(scope, narrow)
+        if not tree.branches or limit < 1:
+            return []
+        return self._do(lambda store: store.browse_within(tree, limit))
 
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """Return, for each document of the tenant, the number of chunks in each generation."""

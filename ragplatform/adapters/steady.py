@@ -59,6 +59,10 @@ class SteadyIndex:
         """Fetch, with patience."""
         return self._do("fetch a passage", lambda: self._index.fetch(chunk, scope))
 
+    def browse(self, scope: Scope, narrow: Narrow, limit: int) -> list[Passage]:
+        """Browse, with patience."""
+        return self._do("browse", lambda: self._index.browse(scope, narrow, limit))
+
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """List generations, with patience."""
         return self._do("list generations", lambda: self._index.generations(tenant))

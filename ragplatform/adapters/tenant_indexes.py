@@ -70,7 +70,7 @@ class TenantIndexes:
         limit: int,
         narrow: Narrow | None = None,
     ) -> list[Hit]:
-        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused by RRF."""
+        """Return up to ``limit`` hits in the scope, best first, dense and sparse fused."""
         if scope.empty or limit < 1:
             return []
         return self._of(scope.tenant).search(vector, terms, scope, limit, narrow)
@@ -78,6 +78,10 @@ class TenantIndexes:
     def fetch(self, chunk: str, scope: Scope) -> Hit | None:
         """Return one passage if it exists and lies in the scope, else None; its score is 1."""
         return None if scope.empty else self._of(scope.tenant).fetch(chunk, scope)
+
+    def browse(self, scope: Scope, narrow: Narrow, limit: int) -> list[Passage]:
+        """Return up to ``limit`` passages in the scope that fit ``narrow``, by chunk id."""
+        return [] if scope.empty else self._of(scope.tenant).browse(scope, narrow, limit)
 
     def generations(self, tenant: str) -> Mapping[str, Mapping[str, int]]:
         """Return, for each document of the tenant, the number of chunks in each generation."""

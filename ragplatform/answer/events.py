@@ -3,12 +3,15 @@
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ragplatform.model import Answer, Citation
+from ragplatform.model import Answer, Citation, Labels
 
 
 @dataclass(frozen=True, slots=True)
 class ShownPassage:
-    """A passage as this reader may see it; ``number`` is what ``[n]`` in the answer points at."""
+    """A passage as this reader may see it; ``number`` is what ``[n]`` in the answer points at.
+
+    ``title`` is the name of the document's file, its personal values as this reader may see them.
+    """
 
     number: int
     chunk: str
@@ -23,6 +26,7 @@ class ShownPassage:
     end: int
     heading: tuple[str, ...]
     score: float | None
+    labels: Labels
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from ragplatform.answer import followup, rank, sentences
+from ragplatform.answer.beside import beside
 from ragplatform.answer.events import ShownPassage
+from ragplatform.answer.finding import Finder
 from ragplatform.answer.salts import rights_digest
 from ragplatform.audit.details import unverified_id
 from ragplatform.audit.events import Action, Outcome, event_of
@@ -30,7 +32,16 @@ from ragplatform.model import (
 )
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import Action as Act
-from ragplatform.ports import Catalog, Editions, Embedder, Standings
+from ragplatform.ports import (
+    Catalog,
+    Edition,
+    Editions,
+    Embedder,
+    Index,
+    Reranker,
+    Standings,
+    embedded_text,
+)
 from ragplatform.privacy.gate import ClearedQuestion, Privacy, Revealer
 from ragplatform.privacy.orders import gives_orders
 from ragplatform.privacy.tokens import entity_of, tokens_in
@@ -48,8 +59,9 @@ _LONGEST_ERROR = 200
 class Request:
     """One question of one principal for one purpose.
 
-    ``collections`` and ``narrow`` narrow the search; None means all that policy permits. ``trace``
-    is the W3C trace id that the caller gave, "" without one. ``history`` are the caller's earlier
+    ``collections`` and ``narrow`` narrow the search; None means all that policy permits. ``beside``
+    is how many passages next to the best ones come as well, behind the ``limit``. ``trace`` is the
+    W3C trace id that the caller gave, "" without one. ``history`` are the caller's earlier
     questions of this conversation, oldest first: they help to understand the question and never
     widen its scope.
     """
@@ -61,6 +73,7 @@ class Request:
     limit: int = 5
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     trace: str = ""
+    beside: int = 0
     history: tuple[str, ...] = field(default=(), repr=False)
     narrow: Narrow | None = None
 
@@ -156,15 +169,20 @@ class Retriever:
         standings: Standings,
         editions: Editions,
         audit: TenantLogs,
+        reranker: Reranker | None = None,
         leave_out_orders: bool = True,
     ) -> None:
-        """``leave_out_orders``: whether passages that speak to a model speak for no answer."""
+        """``reranker`` reads the first candidates again; None leaves their order as it is.
+
+        ``leave_out_orders``: whether passages that speak to a model speak for no answer.
+        """
         self._policies = policies
         self._privacy = privacy
         self._catalog = catalog
         self._standings = standings
         self._editions = editions
         self._audit = audit
+        self._reranker = reranker
         self._leave_out_orders = leave_out_orders
         # Feeds whose darkness this process has recorded: once each time is enough to raise alarm.
         self._dark: set[tuple[str, str]] = set()
@@ -197,13 +215,14 @@ class Retriever:
             terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
             named = tokens_in(question.text)
             sought = rank.Sought(question.text, request.limit, named, question.meant)
-            found = edition.index.search(vector, terms, scope, sought.depth, request.narrow)  # 5
-            hits = rank.best(found, sought)
-            left_out = {"beyond_number": len(found) - len(hits)}
+            finder = self._finder(request, standing, scope, edition)
+            found = finder.find(question.text, vector, terms, sought.depth, request.narrow)  # 5
+            hits = rank.best(found.hits, sought, self._judge(view))
+            left_out = {"beyond_number": len(found.hits) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
-            passages = tuple(
-                self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1)
-            )
+            left_out["disagreed"] = len(hits) - len(kept)
+            kept += self._beside(request, standing, scope, edition.index, kept)
+            passages = self._cleared(kept, scope)
             reveal = self._revealer([hit.passage for hit, _ in kept], scope)
             shown = tuple(
                 self._shown(hit.passage, scope, number, hit.score, reveal)
@@ -212,8 +231,7 @@ class Retriever:
         except PlatformError as error:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
-        left_out["disagreed"] = len(hits) - len(kept)
-        details = {"found": len(found), "left_out": left_out, **_speaking(passages)}
+        details = found.said() | {"left_out": left_out} | _speaking(passages)
         sealed = {"searched": question.text} if completed else None
         self._record_shown(request, standing, scope, kept, details=details, sealed=sealed)  # 6
         return Retrieved(
@@ -343,6 +361,7 @@ class Retriever:
             end=chunk.end,
             heading=tuple(map(reveal, chunk.heading)),
             score=score,
+            labels=passage.labels,
         )
 
     def _scope(self, request: Request, standing: Standing, classes: Mapping[str, Labels]) -> Scope:
@@ -355,6 +374,16 @@ class Retriever:
         # One that is believed again and goes dark once more is a new alarm.
         self._dark -= {one for one in self._dark.copy() if one[0] == tenant} - dark
         return scope
+
+    def _finder(
+        self, request: Request, standing: Standing, scope: Scope, edition: Edition
+    ) -> Finder:
+        def readable(passages: Sequence[Passage]) -> list[Passage]:
+            hits = [Hit(passage, 0.0) for passage in passages]
+            kept = self._decide_again(request, standing, scope, hits)
+            return [hit.passage for hit, _ in kept]
+
+        return Finder(index=edition.index, weigher=edition.weigher, scope=scope, readable=readable)
 
     def _decide_again(
         self, request: Request, standing: Standing, scope: Scope, hits: Sequence[Hit]
@@ -376,6 +405,33 @@ class Retriever:
             subjects = hit.passage.subjects
             self._record(request, scope, Action.DISAGREED, Outcome.DENIED, details, None, subjects)
         return kept
+
+    def _judge(self, question: str) -> rank.Judge | None:
+        """Return what reads passages beside a question that is cleared for a model, or None."""
+        reranker, seen = self._reranker, self._privacy.embed_view
+        if reranker is None:
+            return None
+        return lambda found: reranker.judge(question, [seen(embedded_text(one)) for one in found])
+
+    def _beside(
+        self,
+        request: Request,
+        standing: Standing,
+        scope: Scope,
+        index: Index,
+        kept: Sequence[tuple[Hit, Decision]],
+    ) -> list[tuple[Hit, Decision]]:
+        """Return what stands next to the best passages, as far as it may be read by itself."""
+        if request.narrow is not None and request.narrow.parts is not None:
+            # Next to the part that was asked for stands another one.
+            return []
+        found = beside([hit for hit, _ in kept], request.beside, lambda n: index.fetch(n, scope))
+        return self._decide_again(request, standing, scope, found)
+
+    def _cleared(
+        self, kept: Sequence[tuple[Hit, Decision]], scope: Scope
+    ) -> tuple[ClearedPassage, ...]:
+        return tuple(self._clear(n, hit.passage, scope) for n, (hit, _) in enumerate(kept, 1))
 
     def _clear(self, number: int, passage: Passage, scope: Scope) -> ClearedPassage:
         chunk = passage.chunk

@@ -19,7 +19,8 @@ from ragplatform.api.caller import Caller
 from ragplatform.api.edge import Edge
 from ragplatform.api.fairness import ONE_TURN, Shares, Turns
 from ragplatform.api.limits import BodyLimit
-from ragplatform.api.openai import chat, embeddings, responses
+from ragplatform.api.openai import batches, chat, embeddings, responses
+from ragplatform.api.openai.runner import at_work
 from ragplatform.api.sse import EventStream, encode
 from ragplatform.audit.events import Action
 from ragplatform.config import Settings
@@ -30,10 +31,12 @@ from ragplatform.wiring import Platform
 LARGEST_BODY = 64 * 1024
 
 PROBLEMS: dict[int | str, dict[str, object]] = {
-    status: {"description": text, "content": {problems.MEDIA_TYPE: {}}}
+    status: {"description": text, "content": {problems.MEDIA_TYPE: {"schema": problems.SCHEMA}}}
     for status, text in {
+        400: "The body is not what its media type says.",
         401: "No valid bearer key.",
         403: "Policy denies it; `detail` says why.",
+        404: "It does not exist, or you may not know whether it does.",
         413: "The body is larger than the endpoint accepts.",
         422: "A field is missing or malformed.",
         429: "As much is at work as you may have; `Retry-After` says when to ask again.",
@@ -62,7 +65,8 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         platform.record_start()
-        yield
+        async with at_work(platform, app.state.turns):
+            yield
         for extension in extensions:
             extension.close()
         await platform.aclose()
@@ -91,6 +95,7 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
     chat.add_routes(app, platform)
     responses.add_routes(app, platform)
     embeddings.add_routes(app, platform)
+    batches.add_routes(app, platform)
     access.add_routes(app, platform)
     pii.add_routes(app, platform)
     audit.add_routes(app, platform)
@@ -125,6 +130,7 @@ def _question(
     who: Principal,
     body: schemas.AskBody | schemas.SearchBody,
     limit: int,
+    beside: int = 0,
 ) -> Question:
     subject_ref = partial(platform.store.vault.subject_ref, who.tenant)
     return Question(
@@ -133,6 +139,7 @@ def _question(
         question=body.question,
         collections=None if body.collections is None else frozenset(body.collections),
         limit=limit,
+        beside=beside,
         request_id=request.state.request_id,
         trace=request.state.trace,
         history=tuple(body.history),
@@ -147,10 +154,14 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
 
         With `stream`, server-sent events: `sources`, `delta`, `citation`, then `final` or `error`.
         """
-        question = _question(platform, request, who, body, platform.settings.passages_per_answer)
+        settings = platform.settings
+        mode = AnswerMode(body.mode or settings.answer_mode)
+        # What is quoted stands in the best passages; what is written reads on from there.
+        beside = settings.passages_beside if mode is AnswerMode.ABSTRACTIVE else 0
+        limit = settings.passages_per_answer
+        question = _question(platform, request, who, body, limit, beside)
         # All refusals are raised here, while the status can still say so.
         retrieved = await run_in_threadpool(platform.answerer.prepare, question)
-        mode = AnswerMode(body.mode or platform.settings.answer_mode)
         events = platform.answerer.stream(retrieved, mode)
         if body.stream:
             return EventStream(encode(events, question.request_id))

@@ -20,6 +20,7 @@ from ragplatform.wiring import Platform
 
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 PathName = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
+Position = Annotated[int, Field(ge=0, lt=2**32)]
 _CURSOR = Field(None, description="`next` of the page before, with the same conditions.")
 
 
@@ -190,7 +191,7 @@ def _add_event_routes(app: FastAPI, platform: Platform) -> None:
 
     @app.post("/v1/audit/records/{origin}/{index}:unseal", tags=["audit"])
     def unseal(
-        request: Request, who: Caller, origin: PathName, index: int, body: UnsealBody
+        request: Request, who: Caller, origin: PathName, index: Position, body: UnsealBody
     ) -> UnsealedOut:
         """Open the sealed parts of one record of your tenant. The look and its reason go on record.
 

@@ -71,6 +71,15 @@ class Turns:
         """How many requests wait for their turn."""
         return sum(map(self._waiting_of, self._waiting))
 
+    @property
+    def room_for_what_can_wait(self) -> bool:
+        """Whether something may begin that nobody sits in front of.
+
+        Only while no request waits and half of all places are free: whoever asks meanwhile finds
+        one without waiting for it to end.
+        """
+        return not self._waiting and 2 * len(self._running) < self._shares.at_once
+
     @asynccontextmanager
     async def turn(self, tenant: str, person: str) -> AsyncIterator[None]:
         """Wait for a turn and hold it for as long as the block runs, however that ends.

@@ -45,6 +45,26 @@ SAID_INSTEAD: Final = {
 
 MEDIA_TYPE: Final = "application/problem+json"
 
+_TEXT: Final = {"type": "string"}
+SCHEMA: Final = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code", "request_id"],
+    "properties": {
+        "type": _TEXT,
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": _TEXT,
+        "code": {**_TEXT, "description": "A stable word for the kind of error."},
+        "request_id": _TEXT,
+        "errors": {
+            "type": "array",
+            "description": "Which fields are wrong, without what they held.",
+            "items": {"type": "object", "properties": {"field": _TEXT, "message": _TEXT}},
+        },
+    },
+}
+"""The members of a problem document (RFC 9457), for the description of the interface."""
+
 
 def status_of(error: errors.PlatformError) -> HTTPStatus:
     """Return the HTTP status of an error."""

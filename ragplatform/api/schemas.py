@@ -15,6 +15,7 @@ from ragplatform.model import (
     AnswerSentence,
     Category,
     Citation,
+    Labels,
     Mode,
     Narrow,
     Purpose,
@@ -141,13 +142,34 @@ class AskBody(Body):
     )
 
 
+class SourceLabels(BaseModel):
+    """What policy goes by for a document that you may read."""
+
+    sensitivity: str
+    department: str
+    categories: list[Category] = Field(description="Legal kinds of the personal data in it.")
+    restrictions: list[str]
+    state: str
+
+    @classmethod
+    def of(cls, labels: Labels) -> "SourceLabels":
+        """Return the labels for the wire."""
+        return cls(
+            sensitivity=labels.sensitivity.name.lower(),
+            department=labels.department,
+            categories=sorted(labels.categories),
+            restrictions=sorted(labels.restrictions),
+            state=labels.state,
+        )
+
+
 class Source(BaseModel):
     """One passage as you may see it. Offsets count characters of the document's text."""
 
     number: int
     chunk: str
     document: str
-    title: str
+    title: str = Field(description="Name of the document's file.")
     text: str
     collection: str
     media_type: str
@@ -157,6 +179,7 @@ class Source(BaseModel):
     end: int
     heading: list[str]
     score: float | None = Field(description="Rank score; compares only within one response.")
+    labels: SourceLabels
 
     @classmethod
     def of(cls, shown: ShownPassage) -> "Source":
@@ -175,6 +198,7 @@ class Source(BaseModel):
             end=shown.end,
             heading=list(shown.heading),
             score=shown.score,
+            labels=SourceLabels.of(shown.labels),
         )
 
 

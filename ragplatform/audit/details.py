@@ -82,6 +82,11 @@ def unverified_id(text: str) -> str | None:
     return text if _PLAIN_ID.fullmatch(text) else None
 
 
+def recordable(text: str, longest: int = 128) -> str:
+    """Return a caller's word as a detail of kind ``ID`` can hold it: short and printable."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in text[:longest])
+
+
 def check(given: Mapping[str, Json], known: Mapping[str, Detail], required: Iterable[str]) -> None:
     """Refuse details that are not those of the vocabulary.
 

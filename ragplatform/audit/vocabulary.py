@@ -82,6 +82,7 @@ def _parts(name: str, meaning: str, *parts: Detail, required: bool = True) -> De
 _SCOPE: Final = _digest("scope", "Key of the scope: equal keys, equal rights.", required=False)
 _CHUNK: Final = _id("chunk", "The passage.")
 _DOCUMENT: Final = _id("document", "The document.")
+_BATCH: Final = _id("batch", "The batch.")
 _RUN: Final = _id("run", "The run, by which its own records are found.")
 _POLICIES: Final = _ids("policies", "The `@id` of the policies that decided.")
 _STANDING: Final = (
@@ -99,6 +100,19 @@ _QUESTION: Final = (
 _SHOWN: Final = (
     _SCOPE,
     *_STANDING,
+    Detail(
+        "kept_to",
+        Kind.CODE,
+        "By which facts that the question names the search was kept to some documents.",
+        required=False,
+        many=True,
+    ),
+    Detail(
+        "nothing_there",
+        Kind.FLAG,
+        "Whether nothing was found in those, and all of the scope was searched.",
+        required=False,
+    ),
     _parts(
         "passages",
         "Each passage shown, best first.",
@@ -312,6 +326,44 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             ),
             since=2,
         ),
+        Action.BATCH_BROUGHT: Entry(
+            "A file of requests for a batch was brought; recorded before it can be used.",
+            (_id("file", "Its id."), _count("bytes", "Its size.")),
+            since=2,
+        ),
+        Action.BATCH_ASKED: Entry(
+            "A batch was asked for; its lines' own records bear its id as their trace.",
+            (
+                _BATCH,
+                _id("file", "The file of its requests."),
+                _code("endpoint", "completions, responses or embeddings."),
+                _count("lines", "How many requests."),
+            ),
+            since=2,
+        ),
+        Action.BATCH_CANCELLED: Entry("No further line of a batch begins.", (_BATCH,), since=2),
+        Action.BATCH_ENDED: Entry(
+            "A batch came to its end; recorded before its answers can be read.",
+            (
+                _BATCH,
+                _code("state", "completed, expired or cancelled."),
+                _counts("lines", "Its lines, by how they ended."),
+            ),
+            since=2,
+        ),
+        Action.BATCH_READ: Entry(
+            "The answers of a batch, or its errors, were taken; recorded before.",
+            (_BATCH, _count("lines", "How many.")),
+            since=2,
+        ),
+        Action.BATCH_REMOVED: Entry(
+            "A file of requests, or a batch with its answers, is destroyed; recorded before.",
+            (
+                _id("batch", "The batch.", required=False),
+                _id("file", "The file of requests.", required=False),
+            ),
+            since=2,
+        ),
         Action.ANALYSED: Entry(
             "Texts that a caller brought were searched for personal data.",
             (*_TEXTS, _counts("found", "Values found, by type.")),
@@ -486,6 +538,7 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             (
                 _id("document", "The document.", required=False),
                 _count("documents", "Documents that a subject's erasure took.", required=False),
+                _ids("contents", "Keyed marks of the contents that it had.", required=False),
                 Detail("reason", Kind.NOTE, "Why it was denied.", required=False),
                 _id("rule", "The rule of retention.toml that asked for it.", required=False),
                 _digest("retention", "Digest of retention.toml.", required=False),

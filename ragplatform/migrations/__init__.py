@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PARTS: Final = (
     *("catalog", "ledger", "queue", "register", "vault", "audit_index"),
-    *("sources", "editions", "holds", "quarantine", "erasures"),
+    *("sources", "editions", "holds", "quarantine", "erasures", "batches"),
 )
 
 # Any number will do, as long as nobody else locks it: the first bytes of SHA-256("ragplatform").

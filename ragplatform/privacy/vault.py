@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, Final
 
@@ -34,10 +35,12 @@ from ragplatform.privacy.sealing import check_value, seal_text, unseal_text
 from ragplatform.privacy.vault_tables import (
     CHECK,
     CLUES,
+    CLUES_BY_NAME,
     SUBJECTS,
     VALUES,
+    VALUES_OF_SUBJECT,
+    VALUES_OF_TOKENS,
     of_subject,
-    with_keys,
 )
 from ragplatform.tables import Joined, insert, open_engine
 
@@ -72,6 +75,10 @@ class Vault:
         self._check = check_value(keys)
         self._keks = key_encryption or MasterKeyEncryption(keys)
         self._engine = open_engine(url, begin_immediate=True)
+        self._begun_with = {
+            begin: self._engine.execution_options(begin_with=begin)
+            for begin in ("BEGIN", "BEGIN IMMEDIATE", "")
+        }
         self._joined = Joined()
         self._lite = self._engine.dialect.name == "sqlite"
         self._process = os.getpid()
@@ -135,17 +142,16 @@ class Vault:
         Raises ``TamperedError`` when a value was changed or moved, rather than leave it out.
         """
         found: dict[str, str] = {}
+        # Most passages are about few people, whose keys need opening once.
+        unwrap = lru_cache(partial(self._key_of, tenant))
         with self._transaction("BEGIN") as connection:
             for batch in _batches(dict.fromkeys(tokens)):
-                query = with_keys(VALUES, tenant).where(VALUES.c.token.in_(batch))
-                for row in connection.execute(query.order_by(VALUES.c.token, VALUES.c.subject)):
-                    if row.token not in found:
-                        found[row.token] = unseal_text(
-                            self._unwrap(tenant, row.subject, row),
-                            row.sealed,
-                            *("value", tenant, row.subject, row.token),
-                            what="value",
-                        )
+                rows = connection.execute(VALUES_OF_TOKENS, {"tenant": tenant, "tokens": batch})
+                for token, subject, sealed, wrapped, kek in rows:
+                    if token not in found:
+                        bound = ("value", tenant, subject, token)
+                        key = unwrap(subject, kek, wrapped)
+                        found[token] = unseal_text(key, sealed, *bound, what="value")
         return found
 
     def values_of(self, tenant: str, subject_ref: str) -> dict[str, str]:
@@ -153,7 +159,7 @@ class Vault:
 
         Raises ``TamperedError`` when a value was changed or moved.
         """
-        query = with_keys(VALUES, tenant).where(VALUES.c.subject == subject_ref)
+        mine = {"tenant": tenant, "subject": subject_ref}
         with self._transaction("BEGIN") as connection:
             return {
                 row.token: unseal_text(
@@ -162,7 +168,7 @@ class Vault:
                     *("value", tenant, row.subject, row.token),
                     what="value",
                 )
-                for row in connection.execute(query.order_by(VALUES.c.token))
+                for row in connection.execute(VALUES_OF_SUBJECT, mine)
             }
 
     def kept_of(self, tenant: str, subject_ref: str) -> int:
@@ -189,12 +195,15 @@ class Vault:
         wanted = {self._pseudonyms.clue(tenant, one.key): one.detail for one in asked}
         if not wanted:
             return frozenset()
-        first = sa.case((CLUES.c.subject.in_(sorted(prefer)[:_BATCH]), 0), else_=1)
-        query = with_keys(CLUES, tenant).where(CLUES.c.clue.in_(wanted))
+        asked_for = {
+            "tenant": tenant,
+            "clues": list(wanted),
+            "first": sorted(prefer)[:_BATCH],
+            "most": _MOST_CLUES,
+        }
         found: dict[str, None] = {}
         with self._transaction("BEGIN") as connection:
-            rows = connection.execute(query.order_by(first, CLUES.c.token).limit(_MOST_CLUES))
-            for row in rows:
+            for row in connection.execute(CLUES_BY_NAME, asked_for):
                 bound = ("clue", tenant, row.subject, row.clue, row.token)
                 key = self._unwrap(tenant, row.subject, row)
                 if fits(wanted[row.clue], unseal_text(key, row.sealed, *bound, what="clue")):
@@ -340,8 +349,10 @@ class Vault:
         return [found[one] for one in subjects if one in found]
 
     def _unwrap(self, tenant: str, subject: str, row: Any) -> bytes:  # queries of two shapes
-        wrapped = WrappedKey(row.kek, row.wrapped_key)
-        return self._keks.unwrap(wrapped, tenant=tenant, subject=subject)
+        return self._key_of(tenant, subject, row.kek, row.wrapped_key)
+
+    def _key_of(self, tenant: str, subject: str, kek: str, wrapped: bytes) -> bytes:
+        return self._keks.unwrap(WrappedKey(kek, wrapped), tenant=tenant, subject=subject)
 
     def _cut_log(self) -> None:
         """Move the write-ahead log into the database and cut it to nothing."""
@@ -373,9 +384,8 @@ class Vault:
             # A connection must not cross a fork: two processes would share one file lock.
             self._engine.dispose(close=False)
             self._process = os.getpid()
-        engine = self._engine.execution_options(begin_with=begin)
         try:
-            with engine.begin() as connection:
+            with self._begun_with[begin].begin() as connection:
                 yield connection
         except OperationalError as error:
             raise UnavailableError("the vault's database did not answer") from error

@@ -48,12 +48,35 @@ def of_subject(table: sa.Table, tenant: str, subject: str) -> sa.ColumnElement[b
     return (table.c.tenant == tenant) & (table.c.subject == subject)
 
 
-def with_keys(table: sa.Table, tenant: str) -> sa.Select[Any]:
-    """Return a query for the tenant's rows of a table, each with its subject's wrapped key."""
+def _with_keys(table: sa.Table) -> sa.Select[Any]:
+    """Return a query for a tenant's rows of a table, each with its subject's wrapped key."""
     same = (table.c.tenant == SUBJECTS.c.tenant) & (table.c.subject == SUBJECTS.c.subject)
     columns = [column for column in table.c if column.name != "tenant"]
     return (
         sa.select(*columns, SUBJECTS.c.wrapped_key, SUBJECTS.c.kek)
         .join(SUBJECTS, same)
-        .where(table.c.tenant == tenant)
+        .where(table.c.tenant == sa.bindparam("tenant"))
     )
+
+
+# Made once, for every question asks them: making one costs as much as asking it.
+VALUES_OF_TOKENS: Final = (
+    _with_keys(VALUES)
+    .where(VALUES.c.token.in_(sa.bindparam("tokens", expanding=True)))
+    .order_by(VALUES.c.token, VALUES.c.subject)
+)
+"""By ``tenant`` and ``tokens``."""
+VALUES_OF_SUBJECT: Final = (
+    _with_keys(VALUES).where(VALUES.c.subject == sa.bindparam("subject")).order_by(VALUES.c.token)
+)
+"""By ``tenant`` and ``subject``."""
+CLUES_BY_NAME: Final = (
+    _with_keys(CLUES)
+    .where(CLUES.c.clue.in_(sa.bindparam("clues", expanding=True)))
+    .order_by(
+        sa.case((CLUES.c.subject.in_(sa.bindparam("first", expanding=True)), 0), else_=1),
+        CLUES.c.token,
+    )
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+"""By ``tenant`` and ``clues``, at most ``most``, those of the subjects in ``first`` before all."""

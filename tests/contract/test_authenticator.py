@@ -1,6 +1,6 @@
 """Every authenticator keeps the port's promises: the adapters and the fake alike."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -125,3 +125,20 @@ def test_nobody_but_a_registered_client_may_say_for_whom_it_asks(case):
         for statement in ("", "lee", case.tokens[KIM]):
             with pytest.raises(UnauthenticatedError):
                 case.authenticator.authenticate(token, statement)
+
+
+def test_a_person_is_recalled_as_it_is_known_now_or_not_at_all_without_a_token(case):
+    for who, token in case.tokens.items():
+        shown = case.authenticator.authenticate(token)
+
+        assert case.authenticator.recall(shown) in {who, None}
+
+
+def test_nobody_is_recalled_by_another_s_credential(case):
+    shown = case.authenticator.authenticate(case.tokens[LEE])
+    ghost = replace(shown, id="ghost")
+
+    try:
+        assert case.authenticator.recall(ghost) is None
+    except UnauthenticatedError:
+        return

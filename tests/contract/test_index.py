@@ -344,10 +344,24 @@ def test_a_narrowed_search_finds_exactly_what_scope_and_narrowing_both_hold(
                         for e in stored
                         if allowed(e.passage, one) and fits(e.passage, narrow)
                     }
+                    listed = index.browse(one, narrow, EVERYTHING)
+                    assert [passage.chunk.id for passage in listed] == sorted(
+                        hit.passage.chunk.id for hit in hits
+                    )
             for tenant, name in documents(stored):
                 index.remove(tenant, name)
 
         law()
+
+
+def test_browsing_an_empty_scope_or_for_nothing_gives_nothing(index: Index) -> None:
+    stored = entry()
+    index.upsert([stored, entry(access_class="closed")])
+    narrow = Narrow(documents=frozenset({"letter"}))
+
+    assert index.browse(scope(), narrow, EVERYTHING) == []
+    assert index.browse(OPEN, narrow, 0) == []
+    assert index.browse(OPEN, narrow, 1) == [stored.passage]
 
 
 def test_narrowing_never_lets_in_what_the_scope_leaves_out(index: Index) -> None:

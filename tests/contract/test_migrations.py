@@ -15,6 +15,7 @@ from ingest.sources import marks
 from ragplatform import catalog, editions
 from ragplatform.access import tables as register
 from ragplatform.audit import index_tables
+from ragplatform.batches import tables as batches
 from ragplatform.errors import ConfigurationError
 from ragplatform.migrations import PARTS, bring_up, standing, version_table
 from ragplatform.privacy import vault_tables
@@ -31,6 +32,7 @@ METADATA = {
     "holds": holds.METADATA,
     "sources": marks.METADATA,
     "editions": editions.METADATA,
+    "batches": batches.METADATA,
     "erasures": erasure_orders.METADATA,
 }
 # What the oldest databases of a part lacked.
@@ -64,6 +66,7 @@ ROWS = {
     "register": "INSERT INTO access_feeds VALUES ('mercy', 'ward', 1, NULL)",
     "vault": "INSERT INTO vault_subjects (tenant, subject, wrapped_key) VALUES ('m', 's_1', 'k')",
     "editions": "INSERT INTO index_editions VALUES ('e', 'm', 'st', 'bm', 4, '', 'retired', 'now')",
+    "batches": "INSERT INTO batch_inputs VALUES ('f', 'mercy', 'dr', 'TREAT', 1, 0)",
     "holds": "INSERT INTO legal_holds VALUES ('m', 'c_1', 'document', 'd1', 'k', 'legal', 'now')",
     "audit_index": "INSERT INTO audit_logs VALUES ('api', 0, 0, 0, 0, 'l')",
     "quarantine": (

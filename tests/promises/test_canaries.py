@@ -444,6 +444,10 @@ def exits_to_openai_clients(asked: Mapping[str, Any]) -> list[Exit]:
             why,
         ),
         Exit("POST /v1/embeddings", "/v1/embeddings", {"model": "hash", "input": "words"}, why),
+        Exit("GET /v1/batches", "/v1/batches", headers=why),
+        Exit("POST /v1/batches", "/v1/batches", {"input_file_id": question, "endpoint": path}, why),
+        Exit("GET /v1/batches/{batch_id}", f"/v1/batches/batch_{0:032x}", headers=why),
+        Exit("POST /v1/batches/{batch_id}/cancel", f"/v1/batches/batch_{0:032x}/cancel", None, why),
     ]
 
 
@@ -483,6 +487,16 @@ def exits_of_ingest(purpose: Purpose, planted: Planted) -> list[Exit]:
     return [
         Exit("GET /v1/files", "/v1/files", headers=why),
         Exit("POST /v1/files", "/v1/files", {}, headers=why),
+        *(
+            Exit(
+                f"{verb} /v1/files/{{file_id}}{tail}",
+                f"/v1/files/{name}{document}{tail}",
+                None,
+                why,
+            )
+            for name in ("file-batch-in-", "file-batch-out-", "file-batch-err-")
+            for verb, tail in (("GET", ""), ("GET", "/content"), ("DELETE", ""))
+        ),
         Exit("GET /v1/files/{file_id}", f"/v1/files/file-{document}", headers=why),
         Exit("DELETE /v1/files/{file_id}", f"/v1/files/file-{document}", headers=why),
         Exit("GET /v1/ingest/runs", f"/v1/ingest/runs?purpose={purpose}"),

@@ -23,14 +23,16 @@ from ingest import ledger, serving
 from ingest.api.extension import IngestRoutes
 from ragplatform import identities, openers
 from ragplatform.__main__ import app
+from ragplatform.access.desk import Caller as Asking
 from ragplatform.api.app import create_app
 from ragplatform.audit import log as audit_log
 from ragplatform.audit.events import Action
 from ragplatform.audit.query import find_logs, read
 from ragplatform.audit.verify import verify
+from ragplatform.batches.book import BatchState, LineState
 from ragplatform.config import Settings
 from ragplatform.errors import AuditError
-from ragplatform.model import Principal, Sensitivity
+from ragplatform.model import Principal, Purpose, Sensitivity
 from tests import open_webui
 from tests.fakes import Bench, make_bench
 from tests.fakes_audit import Pauses, event
@@ -69,6 +71,9 @@ class Ward:
     routes: IngestRoutes
     client: TestClient
     run: str = ""
+    batch: str = ""
+    running: str = ""
+    requests: str = ""
     token: str = ""
     asked: str = ""
     over: str = ""
@@ -142,6 +147,31 @@ def take_back(ward: Ward) -> Any:
     return ward.client.delete(f"/v1/files/file-{ward.run}", headers=headers)
 
 
+def bring_requests(ward: Ward) -> Any:
+    asked = {"custom_id": "a", "method": "POST", "url": _CHAT, "body": CHAT}
+    form, files = {"purpose": "batch"}, {"file": ("in.jsonl", json.dumps(asked).encode())}
+    headers = {"Authorization": "Bearer doctor", "X-Purpose-Of-Use": "TREAT"}
+    return ward.client.post("/v1/files", data=form, files=files, headers=headers)
+
+
+def of_batches(verb: str, path: str, body: object = None) -> Do:
+    """Return an act on the batch, or the file of requests, that is there before."""
+
+    def do(ward: Ward) -> Any:
+        headers = {"Authorization": "Bearer doctor", "X-Purpose-Of-Use": "TREAT"}
+        place = path.replace("BATCH", ward.batch).replace("RUNNING", ward.running)
+        filled = {k: ward.requests if v == "FILE" else v for k, v in (body or {}).items()}
+        return ward.client.request(verb, place, json=filled or None, headers=headers)
+
+    return do
+
+
+_CHAT = "/v1/chat/completions"
+CHAT = {
+    "model": "ragplatform:TREAT", "messages": [{"role": "user", "content": QUESTION["question"]}]
+}  # fmt: skip
+
+
 def speak_mcp(ward: Ward) -> Any:
     headers = {"Authorization": "Bearer doctor", "Host": "localhost"}
     headers["Accept"] = "application/json, text/event-stream"
@@ -170,10 +200,6 @@ BILLED = "00000000-0000-4000-8000-000000000001"
 SOURCE = "/v1/sources/{chunk}"
 _AUDIT = "/v1/audit"
 
-_CHAT = "/v1/chat/completions"
-CHAT = {
-    "model": "ragplatform:TREAT", "messages": [{"role": "user", "content": QUESTION["question"]}]
-}  # fmt: skip
 TITLE = open_webui.task("title_generation", QUESTION["question"], TEXT)
 
 ACTS = [
@@ -231,6 +257,15 @@ ACTS = [
          path="/v1/breakglass/OVER:review"),
     get("/v1/whoami", "", status=401),
     Act("POST /v1/files", bring),
+    Act("POST /v1/files", bring_requests, name="for a batch"),
+    Act("POST /v1/batches", of_batches("POST", "/v1/batches", {
+        "input_file_id": "FILE", "endpoint": _CHAT})),
+    Act("POST /v1/batches/{batch_id}/cancel",
+        of_batches("POST", "/v1/batches/batch_RUNNING/cancel")),
+    Act("GET /v1/files/{file_id}/content",
+        of_batches("GET", "/v1/files/file-batch-err-BATCH/content")),
+    Act("DELETE /v1/files/{file_id}", of_batches("DELETE", "/v1/files/file-batch-out-BATCH"),
+        name="of a batch"),
     Act("DELETE /v1/files/{file_id}", take_back),
     post("/v1/ingest/runs", "clerk", {"purpose": "HOPERAT", "source": "inbox"}, 202),
     post("/v1/ingest/runs", "doctor", {"purpose": "TREAT", "source": "inbox"}, 403),
@@ -258,6 +293,7 @@ SILENT = {"GET /v1/models", "GET /v1/models/{model}"}
 SILENT |= {"GET /v1/whoami", "GET /v1/breakglass", "GET /livez", "GET /readyz"}
 # And these of what callers asked for themselves, by ids, states and counts.
 SILENT |= {"GET /v1/files", "GET /v1/files/{file_id}", "GET /v1/ingest/runs"}
+SILENT |= {"GET /v1/batches", "GET /v1/batches/{batch_id}"}
 SILENT |= {"GET /v1/ingest/runs/{run}", "GET /v1/ingest/runs/{run}/events"}
 
 
@@ -314,10 +350,27 @@ def furnish(ward: Ward, clock: list[datetime]) -> None:
     clock[0] += timedelta(minutes=30)
     ward.open = ward.call("stranger", "POST", "/v1/breakglass", GLASS).json()["id"]
     ward.run = bring(ward).json()["run"]
+    furnish_batches(ward)
     ward.sealed = ward.bench.records(action=Action.BROKE_GLASS)[0].index
     viewed = ward.call("billing", "GET", f"/v1/sources/{BILLED}?purpose=HPAYMT")
     shown, ward.asked = viewed.json()["text"], viewed.headers["x-request-id"]
     ward.token = next(word.strip(",.") for word in shown.split() if word.startswith("[US_SSN:"))
+
+
+def furnish_batches(ward: Ward) -> None:
+    """Leave a file of requests, a batch of it that has ended, and one that has not."""
+    desk, doctor = ward.bench.platform.batches, ward.bench.people["doctor"]
+    asked = Asking(doctor, Purpose.TREAT, "r-1")
+    requests = json.dumps({"custom_id": "a", "method": "POST", "url": _CHAT, "body": CHAT})
+    ended = desk.submit(asked, desk.accept(asked, [requests.encode()]).file, _CHAT)
+    taken = desk.book.take()
+    assert taken is not None
+    desk.keep(ended, 1, b"{}", ())
+    desk.book.end_line(taken, LineState.FAILED, 2)
+    desk.end(ended, BatchState.COMPLETED)
+    file = desk.accept(asked, [requests.encode()]).file
+    ward.batch, ward.running = ended.batch, desk.submit(asked, file, _CHAT).batch
+    ward.requests = f"file-batch-in-{file}"
 
 
 def said_before_its_record(ward: Ward, response: Any) -> list[str]:

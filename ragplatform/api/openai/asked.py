@@ -1,6 +1,7 @@
 """From a client's body and headers to a question: who asks what, why, and of which model name."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from fastapi import Request
@@ -8,9 +9,9 @@ from fastapi import Request
 from ragplatform.answer.retrieve import LONGEST_QUESTION
 from ragplatform.answer.retrieve import Request as Question
 from ragplatform.api.openai.schemas import ChatBody, RagIn, ResponsesBody
-from ragplatform.config import Settings
 from ragplatform.errors import InvalidRequestError, NotFoundError
 from ragplatform.model import AnswerMode, Principal, Purpose
+from ragplatform.wiring import Platform
 
 MODEL: Final = "ragplatform"
 """The model's name to clients; ``ragplatform:TREAT`` states the purpose as well."""
@@ -36,8 +37,28 @@ class Asked:
     counts: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What surrounds a body: under which ids it is recorded, and which purposes are stated."""
+
+    request_id: str
+    trace: str
+    purposes: tuple[str, ...]
+    counts: bool = False
+
+    @classmethod
+    def of(cls, request: Request) -> "Frame":
+        """Return the frame of a request over HTTP."""
+        return cls(
+            request_id=request.state.request_id,
+            trace=request.state.trace,
+            purposes=tuple(one for one in request.headers.getlist(PURPOSE_HEADER) if one),
+            counts=any(name.startswith(_OPEN_WEBUI) for name in request.headers),
+        )
+
+
 def asked_of(
-    request: Request, who: Principal, body: ChatBody | ResponsesBody, settings: Settings
+    frame: Frame, who: Principal, body: ChatBody | ResponsesBody, platform: Platform
 ) -> Asked:
     """Return the question of a body.
 
@@ -48,22 +69,24 @@ def asked_of(
     Raises ``InvalidRequestError``, ``NotFoundError`` for another model.
     """
     body.require_possible()  # 1
-    rag = body.rag or RagIn()
-    purpose = purpose_of(request, rag, body.model)  # 2, 3
+    rag, settings = body.rag or RagIn(), platform.settings
+    purpose = purpose_of(frame, rag, body.model)  # 2, 3
     text, earlier = body.conversation()  # 4
     if len(text) > LONGEST_QUESTION:
         raise InvalidRequestError(
             f"messages: the question has over {LONGEST_QUESTION} characters; leave out what the "
             "client added to it, for the passages are found here"
         )
+    subject_ref = partial(platform.store.privacy.subject_ref, who.tenant)
     question = Question(
         principal=who,
         purpose=purpose,
         question=text,
         collections=None if rag.collections is None else frozenset(rag.collections),
+        narrow=rag.filters.narrow(subject_ref) if rag.filters else None,
         limit=settings.passages_per_answer,
-        request_id=request.state.request_id,
-        trace=request.state.trace,
+        request_id=frame.request_id,
+        trace=frame.trace,
         history=tuple(one for one in earlier if len(one) <= LONGEST_QUESTION)[-MOST_HISTORY:],
     )
     return Asked(
@@ -72,11 +95,11 @@ def asked_of(
         model=body.model,
         ignored=tuple(body.ignored()),
         sources=rag.sources,
-        counts=any(name.startswith(_OPEN_WEBUI) for name in request.headers),
+        counts=frame.counts,
     )
 
 
-def purpose_of(request: Request, rag: RagIn, model: str) -> Purpose:
+def purpose_of(frame: Frame, rag: RagIn, model: str) -> Purpose:
     """Return why the caller asks: by ``rag``, the header, or the model's name.
 
     Raises ``InvalidRequestError`` when nothing says it, or two say different things, and
@@ -85,13 +108,13 @@ def purpose_of(request: Request, rag: RagIn, model: str) -> Purpose:
     name, _, suffix = model.partition(":")
     if name != MODEL:
         raise NotFoundError(f"model: wanted {MODEL}, or one of /v1/models")
-    return one_purpose(request, rag, suffix)
+    return one_purpose(frame, rag, suffix)
 
 
-def one_purpose(request: Request, rag: RagIn, suffix: str = "") -> Purpose:
+def one_purpose(frame: Frame, rag: RagIn, suffix: str = "") -> Purpose:
     """Return the one purpose that is stated. Raises ``InvalidRequestError``."""
     stated = [rag.purpose.value] if rag.purpose else []
-    stated += [one for one in (*request.headers.getlist(PURPOSE_HEADER), suffix) if one]
+    stated += [one for one in (*frame.purposes, suffix) if one]
     if not stated:
         raise InvalidRequestError(
             f"no purpose, no answer: state it as `rag.purpose`, as header {PURPOSE_HEADER}, or "

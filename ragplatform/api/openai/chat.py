@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from ragplatform.answer.events import AnswerEvent, Cited, Delta, Sources
 from ragplatform.api.caller import Caller
 from ragplatform.api.fairness import ONE_TURN
-from ragplatform.api.openai.asked import Asked, asked_of
+from ragplatform.api.openai.asked import Asked, Frame, asked_of
 from ragplatform.api.openai.errors import error_of
 from ragplatform.api.openai.notes import Notes
 from ragplatform.api.openai.schemas import ChatBody
@@ -48,7 +48,7 @@ def add_routes(app: FastAPI, platform: Platform) -> None:
             if body.stream:
                 return EventStream(_told(form, task, usage=usage))
             return JSONResponse(form.whole(task))
-        asked = asked_of(request, who, body, platform.settings)
+        asked = asked_of(Frame.of(request), who, body, platform)
         # All refusals are raised here, while the status can still say so.
         retrieved = await run_in_threadpool(platform.answerer.prepare, asked.question)
         events = platform.answerer.stream(retrieved, asked.mode)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from ragplatform.api.caller import Caller
 from ragplatform.api.fairness import ONE_TURN
-from ragplatform.api.openai.asked import MODEL, one_purpose
+from ragplatform.api.openai.asked import MODEL, Frame, one_purpose
 from ragplatform.api.openai.schemas import EmbeddingsBody, RagIn
 from ragplatform.embedding import Embedded, embeds
 from ragplatform.errors import NotFoundError, UnsupportedError
@@ -82,8 +82,7 @@ def add_routes(app: FastAPI, platform: Platform) -> None:
 
         What is personal in them is replaced before, as in questions: a vector names nobody.
         """
-        state = request.state
-        return embedded(platform, request, who, body, state.request_id, state.trace)
+        return embedded(platform, Frame.of(request), who, body)
 
 
 def models_of(platform: Platform, who: Principal) -> list[str]:
@@ -94,12 +93,7 @@ def models_of(platform: Platform, who: Principal) -> list[str]:
 
 
 def embedded(
-    platform: Platform,
-    request: Request,
-    who: Principal,
-    body: EmbeddingsBody,
-    request_id: str,
-    trace: str,
+    platform: Platform, frame: Frame, who: Principal, body: EmbeddingsBody
 ) -> EmbeddingsOut:
     """Return the vectors of a body's texts. Raises as ``TextEmbedder.embed``."""
     dim = platform.store.embedder.dim
@@ -108,11 +102,11 @@ def embedded(
     rag = body.rag or RagIn()
     texts = TextRequest(
         principal=who,
-        purpose=one_purpose(request, rag),
+        purpose=one_purpose(frame, rag),
         texts=body.texts(),
         collection=rag.collections[0] if rag.collections else None,
-        request_id=request_id,
-        trace=trace,
+        request_id=frame.request_id,
+        trace=frame.trace,
     )
     return embeddings_out(platform.embedder.embed(texts, body.model), body)
 

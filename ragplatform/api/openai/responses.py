@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from ragplatform.answer.events import AnswerEvent, Cited, Delta, Sources
 from ragplatform.api.caller import Caller
 from ragplatform.api.fairness import ONE_TURN
-from ragplatform.api.openai.asked import Asked, asked_of
+from ragplatform.api.openai.asked import Asked, Frame, asked_of
 from ragplatform.api.openai.chat import notes_of, rag_of, sources_of
 from ragplatform.api.openai.errors import error_of
 from ragplatform.api.openai.notes import Note
@@ -41,14 +41,14 @@ def add_routes(app: FastAPI, platform: Platform) -> None:
 
         As `/v1/chat/completions`, in the shape of the responses API. Nothing is stored.
         """
-        asked = asked_of(request, who, body, platform.settings)
+        asked = asked_of(Frame.of(request), who, body, platform)
         # All refusals are raised here, while the status can still say so.
         retrieved = await run_in_threadpool(platform.answerer.prepare, asked.question)
         events = platform.answerer.stream(retrieved, asked.mode)
         url = platform.settings.public_url
         if body.stream:
             return EventStream(encode(events, asked, public_url=url))
-        return JSONResponse(await _responded(events, asked, public_url=url))
+        return JSONResponse(await responded(events, asked, public_url=url))
 
 
 class _Reply:
@@ -101,7 +101,7 @@ class _Reply:
         }
 
 
-async def _responded(
+async def responded(
     events: AsyncGenerator[AnswerEvent, None], asked: Asked, *, public_url: str
 ) -> dict[str, Json]:
     """Return an answer as one response, once all of it is on record. Raises as its stream."""

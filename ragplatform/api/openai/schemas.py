@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from ragplatform.api.schemas import Body, Collection
+from ragplatform.api.schemas import Body, Collection, Filters
 from ragplatform.errors import UnsupportedError
 from ragplatform.model import Purpose
 
@@ -38,6 +38,9 @@ class RagIn(Body):
     purpose: Purpose | None = Field(None, description="Why you ask, such as TREAT.")
     collections: list[Collection] | None = Field(
         None, max_length=50, description="Search only these; default: all that you may read."
+    )
+    filters: Filters | None = Field(
+        None, description="Keep the search to passages of these documents, types, dates and so on."
     )
     mode: Literal["extractive", "abstractive"] | None = Field(
         None, description="How to make the answer; default: the deployment's setting."

@@ -61,8 +61,11 @@ class Kind:
 
 _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
     Family.QUESTION: {
-        Verb.READ: "asked answered searched explained",
+        Verb.READ: "asked answered searched explained batch_read",
         Verb.CREATE: "generated chat_task embedded analysed redacted reported",
+        Verb.START: "batch_brought batch_asked",
+        Verb.STOP: "batch_cancelled batch_ended",
+        Verb.DELETE: "batch_removed",
         Verb.REFUSE: "denied refused turned_away",
         Verb.OTHER: "abandoned failed",
     },

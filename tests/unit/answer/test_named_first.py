@@ -1,6 +1,6 @@
 """Who is asked for by name comes first, whatever fusion thinks of it."""
 
-from ragplatform.answer.rank import named_first
+from ragplatform.answer.rank import Sought, best
 from ragplatform.model import Chunk, Hit, Labels, Passage
 
 ANN = "[PERSON:abcdefghijklmnop]"
@@ -13,8 +13,10 @@ def hit(name: str, text: str, title: str = "") -> Hit:
     return Hit(Passage(chunk, name, title, labels, "c", frozenset(), "g"), 0.5)
 
 
-def order(hits: list[Hit], *asked: set[str], limit: int = 9) -> list[str]:
-    found = named_first(hits, [frozenset(one) for one in asked], limit)
+def order(
+    hits: list[Hit], named: set[str], meant: set[str] | None = None, limit: int = 9
+) -> list[str]:
+    found = best(hits, Sought("", limit, frozenset(named), frozenset(meant or ())))
     return [one.passage.chunk.id for one in found]
 
 

@@ -1,6 +1,6 @@
 """What is on hold is not replaced, and labels given by hand outlive a new version."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ def deployment(folder: Path) -> Iterator[Parts]:
         yield parts
 
 
-def take_in(parts: Parts, text: str, run: str) -> Report:
+def take_in(parts: Parts, text: str, run: str, restrictions: Collection[str] = ()) -> Report:
     report = Report(run=run)
     job = job_here(
         run=run,
@@ -48,7 +48,7 @@ def take_in(parts: Parts, text: str, run: str) -> Report:
         largest_file=10_000,
         on_result=lambda result: None,
     )
-    labels = GivenLabels(subjects=frozenset({"mrn:1"}))
+    labels = GivenLabels(subjects=frozenset({"mrn:1"}), restrictions=frozenset(restrictions))
     job.run([SourceFile(Path("note.txt"), "note.txt", labels, text.encode())], report)
     return report
 
@@ -110,3 +110,28 @@ def test_labels_given_by_hand_are_undone_by_no_run_and_cost_no_embedding(tmp_pat
         labels = parts.catalog.classes("mercy")[only(parts).access_class]
         assert labels.sensitivity is Sensitivity.RESTRICTED
         assert texts(parts) == ["A second version."]
+
+
+@pytest.mark.parametrize("lifted", [False, True])
+def test_what_a_source_comes_to_restrict_stays_beside_what_was_given_by_hand(
+    tmp_path: Path, lifted: bool
+) -> None:
+    with deployment(tmp_path) as parts:
+        take_in(parts, "The first version.", "r1", {"employee"} if lifted else set())
+        desk = Relabeller(
+            principal=who("compliance"),
+            purpose=Purpose.COMPLIANCE,
+            policies=parts.policies,
+            index=parts.index,
+            catalog=parts.catalog,
+            keeping=keeping_of(parts.holds),
+            audit=parts.audit,
+        )
+        desk.document(only(parts).document, {"restrictions": ["vip"]})
+
+        take_in(parts, "A second version.", "r2", {"employee", "legal-hold"})
+
+        labels = parts.catalog.classes("mercy")[only(parts).access_class]
+        # What people took away stays away; what they never saw was not theirs to take.
+        more = set() if lifted else {"employee"}
+        assert labels.restrictions == {"vip", "legal-hold"} | more

@@ -17,6 +17,7 @@ from ingest.consistency import Survey, indexed_passages
 from ingest.ledger import Ledger, State
 from ingest.rebuild import Rebuilder, Rebuilt
 from ingest.replay import ErasureReplay, Erasures, erasures_in
+from ingest.report import FileState
 from ingest.sources import GivenLabels, SourceFile
 from ingest.work import Work
 from ragplatform.adapters.bm25 import Bm25Weigher
@@ -436,6 +437,56 @@ def test_what_was_erased_since_a_backup_is_erased_again_by_newer_logs(
     assert first.values > 0
     assert points(tmp_path / "restored") == {}
     assert rebuild(tmp_path / "restored").found == {}
+
+
+def replay_from(data: Path, logs: Path) -> None:
+    with opened(data, Fuse()) as parts:
+        ErasureReplay(
+            privacy=parts.privacy,
+            index=parts.index,
+            archive=parts.archive,
+            catalog=parts.catalog,
+            ledger=parts.ledger,
+            register=parts.register,
+            audit=parts.audit,
+            places=(aside_place(parts),),
+        ).replay(erasures_in(query.find_logs(logs)))
+
+
+def test_what_came_in_and_was_erased_after_a_backup_stays_out_once_erasures_are_replayed(
+    data: Path, tmp_path: Path
+) -> None:
+    files, note = tmp_path / "files", "Maria Lopez came about a rash. "
+    restored = copy_data(data, tmp_path / "restored")
+    (files / "since.txt").write_text(note)
+    ingest(files, data, Fuse())
+    erase(data, Fuse())
+    for path in files.glob("*.txt"):
+        if path.name != "since.txt":
+            path.unlink()
+
+    replay_from(restored, data / "audit")
+    again = ingest(files, restored, Fuse())
+    (files / "since.txt").rename(files / "renamed.txt")
+    renamed = ingest(files, restored, Fuse())
+    once_more = ingest(files, restored, Fuse())
+
+    assert again.states == {FileState.FORGOTTEN: 1}
+    assert renamed.quarantined == once_more.quarantined == {"erased_before": 1}
+    assert (once_more.bytes, points(restored)) == (0, {})
+
+
+def test_what_was_erased_does_not_come_back_under_another_name(data: Path, tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    erase(data, Fuse())
+    (files / "stays.txt").rename(files / "another.txt")
+
+    report = ingest(files, data, Fuse())
+
+    assert report.quarantined == {"erased_before": 1}
+    with opened(data, Fuse()) as parts:
+        [item] = parts.aside.items("mercy")
+    assert item.reason == "erased_before"
 
 
 def test_a_document_taken_in_again_after_its_erasure_is_not_erased_again(

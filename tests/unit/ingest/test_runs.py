@@ -8,6 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from ingest import calls
 from ingest.aside_run import AsideOfRun
 from ingest.attendance import attended
 from ingest.changes import Retry
@@ -272,11 +273,11 @@ def test_what_a_run_was_called_with_is_sealed_for_that_run_alone(tmp_path: Path)
         ledger.runs.start(run, tenant="mercy", collection="clinical", arguments=sealed)
     second, first = ledger.runs.latest()
 
-    assert calling.unsealed(settings, first) == call.words
+    assert calls.unsealed(settings, first) == call.words
     with pytest.raises(TamperedError):
-        calling.unsealed(settings, second)
+        calls.unsealed(settings, second)
     assert b"lopez" not in b"".join(one.read_bytes() for one in tmp_path.glob("catalog*"))
     ledger.runs.finish("r1", {})
     with pytest.raises(InvalidRequestError, match="not kept"):
-        calling.unsealed(settings, ledger.runs.latest()[1])
+        calls.unsealed(settings, ledger.runs.latest()[1])
     ledger.close()

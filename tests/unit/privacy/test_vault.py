@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ragplatform.errors import TamperedError, UnavailableError, VaultError
@@ -269,7 +269,9 @@ def test_a_thousand_sessions_over_a_hundred_subjects_never_get_anothers_value(
     assert query(path, "select count(*) from vault_subjects") == [(100,)]
 
 
-@settings(deadline=None)  # each example makes a database
+# Each example makes a database; on a machine that is busy with other tests Hypothesis would call
+# the drawing of texts too slow, and fail for that.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(values=st.lists(st.text(min_size=1, max_size=30), max_size=6))
 def test_whatever_text_is_stored_comes_back_in_one_of_its_spellings(values: list[str]) -> None:
     vault = Vault("sqlite://", master=MASTER)

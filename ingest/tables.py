@@ -1,0 +1,110 @@
+"""Where a text holds tables: lines of figures, with the lines above them that say what they are.
+
+A PDF's text has no cells, only lines: ``Total current assets 8,870 9,829``. A line of figures ends
+in at least two amounts, or in one that a sign of money or parentheses mark as an amount. A table is
+a run of such lines, with the labels between them that lead or break them, up to an empty line. Its
+caption is what stands in short lines right above: its title, its unit, the heads of its columns.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+_AMOUNT: Final = r"[(-]?\s?[$€£]?\s?\(?\d[\d,]*(?:\.\d+)?\)?\s?%?\)?"
+_NOTHING: Final = r"[—–-]"
+_CELL: Final = rf"(?:{_AMOUNT}|[$€£]?\s?{_NOTHING}|N/?[AM])"
+_ROW: Final = re.compile(rf"(?:^|.*?\s)({_CELL}(?:\s+{_CELL})+)\s*(?:\(\w\))?$")
+_MONEY: Final = re.compile(r"\S\s+(?:[$€£]\s?\(?\d[\d,.]*\)?|\(\d[\d,.]*\)|\d{1,3}(?:,\d{3})+)$")
+# Years alone head columns; they are no amounts.
+_YEARS: Final = re.compile(r"(?:.*\s)?(?:(?:19|20)\d\d\s*){2,}$")
+_FEWEST_ROWS: Final = 3
+# How many lines without figures may stand between two that have some: section labels, long names.
+_LONGEST_GAP: Final = 7
+_LONGEST_LABEL: Final = 130
+# Fewer characters are a few figures in a text, which stay with it.
+_SMALLEST: Final = 300
+_MOST_CAPTION_LINES: Final = 8
+_SENTENCE: Final = re.compile(r"[a-z)]\.$")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of a text: ``text[start:end]``, of which ``rows`` begins the figures.
+
+    ``lines`` are the offsets at which its lines begin, in order, the caption's too.
+    """
+
+    start: int
+    rows: int
+    end: int
+    lines: tuple[int, ...]
+
+
+def tables(text: str) -> list[Table]:
+    """Return the tables of a text in order; none touches another."""
+    found: list[Table] = []
+    lines = list(_lines(text))
+    at = 0
+    for first, last in _runs([_is_row(text[start:end]) for start, end in lines], lines, text):
+        begin = max(_caption(text, lines, first), at)
+        starts = tuple(start for start, _ in lines[begin : last + 1])
+        table = Table(starts[0], lines[first][0], lines[last][1], starts)
+        if table.end - table.start >= _SMALLEST:
+            found.append(table)
+            at = last + 1
+    return found
+
+
+def _lines(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    while start <= len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        yield start, end
+        start = end + 1
+
+
+def _is_row(line: str) -> bool:
+    line = line.strip()
+    if len(line) > _LONGEST_LABEL + 120 or not line or line[-1] not in "0123456789)%—–-AM":
+        return False
+    if _YEARS.fullmatch(line):
+        return False
+    found = _ROW.fullmatch(line)
+    if found is None:
+        return _MONEY.search(line) is not None
+    return any(character.isdigit() for character in found[1])
+
+
+def _runs(
+    rows: Sequence[bool], lines: Sequence[tuple[int, int]], text: str
+) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last line of each run of enough rows."""
+    first = last = count = -1
+    for at, is_row in enumerate(rows):
+        start, end = lines[at]
+        line = text[start:end].strip()
+        breaks = not line or (not is_row and len(line) > _LONGEST_LABEL)
+        if first >= 0 and (breaks or at - last > _LONGEST_GAP):
+            if count >= _FEWEST_ROWS:
+                yield first, last
+            first = -1
+        if is_row:
+            if first < 0:
+                first, count = at, 0
+            last, count = at, count + 1
+    if first >= 0 and count >= _FEWEST_ROWS:
+        yield first, last
+
+
+def _caption(text: str, lines: Sequence[tuple[int, int]], first: int) -> int:
+    """Return the line at which the caption of a table begins whose figures begin at ``first``."""
+    begin = first
+    while begin and first - begin < _MOST_CAPTION_LINES:
+        start, end = lines[begin - 1]
+        line = text[start:end].strip()
+        if not line or len(line) > _LONGEST_LABEL or _SENTENCE.search(line):
+            break
+        begin -= 1
+    return begin

@@ -1,0 +1,125 @@
+"""The candidates for a question: a search that is kept to the documents which the question names.
+
+What the question says of itself may be wrong or say more than any document does. So a search that
+finds nothing where it was kept to is made again without that, and the record says so.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from ragplatform.answer import routing
+from ragplatform.model import Facts, Hit, Json, Narrow, Passage, Scope, TermWeights
+from ragplatform.ports import Index, TermWeigher
+from ragplatform.reports import COVER
+
+# Covers of more documents of one organisation than these tell nothing apart.
+_MOST_COVERS: Final = 300
+# How many passages of the part that is asked for are candidates in any case.
+_OF_THE_PART: Final = 8
+# What standing in the part that is asked for is worth, as a share of the best score. Measured on
+# half of the filings, see docs/measurements.md: from 0.3 to 1 the other half does as well.
+_LIFT: Final = 0.5
+# A word that the question does not say itself counts less than one that it does.
+_MEANT: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The candidates, best first, and by which facts the search was kept to some documents.
+
+    ``alone`` says that nothing was found there, so that all of the scope was searched.
+    """
+
+    hits: list[Hit] = field(repr=False)
+    by: tuple[str, ...] = ()
+    alone: bool = False
+
+    def said(self) -> dict[str, Json]:
+        """Return what a record says of the search."""
+        said: dict[str, Json] = {"found": len(self.hits)}
+        if self.by:
+            said |= {"kept_to": list(self.by), "nothing_there": self.alone}
+        return said
+
+
+class Finder:
+    """Searches one index for one reader, with what the question says of where to look."""
+
+    def __init__(
+        self,
+        *,
+        index: Index,
+        weigher: TermWeigher,
+        scope: Scope,
+        readable: Callable[[Sequence[Passage]], list[Passage]],
+    ) -> None:
+        """``readable`` leaves of passages in the scope those that policy lets be read."""
+        self._index = index
+        self._weigher = weigher
+        self._scope = scope
+        self._readable = readable
+
+    def find(
+        self,
+        question: str,
+        vector: Sequence[float],
+        terms: TermWeights,
+        depth: int,
+        given: Narrow | None = None,
+    ) -> Found:
+        """Return up to ``depth`` candidates and a few more of the part that is asked for.
+
+        1. Ask which documents in the scope the question may name. 2. Search those that it names,
+        and in them the part that it asks for. 3. Where that finds nothing, or it names none, search
+        all that is in the scope. ``given`` is what the reader narrowed it to, and always holds.
+        """
+        asked = routing.understood(question)
+        route = self._route(asked, given)  # 1
+        if route.documents:  # 2
+            narrow = replace(given or Narrow(), documents=frozenset(route.documents))
+            more = self._with_words(terms, asked.words)
+            hits = self._index.search(vector, more, self._scope, depth, narrow)
+            if hits and route.parts:
+                narrow = replace(narrow, parts=route.parts)
+                hits = _lifted(
+                    hits, self._index.search(vector, more, self._scope, _OF_THE_PART, narrow)
+                )
+            if hits:
+                return Found(hits, route.by)
+        hits = self._index.search(vector, terms, self._scope, depth, given)  # 3
+        return Found(hits, route.by, alone=bool(route.documents))
+
+    def _route(self, asked: routing.Asked, given: Narrow | None) -> routing.Route:
+        if given is not None and (given.documents or given.organisations or given.parts):
+            # Whoever says that much says where to look.
+            return routing.Route()
+        wanted = replace(
+            given or Narrow(),
+            organisations=asked.organisations,
+            parts=frozenset({COVER}),
+        )
+        if not asked.organisations:
+            return routing.Route()
+        covers = self._readable(self._index.browse(self._scope, wanted, _MOST_COVERS))
+        documents: dict[str, Facts] = {cover.document: cover.facts for cover in covers}
+        return routing.routed(asked, documents)
+
+    def _with_words(self, terms: TermWeights, words: str) -> TermWeights:
+        weights = dict(zip(terms.indices, terms.values, strict=True))
+        for term in self._weigher.weigh_query(words).indices:
+            weights.setdefault(term, _MEANT)
+        pairs = sorted(weights.items())
+        return TermWeights(tuple(t for t, _ in pairs), tuple(weight for _, weight in pairs))
+
+
+def _lifted(hits: Sequence[Hit], of_the_part: Sequence[Hit]) -> list[Hit]:
+    """Return all hits, those of the part moved up."""
+    wanted = {hit.passage.chunk.id for hit in of_the_part}
+    every = {hit.passage.chunk.id: hit for hit in (*of_the_part, *hits)}
+    bonus = _LIFT * max(hit.score for hit in hits)
+    moved = [
+        replace(hit, score=hit.score + bonus) if chunk in wanted else hit
+        for chunk, hit in every.items()
+    ]
+    return sorted(moved, key=lambda hit: (-hit.score, hit.passage.chunk.id))

@@ -1,0 +1,1 @@
+"""Many questions at once: taken in as a file, answered one by one as there is room, given back."""
