@@ -292,6 +292,13 @@ class Archive(Protocol):
         """
 
 
+class Entailment(Protocol):
+    """Says whether a text says a sentence, by a model of its own."""
+
+    def says(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Return for each evidence and claim, in 0..1, how surely the evidence says the claim."""
+
+
 class Generator(Protocol):
     """Writes text with a language model."""
 
