@@ -65,6 +65,13 @@ class AnswerChoice(StrEnum):
     ABSTRACTIVE = "abstractive"
 
 
+class OrdersChoice(StrEnum):
+    """What becomes of a passage that speaks to a model."""
+
+    LEAVE_OUT = "leave_out"
+    KEEP = "keep"
+
+
 class UnsupportedChoice(StrEnum):
     """What becomes of a model's sentence that no passage supports."""
 
@@ -179,6 +186,11 @@ class Settings(BaseSettings):
     answer_mode: AnswerChoice = Field(
         AnswerChoice.EXTRACTIVE,
         description="extractive: quotes joined by the model; abstractive: the model's own words.",
+    )
+    passages_with_orders: OrdersChoice = Field(
+        OrdersChoice.LEAVE_OUT,
+        description="Passages that speak to a model: leave_out, so that no answer is made of them, "
+        "or keep them like all others.",
     )
     unsupported_sentences: UnsupportedChoice = Field(
         UnsupportedChoice.DROP,

@@ -32,7 +32,7 @@ from ragplatform.audit.logs import TenantLogs
 from ragplatform.batches.book import BatchBook
 from ragplatform.batches.desk import BatchDesk
 from ragplatform.catalog import SqlCatalog
-from ragplatform.config import Settings, read_secret
+from ragplatform.config import OrdersChoice, Settings, read_secret
 from ragplatform.embedding import TextEmbedder
 from ragplatform.errors import (
     AuditError,
@@ -459,6 +459,7 @@ def open_retriever(store: Store) -> Retriever:
         editions=store.editions,
         audit=store.audit,
         reranker=openers.open_reranker(store.settings),
+        leave_out_orders=store.settings.passages_with_orders is OrdersChoice.LEAVE_OUT,
     )
 
 

@@ -217,7 +217,8 @@ class Answerer:
         if not passages:
             return
         left_out = {
-            "about_others": len(retrieved.passages) - len(about),
+            "gives_orders": sum(one.orders for one in retrieved.passages),
+            "about_others": sum(not one.orders for one in retrieved.passages) - len(about),
             "budget": len(about) - len(passages),
         }
         judge = Judge(retrieved=retrieved, passages=passages, bar=self._bar)

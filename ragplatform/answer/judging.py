@@ -92,7 +92,9 @@ class Judge:
         if not claim or claim.endswith("?") or _DECLINED.search(claim):
             return None
         at, verdict = self._best(claim, set(support.cited(text)))
-        never = self._never(claim, self._passages[at])
+        # Only what is cited may bring in an address or a number to call, and only where it stands.
+        places = self._passages[at].texts[verdict.first : verdict.last + 1]
+        never = self._never(claim, " ".join(places) if verdict.supported else "")
         failed = never or verdict.failed
         failed = failed or self._unlike(claim, at, verdict) or self._beside(claim, at)
         if failed:
@@ -137,13 +139,13 @@ class Judge:
         )
         return None if to_the_point else "beside"
 
-    def _never(self, claim: str, passage: ClearedPassage) -> str | None:
+    def _never(self, claim: str, cited: str) -> str | None:
         """Return why a sentence is not shown, supported or not, marked or not."""
         if claim.casefold() in self._said:
             return "repeated"
         if UNSUPPORTED in claim.casefold():
             return "broken_mark"
-        return exits.fault(claim, " ".join(passage.texts), self._retrieved.scope.reveals)
+        return exits.fault(claim, cited, self._retrieved.scope.reveals)
 
     def _best(self, claim: str, wanted: set[int]) -> tuple[int, support.Verdict]:
         """Return the place that supports the claim best: an index of the passages, and a verdict.

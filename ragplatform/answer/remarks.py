@@ -51,9 +51,9 @@ def _gap(privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]) -> Se
         wanted = asked.read(part)
         held = [content_terms(f"{one.text} {titles}") for one in said]
         open_ = [wanted.specific and wanted.missing(terms) == wanted.specific for terms in held]
+        if exits.fault(part, ""):
+            continue
         if all(open_) or not any(wanted.answered_by(one.text) for one in said):
-            if exits.fault(part, ""):
-                return None
             text = privacy.compose(prompt.GAP, part=privacy.excerpt(part, question))
             return Sentence(text.text, SentenceKind.GAP)
     return None

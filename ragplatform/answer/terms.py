@@ -25,11 +25,15 @@ STOP: Final = frozenset(
 _ENDINGS: Final = (
     "ations", "ation", "ings", "ing", "edly", "ied", "ies", "ed", "es", "s", "ly",
 )  # fmt: skip
+# Most words end in none of them, and an answer looks at thousands.
+_LAST_LETTERS: Final = frozenset(ending[-1] for ending in _ENDINGS)
 
 
 def stem(word: str) -> str:
     """Return the word less a common English ending."""
     word = word.removesuffix("'s")
+    if word[-1:] not in _LAST_LETTERS:
+        return word.rstrip("e")
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return _undoubled(word[: -len(ending)]).rstrip("e")
