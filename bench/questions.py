@@ -41,7 +41,8 @@ from ragplatform.adapters.api_keys import read_keys
 from ragplatform.adapters.encoder import SentenceEncoder
 from ragplatform.adapters.shared_edge import SharedEdgeIndex
 from ragplatform.adapters.vllm import VllmGenerator
-from ragplatform.answer.ask import Answerer
+from ragplatform.answer.judging import Judge
+from ragplatform.answer.quoting import Quoter
 from ragplatform.answer.retrieve import Request, Retriever
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.catalog import SqlCatalog
@@ -244,10 +245,10 @@ def watch(profile: Profile) -> None:
         (Retriever, "_clear", "cut and clear the passages"),
         (Retriever, "show", "show the passages"),
         (Vault, "reveal", "reveal from the vault"),
-        (Answerer, "_choose", "choose quotes: score sentences"),
+        (Quoter, "choose", "choose quotes: score sentences"),
         (Screen, "feed", "screen the answer: find personal data"),
         (Screen, "finish", "screen the answer: find personal data"),
-        (Answerer, "_judge", "check the model's sentences"),
+        (Judge, "judge", "check the model's sentences"),
         (TenantLogs, "append", "audit: make records durable"),
     ):
         profile.watch(owner, method, name)

@@ -1,0 +1,92 @@
+"""A model's sentence is shown only where everybody who is asked says that a passage says it."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ragplatform.answer import evidence
+from ragplatform.answer.judging import Bar, Judge, Unsupported
+
+PASSAGE = [
+    "Apixaban was stopped because of a gastric bleed.",
+    "Enoxaparin 40 mg once daily replaced it after the bleed had been clipped by the team.",
+]
+TRUE = "Apixaban was stopped because of a gastric bleed [1]."
+LOOSE = "Enoxaparin 40 mg replaced it after surgery [1]."
+
+
+class Directions:
+    """Implements ``Embedder``: texts with the word point one way, all others another."""
+
+    version, dim = "directions", 2
+
+    def __init__(self, word):
+        self._word = word
+
+    def embed(self, texts):
+        return np.array([[1, 0] if self._word in text else [0, 1] for text in texts], np.float32)
+
+
+class Denies:
+    """Implements ``Entailment``: is as sure of every pair, and keeps them."""
+
+    def __init__(self, chance):
+        self.asked = []
+        self._chance = chance
+
+    def says(self, pairs):
+        self.asked += pairs
+        return [self._chance] * len(pairs)
+
+
+@pytest.fixture
+def judge(monkeypatch):
+    monkeypatch.setattr(evidence, "cite", lambda *where: where[1].number)
+
+    def make(
+        question="Why was apixaban stopped?", *, word="x", entailment=None, unsupported="drop"
+    ):
+        passage = SimpleNamespace(number=1, texts=PASSAGE, passage=SimpleNamespace(title=""))
+        retrieved = SimpleNamespace(
+            question=SimpleNamespace(text=question),
+            vector=[1.0, 0.0],
+            embedder=Directions(word),
+            scope=SimpleNamespace(reveals=frozenset()),
+        )
+        bar = Bar(Unsupported(unsupported), entailment, 0.5)
+        return Judge(retrieved=retrieved, passages=[passage], bar=bar)
+
+    return make
+
+
+def test_a_model_of_pairs_has_the_last_word(judge):
+    sure, unsure = Denies(0.9), Denies(0.1)
+
+    assert judge(entailment=sure).judge(TRUE).text == TRUE.replace(" [1].", ". [1]")
+    refused = judge(entailment=unsure)
+    assert refused.judge(TRUE) is None
+    assert refused.dropped == {"entailment": 1}
+    assert unsure.asked == [(PASSAGE[0], TRUE.replace(" [1]", ""))]
+
+
+def test_a_doubtful_sentence_has_to_mean_what_its_place_means(judge):
+    strict = judge("What replaced apixaban?", word="clipped")
+
+    assert strict.judge(LOOSE) is None
+    assert strict.dropped == {"meaning": 1}
+
+
+def test_a_true_sentence_beside_the_question_is_no_answer_and_never_marked(judge):
+    strict = judge("What does a day of parking cost?", word="none", unsupported="mark")
+
+    assert strict.hopeless
+    assert strict.judge(TRUE) is None
+    assert strict.dropped == {"beside": 1}
+
+
+def test_behind_a_sentence_to_the_point_others_may_add(judge):
+    lenient = judge()
+
+    assert lenient.judge(TRUE)
+    assert lenient.judge("Enoxaparin 40 mg once daily replaced it after the bleed [1].")
