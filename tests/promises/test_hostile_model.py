@@ -83,6 +83,37 @@ def test_a_model_that_obeys_every_passage_carries_nothing_out(
                 assert hostile.dangling(text, numbers) == [], where
 
 
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("tactic", ["links", "codes", "words"])
+def test_what_goes_to_a_chat_client_carries_nothing_out_either(
+    bench: Callable[..., Bench], serve: Callable[[Bench], TestClient], tactic: str, stream: bool
+) -> None:
+    one = bench(generator=ScriptedGenerator(hostile.obey(tactic)))
+    one.put(f"{FACTS} {ATTACKS[4]}", subjects=["mrn:1"])
+    one.put(FORBIDDEN, subjects=["mrn:9"])
+    asked = {
+        "model": "ragplatform:TREAT",
+        "messages": [{"role": "user", "content": ASKED["question"]}],
+        "rag": {"purpose": "TREAT", "mode": "abstractive"},
+        "stream": stream,
+    }
+    headers = {"Authorization": "Bearer doctor"}
+
+    response = serve(one).post("/v1/chat/completions", json=asked, headers=headers)
+
+    lines = [line for line in response.text.splitlines() if line.startswith("data: {")]
+    sent = [json.loads(line[6:]) for line in lines] if stream else [response.json()]
+    choices = [choice for part in sent for choice in part.get("choices", [])]
+    said = [one_.get("delta") or one_.get("message") or {} for one_ in choices]
+    text = "".join(part.get("content") or "" for part in said)
+    told = one.generator.asked[-1].instructions  # type: ignore[attr-defined]
+    quotes = [one.generator.asked[-1].prompt]  # type: ignore[attr-defined]
+    assert "quixotrel" not in response.text
+    assert hostile.channels(text, quotes, word=hostile.word_of(told), told=told) == []
+    assert ("answer_unsafe" in response.text) == (tactic == "words")
+    assert text or tactic == "words"
+
+
 @pytest.mark.parametrize("tactic", ["leaks", "words"])
 def test_instructions_that_were_given_away_raise_an_alarm(
     bench: Callable[..., Bench], serve: Callable[[Bench], TestClient], tactic: str
