@@ -52,7 +52,7 @@ from ragplatform.model import Purpose, Scope
 PERSONAS = ("dr-lee", "res-kim", "coder-ruiz", "rm-okafor")
 ABSTRACTIVE = {"mode": "abstractive"}
 # Four personas stand for as many people as there are clients, so that none waits for its share.
-ALL = "32"
+ALL = "128"
 NO_SHARES = {
     "requests_at_once": ALL,
     "requests_per_tenant": ALL,

@@ -1,6 +1,6 @@
 """Whether the page that answers is found among all pages of many reports, beside a plain pipeline.
 
-    python -m bench.pages --data DIR [--model FOLDER] [--cache FILE] [--peer] [--limit N] [--json]
+    python -m bench.pages --data DIR [--model FOLDER] [--cache FILE] [--peer | --terms-only]
 
 DIR holds ``questions.jsonl`` in FinanceBench's form (each evidence names its document and its page
 from 0) and ``pdfs/``. All filings that are there go through the parser and the chunker, with what
@@ -13,6 +13,9 @@ counts for both.
 With ``--peer`` the same pages are cut by LangChain's RecursiveCharacterTextSplitter (1,000
 characters, 200 overlapping) and searched by the same encoder alone in the same engine, as its
 Qdrant store does. It needs ``langchain-text-splitters``.
+
+With ``--terms-only`` nothing is embedded, which takes a minute in place of an hour: all passages
+mean the same then, and terms, routing and the lift of statements alone decide.
 
 Filings are put into two halves by the digest of their company's name: what was chosen on one must
 hold on the other. ``--cache`` keeps vectors by the digest of their text between runs.
@@ -45,14 +48,16 @@ from ragplatform.adapters.bert_encoder import BertEncoder
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
 from ragplatform.answer import rank
-from ragplatform.answer.finding import Finder
+from ragplatform.answer.finding import DATES, Finder
 from ragplatform.model import AllOf, Chunk, Clause, Hit, Labels, Passage, TermWeights
 from ragplatform.ports import Entry, Vectors, embedded_text
 from tests.fakes_index import scope
 
 _MAX_CHARS = 50_000_000
 _BATCH = 256
-_ALL = scope(AllOf((Clause("access_class", frozenset({"open"})),)), tenant="bank")
+_ALL = scope(
+    AllOf((Clause("access_class", frozenset({"open"})),)), tenant="bank", reveals=frozenset({DATES})
+)
 _NO_TERMS = TermWeights((), ())
 Page = tuple[str, int]
 
@@ -65,6 +70,14 @@ class Question:
     evidence: frozenset[Page]
     kind: str
     half: int
+
+
+class Alike:
+    """Embeds nothing: all texts have one vector."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return the same vector for each text."""
+        return np.full((len(texts), 4), 0.5, dtype=np.float32)
 
 
 class Encoder:
@@ -106,6 +119,14 @@ def questions(folder: Path) -> list[Question]:
             kind = one["question_type"]
             found.append(Question(one["question"], frozenset(evidence), kind, half))
     return found
+
+
+def read(folder: Path) -> dict[str, ParsedDocument]:
+    """Return every filing of a folder, parsed."""
+    return {
+        path.name: parse_pdf(path.read_bytes(), max_chars=_MAX_CHARS)
+        for path in sorted(folder.glob("*.pdf"))
+    }
 
 
 def passages(name: str, parsed: ParsedDocument) -> Iterator[Passage]:
@@ -158,7 +179,9 @@ def peer_passages(name: str, parsed: ParsedDocument) -> Iterator[Passage]:
             )
 
 
-def store(index: EdgeIndex, found: Sequence[Passage], texts: Sequence[str], by: Encoder) -> None:
+def store(
+    index: EdgeIndex, found: Sequence[Passage], texts: Sequence[str], by: Encoder | Alike
+) -> None:
     """Embed, weigh and store passages."""
     weigher = Bm25Weigher()
     for start in range(0, len(found), 4 * _BATCH):
@@ -209,19 +232,15 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--model", type=Path, default=ROOT / "var/models/all-minilm-l6-v2")
     arguments.add_argument("--cache", type=Path)
-    arguments.add_argument("--peer", action="store_true")
+    which = arguments.add_mutually_exclusive_group()
+    which.add_argument("--peer", action="store_true")
+    which.add_argument("--terms-only", action="store_true")
     arguments.add_argument("--limit", type=int, default=20, help="Passages asked for.")
     arguments.add_argument("--json", action="store_true")
     given = arguments.parse_args()
-    encoder, weigher, asked = (
-        Encoder(given.model, given.cache),
-        Bm25Weigher(),
-        questions(given.data),
-    )
-    parsed = {
-        path.name: parse_pdf(path.read_bytes(), max_chars=_MAX_CHARS)
-        for path in sorted((given.data / "pdfs").glob("*.pdf"))
-    }
+    encoder = Alike() if given.terms_only else Encoder(given.model, given.cache)
+    weigher, asked = Bm25Weigher(), questions(given.data)
+    parsed = read(given.data / "pdfs")
     vectors = encoder.embed([question.text for question in asked])
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:

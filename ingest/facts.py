@@ -342,7 +342,8 @@ def part_of(table: str, before: str = "") -> str:
     lines = [" ".join(line.split()) for line in (before + "\n" + table).splitlines()]
     head = [line for line in lines if line][:_TITLE_LINES]
     # A title may run over several lines, one word on each in the worst of files.
-    for line in (*head, " ".join(head)[:_LONGEST_TITLE]):
+    joined = (" ".join(head[at:end]) for at in range(4) for end in range(at + 2, at + 6))
+    for line in (*head, *joined):
         for part, pattern in _STATEMENT.items():
             if len(line) <= _LONGEST_TITLE and pattern.fullmatch(line.strip(" .:_")):
                 return part

@@ -18,10 +18,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from ingest.graves import Graves
-from ingest.holder import is_alive, this_process
 from ingest.ledger_tables import GRAVES, SOURCES
 from ingest.runs import Runs
 from ragplatform.errors import ForgottenError, HeldError, UnavailableError
+from ragplatform.holder import is_alive, this_process
 from ragplatform.migrations import bring_up
 from ragplatform.tables import Joined, insert, open_engine
 

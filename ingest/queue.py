@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from ingest.holder import is_alive, this_process
 from ragplatform.errors import BusyError
+from ragplatform.holder import is_alive, this_process
 from ragplatform.migrations import bring_up
 from ragplatform.model import Json, Principal, Purpose, Sensitivity
 from ragplatform.tables import open_engine, transaction

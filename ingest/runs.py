@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from ingest.holder import is_alive, is_here, this_process
 from ingest.ledger_tables import RUNS, SOURCES
+from ragplatform.holder import is_alive, is_here, this_process
 from ragplatform.model import Json
 
 # A run on another machine that was not heard of for so long is believed to be dead.

@@ -25,7 +25,7 @@ _LONGEST_LABEL: Final = 130
 # Fewer characters are a few figures in a text, which stay with it.
 _SMALLEST: Final = 300
 _MOST_CAPTION_LINES: Final = 8
-_SENTENCE: Final = re.compile(r"[a-z)]\.$")
+_SHORTEST_SENTENCE: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,10 @@ def _is_row(line: str) -> bool:
     return any(character.isdigit() for character in found[1])
 
 
+def _is_prose(line: str) -> bool:
+    return len(line) > _LONGEST_LABEL or (line.endswith(".") and len(line) > _SHORTEST_SENTENCE)
+
+
 def _runs(
     rows: Sequence[bool], lines: Sequence[tuple[int, int]], text: str
 ) -> Iterator[tuple[int, int]]:
@@ -85,7 +89,7 @@ def _runs(
     for at, is_row in enumerate(rows):
         start, end = lines[at]
         line = text[start:end].strip()
-        breaks = not line or (not is_row and len(line) > _LONGEST_LABEL)
+        breaks = not line or (not is_row and _is_prose(line))
         if first >= 0 and (breaks or at - last > _LONGEST_GAP):
             if count >= _FEWEST_ROWS:
                 yield first, last
@@ -104,7 +108,7 @@ def _caption(text: str, lines: Sequence[tuple[int, int]], first: int) -> int:
     while begin and first - begin < _MOST_CAPTION_LINES:
         start, end = lines[begin - 1]
         line = text[start:end].strip()
-        if not line or len(line) > _LONGEST_LABEL or _SENTENCE.search(line):
+        if not line or _is_prose(line):
             break
         begin -= 1
     return begin

@@ -100,21 +100,24 @@ class Settings(BaseSettings):
         "", description="Where callers reach the service, for citations. Default: paths alone."
     )
 
-    # The thread pool of the service has 40 threads, and each request at work takes up one.
+    # Each request at work takes up a thread for a part of its time; the pool is made to fit.
     requests_at_once: int = Field(
-        16, ge=1, le=32, description="Most questions, searches and texts at work at the same time."
+        16, ge=1, le=256, description="Most questions, searches and texts at work at the same time."
     )
     requests_per_tenant: int = Field(
-        12, ge=1, le=32, description="Most of them that one tenant may have at work."
+        12, ge=1, le=256, description="Most of them that one tenant may have at work."
     )
     requests_per_person: int = Field(
-        4, ge=1, le=32, description="Most of them that one person or job may have at work."
+        4, ge=1, le=256, description="Most of them that one person or job may have at work."
     )
     requests_waiting: int = Field(
         64, ge=0, le=10_000, description="Most of them that wait for their turn."
     )
     request_wait_s: float = Field(
         10.0, gt=0, description="Longest wait for a turn, seconds; then the answer is 429."
+    )
+    client_stall_s: float = Field(
+        30.0, gt=0, description="Longest wait for a caller to take a piece of its answer, seconds."
     )
 
     batch_lines_at_once: int = Field(

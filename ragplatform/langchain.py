@@ -24,7 +24,7 @@ from ragplatform.answer.events import ShownPassage
 from ragplatform.answer.retrieve import Request, Retriever
 from ragplatform.audit.events import Action
 from ragplatform.errors import ConfigurationError, UnavailableError
-from ragplatform.model import Json, Principal, Purpose
+from ragplatform.model import Json, Narrow, Principal, Purpose
 
 _MOST: Final = 50
 _COLLECTION: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -37,7 +37,7 @@ class ServiceRetriever(BaseRetriever):
     the passage's. ``metadata`` holds ``chunk``, ``document``, ``source`` (the file's name),
     ``page`` and ``page_end`` (from 1, None without pages), ``start`` and ``end`` (offsets into the
     document's text), ``heading``, ``collection``, ``media_type``, ``score``, ``number``, ``labels``
-    where the service tells them, and ``request_id``, by which the audit log knows the search.
+    by which policy goes, and ``request_id``, by which the audit log knows the search.
     """
 
     # Private, since a chain may make fields configurable by whoever calls it.
@@ -54,20 +54,24 @@ class ServiceRetriever(BaseRetriever):
         key: str | SecretStr,
         purpose: Purpose,
         collections: Iterable[str] | None = None,
+        filters: Mapping[str, Json] | None = None,
         limit: int = 10,
         networks: Sequence[str] = (),
         timeout_s: float = 60.0,
     ) -> None:
         """``url`` is the service's; ``networks``, in CIDR form, are those it may be in.
 
-        Loopback is always among them. Raises ``ConfigurationError`` for what cannot be, and where
-        a variable of the environment would send LangChain's traces out of the network.
+        Loopback is always among them. ``filters`` are those of `POST /v1/search`, which narrow.
+        Raises ``ConfigurationError`` for what cannot be, and where a variable of the environment
+        would send LangChain's traces out of the network.
         """
         super().__init__()
         egress.check_environment(os.environ)
         self._url = url.rstrip("/")
         self._key = key if isinstance(key, SecretStr) else SecretStr(key)
-        self._body = _bound(purpose, collections, limit)
+        self._body = _bound(purpose, collections, limit) | (
+            {} if filters is None else {"filters": dict(filters)}
+        )
         self._allowed = egress.Allowed.of(networks, [url])
         self._timeout_s = timeout_s
 
@@ -109,6 +113,7 @@ class PrincipalRetriever(BaseRetriever):
     _principal: Principal = PrivateAttr()
     _purpose: Purpose = PrivateAttr()
     _collections: frozenset[str] | None = PrivateAttr()
+    _narrow: Narrow | None = PrivateAttr()
     _limit: int = PrivateAttr()
 
     def __init__(
@@ -118,6 +123,7 @@ class PrincipalRetriever(BaseRetriever):
         principal: Principal,
         purpose: Purpose,
         collections: Iterable[str] | None = None,
+        narrow: Narrow | None = None,
         limit: int = 10,
     ) -> None:
         """``retriever`` is the platform's own. Raises ``ConfigurationError`` as the other one."""
@@ -129,6 +135,7 @@ class PrincipalRetriever(BaseRetriever):
         self._purpose = purpose
         named = bound.get("collections")
         self._collections = frozenset(map(str, named)) if isinstance(named, list) else None
+        self._narrow = narrow
         self._limit = limit
 
     def _get_relevant_documents(
@@ -150,6 +157,7 @@ class PrincipalRetriever(BaseRetriever):
             query,
             collections=self._collections,
             limit=self._limit,
+            narrow=self._narrow,
         )
         shown = self._retriever.retrieve(request, Action.SEARCHED).shown
         return [_document(_told(passage), request.request_id) for passage in shown]
@@ -177,9 +185,19 @@ def _from_wire(found: Mapping[str, Json]) -> list[Document]:
 
 
 def _told(passage: ShownPassage) -> dict[str, Json]:
-    names = (name for name in passage.__slots__ if name != "heading")
-    told: dict[str, Json] = {name: getattr(passage, name) for name in names}
-    return {**told, "heading": list(passage.heading)}
+    """Return the passage as the service says it, so that both retrievers give the same."""
+    labels = passage.labels
+    names = (name for name in passage.__slots__ if name not in {"heading", "labels"})
+    return {name: getattr(passage, name) for name in names} | {
+        "heading": list(passage.heading),
+        "labels": {
+            "sensitivity": labels.sensitivity.name.lower(),
+            "department": labels.department,
+            "categories": sorted(map(str, labels.categories)),
+            "restrictions": sorted(labels.restrictions),
+            "state": labels.state,
+        },
+    }
 
 
 def _document(one: Mapping[str, Json], request_id: str) -> Document:

@@ -73,10 +73,15 @@ def name_words(name: str) -> list[str]:
     return [word for word in words if word != "and"]
 
 
+def symbol(text: str) -> str:
+    """Return a symbol as it is compared, told from a name."""
+    return SYMBOL + text.strip().lower()
+
+
 def symbols_in(text: str) -> set[str]:
     """Return what may be a company's symbol or initials: "JPM", "JnJ", marked as symbols."""
     found = {one[0] for one in _SYMBOL.finditer(text) if sum(map(str.isupper, one[0])) > 1}
-    return {SYMBOL + one.lower() for one in found}
+    return set(map(symbol, found))
 
 
 def names_in(text: str) -> Iterator[str]:

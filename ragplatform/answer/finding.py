@@ -20,6 +20,8 @@ _OF_THE_PART: Final = 8
 # What standing in the part that is asked for is worth, as a share of the best score. Measured on
 # half of the filings, see docs/measurements.md: from 0.3 to 1 the other half does as well.
 _LIFT: Final = 0.5
+DATES: Final = "DATE_TIME"
+"""The type that a reader must be allowed to see for a document's own date to choose it."""
 # A word that the question does not say itself counts less than one that it does.
 _MEANT: Final = 0.5
 
@@ -36,7 +38,7 @@ class Found:
     alone: bool = False
 
     def said(self) -> dict[str, Json]:
-        """Return what a record says of the search."""
+        """Return what a record says of it."""
         said: dict[str, Json] = {"found": len(self.hits)}
         if self.by:
             said |= {"kept_to": list(self.by), "nothing_there": self.alone}
@@ -75,6 +77,8 @@ class Finder:
         all that is in the scope. ``given`` is what the reader narrowed it to, and always holds.
         """
         asked = routing.understood(question)
+        if DATES not in self._scope.reveals:
+            asked = replace(asked, dates=frozenset())
         route = self._route(asked, given)  # 1
         if route.documents:  # 2
             narrow = replace(given or Narrow(), documents=frozenset(route.documents))

@@ -9,7 +9,7 @@ from typing import NoReturn
 from ragplatform.answer import followup, rank, sentences
 from ragplatform.answer.beside import beside
 from ragplatform.answer.events import ShownPassage
-from ragplatform.answer.finding import Finder
+from ragplatform.answer.finding import DATES, Finder
 from ragplatform.answer.salts import rights_digest
 from ragplatform.audit.details import unverified_id
 from ragplatform.audit.events import Action, Outcome, event_of
@@ -85,6 +85,12 @@ class Request:
         if self.narrow is not None:
             asked["filters"] = list(self.narrow.said())
         return asked
+
+    @property
+    def dated(self) -> bool:
+        """Whether it is narrowed to a range of dates."""
+        narrow = self.narrow
+        return narrow is not None and (narrow.earliest is not None or narrow.latest is not None)
 
     def sealed(self) -> dict[str, str]:
         """Return what a record seals of the question: its text, and what it was narrowed to.
@@ -191,9 +197,9 @@ class Retriever:
         """Return the passages for the question, after recording who was about to see which.
 
         1. Ask how the caller stands to people now, and decide the scope. 2. Record the question,
-        durable. 3. Refuse an empty scope. 4. Clear the question, embed it, weigh its terms.
-        5. Search under the scope and decide every hit again. 6. Record which passages will be
-        shown, durable.
+        durable. 3. Refuse an empty scope, and filters by what is hidden. 4. Clear the question,
+        embed it, weigh its terms. 5. Search under the scope and decide every hit again. 6. Record
+        which passages will be shown, durable.
 
         Raises ``DeniedError`` for an empty scope, ``InvalidRequestError`` for a question that is
         empty or too long, ``AuditError`` when a record cannot be made: then nothing was done.
@@ -204,8 +210,7 @@ class Retriever:
         scope = self._scope(request, standing, classes)
         earlier = followup.needed(text, request.history, LONGEST_QUESTION)
         self._record_asked(request, standing, scope, action, (*earlier, text))  # 2
-        if scope.empty:  # 3
-            self._refuse(request, scope)
+        self._require_answerable(request, scope)  # 3
         try:
             question, completed = self._understand(text, earlier, scope)  # 4
             edition = self._editions.current()
@@ -253,6 +258,18 @@ class Retriever:
         reason = self._policies.refusal_reason(request.principal, request.purpose)
         self._record(request, scope, Action.DENIED, Outcome.DENIED, {"reason": "empty scope"})
         raise DeniedError(reason)
+
+    def _require_answerable(self, request: Request, scope: Scope) -> None:
+        """Refuse, on record, who may read nothing, and who asks by what is hidden from them.
+
+        To whom policy shows no dates a range of dates would tell them: by each empty result, one.
+        """
+        if scope.empty:
+            self._refuse(request, scope)
+        if request.dated and DATES not in scope.reveals:
+            hidden: dict[str, Json] = {"reason": "dates are hidden"}
+            self._record(request, scope, Action.DENIED, Outcome.DENIED, hidden)
+            raise DeniedError("policy shows you no dates for this purpose: leave them out")
 
     def _understand(
         self, text: str, earlier: Sequence[str], scope: Scope

@@ -1,34 +1,37 @@
 """The FastAPI application: who asks, what they ask, and nothing decided here."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
 from http import HTTPStatus
 from importlib.util import find_spec
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
+import anyio.to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from ragplatform import __version__
-from ragplatform.answer.events import Final, Sources
-from ragplatform.answer.retrieve import Request as Question
 from ragplatform.api import access, audit, audit_export, feedback, pii, problems, schemas
+from ragplatform.api.asking import answerable, question_of, whole_answer
 from ragplatform.api.caller import Caller
 from ragplatform.api.edge import Edge
 from ragplatform.api.fairness import ONE_TURN, Shares, Turns
 from ragplatform.api.limits import BodyLimit
-from ragplatform.api.openai import batches, chat, embeddings, responses
+from ragplatform.api.openai import batches, chat, embeddings, errors, responses
 from ragplatform.api.openai.runner import at_work
 from ragplatform.api.sse import EventStream, encode
 from ragplatform.audit.events import Action
 from ragplatform.config import Settings
-from ragplatform.model import AnswerMode, Principal, Purpose
+from ragplatform.model import Purpose
 from ragplatform.wiring import Platform
 
 # A question is at most 4,000 characters; 64 KiB leaves room for any encoding of it.
 LARGEST_BODY = 64 * 1024
+
+# For what takes no turn: who calls is found out, and what is turned away recorded, in threads too.
+_SPARE_THREADS = 8
 
 PROBLEMS: dict[int | str, dict[str, object]] = {
     status: {"description": text, "content": {problems.MEDIA_TYPE: {"schema": problems.SCHEMA}}}
@@ -64,6 +67,9 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        pool = anyio.to_thread.current_default_thread_limiter()
+        wanted = platform.settings.requests_at_once + _SPARE_THREADS
+        pool.total_tokens = max(pool.total_tokens, wanted)
         platform.record_start()
         async with at_work(platform, app.state.turns):
             yield
@@ -109,7 +115,20 @@ def create_app(platform: Platform, extensions: Sequence[Extension] = ()) -> Fast
         extension.add_routes(app)
     _add_account_routes(app, platform)
     _add_health_routes(app, platform)
+    app.openapi = _described(app.openapi)  # type: ignore[method-assign] # FastAPI's own way
     return app
+
+
+def _described(plain: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+    """Return what describes the interface with each error in the shape that its path has."""
+
+    @cache
+    def described() -> dict[str, Any]:
+        found = plain()
+        errors.describe(found)
+        return found
+
+    return described
 
 
 def _turns(settings: Settings) -> Turns:
@@ -124,29 +143,6 @@ def _turns(settings: Settings) -> Turns:
     )
 
 
-def _question(
-    platform: Platform,
-    request: Request,
-    who: Principal,
-    body: schemas.AskBody | schemas.SearchBody,
-    limit: int,
-    beside: int = 0,
-) -> Question:
-    subject_ref = partial(platform.store.vault.subject_ref, who.tenant)
-    return Question(
-        principal=who,
-        purpose=body.purpose,
-        question=body.question,
-        collections=None if body.collections is None else frozenset(body.collections),
-        limit=limit,
-        beside=beside,
-        request_id=request.state.request_id,
-        trace=request.state.trace,
-        history=tuple(body.history),
-        narrow=None if body.filters is None else body.filters.narrow(subject_ref),
-    )
-
-
 def _add_question_routes(app: FastAPI, platform: Platform) -> None:
     @app.post("/v1/ask", response_model=schemas.AskOut, tags=["questions"], dependencies=[ONE_TURN])
     async def ask(request: Request, who: Caller, body: schemas.AskBody) -> Response:
@@ -154,31 +150,19 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
 
         With `stream`, server-sent events: `sources`, `delta`, `citation`, then `final` or `error`.
         """
-        settings = platform.settings
-        mode = AnswerMode(body.mode or settings.answer_mode)
-        # What is quoted stands in the best passages; what is written reads on from there.
-        beside = settings.passages_beside if mode is AnswerMode.ABSTRACTIVE else 0
-        limit = settings.passages_per_answer
-        question = _question(platform, request, who, body, limit, beside)
+        question, mode = answerable(platform, request, who, body)
         # All refusals are raised here, while the status can still say so.
         retrieved = await run_in_threadpool(platform.answerer.prepare, question)
-        events = platform.answerer.stream(retrieved, mode)
         if body.stream:
+            events = platform.answerer.stream(retrieved, mode)
             return EventStream(encode(events, question.request_id))
-        sources: list[schemas.Source] = []
-        async with aclosing(events):
-            async for event in events:
-                if isinstance(event, Sources):
-                    sources = [schemas.Source.of(passage) for passage in event.passages]
-                if isinstance(event, Final):
-                    answer = schemas.AnswerOut.of(event.answer)
-        out = schemas.AskOut(**answer.model_dump(), sources=sources)
+        out = await whole_answer(platform, retrieved, mode)
         return JSONResponse(out.model_dump(mode="json"))
 
     @app.post("/v1/search", tags=["questions"], dependencies=[ONE_TURN])
     def search(request: Request, who: Caller, body: schemas.SearchBody) -> schemas.SearchOut:
         """Return the passages that fit a question, among those that you may read."""
-        question = _question(platform, request, who, body, body.limit)
+        question = question_of(platform, request, who, body, body.limit)
         retrieved = platform.retriever.retrieve(question, Action.SEARCHED)
         results = [schemas.Source.of(passage) for passage in retrieved.shown]
         return schemas.SearchOut(request_id=question.request_id, results=results)

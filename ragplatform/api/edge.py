@@ -4,6 +4,7 @@ Plain ASGI: Starlette's own way to write a layer runs each request in a second t
 every piece of a stream through a queue.
 """
 
+import asyncio
 import uuid
 from typing import Final
 
@@ -39,6 +40,7 @@ class Edge:
         # The id is ours: one chosen by the caller could point at another caller's records.
         state["request_id"] = request_id = uuid.uuid4().hex
         state["trace"] = trace_id(Headers(scope=scope).getlist("traceparent"))
+        stall_s = self._platform.settings.client_stall_s
         begun = False
 
         async def stamped(message: Message) -> None:
@@ -49,12 +51,17 @@ class Edge:
                 headers[REQUEST_ID] = request_id
                 headers.setdefault("Cache-Control", "no-store")
                 headers["X-Content-Type-Options"] = "nosniff"
-            await send(message)
+            try:
+                async with asyncio.timeout(stall_s):
+                    await send(message)
+            except TimeoutError:
+                # Whoever reads nothing would keep a turn from all others for as long as it likes.
+                raise ClientDisconnect from None
 
         try:
             await self._app(scope, receive, stamped)
         except ClientDisconnect:
-            # Before its request was whole, or with a stream that has put its end on record itself.
+            # Before its request was whole, or in an answer that has put its end on record itself.
             return
         except Exception as error:  # noqa: BLE001 # the edge: recorded, and answered for
             # A handler of errors would log the traceback, and with it perhaps words of a document.

@@ -22,8 +22,9 @@ from ragplatform.model import (
     SentenceKind,
 )
 from ragplatform.redaction import Finding, Redacted
+from ragplatform.reports import organisation_key, symbol
 
-_HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
+HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 
 Collection = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
@@ -88,7 +89,7 @@ class Filters(Body):
             media_types=_lower(self.media_types),
             subjects=None if self.subjects is None else frozenset(map(subject_ref, self.subjects)),
             kinds=_lower(self.types),
-            organisations=_lower(self.organisations),
+            organisations=_names(self.organisations),
             years=None if self.years is None else frozenset(map(str, self.years)),
             quarters=_lower(self.quarters),
             parts=_lower(self.parts),
@@ -101,29 +102,19 @@ def _set(values: Sequence[str] | None) -> frozenset[str] | None:
     return None if values is None else frozenset(values)
 
 
+def _names(values: Sequence[str] | None) -> frozenset[str] | None:
+    """Return names as documents are found by them; each may be a symbol as well."""
+    if values is None:
+        return None
+    return frozenset(key for value in values for key in (organisation_key(value), symbol(value)))
+
+
 def _lower(values: Sequence[str] | None) -> frozenset[str] | None:
     return None if values is None else frozenset(value.lower() for value in values)
 
 
-class SearchBody(Body):
-    """A search for passages."""
-
-    question: str = Field(
-        min_length=1, max_length=LONGEST_QUESTION, examples=["Which anticoagulant replaced it?"]
-    )
-    purpose: Purpose = Field(description="Why you ask; policy decides whether you may.")
-    collections: list[Collection] | None = Field(
-        None, max_length=50, description="Search only these; default: all that you may read."
-    )
-    filters: Filters | None = Field(
-        None, description="Keep the search to passages of these documents, types, dates and so on."
-    )
-    limit: int = Field(10, ge=1, le=50, description="Most passages to return.")
-    history: History = Field(default_factory=list)
-
-
-class AskBody(Body):
-    """A question to be answered."""
+class Asking(Body):
+    """What every question of ours says."""
 
     question: str = Field(
         min_length=1, max_length=LONGEST_QUESTION, examples=["Why was apixaban stopped?"]
@@ -136,10 +127,26 @@ class AskBody(Body):
     filters: Filters | None = Field(
         None, description="Keep the search to passages of these documents, types, dates and so on."
     )
-    stream: bool = Field(False, description="Send server-sent events instead of one JSON document.")
+
+
+class SearchBody(Asking):
+    """A search for passages."""
+
+    limit: int = Field(10, ge=1, le=50, description="Most passages to return.")
+
+
+class ModeBody(Asking):
+    """A question to be answered in one piece."""
+
     mode: Literal["extractive", "abstractive"] | None = Field(
         None, description="How to make the answer; default: the deployment's setting."
     )
+
+
+class AskBody(ModeBody):
+    """A question to be answered."""
+
+    stream: bool = Field(False, description="Send server-sent events instead of one JSON document.")
 
 
 class SourceLabels(BaseModel):
@@ -327,7 +334,7 @@ class TextsBody(Body):
     def _one_of_both(self) -> "TextsBody":
         if (self.text is None) == (self.texts is None):
             raise ValueError("give text or texts")
-        if any(_HALF_PAIR.search(text) for text in self.given):
+        if any(HALF_PAIR.search(text) for text in self.given):
             # It has no UTF-8 form, so a redacted text could not be sent back.
             raise ValueError("half a pair of surrogates is no text")
         return self

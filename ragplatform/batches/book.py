@@ -1,7 +1,8 @@
 """The book of batches: which there are, whose, how far, and who works on which line.
 
 A line is taken by one worker under a short lease, which it renews while it works. One whose worker
-died is taken again; one that ended is never taken again, and its end is noted once.
+died is taken again, at once on the same machine, elsewhere when the lease is over; one that ended
+is never taken again, and its end is noted once.
 """
 
 import json
@@ -17,12 +18,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from ragplatform.batches.tables import BATCHES, INPUTS, LINES
+from ragplatform.holder import is_alive, this_process
 from ragplatform.migrations import bring_up
 from ragplatform.model import Principal, Purpose, Sensitivity
 from ragplatform.tables import open_engine, transaction
 
 LEASE_S: Final = 30.0
-# A line that took this many workers with it is not given to another.
+# A line at which this many attempts failed, or took their workers with them, is given up.
 MOST_ATTEMPTS: Final = 3
 
 
@@ -105,7 +107,7 @@ class BatchBook:
         """Open the database, creating the tables that are missing."""
         self._lease_s = lease_s
         self._clock = clock
-        self._holder = uuid.uuid4().hex
+        self._holder = f"{this_process()}|{uuid.uuid4().hex}"
         self._engine = open_engine(url, begin_immediate=True)
         with self._transaction() as connection:
             bring_up(connection, "batches")
@@ -274,25 +276,8 @@ class BatchBook:
         are left out.
         """
         now = self._clock()
-        free = sa.or_(
-            LINES.c.state == LineState.WAITING.value,
-            sa.and_(LINES.c.state == LineState.RUNNING.value, LINES.c.lease_until < now),
-        )
-        query = (
-            sa.select(BATCHES, LINES.c.number, LINES.c.attempts)
-            .join(LINES, LINES.c.batch == BATCHES.c.batch)
-            .where(
-                BATCHES.c.state == BatchState.IN_PROGRESS.value,
-                BATCHES.c.expires > now,
-                BATCHES.c.batch.not_in(passed_over),
-                free,
-            )
-            .order_by(BATCHES.c.last_turn, LINES.c.number)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
         with self._transaction() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(self._next(now, passed_over, _dead(connection))).one_or_none()
             if row is None:
                 return None
             taken = {
@@ -305,6 +290,26 @@ class BatchBook:
             turn = BATCHES.update().where(BATCHES.c.batch == row.batch)
             connection.execute(turn.values(last_turn=now))
             return Taken(_batch_of(row), row.number, row.attempts + 1)
+
+    def _next(self, now: float, passed_over: Sequence[str], dead: Sequence[str]) -> sa.Select[Any]:
+        left = sa.or_(LINES.c.lease_until < now, LINES.c.holder.in_(dead))
+        free = sa.or_(
+            LINES.c.state == LineState.WAITING.value,
+            sa.and_(LINES.c.state == LineState.RUNNING.value, left),
+        )
+        return (
+            sa.select(BATCHES, LINES.c.number, LINES.c.attempts)
+            .join(LINES, LINES.c.batch == BATCHES.c.batch)
+            .where(
+                BATCHES.c.state == BatchState.IN_PROGRESS.value,
+                BATCHES.c.expires > now,
+                BATCHES.c.batch.not_in(passed_over),
+                free,
+            )
+            .order_by(BATCHES.c.last_turn, LINES.c.number)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
 
     def renew(self) -> None:
         """Lengthen the leases of all lines that this worker has."""
@@ -323,13 +328,13 @@ class BatchBook:
             )
             return bool(found.rowcount)
 
-    def give_back(self, taken: Taken) -> None:
-        """Let a line be taken again, as if it had not been."""
+    def give_back(self, taken: Taken, *, counted: bool = False) -> None:
+        """Let a line be taken again; unless the attempt is ``counted``, as if it had not been."""
         waits = {
             "state": LineState.WAITING.value,
             "holder": "",
             "lease_until": 0.0,
-            "attempts": LINES.c.attempts - 1,
+            "attempts": taken.attempt if counted else taken.attempt - 1,
         }
         mine = LINES.c.holder == self._holder
         with self._transaction() as connection:
@@ -373,6 +378,13 @@ class BatchBook:
     def _transaction(self) -> Iterator[sa.Connection]:
         with transaction(self._engine, "the book of batches") as connection:
             yield connection
+
+
+def _dead(connection: sa.Connection) -> list[str]:
+    """Return the workers of this machine that have lines and are gone."""
+    query = sa.select(LINES.c.holder).where(LINES.c.state == LineState.RUNNING.value).distinct()
+    holders = connection.execute(query).scalars().all()
+    return [one for one in holders if not is_alive(one.rpartition("|")[0])]
 
 
 def _update(batch: str, number: int) -> sa.Update:

@@ -359,6 +359,8 @@ def _line(number: int, raw: bytes, endpoint: str) -> Line:
     custom_id, body = found.get("custom_id"), found.get("body")
     if not isinstance(custom_id, str) or not 1 <= len(custom_id) <= LONGEST_ID:
         raise wrong
+    if not custom_id.isprintable():
+        raise wrong
     if found.get("method") != "POST" or found.get("url") != endpoint:
         raise wrong
     if not isinstance(body, dict) or body.get("stream"):

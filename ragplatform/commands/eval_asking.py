@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Final as Constant
 
 import httpx2
 
@@ -15,6 +16,7 @@ from ragplatform.commands import console
 from ragplatform.config import Settings
 from ragplatform.errors import (
     AuditError,
+    BusyError,
     ConfigurationError,
     DeniedError,
     PlatformError,
@@ -24,6 +26,9 @@ from ragplatform.evaluation.judging import NDCG_AT, Outcome, Place, Reply
 from ragplatform.evaluation.questions import EvalQuestion
 from ragplatform.model import Answer, AnswerMode, Citation, Json, Principal, Purpose
 from ragplatform.wiring import Platform
+
+_PATIENCE: Constant = 5
+_LONGEST_PAUSE_S: Constant = 30
 
 
 def _outcome(refusal: object) -> Outcome:
@@ -87,7 +92,14 @@ class OverHttp:
         )
 
     def _post(self, path: str, body: Mapping[str, Json]) -> dict[str, Json]:
-        return service.post(self._client, f"{self._base}{path}", body, key=self._key)
+        url = f"{self._base}{path}"
+        for _ in range(_PATIENCE):
+            try:
+                return service.post(self._client, url, body, key=self._key)
+            except BusyError as busy:
+                # That others are at work too says nothing of how good an answer is.
+                time.sleep(min(busy.retry_after_s, _LONGEST_PAUSE_S))
+        return service.post(self._client, url, body, key=self._key)
 
 
 def _objects(value: Json) -> list[Mapping[str, Json]]:
@@ -116,6 +128,7 @@ class InProcess:
         self._platform = platform
         self._settings = settings
         self._mode = AnswerMode(mode or settings.answer_mode)
+        self._writes = self._mode is AnswerMode.ABSTRACTIVE
         self._people: dict[str, Principal] = {}
 
     def person(self, name: str) -> Principal:
@@ -154,6 +167,7 @@ class InProcess:
                 question.question,
                 collections=question.collections,
                 limit=limit,
+                beside=self._settings.passages_beside if self._writes else 0,
             )
             answer = await self._answer(asked)
             took = time.perf_counter() - began

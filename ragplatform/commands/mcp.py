@@ -5,14 +5,14 @@ import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
+import httpx2
 import typer
 
-from ragplatform import __version__, egress, openers
+from ragplatform import __version__, egress, openers, service
 from ragplatform.commands import console
 from ragplatform.commands.ask import KEY_VARIABLE
 from ragplatform.errors import UnavailableError
 from ragplatform.model import Purpose
-from ragplatform.service import bearer
 
 if TYPE_CHECKING:
     import mcp_types as types
@@ -39,35 +39,40 @@ def mcp(
             find_spec("mcp") is not None, "install the extra `mcp`: pip install 'ragplatform[mcp]'"
         )
         base = (url or f"http://{settings.host}:{settings.port}").rstrip("/")
-        asyncio.run(_relay(openers.allowed(settings, url), f"{base}/mcp", key, purpose))
+        allowed = openers.allowed(settings, url)
+        with egress.client(allowed, timeout_s=_TIMEOUT_S) as client:
+            # Whatever is wrong with key or service is said here, before the protocol begins.
+            service.get(client, f"{base}/v1/whoami", key=key)
+        asyncio.run(_relay(allowed, f"{base}/mcp", key, purpose))
 
 
 async def _relay(allowed: egress.Allowed, url: str, key: str, purpose: Purpose) -> None:
     from mcp.client.client import Client
     from mcp.client.streamable_http import streamable_http_client
     from mcp.server.stdio import stdio_server
+    from mcp.shared.exceptions import MCPError
 
     async with egress.async_client(allowed, timeout_s=_TIMEOUT_S) as http:
-        http.headers.update(bearer(key))
+        http.headers.update(service.bearer(key))
         try:
             async with (
-                Client(streamable_http_client(url, http_client=http)) as service,
+                Client(streamable_http_client(url, http_client=http)) as upstream,
                 stdio_server() as (read, write),
             ):
-                server = _server(service, purpose)
+                server = _server(upstream, purpose)
                 await server.run(read, write, server.create_initialization_options())
-        except* (OSError, ConnectionError) as failed:
-            raise UnavailableError(f"{url} does not answer: start `ragplatform serve`") from failed
+        except (ExceptionGroup, OSError, httpx2.HTTPError, MCPError) as failed:
+            raise UnavailableError(f"{url} does not speak MCP, or went away") from failed
 
 
-def _server(service: "Client", purpose: Purpose) -> "Server[Any]":
+def _server(upstream: "Client", purpose: Purpose) -> "Server[Any]":
     """Return what hands each call on to the service, for the one purpose."""
     import mcp_types as types
     from mcp.server.lowlevel import Server
 
     async def list_tools(context: object, params: object) -> types.ListToolsResult:
         del context, params
-        listed = await service.list_tools()
+        listed = await upstream.list_tools()
         return types.ListToolsResult(tools=[_without_purpose(tool) for tool in listed.tools])
 
     async def call_tool(
@@ -78,7 +83,7 @@ def _server(service: "Client", purpose: Purpose) -> "Server[Any]":
         if "purpose" in given:
             said = "the purpose was fixed when this server was started: leave it out"
             return types.CallToolResult(content=[types.TextContent(text=said)], is_error=True)
-        result = await service.call_tool(params.name, {**given, "purpose": str(purpose)})
+        result = await upstream.call_tool(params.name, {**given, "purpose": str(purpose)})
         return types.CallToolResult(
             content=result.content,
             structured_content=result.structured_content,

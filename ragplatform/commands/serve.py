@@ -2,6 +2,7 @@
 
 import gc
 import signal
+import sys
 from collections.abc import Iterator
 from importlib import metadata
 from types import FrameType
@@ -19,6 +20,11 @@ from ragplatform.wiring import Platform
 # Only our own distribution may add routes: an entry point of any other is passed over.
 _OURS = "ragplatform"
 _EXTENSIONS = "ragplatform.api"
+# How long a thread may compute while others wait. An answer goes from loop to thread and back ten
+# times; at Python's 5 ms each way waits as long behind whoever computes. Measured with 12 callers
+# of 12 ms of computing each: median 420 ms in place of 620, the slowest 480 in place of 750, and
+# as much of the processor.
+_SWITCH_S = 0.0005
 
 
 def serve(
@@ -36,6 +42,7 @@ def serve(
     # in which nobody's question goes on.
     gc.collect()
     gc.freeze()
+    sys.setswitchinterval(_SWITCH_S)
     _outlive_the_server()
     publisher.start()
     for forwarder in forwarders:

@@ -40,6 +40,7 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+    stalls: bool = False
 
     async def make(self, app, person: str, path: str, sent: object, method: str = "POST") -> None:
         path, _, query = path.partition("?")
@@ -57,6 +58,8 @@ class Call:
                 self.headers = {k.decode(): v.decode() for k, v in message["headers"]}
             else:
                 self.body += message.get("body", b"")
+                # The server has filled all buffers on the way to a caller who reads nothing.
+                await asyncio.sleep(3600 if self.stalls else 0)
 
         await app(
             {
@@ -83,8 +86,10 @@ class Service:
         self.turns = self.app.state.turns
         self.tasks: list[asyncio.Task[None]] = []
 
-    def start(self, person: str, path: str = "/v1/ask", sent=ASK, **more: object) -> Call:
-        call = Call()
+    def start(
+        self, person: str, path: str = "/v1/ask", sent=ASK, *, stalls: bool = False, **more: object
+    ) -> Call:
+        call = Call(stalls=stalls)
         self.tasks.append(asyncio.create_task(call.make(self.app, person, path, sent | more)))
         return call
 
@@ -200,6 +205,41 @@ def test_a_client_that_goes_away_gives_its_place_to_the_next(ward):
         ] == "abandoned"
 
     run(ward(requests_at_once=1), scenario)
+
+
+def test_a_client_that_reads_nothing_gives_its_place_to_the_next(ward):
+    async def scenario(service: Service) -> None:
+        service.start("doctor", stream=True, stalls=True)
+        await service.until(lambda: service.turns.at_work == 1)
+        following = service.start("batch", stream=True)
+
+        await service.until(lambda: len(service.one.generator.asked) == 1)
+        service.one.generator.gate.release()
+        await service.until(lambda: b"event: final" in following.body)
+
+        # Nothing went wrong in the service: no error, and no record of one.
+        assert service.tasks[0].result() is None
+        assert [str(record.action) for record in service.one.records() if record.actor == "dr"][
+            -1
+        ] == "abandoned"
+        assert not service.one.records(action=Action.FAILED)
+
+    run(ward(requests_at_once=1, client_stall_s=0.2), scenario)
+
+
+def test_64_streams_at_once_all_end_well(ward):
+    async def scenario(service: Service) -> None:
+        calls = [service.start("batch", stream=True) for _ in range(64)]
+        await service.until(lambda: len(service.one.generator.asked) == 64)
+        for _ in calls:
+            service.one.generator.gate.release()
+
+        await service.until(lambda: all(task.done() for task in service.tasks))
+        assert [call.status for call in calls] == [200] * 64
+        assert all(b"event: final" in call.body for call in calls)
+
+    shares = ("requests_at_once", "requests_per_tenant", "requests_per_person")
+    run(ward(**dict.fromkeys(shares, 64)), scenario)
 
 
 def test_who_found_no_turn_in_time_is_told_when_to_come_back(ward):

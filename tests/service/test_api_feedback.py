@@ -157,7 +157,7 @@ def test_a_comment_goes_when_whom_the_answer_was_about_is_erased(ward, client):
     assert record.subjects == (ref,)
 
     texts = openers.open_sealed_texts(ward.settings)
-    found = texts.about("mercy", ref)
+    found = texts.about("mercy", [ref])[ref]
     assert record.index in found["api.mercy"]
     for origin, indexes in found.items():
         texts.destroy(origin, indexes)

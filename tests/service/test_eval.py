@@ -11,7 +11,7 @@ from ragplatform.audit.events import Action
 from ragplatform.evaluation.summary import read_run
 from ragplatform.model import Principal, Sensitivity
 from tests.fakes import make_bench
-from tests.served import served
+from tests.served import served_bench
 
 STOPPED = "Apixaban was stopped for Maria Lopez because of a gastric bleed."
 FOUND = {"id": "found", "purpose": "TREAT",
@@ -47,7 +47,7 @@ def test_the_service_is_asked_with_a_key_and_every_question_is_on_record(
     monkeypatch.setenv("RAGPLATFORM_API_KEY", "doctor")
     file, kept, drawn = written(tmp_path, FOUND, CUP), tmp_path / "run.json", tmp_path / "run.svg"
 
-    with served(ward) as url:
+    with served_bench(ward) as url:
         done = run(file, "--url", url, "--json", "--output", str(kept), "--svg", str(drawn),
                    "--fail-under", "ndcg@10=0.9", "--fail-under", "abstained=1")  # fmt: skip
 
@@ -70,7 +70,7 @@ def test_a_measure_below_its_limit_and_one_not_measured_are_exit_code_1(
     monkeypatch.setenv("RAGPLATFORM_API_KEY", "stranger")
     file = written(tmp_path, FOUND)
 
-    with served(ward) as url:
+    with served_bench(ward) as url:
         low = run(file, "--url", url, "--fail-under", "recall@10=0.5")
         none = run(file, "--url", url, "--search-only", "--fail-under", "support=0.5")
 
@@ -104,7 +104,7 @@ def test_a_service_that_is_away_or_does_not_know_the_key_is_exit_code_2(
 ):
     monkeypatch.setenv("RAGPLATFORM_API_KEY", "nobody")
 
-    with served(ward) as url:
+    with served_bench(ward) as url:
         done = run(written(tmp_path, FOUND), "--url", url)
 
     assert done.exit_code == 2
@@ -151,7 +151,7 @@ def test_two_runs_are_compared_question_by_question(ward, tmp_path, monkeypatch)
     monkeypatch.setenv("RAGPLATFORM_API_KEY", "doctor")
     lines = [{**FOUND, "id": f"q{n}"} for n in range(6)]
     good, bad, drawn = tmp_path / "good.json", tmp_path / "bad.json", tmp_path / "both.svg"
-    with served(ward) as url:
+    with served_bench(ward) as url:
         run(written(tmp_path, *lines), "--url", url, "--search-only", "--output", str(good))
         monkeypatch.setenv("RAGPLATFORM_API_KEY", "stranger")
         run(written(tmp_path, *lines), "--url", url, "--search-only", "--output", str(bad))

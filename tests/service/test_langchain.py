@@ -16,7 +16,7 @@ from ragplatform.errors import (
     UnavailableError,
 )
 from ragplatform.langchain import PrincipalRetriever, ServiceRetriever
-from ragplatform.model import Purpose
+from ragplatform.model import Narrow, Purpose
 from tests.fakes import make_bench
 from tests.served import served_bench
 
@@ -112,6 +112,16 @@ def test_nothing_of_it_can_be_made_configurable_by_a_chain(bound, kind, field):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_it_may_be_kept_to_some_documents(bound, kind):
+    more = {"service": {"filters": {"documents": ["doc-1"]}},
+            "principal": {"narrow": Narrow(documents=frozenset({"doc-1"}))}}  # fmt: skip
+
+    found = bound(kind, **more[kind]).invoke(QUESTION)
+
+    assert {document.metadata["document"] for document in found} <= {"doc-1"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_it_works_in_a_chain(bound, kind):
     prompt = ChatPromptTemplate.from_template("{passages}\n\n{question}")
     join = RunnableLambda(lambda found: "\n".join(d.page_content for d in found))
@@ -163,3 +173,13 @@ def test_it_is_not_made_while_traces_would_leave_the_network(bound, monkeypatch)
     for kind in KINDS:
         with pytest.raises(ConfigurationError, match="LANGSMITH_TRACING"):
             bound(kind)
+
+
+def test_both_retrievers_say_the_same_of_a_passage(bound):
+    over_http, in_process = bound("service").invoke(QUESTION), bound("principal").invoke(QUESTION)
+
+    for one, other in zip(over_http, in_process, strict=True):
+        said, also = dict(one.metadata), dict(other.metadata)
+        assert said.pop("request_id") != also.pop("request_id")
+        assert said == also
+        assert one.page_content == other.page_content

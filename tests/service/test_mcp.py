@@ -143,6 +143,12 @@ def test_a_search_shows_each_caller_what_that_caller_may_see(url):
     assert "pixaban" not in str(nothing)
 
 
+def test_filters_of_a_tool_narrow_as_those_of_the_rest_interface(url):
+    for tool in ("search", "ask"):
+        narrowed = {**QUESTION, "filters": {"documents": ["another"]}}
+        assert "pixaban was" not in call(url, "doctor", tool, narrowed).content[0].text
+
+
 def test_a_forbidden_passage_and_an_absent_one_are_the_same_error(ward, url):
     chunk = ward.documents[0]
 
@@ -212,10 +218,10 @@ def test_a_bug_of_ours_is_recorded_and_says_nothing_of_a_document(ward, url, mon
 
     monkeypatch.setattr(type(ward.platform.retriever), "retrieve", broken)
 
-    with pytest.raises(MCPError) as failed:
-        call(url, "doctor", "search", QUESTION, mode)
+    problem = problem_of(call(url, "doctor", "search", QUESTION, mode))
 
-    assert "pixaban" not in str(failed.value)
+    assert problem["code"] == "internal"
+    assert "pixaban" not in str(problem)
     (record,) = ward.records(action=Action.FAILED)[-1:]
     assert record.details["code"] == "RuntimeError"
 

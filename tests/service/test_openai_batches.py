@@ -1,6 +1,7 @@
 """Batches by OpenAI's own client, and what becomes of a line between submission and its turn."""
 
 import asyncio
+import contextlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,10 +15,11 @@ from ragplatform import openers
 from ragplatform.access.register import ConsentEntry
 from ragplatform.api.app import create_app
 from ragplatform.api.fairness import Shares, Turns
+from ragplatform.api.openai.lines import request_id_of
 from ragplatform.api.openai.runner import BatchRunner
 from ragplatform.audit.events import Action
 from ragplatform.batches.book import BatchBook, BatchState
-from ragplatform.errors import UnavailableError
+from ragplatform.errors import GeneratorError, UnavailableError
 from ragplatform.model import Consent, Purpose
 from tests.fakes import KnownTokens
 from tests.state import entry_of
@@ -314,6 +316,62 @@ def test_a_line_that_kills_its_workers_is_given_up(ward, monkeypatch):
 
     (error,) = ward.answers(batch, errors=True)
     assert error["response"]["status_code"] == 500
+
+
+def broken(generator):
+    def stream(*_, **__):
+        raise GeneratorError("it wrote more than it was asked for")
+
+    generator.stream = stream
+
+
+def test_a_line_that_the_model_never_answers_is_given_up_and_others_go_on(ward, monkeypatch):
+    odd = line("odd", {**line("x")["body"], "rag": {"mode": "abstractive"}})
+    batch = ward.submit(odd, line("b"))
+    broken(ward.platform.generator)
+
+    for _ in range(6):
+        with contextlib.suppress(UnavailableError):
+            ward.work()
+
+    assert [one["custom_id"] for one in ward.answers(batch)] == ["b"]
+    assert [one["custom_id"] for one in ward.answers(batch, errors=True)] == ["odd"]
+
+
+def test_a_model_that_is_away_gives_no_line_up(ward, monkeypatch):
+    odd = line("odd", {**line("x")["body"], "rag": {"mode": "abstractive"}})
+    batch = ward.submit(odd)
+    broken(ward.platform.generator)
+    monkeypatch.setattr(ward.platform.generator, "_available", False)
+
+    for _ in range(6):
+        with pytest.raises(UnavailableError):
+            ward.work()
+
+    counts = ward.client().batches.retrieve(batch.id).request_counts
+    assert (counts.completed, counts.failed) == (0, 0)
+
+
+def test_a_bug_at_one_line_ends_no_batch(ward, monkeypatch):
+    batch = ward.submit(line("a"), line("b"))
+    real, calls = ward.platform.answerer.prepare, []
+
+    def prepare(_, asked):
+        calls.append(asked)
+        if asked.request_id == request_id_of(batch.id.removeprefix("batch_"), 1):
+            raise RuntimeError("Maria Lopez")
+        return real(asked)
+
+    monkeypatch.setattr(type(ward.platform.answerer), "prepare", prepare)
+    for _ in range(6):
+        with contextlib.suppress(RuntimeError):
+            ward.work()
+
+    assert [one["custom_id"] for one in ward.answers(batch)] == ["b"]
+    (error,) = ward.answers(batch, errors=True)
+    assert error["response"]["status_code"] == 500
+    assert "Lopez" not in json.dumps(error)
+    assert len(calls) == 4
 
 
 def test_a_cancelled_batch_begins_no_line_and_keeps_what_is_done(ward):

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 
+import httpx2
 import numpy as np
 import openai
 import pytest
@@ -244,6 +245,37 @@ def test_the_events_of_a_response_add_up_to_it(connect):
     assert last.response.output_text == said
     assert [e.sequence_number for e in events] == list(range(len(events)))
     assert "response.output_text.annotation.added" in {e.type for e in events}
+
+
+def test_a_response_that_breaks_off_ends_as_failed(bench):
+    one = bench(generator=ScriptedGenerator([*WRITTEN, "by enoxaparin."], fail_after=2))
+    one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"])
+    with (
+        served(create_app(one.platform)) as url,
+        openai.OpenAI(base_url=url, api_key="doctor") as client,
+    ):
+        stream = client.responses.create(
+            model="ragplatform", input=QUESTION, extra_body=ABSTRACTIVE, stream=True
+        )
+        events = list(stream)
+
+    assert events[-1].type == "response.failed"
+    assert events[-1].response.error.code == "generator_unavailable"
+
+
+def test_half_a_character_is_refused_and_nothing_breaks(url):
+    headers = {"Authorization": "Bearer doctor", "Content-Type": "application/json"}
+    half = b'"\\ud800 Lopez"'
+    bodies = {
+        "/chat/completions": b'{"model":"ragplatform:TREAT","messages":[{"role":"user","content":'
+        + half + b"}]}",
+        "/responses": b'{"model":"ragplatform:TREAT","input":' + half + b"}",
+        "/embeddings": b'{"model":"hash","rag":{"purpose":"TREAT"},"input":' + half + b"}",
+    }  # fmt: skip
+    with httpx2.Client(trust_env=False) as client:
+        for path, body in bodies.items():
+            answer = client.post(f"{url}{path}", content=body, headers=headers)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported")
 
 
 @pytest.mark.parametrize("changes", [{"previous_response_id": "resp_1"}, {"background": True}],

@@ -6,7 +6,7 @@ decides which class of exception a caller sees.
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from fastapi.responses import JSONResponse
 
@@ -46,6 +46,41 @@ def respond(problem: Mapping[str, Json], headers: Mapping[str, str] | None) -> J
     if status is HTTPStatus.UNPROCESSABLE_ENTITY:
         status = HTTPStatus.BAD_REQUEST
     return JSONResponse(error_of(problem), status, headers=dict(headers or {}))
+
+
+_ERROR: Final = {
+    "type": "object",
+    "required": ["error", "request_id"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": "string", "description": "A stable word for the error."},
+            },
+        },
+        "request_id": {"type": "string"},
+    },
+}
+
+
+def describe(api: Mapping[str, Any]) -> None:
+    """Say in a description of the interface in which shape these paths have their errors.
+
+    Every route inherits those of the service, which are problem documents.
+    """
+    for path, acts in api["paths"].items():
+        if not speaks_openai(path):
+            continue
+        for act in acts.values():
+            answers = act["responses"]
+            answers.pop(str(int(HTTPStatus.UNPROCESSABLE_ENTITY)), None)
+            for status, answer in answers.items():
+                if int(status) >= HTTPStatus.BAD_REQUEST:
+                    answer["content"] = {"application/json": {"schema": _ERROR}}
 
 
 def _fields(problem: Mapping[str, Json]) -> str:

@@ -18,7 +18,7 @@ from ragplatform.api.openai.schemas import ChatBody, EmbeddingsBody, ResponsesBo
 from ragplatform.api.problems import problem_of
 from ragplatform.batches.book import Batch
 from ragplatform.batches.desk import Line
-from ragplatform.errors import InvalidRequestError, PlatformError, RequestError
+from ragplatform.errors import InvalidRequestError, PlatformError, UnavailableError
 from ragplatform.model import Json, Principal
 from ragplatform.wiring import Platform
 
@@ -50,7 +50,9 @@ async def answer_line(
     frame = Frame(request_id_of(batch.batch, number), batch.batch, (batch.purpose.value,))
     try:
         body, retrieved = await _answered(platform, batch.endpoint, frame, who, line.body)
-    except RequestError as error:
+    except UnavailableError:
+        raise
+    except PlatformError as error:
         return refused_line(batch, number, line, error)
     subjects, documents = _about(platform, batch.tenant, retrieved)
     encoded = _encoded(frame, batch, number, line, HTTPStatus.OK, body)

@@ -77,6 +77,9 @@ class Notes:
             if at < 0 and not end:
                 continue
             del self._waiting[number]
+            if number in self._told:
+                # It came along with one behind it.
+                continue
             if self._counts:
                 ready += self._before(number, max(at, 0))
             span = (at, at + len(mark)) if at >= 0 else (len(self._text), len(self._text))

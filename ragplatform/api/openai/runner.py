@@ -24,7 +24,9 @@ from ragplatform.batches.book import MOST_ATTEMPTS, LineState, Taken
 from ragplatform.batches.desk import Line
 from ragplatform.errors import (
     BusyError,
+    DetectorError,
     ForgottenError,
+    GeneratorError,
     PlatformError,
     RequestError,
     TamperedError,
@@ -118,12 +120,12 @@ class BatchRunner:
         batch = taken.batch
         try:
             outcome = await self._outcome(taken)
-        except (UnavailableError, BusyError, asyncio.CancelledError) as error:
-            # Also when the service stops: another process goes on with it at once. After a bug of
-            # ours the line stays taken until its lease ends, and that attempt counts.
+        except BaseException as error:
+            # Also when the service stops: another process goes on with it at once.
             self._wait_for[batch.batch] = now + _AWAY_S
+            counted = await self._is_the_line_s_fault(error)
             with contextlib.suppress(UnavailableError):
-                self._desk.book.give_back(taken)
+                self._desk.book.give_back(taken, counted=counted)
             _log.warning("batch_line_waits", batch=batch.batch, reason=type(error).__name__)
             raise
         if outcome is None:
@@ -134,11 +136,23 @@ class BatchRunner:
             await run_in_threadpool(self._keep_outcome, taken, outcome)
         return True
 
+    async def _is_the_line_s_fault(self, error: BaseException) -> bool:
+        """Return whether it would fail again, so that it is given up after some attempts.
+
+        A model that is ready and did not answer it, a detector that failed at it, a bug of ours.
+        """
+        if isinstance(error, (BusyError, asyncio.CancelledError)):
+            return False
+        if isinstance(error, GeneratorError):
+            return await self._platform.generator.ready()
+        return isinstance(error, DetectorError) or not isinstance(error, UnavailableError)
+
     async def _outcome(self, taken: Taken) -> Outcome | None:
         """Return what the line gives back, or None when nobody can say whether it may be asked.
 
-        1. The requests are what was sealed. 2. The line killed no three workers. 3. The submitter
-        is still known, with the rights of now. 4. It is answered as any other request, in a turn.
+        1. The requests are what was sealed. 2. No three attempts at it have failed. 3. The
+        submitter is still known, with the rights of now. 4. It is answered as any other request,
+        in a turn.
         """
         batch, number = taken.batch, taken.number
         try:
@@ -146,7 +160,7 @@ class BatchRunner:
         except (RequestError, ForgottenError, TamperedError) as error:
             return refused_line(batch, number, Line("", {}), error)
         if taken.attempt > MOST_ATTEMPTS:  # 2
-            return refused_line(batch, number, line, PlatformError("several workers died of it"))
+            return refused_line(batch, number, line, PlatformError("several attempts at it failed"))
         try:
             who = await run_in_threadpool(self._recalled, taken)  # 3
         except UnauthenticatedError as refused:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from ragplatform.api.schemas import Body, Collection, Filters
+from ragplatform.api.schemas import HALF_PAIR, Body, Collection, Filters
 from ragplatform.errors import UnsupportedError
 from ragplatform.model import Purpose
 
@@ -64,13 +64,13 @@ class Message(BaseModel):
     def said(self) -> str:
         """Return the text of what the caller wrote. Raises ``UnsupportedError`` for other parts."""
         if not isinstance(self.content, list):
-            return self.content or ""
+            return _whole(self.content or "", "messages")
         for part in self.content:
             if part.type not in {"text", "input_text", "output_text"} or part.text is None:
                 raise UnsupportedError(
                     "messages", "only parts of type text are read: no image, sound or file"
                 )
-        return "\n".join(part.text or "" for part in self.content)
+        return _whole("\n".join(part.text or "" for part in self.content), "messages")
 
 
 class StreamOptions(BaseModel):
@@ -169,7 +169,7 @@ class ResponsesBody(ClientBody):
     def conversation(self) -> tuple[str, list[str]]:
         """Return the last question of the user, and the earlier ones, oldest first."""
         if isinstance(self.input, str):
-            return self.input, []
+            return _whole(self.input, "input").strip(), []
         return _conversation(self.input, "input")
 
 
@@ -194,7 +194,14 @@ class EmbeddingsBody(BaseModel):
                 "wanted texts that are not empty; tokens would be another model's "
                 "(LangChain: check_embedding_ctx_length=False)",
             )
-        return texts
+        return [_whole(text, "input") for text in texts]
+
+
+def _whole(text: str, param: str) -> str:
+    """Return the text. Raises ``UnsupportedError`` for one that has no UTF-8 form."""
+    if HALF_PAIR.search(text):
+        raise UnsupportedError(param, "half a pair of surrogates is no text")
+    return text
 
 
 def _conversation(messages: Sequence[Message], param: str) -> tuple[str, list[str]]:

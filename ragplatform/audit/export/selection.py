@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ragplatform.audit import query
+from ragplatform.audit.details import recordable
 from ragplatform.audit.events import Action
 from ragplatform.audit.record import Record, decode, stamp
 from ragplatform.errors import NotFoundError, TamperedError
@@ -54,8 +55,8 @@ class Selection:
         return {
             "until": stamp(self.until),
             **({"since": stamp(self.since)} if self.since else {}),
-            **({"from_origin": self.origin} if self.origin else {}),
-            **({"request": self.request_id} if self.request_id else {}),
+            **({"from_origin": recordable(self.origin)} if self.origin else {}),
+            **({"request": recordable(self.request_id)} if self.request_id else {}),
             **({"actions": sorted(map(str, self.actions))} if self.actions else {}),
         }
 

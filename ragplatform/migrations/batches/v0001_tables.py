@@ -46,7 +46,7 @@ def upgrade() -> None:
         sa.Column("batch", sa.String(64), primary_key=True),
         sa.Column("number", sa.Integer, primary_key=True),
         sa.Column("state", sa.String(16), nullable=False),
-        sa.Column("holder", sa.String(64), nullable=False),
+        sa.Column("holder", sa.String(256), nullable=False),
         sa.Column("lease_until", sa.Float, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("bytes", sa.BigInteger, nullable=False),

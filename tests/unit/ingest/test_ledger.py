@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ingest.holder import is_alive, this_process
 from ingest.ledger import LEASE_S, Ledger, Place, State
 from ingest.runs import Ended, Progress
 from ragplatform.errors import ForgottenError, HeldError, UnavailableError
+from ragplatform.holder import is_alive, this_process
 from tests.state import begin
 
 ROOT = Path(__file__).resolve().parents[3]
