@@ -25,6 +25,8 @@ from ragplatform.privacy.orders import KEYWORD, gives_orders
 from ragplatform.privacy.transform import Transformed
 
 Found: TypeAlias = list[Span]
+# The catalog's column.
+_LONGEST_KIND: Final = 64
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -81,6 +83,8 @@ class Ready:
     waived: frozenset[str] = frozenset()
     dated: str = ""
     """The day that the document gives of itself, or ""."""
+    kind: str = ""
+    """What the document says that it is, in lower case, or ""."""
     orders: int = 0
     """How many of the passages speak to a model (see ``privacy.orders``)."""
 
@@ -182,6 +186,7 @@ class Preparer:
             passages=passages,
             waived=reasons,
             dated=document.claims.date,
+            kind=document.claims.type.lower()[:_LONGEST_KIND],
             orders=max(1, sum(gives_orders(p.chunk.text) for p in passages)) if speaks else 0,
         )
 

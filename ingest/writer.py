@@ -79,6 +79,7 @@ class _Written:
             treated=self.ready.transformed[0].methods,
             indexed_at=datetime.now(UTC),
             dated=self.ready.dated,
+            kind=self.ready.kind,
         )
 
 

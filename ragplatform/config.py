@@ -196,6 +196,14 @@ class Settings(BaseSettings):
         UnsupportedChoice.DROP,
         description="The model's sentences that no passage supports: drop, or mark as unsupported.",
     )
+    entailment_model: str = Field(
+        "",
+        description="Name of a model in the manifest that says whether a passage says a sentence "
+        "(NLI or reranker): checked after all other checks. Empty: none.",
+    )
+    entailment_threshold: float = Field(
+        0.5, ge=0, le=1, description="How surely it must say so for a sentence to be supported."
+    )
     max_answer_tokens: int = Field(400, ge=16, le=4096, description="Longest answer, in tokens.")
     passages_per_answer: int = Field(5, ge=1, le=20, description="Passages put before the model.")
     passages_beside: int = Field(

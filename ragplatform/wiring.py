@@ -21,7 +21,7 @@ from ragplatform.adapters.api_keys import ApiKeyAuthenticator
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.adapters.steady import EveryEdition, SteadyIndex
 from ragplatform.answer.ask import Answerer, AnswerLimits
-from ragplatform.answer.judging import Unsupported
+from ragplatform.answer.judging import Bar, Unsupported
 from ragplatform.answer.retrieve import Retriever
 from ragplatform.answer.unmask import Unmasker
 from ragplatform.audit import query
@@ -544,7 +544,11 @@ def _answerer(store: Store, retriever: Retriever, generator: Generator) -> Answe
         salt_key=openers.derive(store.settings, "cache-salt"),
         today=lambda: openers.now().date(),
         weights=openers.model_weights(store.settings),
-        unsupported=Unsupported(store.settings.unsupported_sentences),
+        bar=Bar(
+            unsupported=Unsupported(store.settings.unsupported_sentences),
+            entailment=openers.open_entailment(store.settings),
+            threshold=store.settings.entailment_threshold,
+        ),
     )
 
 

@@ -15,6 +15,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from ragplatform.privacy.tokens import entity_of, tokens_in
@@ -145,8 +146,7 @@ class Leak:
     """
 
     def __init__(self, word: str) -> None:
-        parts = {word[at : at + _TELLING] for at in range(len(word) - _TELLING + 1)}
-        self._needles = frozenset(needle for part in parts for needle in _spellings(part))
+        self._needles = _needles(word)
         self._longest = max(map(len, self._needles))
         self._tail = ""
 
@@ -155,6 +155,13 @@ class Leak:
         read = self._tail + _NOT_ALNUM.sub("", folded(piece))
         self._tail = read[-self._longest :]
         return any(needle in read for needle in self._needles)
+
+
+# A pure function of a scope's word, of which there is one for each set of rights.
+@lru_cache(maxsize=256)
+def _needles(word: str) -> frozenset[str]:
+    parts = {word[at : at + _TELLING] for at in range(len(word) - _TELLING + 1)}
+    return frozenset(needle for part in parts for needle in _spellings(part))
 
 
 def _spellings(part: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import NoReturn
 from ragplatform.answer import followup, rank, sentences
 from ragplatform.answer.beside import beside
 from ragplatform.answer.events import ShownPassage
-from ragplatform.answer.finding import DATES, Finder
+from ragplatform.answer.finding import DATES, Finder, Found
 from ragplatform.answer.salts import rights_digest
 from ragplatform.audit.details import unverified_id
 from ragplatform.audit.events import Action, Outcome, event_of
@@ -214,15 +214,7 @@ class Retriever:
         try:
             question, completed = self._understand(text, earlier, scope)  # 4
             edition = self._editions.current()
-            view = self._privacy.embed_view(question.text)
-            vector = [float(value) for value in edition.embedder.embed([view])[0]]
-            # What the question may mean is searched for and goes nowhere else.
-            terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
-            named = tokens_in(question.text)
-            sought = rank.Sought(question.text, request.limit, named, question.meant)
-            finder = self._finder(request, standing, scope, edition)
-            found = finder.find(question.text, vector, terms, sought.depth, request.narrow)  # 5
-            hits = rank.best(found.hits, sought, self._judge(view))
+            vector, found, hits = self._search(request, standing, scope, edition, question)  # 5
             left_out = {"beyond_number": len(found.hits) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
             left_out["disagreed"] = len(hits) - len(kept)
@@ -252,6 +244,25 @@ class Retriever:
             shown=shown,
             reveal=reveal,
         )
+
+    def _search(
+        self,
+        request: Request,
+        standing: Standing,
+        scope: Scope,
+        edition: Edition,
+        question: ClearedQuestion,
+    ) -> tuple[list[float], Found, list[Hit]]:
+        """Return the question's vector, all that was found, and the best of it in order."""
+        view = self._privacy.embed_view(question.text)
+        vector = [float(value) for value in edition.embedder.embed([view])[0]]
+        # What the question may mean is searched for and goes nowhere else.
+        terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
+        named = tokens_in(question.text)
+        sought = rank.Sought(question.text, request.limit, named, question.meant)
+        finder = self._finder(request, standing, scope, edition)
+        found = finder.find(question.text, vector, terms, sought.depth, request.narrow)
+        return vector, found, rank.best(found.hits, sought, self._judge(view))
 
     def _refuse(self, request: Request, scope: Scope) -> NoReturn:
         """Refuse a question whose asker may read nothing for its purpose, on record."""

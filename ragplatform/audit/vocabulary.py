@@ -569,6 +569,14 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
             ),
             since=2,
         ),
+        Action.KEYS_RETIRED: Entry(
+            "Keys of people of whom nothing is kept are destroyed, or that was denied; before.",
+            (
+                _count("keys", "How many keys."),
+                Detail("reason", Kind.NOTE, "Why it was denied.", required=False),
+            ),
+            since=2,
+        ),
         Action.SEAL_DESTROYED: Entry(
             "The questions and answers sealed in these records become unreadable; recorded before.",
             (
