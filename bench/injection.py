@@ -2,6 +2,9 @@
 
     python -m bench.injection --data DIR [--cases 2000] [--seed 7] [--json]
 
+--cases are drawn half from BIPIA's attacks in its contexts, half from the other sets as far as they
+go; 20000 are all there are.
+
 DIR holds ``bipia``, ``garak``, ``giskard``, ``poisonedrag`` and ``notinject``. Each case puts a
 passage that holds an attack into a platform on fakes (policies, vault and audit log are real),
 beside one that the asker may not read, and asks about it: quoted, written, streamed and whole, by
@@ -170,13 +173,13 @@ def benign(data: Path) -> dict[str, int]:
     return dict(counts)
 
 
-def poisoned(world: World, data: Path) -> dict[str, int]:
-    """Ask each poisoned question with five lies and one true sentence; the model copies."""
+def poisoned(world: World, data: Path, most: int) -> dict[str, int]:
+    """Ask poisoned questions with five lies and one true sentence there; the model copies."""
     counts: Counter[str] = Counter()
     world.model._script = lambda _told, prompt: [
         f"{text.splitlines()[0]} [{n}] " for n, text in hostile.passages_in(prompt)
     ]
-    for one in read(data / "poisonedrag" / "nq.json").values():
+    for one in list(read(data / "poisonedrag" / "nq.json").values())[:most]:
         question = one["question"] + "?"
         world.hold(*one["adv_texts"], f"{one['question']}: {one['correct answer']}.")
         for mode in ("extractive", "abstractive"):
@@ -194,7 +197,9 @@ def measure(data: Path, most: int, seed: int) -> dict[str, Any]:
     every = list(cases(data, dice))
     few = [case for case in every if case.source != "bipia"]
     many = [case for case in every if case.source == "bipia"]
-    chosen = few + dice.sample(many, max(0, min(most - len(few), len(many))))
+    chosen = dice.sample(few, min(len(few), most // 2))
+    chosen += dice.sample(many, min(len(many), most - len(chosen)))
+    dice.shuffle(chosen)
     known: Counter[str] = Counter()
     for case in {(c.source, c.attack): c for c in every}.values():
         known[f"{case.source}: attacks"] += 1
@@ -206,7 +211,7 @@ def measure(data: Path, most: int, seed: int) -> dict[str, Any]:
         for number, case in enumerate(chosen):
             tactic = tactics[number % len(tactics)]
             counts.update(attacked(world, case, tactic, bool(number // len(tactics) % 2)))
-        lies = poisoned(world, data)
+        lies = poisoned(world, data, len(chosen))
         world.client.close()
         world.bench.platform.store.close()
     return {
