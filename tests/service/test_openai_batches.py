@@ -258,13 +258,13 @@ def test_whom_only_a_token_vouches_for_must_have_shown_one_lately(ward):
     batch = ward.submit(line("a"), line("b"))
     issuer = Silent(ward.platform.authenticator)
     assert ward.work(1, authenticator=issuer) == 1
-    ward.now += 3601
+    ward.now += 7200
 
     ward.work(authenticator=issuer)
     waiting = ward.client().batches.retrieve(batch.id)
     assert (waiting.status, waiting.request_counts.completed) == ("in_progress", 1)
 
-    ward.now -= 3601
+    ward.now -= 7200
     ward.work(authenticator=issuer)
     assert ward.client().batches.retrieve(batch.id).status == "completed"
 

@@ -2,12 +2,12 @@
 
 from ragplatform.answer.events import ShownPassage
 from ragplatform.api.openai.notes import Notes
-from ragplatform.model import Citation, Purpose
+from ragplatform.model import Citation, Labels, Purpose
 
 
 def shown(number, title="a.pdf"):
     return ShownPassage(number, f"c{number}", "d", title, "text", "clinical", "application/pdf",
-                        number, number, 0, 4, (), None)  # fmt: skip
+                        number, number, 0, 4, (), None, Labels("mercy", "clinical"))  # fmt: skip
 
 
 def citation(number):
