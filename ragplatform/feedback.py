@@ -128,41 +128,45 @@ class FeedbackDesk:
         3. The opinion is recorded, durable, and names whom the answer was about.
 
         Raises ``NotFoundError`` alike for a request that there never was and for one of somebody
-        else, ``DetectorError`` rather than keep a comment unsearched, ``AuditError``.
+        else, ``UnavailableError`` for a comment on what another host has on record,
+        ``DetectorError`` rather than keep a comment unsearched, ``AuditError``.
         """
         found = self._own(who, opinion.about)  # 1
         if not found:
-            about = unverified_id(opinion.about)
-            self._record(who, Outcome.DENIED, request_id, trace, {"about": about})
+            denied: dict[str, Json] = {"about": unverified_id(opinion.about)}
+            self._record(who, Outcome.DENIED, request_id, trace, denied)
             raise NotFoundError("no such request of yours: give the request_id of its answer")
+        about = opinion.about
         try:
+            _require_whole(found, opinion)
             comment, replaced = self._screened(opinion.comment)  # 2
         except PlatformError as error:
-            details: dict[str, Json] = {"about": opinion.about, "code": error.code}
-            self._record(who, Outcome.FAILURE, request_id, trace, details)
+            failed: dict[str, Json] = {"about": about, "code": error.code}
+            self._record(who, Outcome.FAILURE, request_id, trace, failed)
             raise
-        details = {
-            "about": opinion.about,
+        details: dict[str, Json] = {
+            "about": about,
             "rating": str(opinion.rating),
             "reasons": sorted(map(str, opinion.reasons)),
             "replaced": replaced,
         }
-        sealed = {"comment": comment} if comment else {}
-        purpose = found[0].entry.purpose
         everybody = sorted({one for row in found if row.record for one in row.record.subjects})
-        for start in range(0, max(1, len(everybody)), MOST_NAMED):  # 3
+        # Erasing a person destroys what is sealed in each request that names the person: whom one
+        # record has no room for is named before there is anything to destroy.
+        for start in range(MOST_NAMED, len(everybody), MOST_NAMED):  # 3
+            part: dict[str, Json] = {"about": about, "part": start // MOST_NAMED + 1}
             some = everybody[start : start + MOST_NAMED]
-            # Erasing a person destroys what is sealed in each request that names the person.
-            self._record(
-                who,
-                Outcome.SUCCESS,
-                request_id,
-                trace,
-                {"about": opinion.about, "part": start // MOST_NAMED + 1} if start else details,
-                {} if start else sealed,
-                some,
-                purpose,
-            )
+            self._record(who, Outcome.SUCCESS, request_id, trace, part, subjects=some)
+        self._record(
+            who,
+            Outcome.SUCCESS,
+            request_id,
+            trace,
+            details,
+            {"comment": comment} if comment else {},
+            everybody[:MOST_NAMED],
+            found[0].entry.purpose,
+        )
 
     def listed(
         self,
@@ -242,6 +246,14 @@ class FeedbackDesk:
                 details=details,
                 sealed=sealed,
             )
+        )
+
+
+def _require_whole(found: Sequence[Listed], opinion: Opinion) -> None:
+    """Refuse a comment where it is not known whom the answer was about: none could erase it."""
+    if opinion.comment.strip() and any(row.record is None for row in found):
+        raise UnavailableError(
+            "the answer is on record at another host: comment there, or rate without a comment"
         )
 
 

@@ -1,6 +1,7 @@
 """Feedback: on one's own answers alone, sealed, counted, and gone with the person."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -164,6 +165,23 @@ def test_a_comment_goes_when_whom_the_answer_was_about_is_erased(ward, client):
 
     with pytest.raises(ForgottenError):
         openers.unsealed(ward.settings, record)
+
+
+def test_a_comment_is_not_kept_where_it_is_not_known_whom_the_answer_was_about(
+    ward, client, monkeypatch
+):
+    about, reader = ask(client), ward.platform.feedback._reader
+    events = reader.events
+
+    def elsewhere(*given, **named):
+        found = events(*given, **named)
+        return replace(found, rows=tuple(replace(row, record=None) for row in found.rows))
+
+    monkeypatch.setattr(reader, "events", elsewhere)
+
+    assert rate(client, about, comment="The dose is wrong.").status_code == 503
+    assert rate(client, about).status_code == 201
+    assert [record.sealed for record in given(ward)] == [None]
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def plain(ward):
 async def session(url, person, mode="auto"):
     headers = {"Authorization": f"Bearer {person}"}
     async with (
-        httpx2.AsyncClient(headers=headers, trust_env=False) as http,
+        httpx2.AsyncClient(headers=headers, trust_env=False, timeout=60) as http,
         Client(streamable_http_client(url, http_client=http), mode=mode) as client,
     ):
         yield client
