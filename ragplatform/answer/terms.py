@@ -36,8 +36,14 @@ def stem(word: str) -> str:
         return word.rstrip("e")
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)].rstrip("e")
+            return _undoubled(word[: -len(ending)]).rstrip("e")
     return word.rstrip("e")
+
+
+def _undoubled(root: str) -> str:
+    """Return "stop" for the "stopp" of "stopped"; "fill" and "pass" stay."""
+    doubled = root[-1] == root[-2] and root[-1] not in "aeiouls"
+    return root[:-1] if doubled and len(root) > 3 else root
 
 
 def plain(text: str) -> str:
