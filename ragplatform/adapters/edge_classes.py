@@ -8,7 +8,7 @@ passages have is that tenant's passages, and of an index of one tenant that is a
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,8 +64,7 @@ class KnownClasses:
         """
         with self._lock:
             branches = [self._shorter(branch) for branch in tree.branches]
-            only = self._of.keys() == {_owner(name) for name in _named(branches)}
-            everything = only and any(map(_opens_a_tenant, branches))
+            everything = any(map(self._opens_all, branches))
             return Plan(None if everything else AnyOf(tuple(branches)), self._version)
 
     def _shorter(self, branch: AllOf) -> AllOf:
@@ -80,18 +79,11 @@ class KnownClasses:
         covers = clause.any_of >= self._of.get(tenant, set())
         return Clause(_TENANT, frozenset(tenants)) if covers else clause
 
-
-def _named(branches: Iterable[AllOf]) -> Iterator[str]:
-    """Yield the tenants that branches open, or classes of them."""
-    for branch in branches:
-        for clause in branch.clauses:
-            if clause.field in {_TENANT, _CLASS}:
-                yield from clause.any_of
-
-
-def _opens_a_tenant(branch: AllOf) -> bool:
-    [first, *others] = branch.clauses
-    return first.field == _TENANT and not others and not branch.none_of
+    def _opens_all(self, branch: AllOf) -> bool:
+        """Return whether the branch is true of whatever is of the tenants that the index holds."""
+        [first, *others] = branch.clauses
+        plain = first.field == _TENANT and not others and not branch.none_of
+        return plain and bool(self._of) and first.any_of >= self._of.keys()
 
 
 def _owner(keyword: str) -> str:

@@ -1,8 +1,8 @@
 """LangChain's chat model for OpenAI-compatible servers, reading a stream as it comes off the wire.
 
 The model of the library makes, of each token, an object of the client's, a dictionary of that, and
-a message of its own: 0.4 ms of the processor for four characters (measured, 100 tokens: 41 ms, here
-2 ms). This one reads what the network brought at once and makes one message of it.
+a message of its own: 0.2 ms of the processor for four characters (measured, 105 tokens that come
+at once: 23 ms, here 3 ms). This one reads what the network brought and makes one message of it.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ class StreamedChat(ChatOpenAI):
         payload |= payload.pop("extra_body", None) or {}
         events = Events()
         # Not by ``chat.completions.create``: it looks through the types of all that the protocol
-        # knows, message by message, which takes 2.4 ms of the processor.
+        # knows, message by message: two thirds of a request's time, by the profiler.
         sent = await self.root_async_client.post(
             "/chat/completions",
             body=payload,

@@ -47,7 +47,7 @@ BRANCHES = st.builds(
 
 
 @given(
-    stored=st.frozensets(st.sampled_from(KEYWORDS)),
+    stored=st.frozensets(st.sampled_from(KEYWORDS), max_size=4),
     branches=st.lists(BRANCHES, min_size=1, max_size=3),
 )
 def test_the_shorter_filter_is_true_of_the_same_passages(stored, branches) -> None:
