@@ -318,7 +318,8 @@ _STATEMENT: Final = {
     part: re.compile(
         r"(?:[a-z&.,’' ]{0,60}?\b)?(?:(?:condensed|consolidated|unaudited|interim)\W+){0,3}"
         rf"(?:{pattern})"
-        r"(?:\W+(?:\(?(?:unaudited|continued|loss|in [a-z ,]+|dollars[a-z ,]*|parenthetical)\)?))*"
+        r"(?:\W+(?:\(?(?:unaudited|continued|loss|parenthetical|in [a-z ,]+|dollars[a-z ,]*)\)?))"
+        r"{0,3}"
         r"(?: [-–—] .{0,40})?"
         r"(?: .{0,60}\b(?:compan(?:y|ies)|corporation|inc|subsidiar(?:y|ies))\b.{0,60})?",
         re.I,
