@@ -318,7 +318,8 @@ _STATEMENT: Final = {
     part: re.compile(
         r"(?:[a-z&.,’' ]{0,60}?\b)?(?:(?:condensed|consolidated|unaudited|interim)\W+){0,3}"
         rf"(?:{pattern})"
-        r"(?:\W+(?:\(?(?:unaudited|continued|loss|in [a-z ,]+|dollars[a-z ,]*|parenthetical)\)?))*"
+        r"(?:\W+(?:\(?(?:unaudited|continued|loss|parenthetical|in [a-z ,]+|dollars[a-z ,]*)\)?))"
+        r"{0,3}"
         r"(?: [-–—] .{0,40})?"
         r"(?: .{0,60}\b(?:compan(?:y|ies)|corporation|inc|subsidiar(?:y|ies))\b.{0,60})?",
         re.I,
@@ -339,7 +340,11 @@ def part_of(table: str, before: str = "") -> str:
     """
     if len(_FIGURE.findall(table)) < _FEWEST_FIGURES:
         return ""
-    lines = [" ".join(line.split()) for line in (before + "\n" + table).splitlines()]
+    return _titled(before + "\n" + table)
+
+
+def _titled(text: str) -> str:
+    lines = [" ".join(line.split()) for line in text.splitlines()]
     head = [line for line in lines if line][:_TITLE_LINES]
     # A title may run over several lines, one word on each in the worst of files.
     joined = (" ".join(head[at:end]) for at in range(4) for end in range(at + 2, at + 6))
@@ -357,9 +362,12 @@ def of_part(facts: Facts, text: str, piece: Piece, pages: Sequence[int], *, firs
     """
     parts = {COVER} if first and facts.organisations else set()
     if piece.table and facts.organisations:
-        caption = slice(*piece.caption) if piece.caption else slice(0, 0)
-        page = pages[bisect_right(pages, piece.start) - 1] if pages else 0
-        above = text[max(page, piece.start - _ABOVE) : piece.start]
-        table = text[piece.start : piece.end]
-        parts |= {one} if (one := part_of(table, text[caption] or above)) else set()
+        if piece.caption:
+            # The rest of a table is what its beginning is, however little is left.
+            part = _titled(text[slice(*piece.caption)])
+        else:
+            page = pages[bisect_right(pages, piece.start) - 1] if pages else 0
+            above = text[max(page, piece.start - _ABOVE) : piece.start]
+            part = part_of(text[piece.start : piece.end], above)
+        parts |= {part} if part else set()
     return replace(facts, parts=frozenset(parts)) if parts else facts

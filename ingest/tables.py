@@ -11,17 +11,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-_AMOUNT: Final = r"[(-]?\s?[$€£]?\s?\(?\d[\d,]*(?:\.\d+)?\)?\s?%?\)?"
-_NOTHING: Final = r"[—–-]"
-_CELL: Final = rf"(?:{_AMOUNT}|[$€£]?\s?{_NOTHING}|N/?[AM])"
-_ROW: Final = re.compile(rf"(?:^|.*?\s)({_CELL}(?:\s+{_CELL})+)\s*(?:\(\w\))?$")
-_MONEY: Final = re.compile(r"\S\s+(?:[$€£]\s?\(?\d[\d,.]*\)?|\(\d[\d,.]*\)|\d{1,3}(?:,\d{3})+)$")
+_VALUE: Final = re.compile(r"[$€£(-]{0,3}\d[\d,]*(?:\.\d+)?\)?%?\)?|[—–-]|N/?[AM]")
+# Signs that stand apart from their amount.
+_SIGN: Final = re.compile(r"[$€£%()]{1,2}|\([A-Za-z\d]\)")
+_MONEY: Final = re.compile(r"[$€£(]|\d,\d{3}")
 # Years alone head columns; they are no amounts.
-_YEARS: Final = re.compile(r"(?:.*\s)?(?:(?:19|20)\d\d\s*){2,}$")
+_YEAR: Final = re.compile(r"(?:19|20)\d\d")
 _FEWEST_ROWS: Final = 3
 # How many lines without figures may stand between two that have some: section labels, long names.
 _LONGEST_GAP: Final = 7
 _LONGEST_LABEL: Final = 130
+_LONGEST_ROW: Final = 250
+_MOST_CELLS: Final = 60
 # Fewer characters are a few figures in a text, which stay with it.
 _SMALLEST: Final = 300
 _MOST_CAPTION_LINES: Final = 8
@@ -66,15 +67,27 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _is_row(line: str) -> bool:
-    line = line.strip()
-    if len(line) > _LONGEST_LABEL + 120 or not line or line[-1] not in "0123456789)%—–-AM":
+    words = line[: 2 * _LONGEST_ROW].split()
+    at = len(words)
+    values: list[str] = []
+    marked = False
+    while at and len(words) - at < _MOST_CELLS:
+        word = words[at - 1]
+        if _VALUE.fullmatch(word):
+            values.append(word)
+            marked = marked or _MONEY.search(word) is not None
+        elif _SIGN.fullmatch(word):
+            marked = marked or word[0] in "$€£"
+        else:
+            break
+        at -= 1
+    if not any(map(_has_digit, values)) or all(map(_YEAR.fullmatch, values)):
         return False
-    if _YEARS.fullmatch(line):
-        return False
-    found = _ROW.fullmatch(line)
-    if found is None:
-        return _MONEY.search(line) is not None
-    return any(character.isdigit() for character in found[1])
+    return len(values) > 1 or (marked and at > 0)
+
+
+def _has_digit(word: str) -> bool:
+    return any(map(str.isdigit, word))
 
 
 def _is_prose(line: str) -> bool:

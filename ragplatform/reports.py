@@ -6,6 +6,7 @@ made here. Nothing here knows any company: a name is what a document's cover giv
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 # What says what kind of company it is, and is left out when people speak of it.
@@ -17,6 +18,8 @@ _JOINS: Final = frozenset({"and", "of", "the", "for", "de", "on", "in", "at"})
 _WORD: Final = re.compile(r"[^\W_]+(?:[’'](?!s\b)[^\W_]+)*", re.UNICODE)
 _SYMBOL: Final = re.compile(r"\b[A-Z][A-Za-z&]{1,6}\b")
 _MOST_WORDS: Final = 6
+# A longer question is a document: whose report it is about stands at its beginning.
+_MOST_IN_A_TEXT: Final = 150
 # How a symbol, which means something only in capitals, is told from a name.
 SYMBOL: Final = "$"
 
@@ -86,7 +89,8 @@ def symbols_in(text: str) -> set[str]:
 
 def names_in(text: str) -> Iterator[str]:
     """Yield the key of every run of words in a text that may be a name, the longest first."""
-    words = [word.lower().replace("’", "'").removesuffix("'s") for word in _WORD.findall(text)]
+    found = islice(_WORD.finditer(text), _MOST_IN_A_TEXT)
+    words = [one[0].lower().replace("’", "'").removesuffix("'s") for one in found]
     words = [word.replace("'", "") for word in words]
     for count in range(_MOST_WORDS, 0, -1):
         for start in range(len(words) - count + 1):

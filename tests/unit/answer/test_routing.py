@@ -72,6 +72,6 @@ def test_short_forms_are_searched_for_in_the_words_of_reports() -> None:
 
 
 def test_a_long_question_is_understood_in_bounded_time_and_words() -> None:
-    asked = understood("word " * 2000)
+    asked = understood(" ".join(f"word{number}" for number in range(1000))[:4000])
 
-    assert len(asked.names) <= 1000
+    assert len(asked.names) <= 900

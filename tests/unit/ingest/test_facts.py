@@ -1,8 +1,11 @@
 """What a document says of itself is read from its cover and its title, and nothing is guessed."""
 
+import time
+
 import pytest
 
 from ingest.facts import document_facts, part_of
+from ingest.tables import tables
 
 ANNUAL = """UNITED STATES
 SECURITIES AND EXCHANGE COMMISSION
@@ -158,3 +161,28 @@ def test_a_table_is_the_statement_that_its_head_names(title, part) -> None:
 
 def test_a_statement_without_figures_is_a_mention_of_one() -> None:
     assert part_of("Consolidated Balance Sheets\nSee page 50.") == ""
+
+
+HOSTILE = [
+    "balance sheets" + " in a" * 25 + " !",
+    "balance sheets (" + " in a," * 25,
+    "1  " * 80 + "A",
+    "( 1 " * 60 + "M",
+    "Form 10-K " + "A b & " * 900 + "(",
+    "reports " * 250,
+    "for the fiscal year ended " * 200,
+    "A" * 6000 + " (NYSE: ",
+    "Commission file number " * 260,
+]
+
+
+@pytest.mark.parametrize("line", HOSTILE, ids=range(len(HOSTILE)))
+def test_no_line_takes_long_to_read(line) -> None:
+    rows = "\n".join([line] * 12 + ["1 2 3"] * 12)
+
+    began = time.process_time()
+    document_facts(f"FORM 10-K\n{rows}", line[:200])
+    part_of(rows)
+    tables(rows)
+
+    assert time.process_time() - began < 2
