@@ -7,6 +7,7 @@ from ingest.commands import (
     certificate,
     forget,
     hold,
+    keys,
     plan,
     quarantine,
     rebuild,
@@ -49,8 +50,7 @@ app.command("check")(rebuild.check)
 app.command("reindex")(reindex.reindex)
 app.command("replay-erasures")(replay.replay_erasures)
 app.command("editions")(reindex.editions)
-app.command("worker")(worker.worker)
-app.add_typer(sources.app, name="sources")
+app.command("retire-keys")(keys.retire_keys)
 
 if __name__ == "__main__":
     app()

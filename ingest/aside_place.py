@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 from ingest.aside import Aside, ItemState, entry_of
+from ingest.graves import content_mark
 from ingest.keeping import Keeping
 from ingest.ledger import Ledger
 from ingest.places import Waiting
@@ -44,6 +45,8 @@ class AsidePlace:
                 self._privacy.forget(
                     tenant, self._privacy.subject_ref(tenant, f"document:{item.document}")
                 )
+                mark = content_mark(self._privacy.subject_ref, tenant, item.sha256)
+                self._ledger.graves.bury(tenant, item.document, [mark])
                 # Before the row goes, by which a repetition after a crash finds it.
                 self._ledger.forget(item.document)
                 aside.forget(tenant, item.document)

@@ -65,7 +65,8 @@ class AsideOfRun:
         """Return the work with the reasons that people decided are not to keep it out."""
         approved = self._decisions.approved.get((work.document, work.generation), frozenset())
         ruled = self._rules.waived(self._target.collection, work.source.name)
-        return replace(work, waived=approved | ruled.keys())
+        unasked = self._rules.unasked(self._target.collection)
+        return replace(work, waived=approved | ruled.keys() | unasked)
 
     def rejects(self, work: Work) -> bool:
         """Return whether these very bytes were rejected."""

@@ -210,9 +210,23 @@ class Changes:
         with watch.stage("unpack"):
             contents = guarded(partial(self._contents, work, budget))
         if isinstance(contents, Refusal):
-            yield self._same(work, known) or Refused(work, contents, known)
+            refusal = self._told_of_members(contents, known)
+            yield self._same(work, known) or Refused(work, refusal, known)
             return
         yield from self._opened(work, known, contents, budget, watch)
+
+    def _told_of_members(self, refusal: Refusal, known: Entry | None) -> Refusal:
+        """Return the refusal of a file that cannot be opened, with what stays in of it.
+
+        Nothing says that a damaged archive lost what it held: its documents are not taken out.
+        """
+        if known is None or not known.contents:
+            return refusal
+        rows = self._ledger.inside(known.tenant, known.collection, known.source_key)
+        if not (held := sum(row.state is State.INDEXED for row in rows)):
+            return refusal
+        stays = f"{held} documents of its earlier version stay in until it can be opened or is gone"
+        return replace(refusal, detail=f"{refusal.detail}; {stays}")
 
     def _was_erased(self, work: Work, known: Entry | None) -> bool:
         """Return whether its content was erased under another name, and nobody let it in since."""

@@ -283,7 +283,8 @@ class Eraser:
                     gone[entry.document] = entry
         except DeniedError as error:
             # A hold came since all were asked about.
-            return Kept(ref, str(error))
+            before = f"; {len(erased.documents)} documents went before" if erased.documents else ""
+            return Kept(ref, f"{error}{before}")
         self._erase_subject(ref, len(entries), erased)
         return erased
 

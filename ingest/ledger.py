@@ -417,6 +417,28 @@ class Ledger:
             rows = connection.execute(query).all()
         return {(row.tenant, row.collection, State(row.state)): row.sources for row in rows}
 
+    def of_older_pipelines(self, tenant: str | None = None) -> dict[tuple[str, str], int]:
+        """Return how many documents of each collection an older pipeline took in than its newest.
+
+        Those from before the pipeline was noted are not among them.
+        """
+        keys = (SOURCES.c.tenant, SOURCES.c.collection)
+        last = sa.func.max(SOURCES.c.updated_at)
+        indexed = sa.and_(SOURCES.c.state == State.INDEXED.value, SOURCES.c.pipeline != "")
+        query = (
+            sa.select(*keys, sa.func.count().label("documents"))
+            .where(indexed if tenant is None else indexed & (SOURCES.c.tenant == tenant))
+            .group_by(*keys, SOURCES.c.pipeline)
+            .order_by(*keys, last.desc())
+        )
+        older: dict[tuple[str, str], int] = {}
+        with self._transaction() as connection:
+            for row in connection.execute(query):
+                # The first of each collection is the newest one.
+                place = (row.tenant, row.collection)
+                older[place] = older[place] + row.documents if place in older else 0
+        return {place: count for place, count in older.items() if count}
+
     def close(self) -> None:
         """Close the connections. Calling it again does nothing."""
         self._engine.dispose()

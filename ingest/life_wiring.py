@@ -19,6 +19,7 @@ from ingest.holds import Holds
 from ingest.keeping import Keeping
 from ingest.ledger import Ledger
 from ingest.many_erasures import ManyErasures
+from ingest.orphan_keys import OrphanKeys
 from ingest.places import Place, SealedPlace
 from ingest.relabel import Relabeller
 from ingest.retention import RETENTION, Retention
@@ -273,6 +274,30 @@ def erasure(settings: Settings, tenant: str) -> Iterator[OpenErasure]:
             )
     finally:
         store.close()
+
+
+@contextmanager
+def orphan_keys(settings: Settings, tenant: str) -> Iterator[OrphanKeys]:
+    """Open what retires keys: no model and no index."""
+    with (
+        openers.open_audit(settings, "ingest") as audit,
+        closing(openers.open_vault(settings)) as vault,
+        closing(openers.open_catalog(settings)) as catalog,
+        closing(Ledger(settings.catalog_url)) as book,
+        keeping(settings) as kept,
+    ):
+        yield OrphanKeys(
+            principal=_officer("erasure", tenant),
+            purpose=Purpose.COMPLIANCE,
+            policies=openers.open_policies_in_force(settings),
+            vault=vault,
+            catalog=catalog,
+            ledger=book,
+            files=openers.open_sealed_files(settings, vault),
+            aside=partial(aside, settings, vault),
+            keeping=kept,
+            audit=audit,
+        )
 
 
 def _today() -> date:

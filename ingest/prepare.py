@@ -21,9 +21,12 @@ from ragplatform.policy.classes import access_class, validate_labels
 from ragplatform.policy.engine import Policies
 from ragplatform.policy.questions import STRANGER
 from ragplatform.privacy.gate import Treatment
+from ragplatform.privacy.orders import KEYWORD, gives_orders
 from ragplatform.privacy.transform import Transformed
 
 Found: TypeAlias = list[Span]
+# The catalog's column.
+_LONGEST_KIND: Final = 64
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -80,6 +83,10 @@ class Ready:
     waived: frozenset[str] = frozenset()
     dated: str = ""
     """The day that the document gives of itself, or ""."""
+    kind: str = ""
+    """What the document says that it is, in lower case, or ""."""
+    orders: int = 0
+    """How many of the passages speak to a model (see ``privacy.orders``)."""
 
 
 class Preparer:
@@ -156,6 +163,9 @@ class Preparer:
             title = self._privacy.transform(spoken, personal, work.labels, whose)
         tally.personal_data.update(body.counts)
         reasons = body.quarantines | title.quarantines
+        # Of the whole text, so that no border of a passage parts an order.
+        if speaks := gives_orders(body.text):
+            reasons |= {KEYWORD}
         if kept_out := sorted(reasons - work.waived):
             raise QuarantinedError(kept_out[0], "policy keeps documents that hold this out")
         labels = replace(work.labels, categories=frozenset(s.category for s in acted_on[-1]))
@@ -176,6 +186,8 @@ class Preparer:
             passages=passages,
             waived=reasons,
             dated=document.claims.date,
+            kind=document.claims.type.lower()[:_LONGEST_KIND],
+            orders=max(1, sum(gives_orders(p.chunk.text) for p in passages)) if speaks else 0,
         )
 
     def _whose(self, work: Work) -> str:

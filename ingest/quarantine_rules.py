@@ -20,9 +20,11 @@ from typing import Final
 from ingest.graves import ERASED_BEFORE
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.errors import PolicyError
+from ragplatform.privacy.orders import KEYWORD
 
 RULES_FILE: Final = "quarantine.toml"
-_MASKABLE: Final = frozenset(f"contains_{entity.lower()}" for entity in CATEGORY_OF)
+# A passage that speaks to a model comes in as it is: answers leave it out.
+_MASKABLE: Final = frozenset(f"contains_{entity.lower()}" for entity in CATEGORY_OF) | {KEYWORD}
 _WORD: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _KEYS: Final = ("id", "collection", "reason", "match", "do", "because", "by", "approved_by")
 
@@ -79,11 +81,16 @@ class QuarantineRules:
         *,
         expecting: frozenset[str],
         today: Callable[[], date],
+        refusing: frozenset[str] = frozenset(),
     ) -> None:
-        """``expecting``: collections in which a run that finds no personal data is suspicious."""
+        """``expecting``: collections in which a run that finds no personal data is suspicious.
+
+        ``refusing``: collections that take in no document with a passage that speaks to a model.
+        """
         self._rules = tuple(rules)
         self._today = today
         self.expecting = expecting
+        self._refusing = refusing
         text = json.dumps([_digested(rule) for rule in self._rules])
         self.digest = hashlib.sha256(text.encode()).hexdigest()
 
@@ -102,7 +109,7 @@ class QuarantineRules:
             raise PolicyError(f"{path}: cannot be read ({error.strerror})") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise PolicyError(f"{path}: is not valid TOML ({error})") from error
-        if unknown := table.keys() - {"rule", "expects"}:
+        if unknown := table.keys() - {"rule", "expects", "refuses"}:
             raise PolicyError(f"{path}: unknown key {min(unknown)!r}")
         tables = table.get("rule", [])
         if not isinstance(tables, list):
@@ -110,7 +117,9 @@ class QuarantineRules:
         rules = [_rule(f"{path}: rule {n}", one) for n, one in enumerate(tables, 1)]
         if len({rule.id for rule in rules}) < len(rules):
             raise PolicyError(f"{path}: two rules have the same id")
-        return cls(rules, expecting=_expecting(path, table.get("expects", {})), today=today)
+        expecting = _collections(path, table, "expects", "personal_data")
+        refusing = _collections(path, table, "refuses", "orders")
+        return cls(rules, expecting=expecting, today=today, refusing=refusing)
 
     @property
     def all(self) -> Sequence[Rule]:
@@ -129,6 +138,10 @@ class QuarantineRules:
             if rule.act is RuleAct.MASK and self.in_force(rule) and rule.fits(collection, name)
         )
         return {rule.reason: rule for rule in fitting}
+
+    def unasked(self, collection: str) -> frozenset[str]:
+        """Return the reasons that keep nothing out of the collection, by nobody's decision."""
+        return frozenset[str]() if collection in self._refusing else frozenset({KEYWORD})
 
     def rejecting(self, collection: str, reason: str, name: str) -> Rule | None:
         """Return the rule that rejects what is put aside for this reason, or None."""
@@ -201,10 +214,11 @@ def _rule(where: str, table: object) -> Rule:
     )
 
 
-def _expecting(path: Path, table: object) -> frozenset[str]:
-    if not isinstance(table, dict) or table.keys() - {"personal_data"}:
-        raise PolicyError(f"{path}: expects holds personal_data, a list of collections")
-    found = table.get("personal_data", [])
+def _collections(path: Path, tables: Mapping[str, object], name: str, key: str) -> frozenset[str]:
+    table = tables.get(name, {})
+    if not isinstance(table, dict) or table.keys() - {key}:
+        raise PolicyError(f"{path}: {name} holds {key}, a list of collections")
+    found = table.get(key, [])
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise PolicyError(f"{path}: expects.personal_data is a list of collections")
+        raise PolicyError(f"{path}: {name}.{key} is a list of collections")
     return frozenset(found)

@@ -23,7 +23,7 @@ RETENTION: Final = "retention.toml"
 
 _PERIOD: Final = re.compile(r"([1-9][0-9]{0,3}) (day|month|year)s?")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_MATCHES: Final = frozenset("collection category department restriction sensitivity".split())
+_MATCHES: Final = frozenset("collection category department restriction sensitivity type".split())
 _KEYS: Final = frozenset("id why match keep_at_least keep_at_most from".split())
 
 
@@ -59,7 +59,10 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. ``match`` maps a label to the values of which a document has to have one."""
+    """One rule. ``match`` maps a label, or ``type``, to the values of which one has to be there.
+
+    A document's type is what it says of itself: a FHIR type or ``x12 837``, in lower case.
+    """
 
     id: str
     why: str
@@ -68,14 +71,15 @@ class Rule:
     keep_at_most: Period | None
     counted_from: CountedFrom
 
-    def fits(self, labels: Labels) -> bool:
-        """Return whether the rule speaks of documents so labelled."""
+    def fits(self, labels: Labels, kind: str) -> bool:
+        """Return whether the rule speaks of documents so labelled and of that type."""
         has = {
             "collection": {labels.collection},
             "department": {labels.department},
             "category": {category.value for category in labels.categories},
             "restriction": set(labels.restrictions),
             "sensitivity": {labels.sensitivity.name.lower()},
+            "type": {kind},
         }
         return all(values & has[key] for key, values in self.match.items())
 
@@ -127,7 +131,7 @@ class Retention:
         """Return how long the document has to be kept, and when it has to go."""
         terms = Terms()
         for rule in self.rules:
-            if rule.fits(labels):
+            if rule.fits(labels, entry.kind):
                 terms = _joined(terms, rule, entry)
         return terms
 
@@ -212,5 +216,7 @@ def _match(where: str, table: object) -> dict[str, frozenset[str]]:
         if key in known and not set(values) <= known[key]:
             # A misspelt word would silently match nothing, and so keep nothing.
             raise PolicyError(f"{where}: match.{key}: known are {', '.join(sorted(known[key]))}")
+        if key == "type" and any(one != one.lower() for one in values):
+            raise PolicyError(f"{where}: match.type: wanted lower case, as 'claim' or 'x12 837'")
         found[key] = frozenset(values)
     return found

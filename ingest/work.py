@@ -47,6 +47,7 @@ class Work:
     generation: str
     waived: frozenset[str] = frozenset()
     by_hand: Mapping[str, Json] = field(default_factory=dict)
+    pipeline: str = ""
     """Labels that people gave the document, in place of its source's and its own."""
 
     @property
@@ -69,6 +70,7 @@ def take_in_hand(
         sha256=work.sha256,
         document=work.document,
         generation=work.generation,
+        pipeline=work.pipeline,
         run=run,
         display_name=name,
         place=work.place,
@@ -147,6 +149,7 @@ class Fingerprinter:
             subjects=subjects,
             document=self.document_of(key),
             generation=hashlib.sha256(version.encode()).hexdigest()[:16],
+            pipeline=self._pipeline,
         )
 
     def _read(self, source: SourceFile) -> tuple[bytes | None, str]:

@@ -61,6 +61,7 @@ class _Written:
             "chunks": len(self.prepared.entries),
             "found": dict(self.ready.transformed[0].counts),
             "access_class": self.access,
+            **({"orders": self.ready.orders} if self.ready.orders else {}),
         }
 
     def entry(self, subjects: frozenset[str]) -> DocumentEntry:
@@ -78,6 +79,7 @@ class _Written:
             treated=self.ready.transformed[0].methods,
             indexed_at=datetime.now(UTC),
             dated=self.ready.dated,
+            kind=self.ready.kind,
         )
 
 

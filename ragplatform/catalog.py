@@ -50,6 +50,7 @@ _DOCUMENTS: Final = sa.Table(
     # Both are empty for what was ingested before they were kept.
     sa.Column("taken_in_at", sa.String(32)),
     sa.Column("dated", sa.String(10)),
+    sa.Column("kind", sa.String(64)),
     sa.Index("documents_by_collection", "tenant", "collection"),
 )
 
@@ -74,8 +75,9 @@ class DocumentEntry:
 
     ``treated`` says how many values of each type in its text were treated by which method. None
     means that nobody counted: it was ingested before these counts were kept. ``dated`` is the day
-    that the document gives of itself, or ``""``. ``taken_in_at`` says when the document first came
-    in: the catalog keeps the first such moment, whatever later entries of the document say.
+    that the document gives of itself, or ``""``, and ``kind`` what it says that it is, in lower
+    case: a FHIR type, ``x12 837``. ``taken_in_at`` says when the document first came in: the
+    catalog keeps the first such moment, whatever later entries of the document say.
     """
 
     document: str
@@ -91,6 +93,7 @@ class DocumentEntry:
     indexed_at: datetime
     dated: str = ""
     taken_in_at: datetime | None = None
+    kind: str = ""
 
 
 class SqlCatalog:
@@ -317,6 +320,7 @@ def _entry_to_row(entry: DocumentEntry) -> dict[str, str | int | None]:
         "indexed_at": entry.indexed_at.isoformat(),
         "taken_in_at": (entry.taken_in_at or entry.indexed_at).isoformat(),
         "dated": entry.dated,
+        "kind": entry.kind,
     }
 
 
@@ -335,4 +339,5 @@ def _entry_of(row: sa.Row[Any]) -> DocumentEntry:
         indexed_at=datetime.fromisoformat(row.indexed_at),
         dated=row.dated or "",
         taken_in_at=None if row.taken_in_at is None else datetime.fromisoformat(row.taken_in_at),
+        kind=row.kind or "",
     )

@@ -65,6 +65,13 @@ class AnswerChoice(StrEnum):
     ABSTRACTIVE = "abstractive"
 
 
+class OrdersChoice(StrEnum):
+    """What becomes of a passage that speaks to a model."""
+
+    LEAVE_OUT = "leave_out"
+    KEEP = "keep"
+
+
 class UnsupportedChoice(StrEnum):
     """What becomes of a model's sentence that no passage supports."""
 
@@ -180,9 +187,22 @@ class Settings(BaseSettings):
         AnswerChoice.EXTRACTIVE,
         description="extractive: quotes joined by the model; abstractive: the model's own words.",
     )
+    passages_with_orders: OrdersChoice = Field(
+        OrdersChoice.LEAVE_OUT,
+        description="Passages that speak to a model: leave_out, so that no answer is made of them, "
+        "or keep them like all others.",
+    )
     unsupported_sentences: UnsupportedChoice = Field(
         UnsupportedChoice.DROP,
         description="The model's sentences that no passage supports: drop, or mark as unsupported.",
+    )
+    entailment_model: str = Field(
+        "",
+        description="Name of a model in the manifest that says whether a passage says a sentence "
+        "(NLI or reranker): checked after all other checks. Empty: none.",
+    )
+    entailment_threshold: float = Field(
+        0.5, ge=0, le=1, description="How surely it must say so for a sentence to be supported."
     )
     max_answer_tokens: int = Field(400, ge=16, le=4096, description="Longest answer, in tokens.")
     passages_per_answer: int = Field(5, ge=1, le=20, description="Passages put before the model.")

@@ -51,6 +51,7 @@ from ragplatform.ports import (
     Detector,
     Edition,
     Embedder,
+    Entailment,
     Index,
     Reranker,
     TermWeigher,
@@ -385,6 +386,18 @@ def open_detector(settings: Settings) -> Detector:
         added=_installed_recognisers(),
         threads=settings.model_threads or None,
     )
+
+
+def open_entailment(settings: Settings) -> Entailment | None:
+    """Load the model that says whether a passage says a sentence; None where none is named.
+
+    Raises ``ModelError`` when its files are not right.
+    """
+    if not settings.entailment_model:
+        return None
+    from ragplatform.adapters.entailment import FolderEntailment
+
+    return FolderEntailment(model_store(settings).resolve(settings.entailment_model))
 
 
 def _installed_recognisers() -> "Sequence[EntityRecognizer]":

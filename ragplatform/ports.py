@@ -152,7 +152,8 @@ class Index(Protocol):
     ) -> list[Hit]:
         """Return up to ``limit`` hits in the scope, best first, dense and sparse fused.
 
-        A hit's score is its cosine and ``Hit.lexical``, a share of its terms' mean weight.
+        A hit's score is its cosine and ``Hit.lexical``, a share of its terms' mean weight. One
+        whose share is half as much again as any other's is among the first three all the same.
 
         ``narrow`` leaves out what it does not fit. An empty scope gives no hit and asks nothing of
         the engine.
@@ -289,6 +290,13 @@ class Archive(Protocol):
         Whoever takes a document out of the index calls this first: what makes the index again looks
         here last. The key is the vault's: where a document is erased, it is destroyed there.
         """
+
+
+class Entailment(Protocol):
+    """Says whether a text says a sentence, by a model of its own."""
+
+    def says(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Return for each evidence and claim, in 0..1, how surely the evidence says the claim."""
 
 
 class Generator(Protocol):

@@ -181,6 +181,11 @@ class SealedFiles:
             key=lambda one: (one.tenant, one.document, one.kind, one.name),
         )
 
+    def refs(self, tenant: str) -> frozenset[str]:
+        """Return the references of all under whose keys files of a tenant are sealed."""
+        heads = (head for _, head in self._heads(self._all()) if head.place.tenant == tenant)
+        return frozenset(ref for head in heads for ref in head.refs)
+
     def forget(self, tenant: str, document: str) -> int:
         """Remove every file of a document; return how many there were.
 

@@ -21,7 +21,7 @@ from ragplatform.adapters.api_keys import ApiKeyAuthenticator
 from ragplatform.adapters.shared_edge import Role, SharedEdgeIndex
 from ragplatform.adapters.steady import EveryEdition, SteadyIndex
 from ragplatform.answer.ask import Answerer, AnswerLimits
-from ragplatform.answer.judging import Unsupported
+from ragplatform.answer.judging import Bar, Unsupported
 from ragplatform.answer.retrieve import Retriever
 from ragplatform.answer.unmask import Unmasker
 from ragplatform.audit import query
@@ -32,7 +32,7 @@ from ragplatform.audit.logs import TenantLogs
 from ragplatform.batches.book import BatchBook
 from ragplatform.batches.desk import BatchDesk
 from ragplatform.catalog import SqlCatalog
-from ragplatform.config import Settings, read_secret
+from ragplatform.config import OrdersChoice, Settings, read_secret
 from ragplatform.embedding import TextEmbedder
 from ragplatform.errors import (
     AuditError,
@@ -459,6 +459,7 @@ def open_retriever(store: Store) -> Retriever:
         editions=store.editions,
         audit=store.audit,
         reranker=openers.open_reranker(store.settings),
+        leave_out_orders=store.settings.passages_with_orders is OrdersChoice.LEAVE_OUT,
     )
 
 
@@ -543,7 +544,11 @@ def _answerer(store: Store, retriever: Retriever, generator: Generator) -> Answe
         salt_key=openers.derive(store.settings, "cache-salt"),
         today=lambda: openers.now().date(),
         weights=openers.model_weights(store.settings),
-        unsupported=Unsupported(store.settings.unsupported_sentences),
+        bar=Bar(
+            unsupported=Unsupported(store.settings.unsupported_sentences),
+            entailment=openers.open_entailment(store.settings),
+            threshold=store.settings.entailment_threshold,
+        ),
     )
 
 

@@ -495,7 +495,8 @@ def main(folder: Path, then: str, stride: int, start: int = 0) -> None:
         second_files(files, then)
         assert apart(lambda: run_over(files, reference, Fuse(), then)) == 0
     chance = random.Random(start) if start else None
-    point, died = 1 - stride, True
+    # Other seeds try other points of the stride.
+    point, died = 1 - stride + (chance.randrange(stride) if chance else 0), True
     while died:
         point += stride
         data = copy_data(base, folder / f"at-{point}")

@@ -97,6 +97,7 @@ class World:
     data: Path
     rules: Sequence[Rule] = ()
     expecting: frozenset[str] = frozenset()
+    refusing: frozenset[str] = frozenset()
     parser: PlainParser = field(default_factory=PlainParser)
     now: datetime = NOW
     kept: Mapping[str, str] = field(default_factory=dict)
@@ -186,7 +187,9 @@ class World:
         return self._take_in(items[0].tenant, items[0].collection, sources)
 
     def _rules(self) -> QuarantineRules:
-        return QuarantineRules(self.rules, expecting=self.expecting, today=self._today)
+        return QuarantineRules(
+            self.rules, expecting=self.expecting, today=self._today, refusing=self.refusing
+        )
 
     def _today(self) -> date:
         return self.now.date()

@@ -1,6 +1,7 @@
 """Say what is there, and how far a run is."""
 
 import time
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import typer
@@ -35,10 +36,12 @@ def status(
         counts = ledger.counts(tenant)
         held = ledger.entries(tenant=tenant, state=State.QUARANTINED)
         working = [one for one in ledger.runs.latest(tenant) if one.alive]
+        older = ledger.of_older_pipelines(tenant)
     if as_json:
         _print_lines(counts, held, working)
     else:
         _print_table(counts, held, working)
+    _print_older(older, as_json=as_json)
 
 
 def runs(
@@ -160,6 +163,19 @@ def _print_lines(
         )
     for run in working:
         console.line(run_line(run))
+
+
+def _print_older(older: Mapping[tuple[str, str], int], *, as_json: bool) -> None:
+    for (owner, collection), count in sorted(older.items()):
+        if as_json:
+            place = {"tenant": owner, "collection": collection}
+            console.line({"event": "older_pipeline", **place, "documents": count})
+        else:
+            console.out.print(
+                f"older pipeline: {owner}: {collection}: {count} documents; the next run over "
+                "their sources takes them in anew",
+                markup=False,
+            )
 
 
 def _print_table(

@@ -23,6 +23,7 @@ _DATES: Final = (
     *("effectiveDateTime", "performedDateTime", "occurrenceDateTime", "onsetDateTime", "date"),
     *("authoredOn", "issued", "recordedDate", "created", "dateTime", "timestamp", "start"),
 )
+_PERIODS: Final = ("effectivePeriod", "performedPeriod", "occurrencePeriod", "billablePeriod")
 # Source: terminology.hl7.org, v3-Confidentiality and v3-ActCode (sensitivity policies).
 _SECURITY: Final[Mapping[str, str]] = {
     **dict.fromkeys(("R", "V"), "restricted"),
@@ -164,6 +165,7 @@ class _Known:
             if owner := self.owner(url, resource):
                 people.setdefault(owner, self._ids(owner, resource))
             dates += [str(resource[name])[:10] for name in _DATES if name in resource]
+            dates += [_end(resource[name]) for name in _PERIODS if name in resource]
             types[str(resource.get("resourceType"))] = None
             for label in (resource.get("meta") or {}).get("security") or ():
                 if mark := _SECURITY.get(str(label.get("code"))):
@@ -303,6 +305,12 @@ def _bundle_entries(text: str, at: int) -> Iterator[tuple[int, int, Any]]:
         else:
             _, at = _DECODER.raw_decode(text, at)
         at = _past_comma(text, at)
+
+
+def _end(period: object) -> str:
+    """Return the day on which a period ends, or begins where no end is given."""
+    given = period if isinstance(period, dict) else {}
+    return str(given.get("end") or given.get("start") or "")[:10]
 
 
 def _past_comma(text: str, at: int) -> int:

@@ -1,5 +1,6 @@
 """X12 interchanges (837 claims, 835 payments and others) as text, cut by patient."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,6 +16,9 @@ _MAX_SEGMENTS: Final = 2_000_000
 _ENVELOPE: Final = frozenset({"ISA", "GS", "ST", "SE", "GE", "IEA"})
 # Members' numbers of an insurer or a public programme, by the qualifier in NM108.
 _MEMBER: Final = frozenset({"MI", "HN", "MR", "MC", "II"})
+# Days of service, statement and claim, by the qualifier in DTP01 and DTM01.
+_SERVICE: Final = frozenset({"472", "434", "435", "096", "232", "233", "150", "151"})
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +214,20 @@ def _claims(segments: list[Segment]) -> Claims:
         if segment.name == "NM1" and segment.get(1) in {"IL", "QC"} and not people:
             people = {one.key: one for one in _enrolled(segments)}
     created = next((day(s.get(4)) for s in segments if s.name == "GS"), "")
+    served = max(filter(_DAY.fullmatch, _served(segments)), default="")
     kinds = dict.fromkeys(s.get(1) for s in segments if s.name == "ST")
     return Claims(
         subjects=tuple(tuple(person.ids) for person in people.values()),
-        date=created if len(created) == 10 else "",
+        date=served or (created if len(created) == 10 else ""),
         type=f"X12 {'/'.join(kinds)}" if kinds else "X12",
     )
+
+
+def _served(segments: list[Segment]) -> Iterator[str]:
+    """Yield the last day of every service, statement and claim period."""
+    for segment in segments:
+        if segment.name in {"DTP", "DTM"} and segment.get(1) in _SERVICE:
+            yield day(segment.get(3 if segment.name == "DTP" else 2))[-10:]
 
 
 def _enrolled(segments: list[Segment]) -> Iterator[_Person]:

@@ -13,7 +13,7 @@ import anyio.to_thread
 from ragplatform.answer import evidence, exits, quotes, remarks, statements
 from ragplatform.answer.alarm import ExitAlarm
 from ragplatform.answer.events import AnswerEvent, Cited, Delta, Final, Sources
-from ragplatform.answer.judging import Judge, Sentence, Unsupported
+from ragplatform.answer.judging import Bar, Judge, Sentence
 from ragplatform.answer.quoting import Quoter
 from ragplatform.answer.retrieve import Request, Retrieved, Retriever, record_event
 from ragplatform.answer.writing import LONGEST_ANSWER, AnswerLimits, Writer, Writing
@@ -66,7 +66,7 @@ class Answerer:
         salt_key: bytes,
         today: Callable[[], date],
         weights: ModelWeights,
-        unsupported: Unsupported,
+        bar: Bar,
     ) -> None:
         self._retriever = retriever
         self._privacy = privacy
@@ -82,7 +82,7 @@ class Answerer:
         self._quoter = Quoter(privacy=privacy)
         self._audit = audit
         self._weights = weights
-        self._unsupported = unsupported
+        self._bar = bar
 
     def prepare(self, request: Request) -> Retrieved:
         """Return what the answer will be made from; every refusal is raised here.
@@ -217,20 +217,20 @@ class Answerer:
         if not passages:
             return
         left_out = {
-            "about_others": len(retrieved.passages) - len(about),
+            "gives_orders": sum(one.orders for one in retrieved.passages),
+            "about_others": sum(not one.orders for one in retrieved.passages) - len(about),
             "budget": len(about) - len(passages),
         }
+        judge = Judge(retrieved=retrieved, passages=passages, bar=self._bar)
+        if judge.hopeless:
+            return
         draft.writing = Writing([p.passage.chunk.id for p in passages], left_out)
-        judge = Judge(
-            retrieved=retrieved,
-            passages=passages,
-            unsupported=self._unsupported,
-        )
         draft.dropped = judge.dropped
         written = self._writer.write(retrieved, passages, draft.writing)
         async with aclosing(written):
             async for text in written:
-                if sentence := judge.judge(text):
+                # In a thread, since models may be asked.
+                if sentence := await anyio.to_thread.run_sync(judge.judge, text):
                     yield sentence
 
     def _answer(self, retrieved: Retrieved, draft: _Draft, screen: Screen) -> Answer:

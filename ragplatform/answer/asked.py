@@ -53,7 +53,7 @@ _ASKING: Final = (
 )
 _NEXT_PART: Final = re.compile(rf"(?:[?;]|,?\s+(?:and|or))\s+({_ASKING}\b)", re.I)
 _ASKS: Final = re.compile(rf"^\W*(?:\w+\s+)?{_ASKING}\b", re.I)
-_NAME: Final = re.compile(r"(?<!^)(?<![.!?:] )\b[A-Z][\w'-]+")
+_NAME: Final = re.compile(r"(?<!^)(?<![.!?:] )\b[A-Z][a-z'’-]+(?:-[A-Z][a-z'’]+)*\b")
 _DAY_WORD: Final = re.compile(
     r"\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|today|yesterday|tomorrow|morning|evening|noon"
     r"|midnight|january|february|march|april|june|july|august|september|october|november|december"
@@ -74,20 +74,23 @@ class Asked:
 
     ``specific`` are the terms that an answer can hardly do without: whatever is no common word,
     names and figures among them. Pseudonyms are not among the terms: whom a question is about is
-    decided elsewhere.
+    decided elsewhere. ``names`` are the specific terms that begin with a capital.
     """
 
     terms: frozenset[str]
     specific: frozenset[str]
+    names: frozenset[str]
     expected: Expected
 
-    def missing(self, held: Iterable[str]) -> frozenset[str]:
-        """Return the specific terms of which no form is among the terms that a text holds."""
+    def missing(self, held: Iterable[str], *, masked: bool = False) -> frozenset[str]:
+        """Return the specific terms of which no form is among the terms that a text holds.
+
+        A name may stand behind a pseudonym or a mask, and so is not missing from a text with those.
+        """
         there = set(held)
+        wanted = self.specific - self.names if masked else self.specific
         return frozenset(
-            term
-            for term in self.specific - there
-            if not any(same_word(term, other) for other in there)
+            term for term in wanted - there if not any(same_word(term, other) for other in there)
         )
 
     def answered_by(self, text: str) -> bool:
@@ -115,7 +118,9 @@ def read(question: str) -> Asked:
     expected = next(
         (kind for kind, pattern in _KINDS if pattern.search(question)), Expected.ANYTHING
     )
-    return Asked(terms, terms - _common(), expected)
+    specific = terms - _common()
+    names = content_terms(" ".join(_NAME.findall(bare))) & specific
+    return Asked(terms, specific, frozenset(names), expected)
 
 
 def parts(question: str) -> list[tuple[int, int]]:

@@ -17,6 +17,8 @@ _ALIKE: Final = 0.7
 _SAME: Final = 0.85
 _FEWEST_WORDS: Final = 3
 MOST: Final = 2
+# How an answer leads over to what contradicts it.
+DIFFERS: Final = "But another passage says:"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,10 @@ def about(retrieved: Retrieved) -> Sequence[ClearedPassage]:
     They are those of documents that name the person, and those about the same one subject, since
     few passages of a long letter repeat the name. The right words about the wrong patient are
     worse than no answer. Only where nobody is named as in the question does it count whom else the
-    question may mean.
+    question may mean. Passages that speak to a model are left out.
     """
-    passages, named = retrieved.passages, tokens_in(retrieved.question.text)
+    passages = tuple(one for one in retrieved.passages if not one.orders)
+    named = tokens_in(retrieved.question.text)
     held = [tokens_in(" ".join(p.texts)) for p in passages]
     if not any(named & tokens for tokens in held):
         named = retrieved.meant

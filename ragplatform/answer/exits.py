@@ -15,6 +15,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from ragplatform.privacy.tokens import entity_of, tokens_in
@@ -25,14 +26,19 @@ _LINK: Final = re.compile(
     # A scheme, also with blanks where a reader would not mind them; an address without one.
     r"[a-z][a-z0-9+.-]{1,20}\s?:\s?/\s?/|//\w|\\\\\w"
     r"|\b(?:mailto|javascript|vbscript|tel|sms|ftp|file|cid|xmpp|skype|magnet|intent|blob):(?=\S)"
-    r"|\bdata:\s?(?:[a-z]+/|[;,]|base64)"
+    r"|\bdata:\s?(?:[a-z]+/[a-z]|[^\s,]{0,60};\s?base64)"
     r"|\bwww\d?\.(?=\S)"
     # A host with a path, a port or a query behind it.
     r"|\b[\w-]{1,63}\.[a-z]{2,24}(?:/|\?[\w%]|:\d{2,5}\b)"
 )
 _MARKUP: Final = re.compile(
     # Images, links and their definitions in Markdown and in wikis; HTML; TeX; fences.
-    r"!\[|\]\(|\]\[|\[\[|^\s{0,3}\[[^\]\n]{1,99}\]:\s?\S+\s*$|<[a-z/!?]|&#|&[a-z]{2,30};|```|~~~"
+    r"!\[|\]\(|\]\[|\[\[|^\s{0,3}\[[^\]\n]{1,99}\]:\s?\S+\s*$|&#|&[a-z]{2,30};|```|~~~"
+    # A tag; "age <or = 40" is none, and is written so.
+    r"|<[/!?]|<[a-z][\w-]*\s?/?>|<[a-z][^<>]{0,300}\b(?:on\w+|src|href|style|action)\s?="
+    r"|<(?:a|img|svg|math|script|style|iframe|object|embed|form|input|button|link|meta|base|video|"
+    r"audio|source|track|details|marquee|body|html|template|table|textarea|select|frame\w*)\b"
+    r"|<[^\s<>]{1,64}@|<[a-z][a-z0-9+.-]{1,20}:"
     r"|\\(?:href|url|html\w*|includegraphics|input)\b|\burl\(|@import",
     re.M,
 )
@@ -60,7 +66,9 @@ _BLOB: Final = re.compile(
 _OURS: Final = re.compile(r"\[[A-Z][A-Z0-9_]*(?::[a-z2-7]{16})?\]")
 # No form that never leaves can do without one of these: most sentences are done with here.
 _SUSPECT: Final = re.compile(r"[:/\\[\]<>&`~{|!?@]|www|url\(|action|functions?\.", re.I)
-_BRACKET_BEFORE: Final = re.compile(r"\](?=[(\[])")
+# What a mask or a value makes of brackets that stood around it: a link of "[PERSON](ward 3)", one
+# of "<[EMAIL_ADDRESS:...]>". A blank between them makes none.
+_BRACKET_BEFORE: Final = re.compile(r"\](?=[(\[])|<(?=[^\s<>]{1,64}@)")
 
 # Consonants without a figure that looks like them: no word holds eight in a row, and letters
 # spelt as figures are none of these.
@@ -86,9 +94,11 @@ def fault(text: str, evidence: str, reveals: Iterable[str] = ()) -> str | None:
     if "URL" in reveals and any(entity_of(token) == "URL" for token in tokens_in(text)):
         return "link"
     found = _form(text)
-    if found is None and ("[" in text or "]" in text) and _BROKEN_MARK.search(text):
-        found = "broken_mark"
-    return found if found or text == evidence else _unfounded(_OURS.sub(" ", text), evidence)
+    if found or text == evidence:
+        return found
+    if ("[" in text or "]" in text) and _BROKEN_MARK.search(text):
+        return "broken_mark"
+    return _unfounded(_OURS.sub(" ", text), evidence)
 
 
 def carries(value: str) -> bool:
@@ -136,8 +146,7 @@ class Leak:
     """
 
     def __init__(self, word: str) -> None:
-        parts = {word[at : at + _TELLING] for at in range(len(word) - _TELLING + 1)}
-        self._needles = frozenset(needle for part in parts for needle in _spellings(part))
+        self._needles = _needles(word)
         self._longest = max(map(len, self._needles))
         self._tail = ""
 
@@ -146,6 +155,13 @@ class Leak:
         read = self._tail + _NOT_ALNUM.sub("", folded(piece))
         self._tail = read[-self._longest :]
         return any(needle in read for needle in self._needles)
+
+
+# A pure function of a scope's word, of which there is one for each set of rights.
+@lru_cache(maxsize=256)
+def _needles(word: str) -> frozenset[str]:
+    parts = {word[at : at + _TELLING] for at in range(len(word) - _TELLING + 1)}
+    return frozenset(needle for part in parts for needle in _spellings(part))
 
 
 def _spellings(part: str) -> Iterator[str]:
@@ -178,10 +194,12 @@ class Wall:
         self._tail = ""
 
     def mended(self, text: str) -> str:
-        """Return the next piece so that a mask beside a bracket makes no link."""
+        """Return the next piece so that a mask or a value beside a bracket makes no link."""
         if self._tail.endswith("]") and text[:1] in {"(", "["}:
             text = f" {text}"
-        return _BRACKET_BEFORE.sub("] ", text)
+        if self._tail.endswith("<") and text[:1].isalnum():
+            text = f" {text}"
+        return _BRACKET_BEFORE.sub(lambda found: f"{found[0]} ", text)
 
     def stops(self, text: str) -> str | None:
         """Take the next piece; return why it may not leave, or None."""

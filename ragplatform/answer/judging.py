@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ragplatform.answer import evidence, exits, support
+from ragplatform.answer import evidence, exits, quotes, support
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
 from ragplatform.model import Citation, SentenceKind
+from ragplatform.ports import Entailment
+from ragplatform.privacy.tokens import embed_view
 
 _DECLINED: Final = re.compile(r"^the passages do not (?:say|answer|mention|contain)", re.I)
 
 UNSUPPORTED: Final = "[unsupported]"
+# A sentence with fewer of its words in its place must mean what the place means: embedding two
+# texts costs milliseconds, so it is asked of the doubtful alone.
+_SURE: Final = 0.8
+_SIMILAR: Final = 0.5
+# A sentence that fails by these is not shown, marked or not.
+_UNSHOWN: Final = frozenset({"empty", "beside"})
 
 
 class Unsupported(StrEnum):
@@ -38,6 +46,18 @@ class Sentence:
     failed: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """How high the bar is for a model's sentences.
+
+    ``entailment`` has the last word where there is one: a sentence needs ``threshold`` of it.
+    """
+
+    unsupported: Unsupported
+    entailment: Entailment | None
+    threshold: float
+
+
 class Judge:
     """Judges the sentences that a model writes on some passages. Not for two answers."""
 
@@ -46,14 +66,24 @@ class Judge:
         *,
         retrieved: Retrieved,
         passages: Sequence[ClearedPassage],
-        unsupported: Unsupported,
+        bar: Bar,
     ) -> None:
         self.dropped: Counter[str] = Counter()
         self._retrieved = retrieved
         self._passages = passages
         self._evidence = [support.Evidence(passage.texts) for passage in passages]
-        self._unsupported = unsupported
+        self._bar = bar
+        question = retrieved.question.text
+        self._lack = [
+            quotes.lack(question, one.passage.title, " ".join(one.texts)) for one in passages
+        ]
         self._said: set[str] = set()
+        self._answered = False
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether no passage holds one specific word of the question: no model is to be asked."""
+        return min(self._lack, default=1.0) >= 1.0
 
     def judge(self, text: str) -> Sentence | None:
         """Return the sentence as it may be shown, or None; ``dropped`` counts why not."""
@@ -62,16 +92,20 @@ class Judge:
         if not claim or claim.endswith("?") or _DECLINED.search(claim):
             return None
         at, verdict = self._best(claim, set(support.cited(text)))
-        never = self._never(claim, self._passages[at])
+        # Only what is cited may bring in an address or a number to call, and only where it stands.
+        places = self._passages[at].texts[verdict.first : verdict.last + 1]
+        never = self._never(claim, " ".join(places) if verdict.supported else "")
         failed = never or verdict.failed
+        failed = failed or self._unlike(claim, at, verdict) or self._beside(claim, at)
         if failed:
             self.dropped[failed] += 1
-            if self._unsupported is Unsupported.DROP or never or failed == "empty":
+            if self._bar.unsupported is Unsupported.DROP or never or failed in _UNSHOWN:
                 return None
             self._said.add(claim.casefold())
             return Sentence(
                 f"{claim} {UNSUPPORTED}", SentenceKind.UNSUPPORTED, (), verdict.coverage, failed
             )
+        self._answered = True
         self._said.add(claim.casefold())
         passage = self._passages[at]
         citation = evidence.cite(self._retrieved, passage, verdict.first, verdict.last)
@@ -79,13 +113,39 @@ class Judge:
             f"{claim} [{passage.number}]", SentenceKind.SUPPORTED, (citation,), verdict.coverage
         )
 
-    def _never(self, claim: str, passage: ClearedPassage) -> str | None:
+    def _unlike(self, claim: str, at: int, verdict: support.Verdict) -> str | None:
+        """Return which of the models finds that the place does not mean the claim, if one does."""
+        place = " ".join(self._passages[at].texts[verdict.first : verdict.last + 1])
+        if verdict.coverage < _SURE:
+            embedder = self._retrieved.embedder
+            claimed, held = embedder.embed([embed_view(t) for t in (claim, place)])
+            if float(claimed @ held) < _SIMILAR:
+                return "meaning"
+        entailment = self._bar.entailment
+        if entailment and entailment.says([(place, claim)])[0] < self._bar.threshold:
+            return "entailment"
+        return None
+
+    def _beside(self, claim: str, at: int) -> str | None:
+        """Return that a sentence is beside the question, where nothing before it was to the point.
+
+        True sentences about something else are no answer; behind one that answers they may add.
+        """
+        if self._answered:
+            return None
+        asked = self._retrieved
+        to_the_point = quotes.fits(
+            asked.question.text, asked.vector, claim, self._lack[at], asked.embedder
+        )
+        return None if to_the_point else "beside"
+
+    def _never(self, claim: str, cited: str) -> str | None:
         """Return why a sentence is not shown, supported or not, marked or not."""
         if claim.casefold() in self._said:
             return "repeated"
         if UNSUPPORTED in claim.casefold():
             return "broken_mark"
-        return exits.fault(claim, " ".join(passage.texts), self._retrieved.scope.reveals)
+        return exits.fault(claim, cited, self._retrieved.scope.reveals)
 
     def _best(self, claim: str, wanted: set[int]) -> tuple[int, support.Verdict]:
         """Return the place that supports the claim best: an index of the passages, and a verdict.

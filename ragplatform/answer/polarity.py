@@ -29,19 +29,22 @@ _COMMA: Final = re.compile(r",(?!\s[\w\s,-]{1,60}?\b(?:or|nor)\b)")
 # Words of which one says the opposite of the other. A claim with one of them is not supported by a
 # place that has only the other.
 _OPPOSITES: Final = (
-    ("increase rise rose grow grew climb higher raise up gain more above exceed over greater "
-     "elevated high upward larger longer",
-     "decrease fall fell drop decline lower reduce down loss lost less below fewer under smaller "
-     "low downward shrink shrank shorter"),
-    ("start begin began started restart resume initiate", "stop end discontinue cease hold held "
-     "withdrawn"),
-    ("accept approve agree permit allow grant granted", "refuse deny decline reject forbid "
-     "prohibit denied"),
+    ("increase increased rise rose risen grow grew gain climb climbed up upward",
+     "decrease decreased fall fell fallen drop dropped decline declined loss lose lost down"),
+    ("raise raised elevate", "reduce lower lowered cut"),
+    ("higher high highest", "lower low lowest"),
+    ("above over exceed more", "below under less fewer"),
+    ("larger largest greater", "smaller smallest"),
+    ("start started begin began restart restarted resume initiate",
+     "stop stopped end ended discontinue cease hold held withdrawn"),
+    ("accept approve approved agree permit allow grant", "refuse deny denied decline declined "
+     "reject forbid prohibit"),
     ("left", "right"),
     ("improve better", "worsen worse deteriorate"),
     ("positive", "negative"),
-    ("credit credited deposit", "debit debited withdrawal withdrew withdrawn"),
+    ("credit deposit", "debit withdrawal withdrew withdrawn"),
     ("before earlier", "after later"),
+    ("first", "last"),
     ("maximum most", "minimum least"),
     ("profit", "loss"),
     ("resistant", "susceptible sensitive"),

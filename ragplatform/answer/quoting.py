@@ -4,9 +4,11 @@ import re
 from collections.abc import Sequence
 
 from ragplatform.answer import evidence, exits, quotes
+from ragplatform.answer.conflicts import DIFFERS, contradict
 from ragplatform.answer.judging import Sentence
 from ragplatform.answer.quotes import Candidate, Quote
 from ragplatform.answer.retrieve import Retrieved
+from ragplatform.answer.support import Facts
 from ragplatform.model import Cleared, SentenceKind
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.tokens import tokens_in
@@ -55,8 +57,12 @@ class Quoter:
     def say(
         self, retrieved: Retrieved, chosen: Sequence[Quote], texts: Sequence[Cleared], joined: str
     ) -> list[Sentence]:
-        """Return the quotes as sentences, each with the words that join it to the one before."""
+        """Return the quotes as sentences, each with the words that join it to the one before.
+
+        Of a quote that contradicts one before it the words say so.
+        """
         said: list[Sentence] = []
+        facts: list[Facts] = []
         words = ""
         for piece in quotes.pieces(joined):
             if isinstance(piece, str):
@@ -65,7 +71,11 @@ class Quoter:
             quote = chosen[piece - 1]
             passage = retrieved.passages[quote.candidate.passage]
             citation = evidence.cite(retrieved, passage, quote.candidate.sentence, quote.last)
-            text = f"{words}{texts[piece - 1].text} [{passage.number}]"
-            said.append(Sentence(text, SentenceKind.QUOTED, (citation,)))
+            kind, quoted = SentenceKind.QUOTED, Facts(texts[piece - 1].text)
+            if any(contradict(one, quoted) for one in facts):
+                kind, words = SentenceKind.CONFLICT, f"{DIFFERS} "
+            facts.append(quoted)
+            text = f"{words}{quoted.text} [{passage.number}]"
+            said.append(Sentence(text, kind, (citation,)))
             words = ""
         return said

@@ -2,19 +2,16 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from ragplatform.answer import asked, conflicts, evidence, exits, prompt
-from ragplatform.answer.conflicts import Place, Source
+from ragplatform.answer.conflicts import DIFFERS, Place, Source
 from ragplatform.answer.judging import Sentence
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
 from ragplatform.answer.support import Evidence
-from ragplatform.answer.terms import content_terms
+from ragplatform.answer.terms import TOKEN, content_terms
 from ragplatform.model import SentenceKind
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.tokens import tokens_in
-
-_DIFFERS: Final = "But another passage says:"
 
 
 def make(privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]) -> list[Sentence]:
@@ -31,13 +28,14 @@ def refusal(privacy: Privacy, retrieved: Retrieved) -> tuple[str, str]:
         return "no_passage", prompt.REFUSALS["no_passage"]
     question = retrieved.question
     wanted = asked.read(question.text)
-    held: set[str] = set()
-    for one in retrieved.passages:
-        held |= content_terms(f"{one.passage.title} {' '.join(one.texts)}")
-    missing = asked.words_of(question.text, wanted.missing(held))
-    if not missing:
+    text = " ".join(t for one in retrieved.passages for t in (one.passage.title, *one.texts))
+    masked = bool(TOKEN.search(text))
+    missing = asked.words_of(question.text, wanted.missing(content_terms(text), masked=masked))
+    told = ", ".join(missing)
+    # The asker's own words go through the wall as well: a chat may have pasted them in.
+    if not missing or exits.fault(told, ""):
         return "not_supported", prompt.REFUSALS["not_supported"]
-    words = privacy.excerpt(", ".join(missing), question)
+    words = privacy.excerpt(told, question)
     return "not_supported", privacy.compose(prompt.UNMENTIONED, words=words).text
 
 
@@ -53,6 +51,8 @@ def _gap(privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]) -> Se
         wanted = asked.read(part)
         held = [content_terms(f"{one.text} {titles}") for one in said]
         open_ = [wanted.specific and wanted.missing(terms) == wanted.specific for terms in held]
+        if exits.fault(part, ""):
+            continue
         if all(open_) or not any(wanted.answered_by(one.text) for one in said):
             text = privacy.compose(prompt.GAP, part=privacy.excerpt(part, question))
             return Sentence(text.text, SentenceKind.GAP)
@@ -72,7 +72,7 @@ def _conflicts(retrieved: Retrieved, said: Sequence[Sentence]) -> Iterator[Sente
         # A document's own bracketed number would read as a citation of ours.
         quote = re.sub(r"\[(\d{1,3})\]", r"(\1)", text)
         citation = evidence.cite(retrieved, passage, place.sentence, place.sentence)
-        yield Sentence(f"{_DIFFERS} {quote} [{passage.number}]", SentenceKind.CONFLICT, (citation,))
+        yield Sentence(f"{DIFFERS} {quote} [{passage.number}]", SentenceKind.CONFLICT, (citation,))
 
 
 def _places(said: Sequence[Sentence], passages: Sequence[ClearedPassage]) -> list[Place]:

@@ -9,7 +9,7 @@ from typing import NoReturn
 from ragplatform.answer import followup, rank, sentences
 from ragplatform.answer.beside import beside
 from ragplatform.answer.events import ShownPassage
-from ragplatform.answer.finding import DATES, Finder
+from ragplatform.answer.finding import DATES, Finder, Found
 from ragplatform.answer.salts import rights_digest
 from ragplatform.audit.details import unverified_id
 from ragplatform.audit.events import Action, Outcome, event_of
@@ -43,6 +43,7 @@ from ragplatform.ports import (
     embedded_text,
 )
 from ragplatform.privacy.gate import ClearedQuestion, Privacy, Revealer
+from ragplatform.privacy.orders import gives_orders
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
 LONGEST_QUESTION = 4000
@@ -108,13 +109,14 @@ class ClearedPassage:
     """A passage cut into sentences that are cleared for one reader.
 
     ``ranges`` are the offsets of each sentence in the document's text, ``sentences`` its cleared
-    text, equally long.
+    text, equally long. One that gives ``orders`` speaks to a model and not for an answer.
     """
 
     number: int
     passage: Passage
     ranges: tuple[tuple[int, int], ...]
     sentences: tuple[Cleared, ...] = field(repr=False)
+    orders: bool = False
 
     @property
     def texts(self) -> list[str]:
@@ -174,8 +176,12 @@ class Retriever:
         editions: Editions,
         audit: TenantLogs,
         reranker: Reranker | None = None,
+        leave_out_orders: bool = True,
     ) -> None:
-        """``reranker`` reads the first candidates again; None leaves their order as it is."""
+        """``reranker`` reads the first candidates again; None leaves their order as it is.
+
+        ``leave_out_orders``: whether passages that speak to a model speak for no answer.
+        """
         self._policies = policies
         self._privacy = privacy
         self._catalog = catalog
@@ -183,6 +189,7 @@ class Retriever:
         self._editions = editions
         self._audit = audit
         self._reranker = reranker
+        self._leave_out_orders = leave_out_orders
         # Feeds whose darkness this process has recorded: once each time is enough to raise alarm.
         self._dark: set[tuple[str, str]] = set()
 
@@ -207,15 +214,7 @@ class Retriever:
         try:
             question, completed = self._understand(text, earlier, scope)  # 4
             edition = self._editions.current()
-            view = self._privacy.embed_view(question.text)
-            vector = [float(value) for value in edition.embedder.embed([view])[0]]
-            # What the question may mean is searched for and goes nowhere else.
-            terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
-            named = tokens_in(question.text)
-            sought = rank.Sought(question.text, request.limit, named, question.meant)
-            finder = self._finder(request, standing, scope, edition)
-            found = finder.find(question.text, vector, terms, sought.depth, request.narrow)  # 5
-            hits = rank.best(found.hits, sought, self._judge(view))
+            vector, found, hits = self._search(request, standing, scope, edition, question)  # 5
             left_out = {"beyond_number": len(found.hits) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
             left_out["disagreed"] = len(hits) - len(kept)
@@ -229,7 +228,7 @@ class Retriever:
         except PlatformError as error:
             self._record(request, scope, Action.FAILED, Outcome.FAILURE, {"code": error.code})
             raise
-        details = found.said() | {"left_out": left_out}
+        details = found.said() | {"left_out": left_out} | _speaking(passages)
         sealed = {"searched": question.text} if completed else None
         self._record_shown(request, standing, scope, kept, details=details, sealed=sealed)  # 6
         return Retrieved(
@@ -245,6 +244,25 @@ class Retriever:
             shown=shown,
             reveal=reveal,
         )
+
+    def _search(
+        self,
+        request: Request,
+        standing: Standing,
+        scope: Scope,
+        edition: Edition,
+        question: ClearedQuestion,
+    ) -> tuple[list[float], Found, list[Hit]]:
+        """Return the question's vector, all that was found, and the best of it in order."""
+        view = self._privacy.embed_view(question.text)
+        vector = [float(value) for value in edition.embedder.embed([view])[0]]
+        # What the question may mean is searched for and goes nowhere else.
+        terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
+        named = tokens_in(question.text)
+        sought = rank.Sought(question.text, request.limit, named, question.meant)
+        finder = self._finder(request, standing, scope, edition)
+        found = finder.find(question.text, vector, terms, sought.depth, request.narrow)
+        return vector, found, rank.best(found.hits, sought, self._judge(view))
 
     def _refuse(self, request: Request, scope: Scope) -> NoReturn:
         """Refuse a question whose asker may read nothing for its purpose, on record."""
@@ -452,7 +470,8 @@ class Retriever:
             self._privacy.clear_passage(_part(passage, start, end), scope) for start, end in ranges
         )
         offsets = tuple((chunk.start + start, chunk.start + end) for start, end in ranges)
-        return ClearedPassage(number, passage, offsets, cleared)
+        orders = self._leave_out_orders and gives_orders(chunk.text)
+        return ClearedPassage(number, passage, offsets, cleared, orders)
 
     def _record(
         self,
@@ -588,6 +607,12 @@ def _named(hit: Hit, verdict: Decision) -> Json:
         "subjects_total": len(passage.subjects),
         "policies": list(verdict.policies),
     }
+
+
+def _speaking(passages: Sequence[ClearedPassage]) -> dict[str, Json]:
+    """Return what a record says of passages that speak to a model, where there are any."""
+    orders = [one.passage.chunk.id for one in passages if one.orders]
+    return {"orders": orders} if orders else {}
 
 
 def _part(passage: Passage, start: int, end: int) -> Passage:

@@ -25,15 +25,25 @@ STOP: Final = frozenset(
 _ENDINGS: Final = (
     "ations", "ation", "ings", "ing", "edly", "ied", "ies", "ed", "es", "s", "ly",
 )  # fmt: skip
+# Most words end in none of them, and an answer looks at thousands.
+_LAST_LETTERS: Final = frozenset(ending[-1] for ending in _ENDINGS)
 
 
 def stem(word: str) -> str:
     """Return the word less a common English ending."""
     word = word.removesuffix("'s")
+    if word[-1:] not in _LAST_LETTERS:
+        return word.rstrip("e")
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)].rstrip("e")
+            return _undoubled(word[: -len(ending)]).rstrip("e")
     return word.rstrip("e")
+
+
+def _undoubled(root: str) -> str:
+    """Return "stop" for the "stopp" of "stopped"; "fill" and "pass" stay."""
+    doubled = root[-1] == root[-2] and root[-1] not in "aeiouls"
+    return root[:-1] if doubled and len(root) > 3 else root
 
 
 def plain(text: str) -> str:

@@ -19,6 +19,7 @@ from ragplatform.model import (
     Mode,
     Narrow,
     Purpose,
+    Sensitivity,
     SentenceKind,
 )
 from ragplatform.redaction import Finding, Redacted
@@ -162,7 +163,7 @@ class SourceLabels(BaseModel):
     def of(cls, labels: Labels) -> "SourceLabels":
         """Return the labels for the wire."""
         return cls(
-            sensitivity=labels.sensitivity.name.lower(),
+            sensitivity=Sensitivity(labels.sensitivity).name.lower(),
             department=labels.department,
             categories=sorted(labels.categories),
             restrictions=sorted(labels.restrictions),

@@ -68,6 +68,7 @@ class Action(StrEnum):
     CERTIFICATE_READ = "certificate_read"
     SUBJECT_REPORTED = "subject_reported"
     SEAL_DESTROYED = "seal_destroyed"
+    KEYS_RETIRED = "keys_retired"
     INDEX_REBUILT = "index_rebuilt"
     INDEX_SWITCHED = "index_switched"
     BACKED_UP = "backed_up"

@@ -128,6 +128,11 @@ _SHOWN: Final = (
     _counts("revealed", "Values in clear in them, by type.", required=False),
     _count("found", "How many passages the search gave.", required=False),
     _counts("left_out", "How many of those were not shown, by why.", required=False),
+    _ids(
+        "orders",
+        "Passages that speak to a model: shown, never quoted nor given to it.",
+        required=False,
+    ),
     _count("part", "Which record of one act this is, from 2: more subjects.", required=False),
     _id("chunk", "The passage that was denied, where it looks like an id.", required=False),
 )
@@ -154,6 +159,7 @@ _TAKEN_IN: Final = (
     _count("chunks", "How many passages."),
     _counts("found", "Values of personal data found, by type."),
     _id("access_class", "Digest of the labels."),
+    _count("orders", "How many of them speak to a model; absent where none does.", required=False),
 )
 _HOLD: Final = (
     _id("case", "Keyed reference of the case."),
@@ -559,6 +565,14 @@ VOCABULARY: Final[Mapping[Action, Entry]] = MappingProxyType(
                 _count("passages", "Passages of them.", required=False),
                 _counts("values", "Values shown in clear, by type.", required=False),
                 _code("format", "markdown, json or html.", required=False),
+                Detail("reason", Kind.NOTE, "Why it was denied.", required=False),
+            ),
+            since=2,
+        ),
+        Action.KEYS_RETIRED: Entry(
+            "Keys of people of whom nothing is kept are destroyed, or that was denied; before.",
+            (
+                _count("keys", "How many keys."),
                 Detail("reason", Kind.NOTE, "Why it was denied.", required=False),
             ),
             since=2,

@@ -311,12 +311,14 @@ class BatchBook:
             .with_for_update(skip_locked=True)
         )
 
-    def renew(self) -> None:
-        """Lengthen the leases of all lines that this worker has."""
-        mine = sa.and_(LINES.c.holder == self._holder, LINES.c.state == LineState.RUNNING.value)
+    def renew(self, taken: Sequence[Taken]) -> None:
+        """Lengthen the leases of lines that this worker has in hand."""
         until = {"lease_until": self._clock() + self._lease_s}
+        mine = LINES.c.holder == self._holder
         with self._transaction() as connection:
-            connection.execute(LINES.update().where(mine).values(until))
+            for one in taken:
+                line = _update(one.batch.batch, one.number)
+                connection.execute(line.where(mine).values(until))
 
     def end_line(self, taken: Taken, state: LineState, size: int) -> bool:
         """Note the end of a line; return False when it was another worker's by then."""

@@ -32,10 +32,12 @@ from ragplatform.privacy.key_encryption import MasterKeyEncryption
 from ragplatform.privacy.keys import KEY_BYTES, Keys
 from ragplatform.privacy.pseudonyms import Pseudonyms, Tokeniser
 from ragplatform.privacy.sealing import check_value, seal_text, unseal_text
+from ragplatform.privacy.vault_orphans import Orphans
 from ragplatform.privacy.vault_tables import (
     CHECK,
     CLUES,
     CLUES_BY_NAME,
+    ORPHANS,
     SUBJECTS,
     VALUES,
     VALUES_OF_SUBJECT,
@@ -80,6 +82,7 @@ class Vault:
             for begin in ("BEGIN", "BEGIN IMMEDIATE", "")
         }
         self._joined = Joined()
+        self.orphans = Orphans(self._transaction)
         self._lite = self._engine.dialect.name == "sqlite"
         self._process = os.getpid()
         with ExitStack() as undo:
@@ -218,10 +221,21 @@ class Vault:
         unreachable already, and calling again finishes the work.
         """
         with self._transaction() as connection:
-            connection.execute(sa.delete(CLUES).where(of_subject(CLUES, tenant, subject_ref)))
-            mine = of_subject(VALUES, tenant, subject_ref)
-            count = int(connection.execute(sa.delete(VALUES).where(mine)).rowcount)
-            connection.execute(sa.delete(SUBJECTS).where(of_subject(SUBJECTS, tenant, subject_ref)))
+            count = _delete_subject(connection, tenant, subject_ref)
+        if self._lite:
+            self._cut_log()
+        return count
+
+    def retire(self, tenant: str, subject_ref: str) -> int | None:
+        """Destroy, as ``destroy_subject``, the key of a subject that is marked as an orphan.
+
+        Return None, with nothing done, for one that is not marked any more: its key was used.
+        """
+        with self.together():
+            if not self.orphans.stands(tenant, subject_ref):
+                return None
+            with self._transaction() as connection:
+                count = _delete_subject(connection, tenant, subject_ref)
         if self._lite:
             self._cut_log()
         return count
@@ -331,6 +345,8 @@ class Vault:
         connection.execute(
             insert(connection.dialect, SUBJECTS).values(fresh).on_conflict_do_nothing()
         )
+        # Whoever takes a key means to keep something under it.
+        connection.execute(sa.delete(ORPHANS).where(of_subject(ORPHANS, tenant, subject)))
         # Another process may have been first: what counts is what the table holds now. The lock
         # keeps a destruction from running between this look and the values that follow.
         query = sa.select(SUBJECTS.c.wrapped_key, SUBJECTS.c.kek).with_for_update()
@@ -393,6 +409,16 @@ class Vault:
             raise TamperedError("the vault's database is damaged; restore it") from error
         except SQLAlchemyError as error:
             raise UnavailableError("the vault's database could not be used") from error
+
+
+def _delete_subject(connection: sa.Connection, tenant: str, subject: str) -> int:
+    """Delete all of a subject; return how many values there were."""
+    connection.execute(sa.delete(CLUES).where(of_subject(CLUES, tenant, subject)))
+    values = sa.delete(VALUES).where(of_subject(VALUES, tenant, subject))
+    count = int(connection.execute(values).rowcount)
+    for table in (SUBJECTS, ORPHANS):
+        connection.execute(sa.delete(table).where(of_subject(table, tenant, subject)))
+    return count
 
 
 def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:

@@ -41,6 +41,13 @@ CLUES: Final = sa.Table(
     sa.Column("sealed", sa.LargeBinary, nullable=False),
     sa.Index("vault_clues_by_subject", "tenant", "subject"),
 )
+ORPHANS: Final = sa.Table(
+    "vault_orphans",
+    METADATA,
+    sa.Column("tenant", sa.String(63), primary_key=True),
+    sa.Column("subject", sa.String(128), primary_key=True),
+    sa.Column("since", sa.String(32), nullable=False),
+)
 
 
 def of_subject(table: sa.Table, tenant: str, subject: str) -> sa.ColumnElement[bool]:

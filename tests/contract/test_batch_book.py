@@ -94,7 +94,7 @@ def test_a_line_is_taken_again_only_when_its_lease_is_over_and_ends_once(workers
     lost = first.take()
     assert second.take() is None
     clock.now += 5
-    first.renew()
+    first.renew([lost])
     clock.now += 8
     assert second.take() is None
     clock.now += 11

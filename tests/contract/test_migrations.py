@@ -41,6 +41,7 @@ OLDEST = {
         "ALTER TABLE documents DROP COLUMN treated",
         "ALTER TABLE documents DROP COLUMN taken_in_at",
         "ALTER TABLE documents DROP COLUMN dated",
+        "ALTER TABLE documents DROP COLUMN kind",
         "DROP TABLE document_labels",
     ],
     "ledger": [

@@ -39,17 +39,10 @@ def test_no_request_ends_in_an_error_of_ours_or_in_a_reply_that_is_not_described
     with TestClient(app, raise_server_exceptions=False, base_url=BASE) as client:
         found = fuzz(app, client, cases=CASES, number=SEED)
 
+    assert found.faults == {}
     # What no client can send is not counted, and of health there is little to draw.
     assert found.cases > 0.6 * CASES, found
-    assert found.faults == {}
-
-
-def test_every_operation_is_tried(app: FastAPI) -> None:
-    every = {one.label for one in operations(app)}
-    with TestClient(app, raise_server_exceptions=False, base_url=BASE) as client:
-        found = fuzz(app, client, cases=len(every) * 2, number=SEED)
-
-    assert every - set(found.by_operation) == set()
+    assert {one.label for one in operations(app)} - set(found.by_operation) == set()
 
 
 def test_a_reply_that_is_not_described_and_one_of_500_would_be_found() -> None:

@@ -285,7 +285,6 @@ def test_a_line_whose_worker_died_is_done_by_the_next_and_given_once(ward, monke
 
 def test_a_crash_between_answer_and_note_gives_each_line_once(ward, monkeypatch):
     batch = ward.submit(line("a"), line("b"))
-    book = ward.platform.batches.book
     real, calls = BatchBook.end_line, []
 
     def dying(self, taken, state, size):
@@ -297,8 +296,6 @@ def test_a_crash_between_answer_and_note_gives_each_line_once(ward, monkeypatch)
     monkeypatch.setattr(BatchBook, "end_line", dying)
     with pytest.raises(UnavailableError):
         ward.work()
-    monkeypatch.setattr(book, "_clock", later(60))
-
     ward.work()
 
     assert [one["custom_id"] for one in ward.answers(batch)] == ["a", "b"]

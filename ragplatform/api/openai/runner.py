@@ -24,6 +24,7 @@ from ragplatform.batches.book import MOST_ATTEMPTS, LineState, Taken
 from ragplatform.batches.desk import Line
 from ragplatform.errors import (
     BusyError,
+    ConfigurationError,
     DetectorError,
     ForgottenError,
     GeneratorError,
@@ -68,6 +69,7 @@ class BatchRunner:
         self._clock = clock
         self._lines: OrderedDict[str, list[Line]] = OrderedDict()
         self._wait_for: dict[str, float] = {}
+        self._in_hand: set[Taken] = set()
 
     async def run(self) -> None:
         """Work until cancelled: lines side by side, and beside them what keeps the book in order.
@@ -92,7 +94,7 @@ class BatchRunner:
         swept = -_SWEEP_S
         while True:
             try:
-                await run_in_threadpool(self._desk.book.renew)
+                await run_in_threadpool(self._desk.book.renew, list(self._in_hand))
                 await run_in_threadpool(self.end_what_is_through)
                 if time.monotonic() - swept >= _SWEEP_S:
                     await run_in_threadpool(self._desk.sweep)
@@ -118,8 +120,11 @@ class BatchRunner:
         if taken is None:
             return False
         batch = taken.batch
+        self._in_hand.add(taken)
         try:
             outcome = await self._outcome(taken)
+            if outcome is not None:
+                await run_in_threadpool(self._keep_outcome, taken, outcome)
         except BaseException as error:
             # Also when the service stops: another process goes on with it at once.
             self._wait_for[batch.batch] = now + _AWAY_S
@@ -128,12 +133,13 @@ class BatchRunner:
                 self._desk.book.give_back(taken, counted=counted)
             _log.warning("batch_line_waits", batch=batch.batch, reason=type(error).__name__)
             raise
+        finally:
+            # A line that could not even be given back is taken again when its lease is over.
+            self._in_hand.discard(taken)
         if outcome is None:
             # Whoever vouches for the person says nothing now; it may show itself again.
             self._wait_for[batch.batch] = now + _AWAY_S
             await run_in_threadpool(self._desk.book.give_back, taken)
-        else:
-            await run_in_threadpool(self._keep_outcome, taken, outcome)
         return True
 
     async def _is_the_line_s_fault(self, error: BaseException) -> bool:
@@ -141,7 +147,7 @@ class BatchRunner:
 
         A model that is ready and did not answer it, a detector that failed at it, a bug of ours.
         """
-        if isinstance(error, (BusyError, asyncio.CancelledError)):
+        if isinstance(error, (BusyError, ConfigurationError, asyncio.CancelledError)):
             return False
         if isinstance(error, GeneratorError):
             return await self._platform.generator.ready()

@@ -1,5 +1,7 @@
 """Who is asked for by name comes first, whatever fusion thinks of it."""
 
+from dataclasses import replace
+
 from ragplatform.answer.rank import Sought, best
 from ragplatform.model import Chunk, Hit, Labels, Passage
 
@@ -38,3 +40,11 @@ def test_without_pseudonyms_the_order_stays() -> None:
 def test_the_limit_is_kept() -> None:
     assert order(HITS, {ANN}, limit=1) == ["c"]
     assert order([], {ANN}) == []
+
+
+def test_a_document_that_names_the_person_once_is_about_the_person() -> None:
+    head = hit("head", f"Patient: {ANN}")
+    chunk = Chunk("finding", 1, "The valve is thick.", 0, 19)
+    finding = replace(head, passage=replace(head.passage, chunk=chunk))
+
+    assert order([HITS[0], head, finding, HITS[1]], {ANN}) == ["head", "finding", "a", "b"]

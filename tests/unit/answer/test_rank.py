@@ -66,3 +66,18 @@ def test_one_document_leaves_room_for_another_that_fits_nearly_as_well() -> None
 
     assert order([*long, other]) == ["p0", "p1", "p2", "p3", "other"]
     assert order([*long, replace(other, score=0.3)]) == ["p0", "p1", "p2", "p3", "p4"]
+
+
+def test_a_passage_counts_in_part_for_what_its_document_says_elsewhere() -> None:
+    head = hit("head", 0.9, document="note")
+    finding, other = hit("finding", 0.5, document="note"), hit("other", 0.6)
+
+    assert order([head, other, finding]) == ["head", "finding", "other"]
+
+
+def test_a_passage_whose_terms_stand_out_is_among_the_first_three() -> None:
+    others = [hit(f"a{n}", 0.9, vector=EAST) for n in range(9)]
+    exact = replace(hit("exact", 0.2, vector=NORTH), lexical=0.2)
+
+    assert order([*others, exact])[2] == "exact"
+    assert order([*others, replace(exact, lexical=0.0)])[2] != "exact"

@@ -35,10 +35,29 @@ def test_every_answer_stands_where_the_question_says() -> None:
     assert astray == []
 
 
+def test_the_further_questions_have_their_evidence_in_the_file_that_they_name() -> None:
+    further = rows("more_questions.jsonl")
+    kinds = Counter(row["kind"] for row in further)
+    astray = [
+        row["id"]
+        for row in further
+        if row["file"] and _words(row["evidence"]) - _words(" ".join(pages(row["file"])))
+    ]
+
+    assert astray == []
+    assert kinds["answerable"] >= 160
+    assert kinds["unanswerable"] >= 100
+    assert len({row["question"] for row in further}) == len(further)
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[a-z0-9]+(?:[.,:][0-9]+)*", text.lower()))
+
+
 def test_every_question_is_asked_by_a_persona_of_its_tenant_for_a_usual_purpose() -> None:
     personas = _personas()
 
-    for row in rows("questions.jsonl"):
+    for row in (*rows("questions.jsonl"), *rows("more_questions.jsonl")):
         asker = personas[row["persona"]]
         assert asker["tenant"] == row["tenant"]
         assert row["purpose"] in asker["purposes"]

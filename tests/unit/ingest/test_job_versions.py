@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from ingest.ledger import State
+from ingest.ledger import Ledger, State
 from ragplatform.catalog import SqlCatalog
 from ragplatform.model import Mode
 from ragplatform.policy.classes import access_class
-from tests.ingest_crash import BROKEN, DIM, LARGEST, MASTER, Fuse, ingest
+from tests.ingest_crash import BROKEN, DIM, LARGEST, MASTER, Fuse, PlainParser, ingest
 from tests.stored import Stored, look
 
 
@@ -66,3 +66,27 @@ def test_a_file_that_could_not_be_searched_is_tried_again_also_as_it_was_before(
     after = run(files)
 
     assert after.same_as(first)
+
+
+class NextParser(PlainParser):
+    """The same, of a later version."""
+
+    version = "plain-2"
+
+
+def test_documents_of_an_older_pipeline_are_counted_until_they_are_taken_in_anew(
+    files: Path, tmp_path: Path
+) -> None:
+    run(files)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "other.txt").write_text("Another note.")
+    data = files.parent / "data"
+    counts = []
+
+    for folder in (tmp_path / "more", files):
+        ingest(folder, data, Fuse(), parser=NextParser())
+        ledger = Ledger(f"sqlite:///{data / 'catalog.db'}")
+        counts.append(ledger.of_older_pipelines("mercy"))
+        ledger.close()
+
+    assert counts == [{("mercy", "clinical"): 1}, {}]

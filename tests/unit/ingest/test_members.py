@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.ledger import State
-from ingest.report import Report
+from ingest.report import FileResult, FileState, Report
 from tests.ingest_crash import DIM, MASTER, Fuse, ingest
 from tests.stored import Stored, look
 
@@ -89,6 +89,21 @@ def test_a_damaged_archive_is_quarantined_once_and_then_known(files: Path) -> No
     again, _ = run(files)
 
     assert dict(first.quarantined) == dict(again.quarantined) == {"malformed": 1}
+
+
+def test_a_damaged_archive_says_that_what_it_held_stays_in(files: Path) -> None:
+    sound = zipped(("one.txt", b"x" * 500), ("two.txt", b"y" * 500))
+    (files / "a.zip").write_bytes(sound)
+    run(files)
+    (files / "a.zip").write_bytes(sound[:100])
+    told: list[FileResult] = []
+
+    ingest(files, files.parent / "data", Fuse(), on_result=told.append)
+
+    [refused] = [one for one in told if one.state is FileState.QUARANTINED]
+    assert refused.detail.endswith(
+        "2 documents of its earlier version stay in until it can be opened or is gone"
+    )
 
 
 def test_a_mended_archive_leaves_no_quarantine_behind(files: Path) -> None:

@@ -77,6 +77,18 @@ def test_a_rule_fits_documents_that_have_one_of_its_values(tmp_path: Path, match
     assert found.terms(DOCUMENT, Labels("mercy", "else", department="x")).kept_until is None
 
 
+def test_a_rule_may_be_for_documents_that_say_what_they_are(tmp_path: Path) -> None:
+    found = rules(
+        tmp_path, rule("r", keep_at_least='"10 years"', match='{ type = ["claim", "x12 837"] }')
+    )
+
+    kept = [found.terms(replace(DOCUMENT, kind=one), LABELS).kept_by for one in ("claim", "note")]
+
+    assert [one is not None for one in kept] == [True, False]
+    with pytest.raises(PolicyError, match="lower case"):
+        rules(tmp_path, rule("r", keep_at_least='"1 year"', match='{ type = "Claim" }'))
+
+
 def test_a_document_cannot_put_off_its_end_by_a_date_from_the_future(tmp_path: Path) -> None:
     found = rules(tmp_path, rule("r", keep_at_most='"1 year"', **{"from": '"dated"'}))
 

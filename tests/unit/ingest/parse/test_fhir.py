@@ -87,6 +87,20 @@ def test_the_patient_is_claimed_under_the_record_number_first() -> None:
     assert claims.date == "2024-05-06"
 
 
+def test_a_claim_is_dated_by_the_end_of_what_it_bills() -> None:
+    claim = {
+        "resourceType": "Claim",
+        "id": "c1",
+        "patient": {"reference": "Patient/a1"},
+        "created": "2024-05-06",
+        "billablePeriod": {"start": "2024-05-01", "end": "2024-06-30T10:00:00Z"},
+    }
+
+    claims = read(json.dumps(claim).encode()).claims
+
+    assert (claims.date, claims.type) == ("2024-06-30", "Claim")
+
+
 def test_a_resource_whose_patient_is_elsewhere_names_the_logical_id() -> None:
     claims = read(json.dumps(lab("a1")).encode()).claims
 

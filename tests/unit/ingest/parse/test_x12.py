@@ -141,3 +141,13 @@ def test_no_damage_breaks_the_reader(seed: int) -> None:
             except ParseError as error:
                 if error.reason not in {"malformed", "no_text"}:
                     raise
+
+
+def test_claims_are_dated_by_their_last_service_and_payments_without_one_by_their_envelope() -> (
+    None
+):
+    later = CLAIMS.replace("D8*20240501", "RD8*20240420-20240503")
+
+    dates = [read(one).claims.date for one in (CLAIMS, later, PAYMENTS)]
+
+    assert dates == ["2024-05-01", "2024-05-03", "2024-05-06"]
