@@ -17,8 +17,8 @@ from ragplatform.reports import COVER
 _MOST_COVERS: Final = 300
 # How many passages of the part that is asked for are candidates in any case.
 _OF_THE_PART: Final = 8
-# What standing in the part that is asked for is worth, as a share of the best score. Measured on
-# half of the filings, see docs/measurements.md: from 0.3 to 1 the other half does as well.
+# What standing in the part that is asked for is worth, as a share of the best score. How little the
+# exact share matters is in docs/measurements.md.
 _LIFT: Final = 0.5
 DATES: Final = "DATE_TIME"
 """The type that a reader must be allowed to see for a document's own date to choose it."""
