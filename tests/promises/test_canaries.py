@@ -528,8 +528,13 @@ def ask(client: TestClient, reader: str, one: Exit) -> Any:
     return client.request(one.method, one.path, json=one.body, headers=headers)
 
 
+# The asker's own words, handed back where nothing was found of them: nobody else's are said here.
+ASKED = re.compile(r"nothing in them mentions: [^.]*\.|do not answer this: [^?]*\?")
+
+
 def words_in(response: Any) -> set[str]:
-    return set(CANARY.findall(f"{response.text} {response.headers}".lower()))
+    told = f"{response.text} {response.headers}".lower()
+    return set(CANARY.findall(ASKED.sub(" ", told)))
 
 
 def test_the_list_of_exits_is_whole(world: World, client: TestClient) -> None:
