@@ -62,7 +62,7 @@ class Kind:
 _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
     Family.QUESTION: {
         Verb.READ: "asked answered searched explained batch_read",
-        Verb.CREATE: "generated chat_task embedded analysed redacted reported",
+        Verb.CREATE: "generated chat_task embedded analysed redacted reported feedback_given",
         Verb.START: "batch_brought batch_asked",
         Verb.STOP: "batch_cancelled batch_ended",
         Verb.DELETE: "batch_removed",
@@ -76,7 +76,7 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
     },
     Family.DOCUMENT: {
         Verb.CREATE: "ingested erasure_certified",
-        Verb.START: "ingest_asked ingest_started",
+        Verb.START: "ingest_asked ingest_started erasure_ordered",
         Verb.STOP: "ingest_cancelled ingest_finished",
         Verb.REFUSE: "quarantined",
         Verb.UPDATE: (
@@ -84,7 +84,7 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
             "quarantine_ruled"
         ),
         Verb.DELETE: "erased upload_removed removed",
-        Verb.READ: "subject_reported holds_read certificate_read quarantine_read",
+        Verb.READ: "subject_reported holds_read certificate_read quarantine_read erasure_read",
     },
     Family.ENTITY: {
         Verb.CREATE: "key_made api_key_made backed_up",
@@ -93,7 +93,7 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
             "policy_changed keys_rotated api_key_rotated relations_changed "
             "consent_changed reviewed user_listed restored"
         ),
-        Verb.DELETE: "api_key_revoked",
+        Verb.DELETE: "api_key_revoked keys_retired",
         Verb.ENABLE: "broke_glass",
         Verb.DISABLE: "glass_ended",
     },
@@ -108,7 +108,9 @@ _WORDS: Final[Mapping[Family, Mapping[Verb, str]]] = {
         Verb.DELETE: "seal_destroyed",
     },
     Family.NETWORK: {Verb.REFUSE: "egress_blocked"},
-    Family.ALARM: {Verb.CREATE: "disagreed feed_dark silence witness_lagging witness_conflict"},
+    Family.ALARM: {
+        Verb.CREATE: "disagreed exit_blocked feed_dark silence witness_lagging witness_conflict"
+    },
 }
 
 _KINDS: Final[Mapping[str, Kind]] = {
