@@ -426,7 +426,9 @@ def test_the_interface_description_needs_no_network_and_names_every_endpoint(war
         "/v1/breakglass/{opening}:review", "/v1/sources/{chunk}:reveal", "/v1/policies:explain",
         "/v1/audit/passages/{passage}/disclosures", "/v1/audit/subjects/{subject}/disclosures",
         "/v1/audit/people/{person}/break-glass", "/v1/audit/records/{origin}/{index}:unseal",
-        "/v1/audit/export",
+        "/v1/audit/export", "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/models",
+        "/v1/models/{model}", "/v1/batches", "/v1/batches/{batch_id}",
+        "/v1/batches/{batch_id}/cancel", "/v1/feedback", "/v1/feedback/counts", "/mcp",
     }  # fmt: skip
     assert client.get("/docs").status_code == 404
     assert "cdn" not in described.text
