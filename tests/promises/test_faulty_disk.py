@@ -92,9 +92,11 @@ def wrong(response: Any) -> str:
     """Say what is wrong with a response that had to be a refusal; empty if nothing is."""
     text = response.text
     if response.headers["content-type"].startswith("text/event-stream"):
-        # Which passages are shown is on record then; the text of the answer and its end are not.
-        good = "event: error" in text and "audit_unavailable" in text and "event: final" not in text
-        return "" if good and "event: delta" not in text else f"the stream was {text[-90:]}"
+        # Which passages are shown is on record then, so a sentence may have begun to leave; the
+        # answer's end is not: its last words, and that it is final, stay.
+        good = "event: error" in text and "audit_unavailable" in text
+        ended = [mark for mark in ("event: final", "[1]") if mark in text]
+        return "" if good and not ended else f"the stream was {ended} {text[-90:]}"
     if (response.status_code, response.json().get("code")) != (503, "audit_unavailable"):
         return f"{response.status_code}: {text[:90]}"
     return "text of a passage" if "pixaban" in text or "Lopez" in text else ""
