@@ -115,7 +115,9 @@ def test_the_source_that_a_reader_opens_is_the_one_cited(bench, serve):
     one.put("Apixaban was stopped for Maria Lopez: apixaban, apixaban.", subjects=["mrn:1"])
     one.put("Apixaban tablets of Maria Lopez are in the cupboard.", subjects=["mrn:1"])
     one.put(REPLACED, subjects=["mrn:1"], page=7)
-    body = open_webui.chat("Was apixaban replaced?") | {"rag": {"mode": "abstractive"}}
+    body = open_webui.chat("Was apixaban replaced by enoxaparin?") | {
+        "rag": {"mode": "abstractive"}
+    }
 
     response = serve(one).post(
         "/v1/chat/completions", json=body, headers=open_webui.headers("doctor")

@@ -143,19 +143,19 @@ def _changed(scope: Scope, change: Callable[[AllOf], AllOf]) -> AnyOf:
     return AnyOf(tuple(change(branch) for branch in filters.within(scope).branches))
 
 
-def _without(field: str) -> Callable[[Scope], AnyOf]:
+def _without(field: str) -> Callable[[Scope, None], AnyOf]:
     def change(branch: AllOf, tenant: str) -> AllOf:
         kept = tuple(one for one in branch.clauses if one.field != field)
         return replace(branch, clauses=kept or (Clause("tenant", frozenset({tenant})),))
 
-    return lambda scope: _changed(scope, lambda branch: change(branch, scope.tenant))
+    return lambda scope, _narrow: _changed(scope, lambda branch: change(branch, scope.tenant))
 
 
-def _without_exclusion(scope: Scope) -> AnyOf:
+def _without_exclusion(scope: Scope, _narrow: None) -> AnyOf:
     return _changed(scope, lambda branch: replace(branch, none_of=()))
 
 
-def _without_tenant(scope: Scope) -> AnyOf:
+def _without_tenant(scope: Scope, _narrow: None) -> AnyOf:
     return scope.filter
 
 
@@ -203,10 +203,10 @@ def test_dropping_any_part_of_the_filter_is_noticed(
 class WideIndex(MemoryIndex):
     """An index that forgets its filter."""
 
-    def search(self, vector: Any, terms: Any, scope: Scope, limit: int) -> Any:
+    def search(self, vector: Any, terms: Any, scope: Scope, limit: int, narrow: Any = None) -> Any:
         everything = frozenset(entry.passage.access_class for entry in self._entries.values())
         wide = AnyOf((AllOf((Clause("access_class", everything),)),))
-        return super().search(vector, terms, replace(scope, filter=wide), limit)
+        return super().search(vector, terms, replace(scope, filter=wide), limit, narrow)
 
 
 def _keep_all(_self: Any, _request: Any, _standing: Any, _scope: Any, hits: Sequence[Any]) -> Any:
