@@ -156,10 +156,12 @@ def measure(some: Sequence[Note]) -> dict[str, Any]:
     privacy, embedder = privacy_of(), openers.open_embedder(config.load())
     asked = [(kind, one.id, one.questions[kind]) for kind in KINDS for one in some]
     plain = [(right, Asked(text, text)) for _, right, text in asked]
-    clear = [(right, cleared(privacy, text)) for _, right, text in asked]
     weigher = openers.open_weigher()
     raw = gains([(one.id, one.text) for one in some], plain, embedder, weigher)
-    stored = gains(transformed(privacy, some), clear, embedder, weigher)
+    texts = transformed(privacy, some)
+    # Behind the notes, as in life: whom a question may mean is looked up among what is known.
+    clear = [(right, cleared(privacy, text)) for _, right, text in asked]
+    stored = gains(texts, clear, embedder, weigher)
     figures: dict[str, Any] = {"notes": len(some)}
     for at, kind in enumerate(KINDS):
         part = slice(at * len(some), (at + 1) * len(some))
