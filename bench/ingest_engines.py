@@ -1,7 +1,7 @@
 """Measures ingest by one and by two workers, of this machine and on Ray, and over a growing corpus.
 
     python -m bench.ingest_engines DATA [--repeat 3] [--scale-mb 2] [--sizes 1,4,16]
-                                        [--engines local,ray] [--json]
+                                        [--engines local,ray]
 
 DATA is the folder of data sets that ``bench/_mix.py`` reads. Two things are measured:
 

@@ -27,9 +27,10 @@ from tests.fakes import DIM, make_bench
 from tests.fakes_generator import ScriptedGenerator
 
 ABOUT = "Apixaban was stopped for Maria Lopez because of a gastric bleed."
+# One that speaks of what is asked comes first: until then, what is beside the question is left out.
 FACTS = (
-    "It was replaced by enoxaparin 40 mg once daily.",
     "The apixaban tablets were taken off the chart by the ward pharmacist.",
+    "It was replaced by enoxaparin 40 mg once daily.",
     "Her potassium was checked twice after apixaban was stopped.",
     "She went home with a follow-up visit in three weeks.",
 )

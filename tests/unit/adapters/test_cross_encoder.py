@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
+import transformers
 
-transformers = pytest.importorskip("transformers")
-torch = pytest.importorskip("torch")
-
-from ragplatform.adapters.cross_encoder import FolderReranker  # noqa: E402
-from ragplatform.errors import InvalidRequestError, ModelError  # noqa: E402
+from ragplatform.adapters.cross_encoder import FolderReranker
+from ragplatform.errors import InvalidRequestError, ModelError
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "what", "dose", "of", "metformin", "twice"]
 

@@ -104,6 +104,7 @@ def test_closing_leaves_no_process(tmp_path: Path) -> None:
 
 
 DRIVER = """
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -112,6 +113,8 @@ from ingest.engine_spread import Spread
 from tests import fakes_stages
 from tests.fakes_stages import batches, document
 
+# A shell that runs tests in the background has them ignore an interrupt, and so all they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 pool = Pool(make=partial(fakes_stages.make, Path(sys.argv[1])), count=2)
 run = Spread(workers=pool).run(batches(document("a"), document("b", b"sleep 60"), size=1))
 next(run)
