@@ -21,7 +21,7 @@ from ingest.queue import (
 from ingest.runs import Run
 from ingest.sources import GivenLabels
 from ragplatform.access.desk import Caller
-from ragplatform.audit.events import Action, Outcome, event_of
+from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import (
     BusyError,
@@ -324,18 +324,8 @@ class Intake:
     def _record(
         self, caller: Caller, action: Action, outcome: Outcome, details: Mapping[str, Json]
     ) -> None:
-        self._audit.append(
-            event_of(
-                caller.principal,
-                action,
-                outcome,
-                request_id=caller.request_id,
-                trace=caller.trace,
-                purpose=str(caller.purpose),
-                policy=self._policies.digest,
-                details=details,
-            )
-        )
+        digest = self._policies.digest
+        self._audit.append(caller.event(action, outcome, policy=digest, details=details))
 
 
 def documents_of(events: Iterable[RunEvent]) -> list[str]:

@@ -18,7 +18,7 @@ from ingest.prepare import Parser
 from ingest.quarantine_rules import Rule, RuleAct, maskable, waivable, written
 from ingest.report import FileResult
 from ragplatform.access.desk import Caller
-from ragplatform.audit.events import Action, Outcome, event_of
+from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.reasons import required_reason
 from ragplatform.catalog import SqlCatalog
@@ -439,17 +439,13 @@ class Quarantine:
         sealed: Mapping[str, str] | None = None,
     ) -> None:
         self._audit.append(
-            event_of(
-                caller.principal,
+            caller.event(
                 action,
                 outcome,
-                request_id=caller.request_id,
-                trace=caller.trace,
-                purpose=caller.purpose.value,
                 policy=self._policies.digest,
-                subjects=sorted(subjects)[:1000],
                 details=details,
                 sealed=sealed,
+                subjects=sorted(subjects)[:1000],
             )
         )
 

@@ -9,17 +9,18 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from ragplatform import principals
 from ragplatform.errors import BusyError
 from ragplatform.holder import is_alive, this_process
 from ragplatform.migrations import bring_up
-from ragplatform.model import Json, Principal, Purpose, Sensitivity
+from ragplatform.model import Json, Principal, Purpose
 from ragplatform.tables import open_engine, transaction
 
 LEASE_S: Final = 120.0
@@ -165,7 +166,8 @@ class RunQueue:
             "kind": kind.value,
             "what": what,
             "asked_by": principal.id,
-            "principal": _principal_to_json(principal),
+            # To whom the asker is related plays no part in a run.
+            "principal": principals.to_json(replace(principal, subjects=frozenset())),
             "purpose": purpose.value,
             "size": size,
             "state": RunState.QUEUED.value,
@@ -394,7 +396,7 @@ def _run_of(row: sa.Row[Any]) -> QueuedRun:
         collection=row.collection,
         kind=What(row.kind),
         what=row.what,
-        principal=_principal_of(row.principal),
+        principal=principals.from_json(row.principal),
         purpose=Purpose(row.purpose),
         size=row.size,
         state=RunState(row.state),
@@ -404,38 +406,6 @@ def _run_of(row: sa.Row[Any]) -> QueuedRun:
         started_at=datetime.fromisoformat(row.started_at) if row.started_at else None,
         finished_at=datetime.fromisoformat(row.finished_at) if row.finished_at else None,
         outcome=json.loads(row.outcome),
-    )
-
-
-def _principal_to_json(principal: Principal) -> str:
-    """Keep who asked, with the rights of that moment; to whom they are related plays no part."""
-    purposes = principal.purposes
-    return json.dumps(
-        {
-            "id": principal.id,
-            "tenant": principal.tenant,
-            "roles": sorted(principal.roles),
-            "departments": sorted(principal.departments),
-            "clearance": int(principal.clearance),
-            "purposes": None if purposes is None else sorted(purposes),
-            "via": principal.via,
-            "proof": principal.proof,
-        }
-    )
-
-
-def _principal_of(text: str) -> Principal:
-    kept = json.loads(text)
-    purposes = kept["purposes"]
-    return Principal(
-        id=kept["id"],
-        tenant=kept["tenant"],
-        roles=frozenset(kept["roles"]),
-        departments=frozenset(kept["departments"]),
-        clearance=Sensitivity(kept["clearance"]),
-        purposes=None if purposes is None else frozenset(map(Purpose, purposes)),
-        via=kept["via"],
-        proof=kept["proof"],
     )
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ragplatform.audit.events import Action, Outcome, event_of
+from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError, PlatformError
 from ragplatform.model import Json, Principal
@@ -105,23 +105,8 @@ class TextEmbedder:
         outcome: Outcome,
         details: Mapping[str, Json],
     ) -> None:
-        self._audit.append(
-            event_of(
-                request.principal,
-                action,
-                outcome,
-                request_id=request.request_id,
-                trace=request.trace,
-                purpose=str(request.purpose),
-                policy=self._policies.digest,
-                details={
-                    "texts": len(request.texts),
-                    "characters": sum(map(len, request.texts)),
-                    "collection": request.collection,
-                    **details,
-                },
-            )
-        )
+        digest = self._policies.digest
+        self._audit.append(request.event(action, outcome, policy=digest, details=details))
 
 
 def embeds(policies: Policies, principal: Principal) -> bool:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ragplatform.audit.events import Action, Outcome, event_of
+from ragplatform.audit.events import Action, AuditEvent, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, PlatformError
 from ragplatform.model import Json, Labels, Principal, Purpose, Span
@@ -26,6 +26,26 @@ class TextRequest:
     collection: str | None
     request_id: str
     trace: str = ""
+
+    def event(
+        self, action: Action, outcome: Outcome, *, policy: str, details: Mapping[str, Json]
+    ) -> AuditEvent:
+        """Return the record of what was done with the texts: how much of them, never what."""
+        return event_of(
+            self.principal,
+            action,
+            outcome,
+            request_id=self.request_id,
+            trace=self.trace,
+            purpose=str(self.purpose),
+            policy=policy,
+            details={
+                "texts": len(self.texts),
+                "characters": sum(map(len, self.texts)),
+                "collection": self.collection,
+                **details,
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,20 +167,5 @@ class Redactor:
         outcome: Outcome = Outcome.SUCCESS,
         details: Mapping[str, Json] | None = None,
     ) -> None:
-        self._audit.append(
-            event_of(
-                request.principal,
-                action,
-                outcome,
-                request_id=request.request_id,
-                trace=request.trace,
-                purpose=str(request.purpose),
-                policy=self._policies.digest,
-                details={
-                    "texts": len(request.texts),
-                    "characters": sum(map(len, request.texts)),
-                    "collection": request.collection,
-                    **(details or {}),
-                },
-            )
-        )
+        digest = self._policies.digest
+        self._audit.append(request.event(action, outcome, policy=digest, details=details or {}))

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from ragplatform.access.register import BY_HAND, ConsentEntry, Feed, Opening, Register, Relation
-from ragplatform.audit.events import Action, Outcome, event_of
+from ragplatform.audit.events import Action, AuditEvent, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.reasons import LONGEST_REASON, required_reason
 from ragplatform.errors import (
@@ -53,6 +53,30 @@ class Caller:
     purpose: Purpose
     request_id: str
     trace: str = ""
+
+    def event(
+        self,
+        action: Action,
+        outcome: Outcome,
+        *,
+        policy: str,
+        details: Mapping[str, Json] | None = None,
+        sealed: Mapping[str, str] | None = None,
+        subjects: Collection[str] = (),
+    ) -> AuditEvent:
+        """Return the record of an act of theirs under the policies of that digest."""
+        return event_of(
+            self.principal,
+            action,
+            outcome,
+            request_id=self.request_id,
+            trace=self.trace,
+            purpose=self.purpose.value,
+            policy=policy,
+            subjects=subjects,
+            details=details,
+            sealed=sealed,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,17 +424,13 @@ class AccessDesk:
         subjects: Collection[str] = (),
     ) -> None:
         self._audit.append(
-            event_of(
-                caller.principal,
+            caller.event(
                 action,
                 outcome,
-                request_id=caller.request_id,
-                trace=caller.trace,
-                purpose=caller.purpose.value,
                 policy=self._policies.digest,
-                subjects=subjects,
                 details=details,
                 sealed=sealed,
+                subjects=subjects,
             )
         )
 

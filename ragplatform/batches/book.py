@@ -5,7 +5,6 @@ died is taken again, at once on the same machine, elsewhere when the lease is ov
 is never taken again, and its end is noted once.
 """
 
-import json
 import time
 import uuid
 from collections import Counter
@@ -17,10 +16,11 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from ragplatform import principals
 from ragplatform.batches.tables import BATCHES, INPUTS, LINES
 from ragplatform.holder import is_alive, this_process
 from ragplatform.migrations import bring_up
-from ragplatform.model import Principal, Purpose, Sensitivity
+from ragplatform.model import Principal, Purpose
 from ragplatform.tables import open_engine, transaction
 
 LEASE_S: Final = 30.0
@@ -155,7 +155,7 @@ class BatchBook:
             "batch": one.batch,
             "tenant": one.tenant,
             "owner": one.principal.id,
-            "principal": _principal_to_json(one.principal),
+            "principal": principals.to_json(one.principal),
             "seen": one.seen,
             "purpose": one.purpose.value,
             "endpoint": one.endpoint,
@@ -224,7 +224,7 @@ class BatchBook:
             BATCHES.c.owner == principal.id,
             BATCHES.c.state == BatchState.IN_PROGRESS.value,
         )
-        now = {"principal": _principal_to_json(principal), "seen": self._clock()}
+        now = {"principal": principals.to_json(principal), "seen": self._clock()}
         with self._transaction() as connection:
             connection.execute(BATCHES.update().where(theirs).values(now))
 
@@ -401,7 +401,7 @@ def _batch_of(row: sa.Row[Any]) -> Batch:
     return Batch(
         batch=row.batch,
         tenant=row.tenant,
-        principal=_principal_of(row.principal),
+        principal=principals.from_json(row.principal),
         seen=row.seen,
         purpose=Purpose(row.purpose),
         endpoint=row.endpoint,
@@ -411,38 +411,4 @@ def _batch_of(row: sa.Row[Any]) -> Batch:
         expires=row.expires,
         ended=row.ended,
         cancelled=row.cancelled,
-    )
-
-
-def _principal_to_json(principal: Principal) -> str:
-    """Keep who asked, with the rights of that moment; each line looks for those of its own."""
-    purposes = principal.purposes
-    return json.dumps(
-        {
-            "id": principal.id,
-            "tenant": principal.tenant,
-            "roles": sorted(principal.roles),
-            "departments": sorted(principal.departments),
-            "clearance": int(principal.clearance),
-            "subjects": sorted(principal.subjects),
-            "purposes": None if purposes is None else sorted(purposes),
-            "via": principal.via,
-            "proof": principal.proof,
-        }
-    )
-
-
-def _principal_of(text: str) -> Principal:
-    kept = json.loads(text)
-    purposes = kept["purposes"]
-    return Principal(
-        id=kept["id"],
-        tenant=kept["tenant"],
-        roles=frozenset(kept["roles"]),
-        departments=frozenset(kept["departments"]),
-        clearance=Sensitivity(kept["clearance"]),
-        subjects=frozenset(kept["subjects"]),
-        purposes=None if purposes is None else frozenset(map(Purpose, purposes)),
-        via=kept["via"],
-        proof=kept["proof"],
     )

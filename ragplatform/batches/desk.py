@@ -323,18 +323,8 @@ class BatchDesk:
         details: Mapping[str, Json],
         outcome: Outcome = Outcome.SUCCESS,
     ) -> None:
-        self._audit.append(
-            event_of(
-                caller.principal,
-                action,
-                outcome,
-                request_id=caller.request_id,
-                trace=caller.trace,
-                purpose=str(caller.purpose),
-                policy=self._policies.digest,
-                details=details,
-            )
-        )
+        digest = self._policies.digest
+        self._audit.append(caller.event(action, outcome, policy=digest, details=details))
 
 
 def _bounded(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -128,7 +128,21 @@ async def completed(
     events: AsyncGenerator[AnswerEvent, None], asked: Asked, *, public_url: str
 ) -> dict[str, Json]:
     """Return an answer as one completion, once all of it is on record. Raises as its stream."""
-    notes, sources = notes_of(asked, public_url), list[Json]()
+    notes = notes_of(asked, public_url)
+    answer, sources = await gathered(events, notes)
+    return Completion(asked.question.request_id, asked.model).whole(
+        answer.text,
+        annotations=[note.nested() for note in notes.due(end=True)],
+        usage=_usage(answer.usage),
+        rag=rag_of(answer, asked, sources),
+    )
+
+
+async def gathered(
+    events: AsyncGenerator[AnswerEvent, None], notes: Notes
+) -> tuple[Answer, list[Json]]:
+    """Return a whole answer and its sources for the wire; ``notes`` take what it cites."""
+    sources: list[Json] = []
     async with aclosing(events) as source:
         async for event in source:
             if isinstance(event, Sources):
@@ -139,12 +153,7 @@ async def completed(
             elif not isinstance(event, Delta):
                 answer = event.answer
     notes.said(answer.text)
-    return Completion(asked.question.request_id, asked.model).whole(
-        answer.text,
-        annotations=[note.nested() for note in notes.due(end=True)],
-        usage=_usage(answer.usage),
-        rag=rag_of(answer, asked, sources),
-    )
+    return answer, sources
 
 
 async def _told(form: Completion, text: str, *, usage: bool) -> AsyncGenerator[bytes, None]:

@@ -18,7 +18,7 @@ from ragplatform.answer.events import AnswerEvent, Cited, Delta, Sources
 from ragplatform.api.caller import Caller
 from ragplatform.api.fairness import ONE_TURN
 from ragplatform.api.openai.asked import Asked, Frame, asked_of
-from ragplatform.api.openai.chat import notes_of, rag_of, sources_of
+from ragplatform.api.openai.chat import gathered, notes_of, rag_of, sources_of
 from ragplatform.api.openai.errors import error_of
 from ragplatform.api.openai.notes import Note
 from ragplatform.api.openai.schemas import ResponsesBody
@@ -105,17 +105,8 @@ async def responded(
     events: AsyncGenerator[AnswerEvent, None], asked: Asked, *, public_url: str
 ) -> dict[str, Json]:
     """Return an answer as one response, once all of it is on record. Raises as its stream."""
-    notes, reply, sources = notes_of(asked, public_url), _Reply(asked), list[Json]()
-    async with aclosing(events) as source:
-        async for event in source:
-            if isinstance(event, Sources):
-                notes.found(event.passages)
-                sources = sources_of(event)
-            elif isinstance(event, Cited):
-                notes.cited(event.citation)
-            elif not isinstance(event, Delta):
-                answer = event.answer
-    notes.said(answer.text)
+    notes, reply = notes_of(asked, public_url), _Reply(asked)
+    answer, sources = await gathered(events, notes)
     item = reply.message("completed", [_text(answer.text, notes.due(end=True))])
     return _whole(reply, item, answer, asked, sources)
 
