@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import structlog
 import uvicorn
 
 from ragplatform import openers
@@ -77,6 +78,8 @@ def serve(folder: Path) -> None:
 
 def main() -> None:
     """Fork a server for each folder on the input; end with the input."""
+    # The output is the tests' to read; what the service logs goes beside it.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     # The kernel takes the dead away.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while line := sys.stdin.readline():
