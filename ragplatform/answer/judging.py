@@ -94,7 +94,10 @@ class Judge:
         at, verdict = self._best(claim, set(support.cited(text)))
         # Only what is cited may bring in an address or a number to call, and only where it stands.
         places = self._passages[at].texts[verdict.first : verdict.last + 1]
-        never = self._never(claim, " ".join(places) if verdict.supported else "")
+        cited = " ".join(" ".join(places).split()) if verdict.supported else ""
+        # What the model copied is a quote; with words of its own it may not even hint at a link.
+        said = exits.inert(claim) if claim in cited else claim
+        never = self._never(said, cited)
         failed = never or verdict.failed
         failed = failed or self._unlike(claim, at, verdict) or self._beside(claim, at)
         if failed:
@@ -103,14 +106,14 @@ class Judge:
                 return None
             self._said.add(claim.casefold())
             return Sentence(
-                f"{claim} {UNSUPPORTED}", SentenceKind.UNSUPPORTED, (), verdict.coverage, failed
+                f"{said} {UNSUPPORTED}", SentenceKind.UNSUPPORTED, (), verdict.coverage, failed
             )
         self._answered = True
         self._said.add(claim.casefold())
         passage = self._passages[at]
         citation = evidence.cite(self._retrieved, passage, verdict.first, verdict.last)
         return Sentence(
-            f"{claim} [{passage.number}]", SentenceKind.SUPPORTED, (citation,), verdict.coverage
+            f"{said} [{passage.number}]", SentenceKind.SUPPORTED, (citation,), verdict.coverage
         )
 
     def _unlike(self, claim: str, at: int, verdict: support.Verdict) -> str | None:

@@ -1,6 +1,5 @@
 """What the platform adds to an answer: what contradicts it, and what passages leave open."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 from ragplatform.answer import asked, conflicts, evidence, exits, prompt
@@ -66,11 +65,10 @@ def _conflicts(retrieved: Retrieved, said: Sequence[Sentence]) -> Iterator[Sente
     for place in conflicts.find(_places(said, passages), sources):
         passage = passages[place.passage]
         text = " ".join(passage.texts[place.sentence].split())
-        fault = exits.fault(text, text, retrieved.scope.reveals)
+        quote = exits.inert(text)
+        fault = exits.fault(quote, quote, retrieved.scope.reveals)
         if fault or evidence.about_others(named, text):
             continue
-        # A document's own bracketed number would read as a citation of ours.
-        quote = re.sub(r"\[(\d{1,3})\]", r"(\1)", text)
         citation = evidence.cite(retrieved, passage, place.sentence, place.sentence)
         yield Sentence(f"{DIFFERS} {quote} [{passage.number}]", SentenceKind.CONFLICT, (citation,))
 

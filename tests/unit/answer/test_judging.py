@@ -70,6 +70,15 @@ def test_a_model_of_pairs_has_the_last_word(judge):
     assert unsure.asked == [(PASSAGE[0], TRUE.replace(" [1]", ""))]
 
 
+def test_what_is_marked_as_unsupported_holds_no_link_either(judge, monkeypatch):
+    copied = "Apixaban was stopped because of a bleed, see https://w.example/a."
+    monkeypatch.setattr("tests.unit.answer.test_judging.PASSAGE", [copied])
+
+    marked = judge(entailment=Denies(0.1), unsupported="mark").judge(f"{copied} [1]")
+
+    assert marked.text == "Apixaban was stopped because of a bleed, see (...). [unsupported]"
+
+
 def test_a_doubtful_sentence_has_to_mean_what_its_place_means(judge):
     strict = judge("What replaced apixaban?", word="clipped")
 
