@@ -1,6 +1,7 @@
 """From one file's bytes to passages that may be embedded: parse, find, decide, transform, chunk."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeAlias
@@ -10,7 +11,7 @@ from ingest.by_hand import put_on_again
 from ingest.chunk import Piece, chunk
 from ingest.claims import labelled
 from ingest.facts import document_facts, of_part
-from ingest.parse.document import Claims, ParsedDocument, Part
+from ingest.parse.document import Claims, PageBreak, ParsedDocument, Part
 from ingest.parse.unpack import Allowance, Opened
 from ingest.report import Tally
 from ingest.work import Target, Work, given_labels
@@ -237,8 +238,7 @@ class Preparer:
             ]
         )
         moved = parsed.moved(body.text, body.position)
-        pages = [(page.offset, page.number) for page in moved.pages]
-        starts = [start for start, _ in pages]
+        starts = [page.offset for page in moved.pages]
         pieces = chunk(body.text, guarded=guarded, headings=moved.headings, pages=starts)
         headings = self._clean_headings(moved, body)
         for ordinal, piece in enumerate(pieces):
@@ -251,7 +251,7 @@ class Preparer:
                     ordinal,
                     replace(piece, heading=tuple(path)),
                     body,
-                    pages,
+                    moved.pages,
                 ),
                 document=work.document,
                 title=title,
@@ -285,22 +285,22 @@ class Preparer:
 
 
 def _chunk(
-    identity: str, ordinal: int, piece: Piece, body: Transformed, pages: Sequence[tuple[int, int]]
+    identity: str, ordinal: int, piece: Piece, body: Transformed, pages: Sequence[PageBreak]
 ) -> Chunk:
     inside = [s for s in body.kept if piece.start <= s.start and s.end <= piece.end]
+    first = _page_at(pages, piece.start)
+    begun = [page for page in pages if piece.start < page.offset < piece.end]
+    there = [*([first] if first else []), *begun]
     return Chunk(
         id=identity,
         ordinal=ordinal,
         text=body.text[piece.start : piece.end],
         start=piece.start,
         end=piece.end,
-        page=_page_at(pages, piece.start),
-        page_end=_page_at(pages, piece.end - 1),
-        page_breaks=tuple(
-            (start - piece.start, number)
-            for start, number in pages
-            if piece.start < start < piece.end
-        ),
+        page=there[0].number if there else None,
+        page_end=there[-1].number if there else None,
+        page_breaks=tuple((page.offset - piece.start, page.number) for page in begun),
+        page_labels=tuple((page.number, page.label) for page in there if page.label),
         heading=piece.heading,
         spans=tuple(
             replace(s, start=s.start - piece.start, end=s.end - piece.start) for s in inside
@@ -308,9 +308,7 @@ def _chunk(
     )
 
 
-def _page_at(pages: Sequence[tuple[int, int]], offset: int) -> int | None:
-    number = None
-    for start, page in pages:
-        if number is None or start <= offset:
-            number = page
-    return number
+def _page_at(pages: Sequence[PageBreak], offset: int) -> PageBreak | None:
+    """Return the page that holds the offset; what stands before the first page is on it."""
+    index = bisect_right(pages, offset, key=lambda page: page.offset)
+    return pages[max(index - 1, 0)] if pages else None

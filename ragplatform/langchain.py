@@ -35,7 +35,8 @@ class ServiceRetriever(BaseRetriever):
 
     Each document's ``page_content`` is the passage's text as that person may see it; its ``id`` is
     the passage's. ``metadata`` holds ``chunk``, ``document``, ``source`` (the file's name),
-    ``page`` and ``page_end`` (from 1, None without pages), ``start`` and ``end`` (offsets into the
+    ``page`` and ``page_end`` (from 1, None without pages), ``page_label`` and ``page_end_label``
+    (what the document itself calls them, or None), ``start`` and ``end`` (offsets into the
     document's text), ``heading``, ``collection``, ``media_type``, ``score``, ``number``, ``labels``
     by which policy goes, and ``request_id``, by which the audit log knows the search.
     """

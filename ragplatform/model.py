@@ -255,6 +255,7 @@ class Chunk:
     ``spans`` lists the personal data that is still in clear in ``text`` (mode ``tag``), with
     offsets into ``text``. ``page`` is None for formats that have no pages. ``page_breaks`` lists
     each further page that begins in the chunk, as its offset in ``text`` and its number.
+    ``page_labels`` holds number and label of those of its pages that the document labels itself.
     """
 
     id: str
@@ -267,11 +268,16 @@ class Chunk:
     heading: tuple[str, ...] = ()
     spans: tuple[Span, ...] = ()
     page_breaks: tuple[tuple[int, int], ...] = ()
+    page_labels: tuple[tuple[int, str], ...] = ()
 
     def page_at(self, offset: int) -> int | None:
         """Return the page that holds an offset of ``text``, or None without pages."""
         begun = [number for start, number in self.page_breaks if start <= offset]
         return begun[-1] if begun else self.page
+
+    def label_of(self, page: int | None) -> str | None:
+        """Return the document's own label of one of the chunk's pages, or None without one."""
+        return next((label for number, label in self.page_labels if number == page), None)
 
 
 def chunk_id(document: str, generation: str, ordinal: int) -> str:
@@ -385,7 +391,10 @@ class TermWeights:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """Where sentence evidence stands: passage ``number`` of the answer's source list."""
+    """Where sentence evidence stands: passage ``number`` of the answer's source list.
+
+    ``page_label`` is what the document itself calls the page, None where it does not.
+    """
 
     number: int
     chunk: str
@@ -395,6 +404,7 @@ class Citation:
     start: int
     end: int
     quote: str = field(repr=False)
+    page_label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

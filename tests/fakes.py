@@ -105,6 +105,7 @@ class Bench:
         *,
         subjects: Sequence[str] = (),
         page: int = 1,
+        page_label: str = "",
         facts: Facts = NO_FACTS,
         **labels: object,
     ) -> str:
@@ -122,9 +123,19 @@ class Bench:
         refs = frozenset(self.privacy.subject_ref(kind.tenant, raw) for raw in subjects)
         self.privacy.commit(kind.tenant, refs or {"s_nobody"}, done)
         number = len(self.documents)
-        chunk = f"00000000-0000-4000-8000-{number:012d}"
+        chunk = Chunk(
+            id=f"00000000-0000-4000-8000-{number:012d}",
+            ordinal=0,
+            text=done.text,
+            start=0,
+            end=len(done.text),
+            page=page,
+            page_end=page,
+            spans=done.kept,
+            page_labels=((page, page_label),) if page_label else (),
+        )
         passage = Passage(
-            chunk=Chunk(chunk, 0, done.text, 0, len(done.text), page, page, (), done.kept),
+            chunk=chunk,
             document=f"doc-{number}",
             title=f"document {number}.pdf",
             labels=kind,
@@ -139,8 +150,8 @@ class Bench:
         vector = store.embedder.embed([self.privacy.embed_view(done.text)])[0]
         terms = store.weigher.weigh_document(done.text)
         self.index.upsert([Entry(passage, [float(v) for v in vector], terms)])
-        self.documents.append(chunk)
-        return chunk
+        self.documents.append(chunk.id)
+        return chunk.id
 
 
 def make_bench(

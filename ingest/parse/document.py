@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Final
 
 from ragplatform.errors import ParseError
+from ragplatform.page_labels import page_label
 
 REASONS: Final = frozenset(
     {
@@ -73,10 +74,14 @@ def clean(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PageBreak:
-    """Where page ``number`` (from 1) begins in the text."""
+    """Where page ``number`` (from 1) begins in the text.
+
+    ``label`` is what the document itself calls it, as ``page_label`` lets it pass; "" without one.
+    """
 
     offset: int
     number: int
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +245,15 @@ class TextBuilder:
         if title:
             self._headings.append(Heading(offset, level, title))
 
-    def page(self, text: str, number: int) -> int:
-        """Begin a page with its cleaned text; return the offset at which it begins."""
+    def page(self, text: str, number: int, label: str = "") -> int:
+        """Begin a page with its cleaned text; return the offset at which it begins.
+
+        ``label`` is the document's own for the page, as it is written there.
+        """
         if self._size:
             self._append("\n\n")
         start = self._size
-        self._pages.append(PageBreak(start, number))
+        self._pages.append(PageBreak(start, number, page_label(label)))
         self._append(text.strip("\n"))
         return start
 

@@ -14,6 +14,7 @@ from ingest.parse.document import ParsedDocument, TextBuilder, clean
 from ingest.parse.kind import Kind
 from ingest.parse.scans import Scans
 from ragplatform.errors import ParseError
+from ragplatform.page_labels import LONGEST
 
 # PDFium writes U+FFFE (older versions U+0002) for the hyphen at a broken line's end, and then
 # leaves out the line end itself.
@@ -27,6 +28,8 @@ _OPENING: Final = re.compile(
 _EXECUTABLE: Final = (b"MZ", b"\x7fELF", b"#!", b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _MAX_OUTLINE: Final = 5_000
 _MAX_TITLE: Final = 300
+# UTF-16, with room for the white space that is taken out of a label.
+_MOST_LABEL_BYTES: Final = 4 * LONGEST
 
 
 def parse_pdf(data: bytes, *, max_chars: int) -> ParsedDocument:
@@ -46,7 +49,10 @@ def parse_pdf(data: bytes, *, max_chars: int) -> ParsedDocument:
             joined[index] = scans.text(index, page)
         warnings += scans.warnings
         builder = TextBuilder(max_chars=max_chars)
-        starts = [builder.page(page, number) for number, page in enumerate(joined, start=1)]
+        starts = [
+            builder.page(page, index + 1, _label(document, index))
+            for index, page in enumerate(joined)
+        ]
         _mark_outline(document, joined, starts, builder)
         for word in warnings:
             builder.warn(word)
@@ -170,6 +176,16 @@ def _page_text(document: pypdfium2.PdfDocument, index: int, *, forms: bool) -> s
     words.close()
     page.close()
     return text
+
+
+def _label(document: pypdfium2.PdfDocument, index: int) -> str:
+    """Return the page's own label, or "" where it has none or one that is too long to be one."""
+    buffer = ctypes.create_string_buffer(_MOST_LABEL_BYTES)
+    size = pdfium.FPDF_GetPageLabel(document, index, buffer, _MOST_LABEL_BYTES)
+    # PDFium writes nothing where there is no room. The last two bytes end the text.
+    if not 2 < size <= _MOST_LABEL_BYTES:
+        return ""
+    return buffer.raw[: size - 2].decode("utf-16-le", "replace")
 
 
 def _join_lines(pages: list[str]) -> list[str]:

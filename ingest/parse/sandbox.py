@@ -23,8 +23,9 @@ from ingest.parse.unpack import Allowance, Opened
 from ragplatform.errors import ParseError, UnavailableError
 
 PARSER: Final = "ingest.parse.route:parse"
-# Changes whenever the same bytes could give another text; the libraries' versions are added.
-_PARSERS: Final = "2"
+# Changes whenever the same bytes could give another text, page or label; the libraries' versions
+# are added.
+_PARSERS: Final = "3"
 _LIBRARIES: Final = (
     *("pypdfium2", "python-docx", "lxml", "selectolax", "charset-normalizer"),
     *("python-calamine", "olefile", "compressed-rtf", "pydicom"),

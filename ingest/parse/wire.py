@@ -22,6 +22,7 @@ from ingest.parse.document import (
 from ingest.parse.kind import Kind
 from ingest.parse.unpack import Member, Opened
 from ragplatform.errors import ParseError, QuarantinedError
+from ragplatform.page_labels import page_label
 
 _MAX_MESSAGE: Final = 200
 _MAX_ITEMS: Final = 1_000_000
@@ -36,7 +37,7 @@ def encode_document(document: ParsedDocument) -> bytes:
         {
             "text": document.text,
             "media_type": document.media_type,
-            "pages": [[page.offset, page.number] for page in document.pages],
+            "pages": [[page.offset, page.number, page.label] for page in document.pages],
             "headings": [[h.offset, h.level, len(h.title)] for h in document.headings],
             "warnings": list(document.warnings),
             "claims": _claims_row(document.claims),
@@ -192,11 +193,19 @@ def _decode(answer: bytes) -> ParsedDocument:
     return ParsedDocument(
         text=text,
         media_type=Kind(body["media_type"]).value,
-        pages=tuple(PageBreak(*_numbers(row, 2)) for row in body["pages"][:_MAX_ITEMS]),
+        pages=tuple(_page(row) for row in body["pages"][:_MAX_ITEMS]),
         headings=tuple(_heading(text, row) for row in body["headings"][:_MAX_ITEMS]),
         warnings=tuple(warnings[:100]),
         claims=_claims(body["claims"]),
     )
+
+
+def _page(row: Any) -> PageBreak:
+    if not isinstance(row, list) or len(row) != 3 or not isinstance(row[2], str):
+        raise ValueError("not a page")
+    if row[2] != page_label(row[2]):
+        raise ValueError("a page's label holds more than one")
+    return PageBreak(*_numbers(row[:2], 2), row[2])
 
 
 def _heading(text: str, row: Any) -> Heading:

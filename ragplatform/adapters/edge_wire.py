@@ -21,7 +21,7 @@ from ragplatform.model import AnyOf, Hit, Json, Labels, Passage, TermWeights
 from ragplatform.ports import Entry
 
 SOCKET_NAME: Final = "owner.sock"
-PROTOCOL: Final = 3
+PROTOCOL: Final = 4
 
 # A page of 10,000 passages of 4 KiB fits; a length read from a stranger's bytes does not.
 MAX_FRAME: Final = 64 * 2**20

@@ -15,6 +15,7 @@ from ragplatform.adapters.fact_words import FACTS, fact_words, facts_of
 from ragplatform.adapters.filters import tenant_class
 from ragplatform.errors import InvalidRequestError, TamperedError
 from ragplatform.model import Category, Chunk, Facts, Json, Labels, Passage, Sensitivity, Span
+from ragplatform.page_labels import page_label
 from ragplatform.ports import Entry
 
 FORMAT: Final = 1
@@ -32,7 +33,8 @@ _LABEL_KEYS: Final = frozenset(
 )
 _RETAINED: Final = "retain_until"
 # What passages stored before it was kept do not have, and passages without any still do not.
-_SOMETIMES: Final = frozenset({FACTS})
+_PAGE_LABELS: Final = "page_labels"
+_SOMETIMES: Final = frozenset({FACTS, _PAGE_LABELS})
 
 
 def encode_payload(passage: Passage) -> dict[str, Json]:
@@ -58,6 +60,7 @@ def encode_payload(passage: Passage) -> dict[str, Json]:
             [span.start, span.end, span.entity, span.category.value, span.score, span.source]
             for span in chunk.spans
         ],
+        **({_PAGE_LABELS: [list(one) for one in chunk.page_labels]} if chunk.page_labels else {}),
         **({FACTS: [*words]} if words else {}),
         **encode_labels(passage.labels, passage.access_class),
     }
@@ -210,6 +213,7 @@ def _chunk(chunk_id: str, fields: Mapping[str, object]) -> Chunk:
         page_breaks=tuple(
             _page_break(pair, len(text)) for pair in _is(list, fields["page_breaks"])
         ),
+        page_labels=_page_labels(fields[_PAGE_LABELS]) if _PAGE_LABELS in fields else (),
     )
 
 
@@ -218,6 +222,22 @@ def _page_break(pair: object, length: int) -> tuple[int, int]:
         case [int(offset), int(number)] if 0 <= offset <= length and number > 0:
             return offset, number
     raise ValueError("page_breaks are not pairs of offset and page")
+
+
+def _page_labels(value: object) -> tuple[tuple[int, str], ...]:
+    found = tuple(_labelled_page(pair) for pair in _is(list, value))
+    numbers = [number for number, _ in found]
+    # Nothing writes an empty list, and there is one way only to write each passage.
+    _require(bool(found) and numbers == sorted(set(numbers)), _PAGE_LABELS)
+    return found
+
+
+def _labelled_page(pair: object) -> tuple[int, str]:
+    number, label = _is(list, pair)
+    number, label = _is(int, number), _is(str, label)
+    # A label is shown as it stands: what is more than one does not come out of the index.
+    _require(number > 0 and label != "" and label == page_label(label), _PAGE_LABELS)
+    return number, label
 
 
 def _labels(fields: Mapping[str, object]) -> tuple[Labels, str]:

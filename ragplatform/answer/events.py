@@ -11,6 +11,7 @@ class ShownPassage:
     """A passage as this reader may see it; ``number`` is what ``[n]`` in the answer points at.
 
     ``title`` is the name of the document's file, its personal values as this reader may see them.
+    The labels are what the document itself calls the pages, None where it does not.
     """
 
     number: int
@@ -27,6 +28,8 @@ class ShownPassage:
     heading: tuple[str, ...]
     score: float | None
     labels: Labels
+    page_label: str | None = None
+    page_end_label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

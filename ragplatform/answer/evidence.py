@@ -46,12 +46,14 @@ def cite(retrieved: Retrieved, passage: ClearedPassage, first: int, last: int) -
     """Return the citation of the passage's sentences ``first`` to ``last``, for their reader."""
     quote = " ".join(" ".join(passage.texts[first : last + 1]).split())
     chunk = passage.passage.chunk
+    page = chunk.page_at(passage.ranges[first][0] - chunk.start)
     return Citation(
         number=passage.number,
         chunk=chunk.id,
         document=passage.passage.document,
         title=retrieved.reveal(passage.passage.title),
-        page=chunk.page_at(passage.ranges[first][0] - chunk.start),
+        page=page,
+        page_label=chunk.label_of(page),
         start=passage.ranges[first][0],
         end=passage.ranges[last][1],
         quote=retrieved.reveal(quote),

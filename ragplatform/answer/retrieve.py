@@ -385,6 +385,8 @@ class Retriever:
             media_type=passage.media_type,
             page=chunk.page,
             page_end=chunk.page_end,
+            page_label=chunk.label_of(chunk.page),
+            page_end_label=chunk.label_of(chunk.page_end),
             start=chunk.start,
             end=chunk.end,
             heading=tuple(map(reveal, chunk.heading)),

@@ -183,6 +183,11 @@ class Source(BaseModel):
     media_type: str
     page: int | None = Field(description="First page, from 1; null where there are no pages.")
     page_end: int | None
+    page_label: str | None = Field(
+        description="What the document itself calls its first page, as `iv` or `F-12`; null where "
+        "it calls it nothing, or something that may hold more than a page's number."
+    )
+    page_end_label: str | None
     start: int
     end: int
     heading: list[str]
@@ -202,6 +207,8 @@ class Source(BaseModel):
             media_type=shown.media_type,
             page=shown.page,
             page_end=shown.page_end,
+            page_label=shown.page_label,
+            page_end_label=shown.page_end_label,
             start=shown.start,
             end=shown.end,
             heading=list(shown.heading),
@@ -218,6 +225,7 @@ class CitationOut(BaseModel):
     document: str
     title: str
     page: int | None
+    page_label: str | None = Field(description="What the document itself calls the page, or null.")
     start: int
     end: int
     quote: str
@@ -231,6 +239,7 @@ class CitationOut(BaseModel):
             document=citation.document,
             title=citation.title,
             page=citation.page,
+            page_label=citation.page_label,
             start=citation.start,
             end=citation.end,
             quote=citation.quote,

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated
 
 import typer
@@ -12,6 +12,7 @@ from ragplatform import egress, openers
 from ragplatform.commands import console
 from ragplatform.errors import ConfigurationError, UnavailableError
 from ragplatform.model import Json, Purpose
+from ragplatform.page_labels import page_name
 
 KEY_VARIABLE = "RAGPLATFORM_API_KEY"
 
@@ -83,11 +84,16 @@ async def _show(events: AsyncIterator[tuple[str, dict[str, Json]]], *, as_json: 
             raise UnavailableError(str(data["detail"]))
 
 
+def _page(citation: Mapping[str, Json]) -> str:
+    number, label = citation["page"], citation.get("page_label")
+    return page_name(int(str(number)), label if isinstance(label, str) else None)
+
+
 def _show_citations(final: dict[str, Json]) -> None:
     citations = final["citations"]
     for citation in citations if isinstance(citations, list) else []:
         if isinstance(citation, dict):
-            page = f", page {citation['page']}" if citation["page"] else ""
+            page = f", {_page(citation)}" if citation["page"] else ""
             where = f"characters {citation['start']}-{citation['end']}"
             line = f"  [{citation['number']}] {citation['title']}{page}, {where}"
             console.out.print(line, markup=False)

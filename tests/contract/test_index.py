@@ -427,6 +427,9 @@ def test_a_search_finds_exactly_what_the_scope_allows(kind: str, tmp_path: Path)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
+LABELS = st.sampled_from(["iv", "F-12", "3"])
+
+
 @st.composite
 def passages(draw: st.DrawFn) -> Passage:
     text = draw(texts)
@@ -440,6 +443,7 @@ def passages(draw: st.DrawFn) -> Passage:
             end=draw(st.integers(0, 10**9)),
             page=draw(st.none() | st.integers(1, 5000)),
             page_end=draw(st.none() | st.integers(1, 5000)),
+            page_labels=tuple(sorted(draw(st.dictionaries(st.integers(1, 5000), LABELS)).items())),
             heading=tuple(draw(st.lists(texts, max_size=3))),
             spans=tuple(
                 Span(min(a, b), max(a, b), "PERSON", draw(st.sampled_from(Category)), 0.85, "x")

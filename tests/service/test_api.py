@@ -45,7 +45,7 @@ def events(response):
 @pytest.fixture
 def ward(bench):
     one = bench()
-    one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"], page=2)
+    one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"], page=2, page_label="F-12")
     one.put("Visiting hours end at eight in the evening.", department="administration",
             sensitivity=0)  # fmt: skip
     return one
@@ -80,6 +80,7 @@ def test_the_related_physician_reads_the_name_in_clear_with_page_and_offsets(war
     assert answer["mode"] == "extractive"
     citation = answer["citations"][0]
     assert (citation["page"], citation["number"]) == (2, 1)
+    assert citation["page_label"] == "F-12"
     assert citation["quote"] == STOPPED
     assert actions(ward, answer["request_id"]) == ["asked", "retrieved", "answered"]
 

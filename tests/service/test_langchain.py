@@ -28,7 +28,7 @@ KINDS = ("service", "principal")
 @pytest.fixture(scope="module")
 def ward(tmp_path_factory):
     one = make_bench(tmp_path_factory.mktemp("ward"))
-    one.put(STOPPED, subjects=["mrn:1"], page=2)
+    one.put(STOPPED, subjects=["mrn:1"], page=2, page_label="F-12")
     one.put("Visiting hours end at eight in the evening.", department="administration",
             collection="policies", sensitivity=0)  # fmt: skip
     yield one
@@ -67,6 +67,7 @@ def test_documents_carry_where_they_stand_and_the_search_is_on_record(ward, boun
     assert first.page_content == STOPPED
     said = first.metadata
     assert (said["source"], said["page"], said["document"]) == ("document 0.pdf", 2, "doc-0")
+    assert said["page_label"] == said["page_end_label"] == "F-12"
     assert said["start"] == 0 < said["end"]
     assert said["chunk"] == first.id == ward.documents[0]
     assert said["score"] > 0

@@ -34,7 +34,7 @@ HEADERS = {"Accept": "application/json, text/event-stream", "Authorization": "Be
 @pytest.fixture(scope="module")
 def ward(tmp_path_factory):
     one = make_bench(tmp_path_factory.mktemp("ward"), mcp_origins=["https://ui.internal"])
-    one.put(STOPPED, subjects=["mrn:1"], page=2)
+    one.put(STOPPED, subjects=["mrn:1"], page=2, page_label="F-12")
     yield one
     one.platform.store.close()
 
@@ -138,6 +138,7 @@ def test_a_search_shows_each_caller_what_that_caller_may_see(url):
     nothing = call(url, "stranger", "search", QUESTION)
 
     assert found[0]["text"] == STOPPED
+    assert found[0]["page_label"] == "F-12"
     assert "gastric bleed" in masked.content[0].text
     assert "Lopez" not in str(masked)
     assert "pixaban" not in str(nothing)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from ragplatform.answer.events import ShownPassage
 from ragplatform.model import Citation, Json, Purpose
+from ragplatform.page_labels import page_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Notes:
             if self._counts:
                 ready += self._before(number, max(at, 0))
             span = (at, at + len(mark)) if at >= 0 else (len(self._text), len(self._text))
-            title = _title(number, citation.title, citation.page)
+            title = _title(number, citation)
             ready.append(Note(number, self._url(citation.chunk), title, *span))
             self._told.add(number)
         return ready
@@ -91,15 +92,13 @@ class Notes:
     def _before(self, number: int, at: int) -> list[Note]:
         missing = [p for p in self._shown if p.number < number and p.number not in self._told]
         self._told.update(passage.number for passage in missing)
-        return [
-            Note(p.number, self._url(p.chunk), _title(p.number, p.title, p.page), at, at)
-            for p in missing
-        ]
+        return [Note(p.number, self._url(p.chunk), _title(p.number, p), at, at) for p in missing]
 
     def _url(self, chunk: str) -> str:
         return f"{self._prefix}/v1/sources/{quote(chunk, safe='')}?purpose={self._purpose}"
 
 
-def _title(number: int, title: str, page: int | None) -> str:
+def _title(number: int, one: Citation | ShownPassage) -> str:
     """Two passages of one document must not have one title: they would count as one source."""
-    return f"[{number}] {title}" + (f", page {page}" if page else "")
+    page = f", {page_name(one.page, one.page_label)}" if one.page else ""
+    return f"[{number}] {one.title}{page}"

@@ -1,5 +1,7 @@
 """Annotations stand where their marks do, and a screen that counts finds the passage cited."""
 
+from dataclasses import replace
+
 from ragplatform.answer.events import ShownPassage
 from ragplatform.api.openai.notes import Notes
 from ragplatform.model import Citation, Labels, Purpose
@@ -62,6 +64,14 @@ def test_passages_of_one_document_have_titles_of_their_own():
     titles = [one.title for one in made.due()]
 
     assert titles == ["[1] a.pdf, page 1", "[2] a.pdf, page 2", "[3] a.pdf, page 3"]
+
+
+def test_a_title_names_the_page_as_its_document_does_too():
+    made = notes()
+    made.said("So. [2]")
+    made.cited(replace(citation(2), page_label="F-12"))
+
+    assert [one.title for one in made.due()] == ["[2] a.pdf, page 2 (F-12)"]
 
 
 def test_addresses_are_paths_unless_the_service_knows_where_it_is_reached():

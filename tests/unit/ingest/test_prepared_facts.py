@@ -36,11 +36,18 @@ def prepare(tmp_path: Path):  # type: ignore[no-untyped-def]
         detector=RegexDetector(), rules=PrivacyRules.load(POLICIES / "privacy.toml"), vault=vault
     )
 
-    def run(text: str, *, name: str = "filing.txt", day: str = "", collection: str = "credit"):  # type: ignore[no-untyped-def]
+    def run(  # type: ignore[no-untyped-def]
+        text: str,
+        *,
+        name: str = "filing.txt",
+        day: str = "",
+        collection: str = "credit",
+        page_labels: tuple[str, ...] = (),
+    ):
         labels = Labels("harbor", collection)
         clerk = Principal("job", "harbor", frozenset({"ingest"}))
         pages = tuple(
-            PageBreak(at, number)
+            PageBreak(at, number, page_labels[number - 1] if page_labels else "")
             for number, at in enumerate([0, *(n + 1 for n, c in enumerate(text) if c == "\f")], 1)
         )
         document = ParsedDocument(text, "text/plain", pages, claims=Claims(date=day))
@@ -107,3 +114,15 @@ def test_a_document_that_says_nothing_of_itself_has_no_facts(prepare) -> None:
     [only] = prepare("Visiting hours end at eight.")
 
     assert only.facts == type(only.facts)()
+
+
+def test_a_passage_carries_the_labels_of_its_own_pages(prepare) -> None:
+    long = "This page says more than would go into one passage beside others. " * 8
+    several = prepare(f"One.\fTwo.\f{long}\f{long}", page_labels=("i", "", "F-1", "F-2"))
+
+    assert [(p.chunk.page, p.chunk.page_end, p.chunk.page_labels) for p in several] == [
+        (1, 3, ((1, "i"), (3, "F-1"))),
+        (4, 4, ((4, "F-2"),)),
+    ]
+    assert several[0].chunk.label_of(2) is None
+    assert several[0].chunk.label_of(None) is None

@@ -44,7 +44,7 @@ def test_what_the_builder_notes_stands_where_it_says(blocks: list[tuple[str, int
         elif kind == 1:
             builder.heading(block, 1)
         else:
-            builder.page(clean(block), number)
+            builder.page(clean(block), number, block)
     if builder.blank:
         with pytest.raises(ParseError):
             builder.finish("text/plain")
@@ -90,9 +90,9 @@ def test_a_masked_title_leaves_the_heading_too() -> None:
     assert moved.text[moved.pages[0].offset :] == "Text"
 
 
-def answer(claims: bytes) -> bytes:
-    head = b'{"text": "a", "media_type": "text/plain", "pages": [], "headings": [], "warnings": [],'
-    return head + b' "claims": ' + claims + b"}"
+def answer(claims: bytes, pages: bytes = b"[]") -> bytes:
+    head = b'{"text": "a", "media_type": "text/plain", "headings": [], "warnings": [],'
+    return head + b' "pages": ' + pages + b', "claims": ' + claims + b"}"
 
 
 NOTHING = b'{"subjects": [], "date": "", "author": "", "type": "", "markings": []}'
@@ -107,6 +107,16 @@ WRONG_CLAIMS = (
 )
 
 
+# A parser that was taken over may send any label: only what one may be is taken.
+WRONG_PAGES = (
+    b"[[0, 1]]",
+    b'[[0, 1, "Roe"]]',
+    b'[[0, 1, " iv"]]',
+    b"[[0, 1, 4]]",
+    b"[[0, 1, null]]",
+)
+
+
 def test_claims_cross_from_the_parsers_process() -> None:
     anna = (SubjectId("mrn", "M-1", "urn:h"), SubjectId("patient", "a1"))
     claims = Claims((anna,), "2024-05-06", "Dr. Lee", "note", frozenset({"vip"}))
@@ -114,6 +124,13 @@ def test_claims_cross_from_the_parsers_process() -> None:
 
     assert wire.decode(wire.encode_document(document)) == document
     assert wire.decode(answer(NOTHING)).claims == Claims()
+
+
+def test_labels_of_pages_cross_from_the_parsers_process_and_move_with_them() -> None:
+    document = wire.decode(answer(NOTHING, b'[[0, 1, "F-12"]]'))
+
+    assert document.pages == (PageBreak(0, 1, "F-12"),)
+    assert document.moved("abc", lambda offset: 3 * offset).pages == document.pages
 
 
 def test_what_a_parser_claims_is_cleaned_and_one_person_is_told_once() -> None:
@@ -168,12 +185,13 @@ def test_a_small_file_cannot_be_cut_into_a_large_one() -> None:
         b'{"text": "a\\u0000", "media_type": "text/plain", "pages": [], "headings": [],'
         b' "warnings": []}',
         b'{"text": "a", "media_type": "x/y", "pages": [], "headings": [], "warnings": []}',
-        b'{"text": "a", "media_type": "text/plain", "pages": [[5, 1]], "headings": [],'
+        b'{"text": "a", "media_type": "text/plain", "pages": [[5, 1, ""]], "headings": [],'
         b' "warnings": []}',
-        b'{"text": "a", "media_type": "text/plain", "pages": [[-1, 1]], "headings": [],'
+        b'{"text": "a", "media_type": "text/plain", "pages": [[-1, 1, ""]], "headings": [],'
         b' "warnings": []}',
-        b'{"text": "a", "media_type": "text/plain", "pages": [[true, 1]], "headings": [],'
+        b'{"text": "a", "media_type": "text/plain", "pages": [[true, 1, ""]], "headings": [],'
         b' "warnings": []}',
+        *(answer(NOTHING, pages) for pages in WRONG_PAGES),
         b'{"text": "a", "media_type": "text/plain", "pages": [], "headings": [],'
         b' "warnings": ["Jane Roe, 41"]}',
         *(answer(claims) for claims in WRONG_CLAIMS),

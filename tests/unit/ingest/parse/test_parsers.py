@@ -165,6 +165,44 @@ def test_pdf_pages_are_numbered_from_one_and_blank_ones_counted() -> None:
     assert document.warnings == ("pages_without_text",)
 
 
+def labels_of(tree: bytes, *objects: bytes) -> list[str]:
+    document = read(pdf_with(b"/PageLabels " + tree, *objects), "a.pdf")
+    return [page.label for page in document.pages]
+
+
+def test_pdf_pages_carry_the_labels_that_the_file_gives_them() -> None:
+    labelled = pypdfium2.PdfDocument(pdf_with(b"/PageLabels << /Nums [0 << /S /r /St 3 >>] >>"))
+    labelled.import_pages(pypdfium2.PdfDocument(pdf("One", "Two")))
+    target = io.BytesIO()
+    labelled.save(target)
+    labelled.close()
+
+    assert [p.label for p in read(target.getvalue(), "a.pdf").pages] == ["iii", "iv", "v"]
+    assert labels_of(b"<< /Nums [0 << /S /D /P (F-) /St 12 >>] >>") == ["F-12"]
+    assert [p.label for p in read(pdf("One", "Two"), "a.pdf").pages] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        b"<< /Nums [0 << /P (Maria Lopez) >>] >>",
+        b"<< /Nums [0 << /P (123-45-6789) >>] >>",
+        b"<< /Nums [0 << /P (" + b"F" * 100_000 + b") /S /D >>] >>",
+        b"<< /Nums [0 << /P <FEFFD800> /S /D >>] >>",
+        b"<< /Nums [0 << /P (F\\000\\037) /S /D >>] >>",
+        b"<< /Nums [0 << /S /R /St 2147483647 >>] >>",
+        b"<< /Nums [0 << /S /a /St 2147483647 >>] >>",
+        b"<< /Nums [0 << /S /D /St -5 >>] >>",
+        b"<< /Nums [0 7] >>",
+        b"7",
+    ],
+)
+def test_a_hostile_label_is_left_out_or_a_plain_number(tree: bytes) -> None:
+    (label,) = labels_of(tree)
+
+    assert label in {"", "1"}
+
+
 def test_pdf_bookmarks_become_headings_where_their_words_stand() -> None:
     target = io.BytesIO()
     canvas = Canvas(target)
