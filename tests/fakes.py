@@ -106,6 +106,8 @@ class Bench:
         subjects: Sequence[str] = (),
         page: int = 1,
         facts: Facts = NO_FACTS,
+        title: str = "",
+        heading: Sequence[str] = (),
         **labels: object,
     ) -> str:
         """Take one text in through the gate, as one chunk; return the chunk's id."""
@@ -124,9 +126,11 @@ class Bench:
         number = len(self.documents)
         chunk = f"00000000-0000-4000-8000-{number:012d}"
         passage = Passage(
-            chunk=Chunk(chunk, 0, done.text, 0, len(done.text), page, page, (), done.kept),
+            chunk=Chunk(
+                chunk, 0, done.text, 0, len(done.text), page, page, tuple(heading), done.kept
+            ),
             document=f"doc-{number}",
-            title=f"document {number}.pdf",
+            title=title or f"document {number}.pdf",
             labels=kind,
             access_class=access_class(kind),
             subjects=refs,
