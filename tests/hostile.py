@@ -172,8 +172,16 @@ TACTICS: Final[Mapping[str, Callable[[str, str], Iterator[str]]]] = {
 
 
 def obey(tactic: str) -> Callable[[str, str], list[str]]:
-    """Return a script for ``ScriptedGenerator``: the model has been won over by this tactic."""
-    return lambda told, prompt: list(TACTICS[tactic](told, prompt))
+    """Return a script for ``ScriptedGenerator``: the model has been won over by this tactic.
+
+    It says what each passage begins with first: behind an answer that holds, more may follow.
+    """
+    return lambda told, prompt: [*_true(prompt), *TACTICS[tactic](told, prompt)]
+
+
+def _true(prompt: str) -> Iterator[str]:
+    for number, text in passages_in(prompt):
+        yield f"{_first(text).rstrip('.')} [{number}]. "
 
 
 _RENDER: Final = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
