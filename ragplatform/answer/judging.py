@@ -104,12 +104,12 @@ class Judge:
             self.dropped[failed] += 1
             if self._bar.unsupported is Unsupported.DROP or never or failed in _UNSHOWN:
                 return None
-            self._said.add(claim.casefold())
+            self._said.add(said.casefold())
             return Sentence(
                 f"{said} {UNSUPPORTED}", SentenceKind.UNSUPPORTED, (), verdict.coverage, failed
             )
         self._answered = True
-        self._said.add(claim.casefold())
+        self._said.add(said.casefold())
         passage = self._passages[at]
         citation = evidence.cite(self._retrieved, passage, verdict.first, verdict.last)
         return Sentence(

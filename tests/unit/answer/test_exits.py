@@ -138,8 +138,10 @@ def test_what_nobody_writes_to_people_is_not_made_quotable(text: str) -> None:
 
 
 _PIECES = st.sampled_from(
-    "https :// // www. .com a b.co / ? : [ ] ( ) < > @ & nbsp; mailto: [[ ]] [1] . ! x".split()
-    + [" ", "\n"]
+    [
+        *"https :// // www. .com a b.co / ? : [ ] ( ) < > @ & nbsp; mailto: [[ ]] [1] . !".split(),
+        *(" ", "\n"),
+    ]
 )
 
 
