@@ -71,11 +71,12 @@ class Judge:
         self.dropped: Counter[str] = Counter()
         self._retrieved = retrieved
         self._passages = passages
-        self._evidence = [support.Evidence(passage.texts) for passage in passages]
+        self._evidence = [passage.evidence for passage in passages]
         self._bar = bar
-        question = retrieved.question.text
+        self._sought = quotes.Sought(retrieved.question.text)
         self._lack = [
-            quotes.lack(question, one.passage.title, " ".join(one.texts)) for one in passages
+            self._sought.lack(held.terms, masked=bool(held.tokens), title=one.passage.title)
+            for one, held in zip(passages, self._evidence, strict=True)
         ]
         self._said: set[str] = set()
         self._answered = False
@@ -138,7 +139,7 @@ class Judge:
             return None
         asked = self._retrieved
         to_the_point = quotes.fits(
-            asked.question.text, asked.vector, claim, self._lack[at], asked.embedder
+            self._sought, asked.vector, claim, self._lack[at], asked.embedder
         )
         return None if to_the_point else "beside"
 

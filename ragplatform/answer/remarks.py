@@ -6,7 +6,6 @@ from ragplatform.answer import asked, conflicts, evidence, exits, prompt
 from ragplatform.answer.conflicts import DIFFERS, Place, Source
 from ragplatform.answer.judging import Sentence
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
-from ragplatform.answer.support import Evidence
 from ragplatform.answer.terms import TOKEN, content_terms
 from ragplatform.model import SentenceKind
 from ragplatform.privacy.gate import Privacy
@@ -27,9 +26,10 @@ def refusal(privacy: Privacy, retrieved: Retrieved) -> tuple[str, str]:
         return "no_passage", prompt.REFUSALS["no_passage"]
     question = retrieved.question
     wanted = asked.read(question.text)
-    text = " ".join(t for one in retrieved.passages for t in (one.passage.title, *one.texts))
-    masked = bool(TOKEN.search(text))
-    missing = asked.words_of(question.text, wanted.missing(content_terms(text), masked=masked))
+    titles = " ".join(one.passage.title for one in retrieved.passages)
+    held = content_terms(titles).union(*(one.evidence.terms for one in retrieved.passages))
+    masked = bool(TOKEN.search(titles)) or any(one.evidence.tokens for one in retrieved.passages)
+    missing = asked.words_of(question.text, wanted.missing(held, masked=masked))
     told = ", ".join(missing)
     # The asker's own words go through the wall as well: a chat may have pasted them in.
     if not missing or exits.fault(told, ""):
@@ -61,7 +61,7 @@ def _gap(privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]) -> Se
 def _conflicts(retrieved: Retrieved, said: Sequence[Sentence]) -> Iterator[Sentence]:
     passages = evidence.about(retrieved)
     named = tokens_in(retrieved.question.text) | retrieved.meant
-    sources = [Source(Evidence(one.texts), one.passage.subjects) for one in passages]
+    sources = [Source(one.evidence, one.passage.subjects) for one in passages]
     for place in conflicts.find(_places(said, passages), sources):
         passage = passages[place.passage]
         text = " ".join(passage.texts[place.sentence].split())

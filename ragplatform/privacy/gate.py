@@ -212,6 +212,12 @@ class Privacy(Treatment):
         """Return the passage's text, masked where the scope does not reveal. Pseudonyms stay."""
         return clear.clear_passage(passage, scope)
 
+    def clear_sentences(
+        self, passage: Passage, ranges: Sequence[tuple[int, int]], scope: Scope
+    ) -> tuple[Cleared, ...]:
+        """Return parts of the passage's text, each cleared as ``clear_passage`` clears it."""
+        return clear.clear_sentences(passage, ranges, scope)
+
     def unlinkable(self, text: str, reveals: frozenset[str]) -> str:
         """Return the text with pseudonyms of types that are not revealed as masks."""
         return clear.unlinkable(text, reveals)

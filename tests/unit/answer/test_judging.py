@@ -7,6 +7,7 @@ import pytest
 
 from ragplatform.answer import evidence
 from ragplatform.answer.judging import Bar, Judge, Unsupported
+from ragplatform.answer.support import Evidence
 
 PASSAGE = [
     "Apixaban was stopped because of a gastric bleed.",
@@ -47,7 +48,12 @@ def judge(monkeypatch):
     def make(
         question="Why was apixaban stopped?", *, word="x", entailment=None, unsupported="drop"
     ):
-        passage = SimpleNamespace(number=1, texts=PASSAGE, passage=SimpleNamespace(title=""))
+        passage = SimpleNamespace(
+            number=1,
+            texts=PASSAGE,
+            evidence=Evidence(PASSAGE),
+            passage=SimpleNamespace(title=""),
+        )
         retrieved = SimpleNamespace(
             question=SimpleNamespace(text=question),
             vector=[1.0, 0.0],
