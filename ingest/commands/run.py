@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -53,6 +53,13 @@ DeleteMissing = Annotated[
 RemoveMany = Annotated[
     bool, typer.Option(help="Take out also when a large share is gone at once; see the docs.")
 ]
+
+_COUNTS: Final = (
+    *("files", "indexed", "unchanged", "unpacked", "removed", "kept", "forgotten", "rejected"),
+    *("deferred", "on_hold", "quarantined", "failed", "chunks"),
+)
+# What is said also where there is none of it.
+_ALWAYS: Final = frozenset({"files", "indexed", "unchanged", "quarantined", "failed", "chunks"})
 
 
 class Tried(StrEnum):
@@ -251,23 +258,21 @@ def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
 def _show_summary(report: Report) -> None:
     summary = report.summary()
     table = Table(title="Ingest", title_justify="left", show_header=False)
-    rows = (
-        *("files", "indexed", "unchanged", "unpacked", "removed", "kept", "forgotten", "rejected"),
-        *("deferred", "on_hold", "quarantined", "failed", "chunks"),
-    )
-    for name in rows:
+    for name in _COUNTS:
         value = summary[name]
         shown = (
             ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
         )
-        table.add_row(name, str(shown or 0))
-    found = report.personal_data.most_common()
-    table.add_row("personal data", ", ".join(f"{entity} {count}" for entity, count in found))
+        if shown or name in _ALWAYS:
+            table.add_row(name.replace("_", " "), str(shown or 0))
+    if found := report.personal_data.most_common():
+        table.add_row("personal data", ", ".join(f"{entity} {count}" for entity, count in found))
     if report.refused:
         console.err.print(str(report.refused["detail"]), markup=False)
     seconds = ", ".join(f"{name} {value:.1f}" for name, value in report.seconds.items())
     table.add_row("seconds by stage", seconds)
-    table.add_row("parser walls", "; ".join(sorted(report.walls)))
+    if report.walls:
+        table.add_row("parser walls", "; ".join(sorted(report.walls)))
     console.show(table)
     if WARNING in report.warnings:
         console.err.print(
