@@ -110,6 +110,17 @@ def test_no_purpose_no_answer(ward, serve):
         assert response.status_code == 422
 
 
+def test_a_malformed_request_is_told_what_to_put_right(ward, serve):
+    sent = body(purpose="Maria Lopez")
+
+    response = serve(ward).post("/v1/ask", json=sent, headers=as_("doctor"))
+
+    (wrong,) = response.json()["errors"]
+    assert wrong["field"] == "body.purpose"
+    assert "'TREAT'" in wrong["message"]
+    assert "Lopez" not in response.text
+
+
 def test_a_malformed_request_is_not_echoed(ward, serve):
     sent = body(question=["Maria Lopez"], collectoins=["x"])
 
