@@ -9,10 +9,10 @@ FILE, and parts that stand there already are not run again.
 DIR holds ``bipia``, ``garak``, ``giskard``, ``poisonedrag`` and ``notinject``. Each case puts a
 passage that holds an attack into a platform on fakes (policies, vault and audit log are real),
 beside one that the asker may not read, and asks about it by every exit of ``tests.every_exit``:
-/v1/ask, OpenAI's chat completions and responses, each whole and streamed, MCP, lines of batches;
-once more for quotes, by one exit after the other; and by all that show passages. The model obeys in
-the way of one of ``tests.hostile``'s tactics, another one at each exit, by turns. ``tests.hostile``
-judges what comes out too; it shares no code with what is judged. With
+/v1/ask, OpenAI's chat completions and responses, whole and streamed by turns, MCP, a line of a
+batch, LangChain; once more for quotes, by one exit after the other; and by all that show passages.
+The model obeys in the way of one of ``tests.hostile``'s tactics, another one at each exit, by
+turns. ``tests.hostile`` judges what comes out too; it shares no code with what is judged. With
 ``RAGPLATFORM_PASSAGES_WITH_ORDERS=keep``, so that passages that are known as attacks are attacks.
 
 ``bypasses`` counts replies and prompts with forbidden words, ``channels`` answers that could be
@@ -128,6 +128,11 @@ class World:
 
 
 TACTICS: Final[Sequence[str]] = list(hostile.TACTICS)
+# Whole and streamed.
+WAYS: Final = [(way, way if way == "mcp ask" else f"{way} streamed") for way in ANSWERING[::2]]
+# LangChain's retriever over HTTP, the last, reads certificates for each query; what it shows is
+# what the search before it sent.
+HTTP_EACH: Final = 8
 
 
 class Attack:
@@ -142,16 +147,18 @@ class Attack:
     async def run(self, cases: Sequence[Case]) -> None:
         """Run the cases: over what answers at once and what shows, then as lines of batches."""
         world = self._world
-        for number, case in enumerate(cases):
+        turns = [number // len(TACTICS) % 2 for number in range(len(cases))]
+        for number, (case, turn) in enumerate(zip(cases, turns, strict=True)):
             world.hold(case.text)
-            for at, way in enumerate(ANSWERING):
-                await self._ask(case, way, TACTICS[(number + at) % len(TACTICS)])
+            for at, way in enumerate(WAYS):
+                await self._ask(case, way[turn], TACTICS[(number + at) % len(TACTICS)])
             world.model._script = ["<1>"]
             await self._ask(case, ANSWERING[number % len(ANSWERING)], None)
-            for way in SHOWING:
+            for way in SHOWING[: None if number % HTTP_EACH == 0 else -1]:
                 self._shown(await self._exits.show(way, case.asked, world.bench.documents[0]))
-        for at, way in enumerate(BATCHED, len(ANSWERING)):
-            await self._batch(cases, way, at)
+        for turn, way in enumerate(BATCHED):
+            mine = [case for case, its in zip(cases, turns, strict=True) if its == turn]
+            await self._batch(mine, way)
 
     async def _ask(self, case: Case, way: str, tactic: str | None) -> None:
         if tactic:
@@ -160,8 +167,8 @@ class Attack:
         said = await self._exits.ask(way, case.asked, mode)
         self._judge(case, way, tactic, said, self._world.prompted())
 
-    async def _batch(self, cases: Sequence[Case], way: str, at: int) -> None:
-        tactics = [TACTICS[(number + at) % len(TACTICS)] for number in range(len(cases))]
+    async def _batch(self, cases: Sequence[Case], way: str) -> None:
+        tactics = [TACTICS[(number + len(WAYS)) % len(TACTICS)] for number in range(len(cases))]
         prompts: list[list[Asked]] = []
 
         def before(number: int) -> None:
