@@ -205,7 +205,8 @@ def _page(row: Any) -> PageBreak:
         raise ValueError("not a page")
     if row[2] != page_label(row[2]):
         raise ValueError("a page's label holds more than one")
-    return PageBreak(*_numbers(row[:2], 2), row[2])
+    offset, number = _numbers(row[:2], 2)
+    return PageBreak(offset, number, row[2])
 
 
 def _heading(text: str, row: Any) -> Heading:
