@@ -17,6 +17,9 @@ from ragplatform.answer import quotes
 
 _QUOTED = re.compile(r"^<(\d+)> stands for: ", re.M)
 _PASSAGE = re.compile(r"^<<\w+ passage (\d+)>>\n(.+?)\n<<", re.M | re.S)
+_ASKED = re.compile(r"\nQuestion: (.+)\nAnswer:", re.S)
+_WORD = re.compile(r"\[[a-z_]+:\w+\]|[a-z]{4,}|\d+")
+_SENTENCES = 3
 _PIECE = 5
 
 
@@ -48,8 +51,16 @@ def reply(body: dict[str, Any]) -> str:
     prompt = body["messages"][-1]["content"]
     if "structured_outputs" in body:
         return quotes.join_plainly(len(_QUOTED.findall(prompt)))
-    copied = [(text.split("\n")[0], number) for number, text in _PASSAGE.findall(prompt)]
-    return " ".join(f"{line.rstrip('.')} [{number}]." for line, number in copied[:3])
+    asked = _ASKED.search(prompt)
+    wanted = set(_WORD.findall(asked[1].lower() if asked else ""))
+    found = [
+        (len(wanted & set(_WORD.findall(line.lower()))), line, number)
+        for number, text in _PASSAGE.findall(prompt)
+        for line in text.split("\n")
+    ]
+    # What fits the question, as a model's answer does: anything else is not shown and costs less.
+    best = sorted(found, key=lambda one: -one[0])[:_SENTENCES]
+    return " ".join(f"{line.rstrip('.')} [{number}]." for _, line, number in best)
 
 
 @contextmanager

@@ -1,27 +1,20 @@
-"""Measures ingest by one and by two workers, of this machine and on Ray, and over a growing corpus.
+"""Measures ingest by one worker and by two, of this machine and on Ray.
 
-    python -m bench.ingest_engines DATA [--repeat 3] [--scale-mb 2] [--sizes 1,4,16]
-                                        [--engines local,ray]
+    python -m bench.ingest_engines DATA [--repeat 3] [--scale-mb 2] [--engines local,ray]
 
-DATA is the folder of data sets that ``bench/_mix.py`` reads. Two things are measured:
-
-``scaling``: the same documents by one worker and by two, turn about, in fresh deployments. A rate
-is of the documents after the first fifth, when every worker has loaded its models. On a machine
-with other work on it the fastest of each is nearest to what a quiet one does; all are printed.
-``cpu_s_each`` are processor seconds of the same documents by kind of process. From them follows
-what two cores allow: one worker takes its own and its parser's, since the rest goes on beside it;
-two take half of all.
-
-``growth``: corpora of growing size by two workers: processor seconds by stage, the exponent with
-which each grows, and the memory of all processes at its highest. ``--sizes 1,10,50,200`` is the
-full run.
+DATA is the folder of data sets that ``bench/_mix.py`` reads. The same documents go in by one worker
+and by two, turn about, in fresh deployments. A rate is of the documents after the first fifth, when
+every worker has loaded its models; ``wall_s`` is the whole run. On a machine with other work on it
+the fastest of each is nearest to what a quiet one does; all are printed. ``cpu_s_each`` are
+processor seconds by kind of process. From them follows what two cores allow: one worker takes its
+own and its parser's, since the rest goes on beside it; two take half of all.
 
 Deployments lie in memory, if there is such a place, so that other programs' disk does not count.
+``bench/ingest_growth.py`` measures how the cost grows.
 """
 
 import argparse
 import json
-import math
 import statistics
 import subprocess
 import sys
@@ -206,23 +199,6 @@ def _allowed(runs: Sequence[dict[str, Any]], engine: str) -> float:
     return alone / (statistics.median(sum(one.values()) for one in used[2]) / 2)
 
 
-def exponents(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return for each stage, and for all, the exponent of its processor seconds over bytes."""
-    stages = {name for run in runs for name in run["cpu_s"]}
-    found = {}
-    for stage in sorted(stages):
-        points = [(run["bytes"], run["cpu_s"].get(stage, 0)) for run in runs]
-        if all(seconds > 0.05 for _, seconds in points):
-            found[stage] = _slope(points)
-    found["all"] = _slope([(run["bytes"], sum(run["cpu_s"].values())) for run in runs])
-    return found
-
-
-def _slope(points: Sequence[tuple[float, float]]) -> float:
-    xs, ys = [math.log(x) for x, _ in points], [math.log(y) for _, y in points]
-    return round(statistics.linear_regression(xs, ys).slope, 3)
-
-
 def main() -> None:
     """Measure, and print one JSON document."""
     parser = argparse.ArgumentParser(
@@ -231,7 +207,6 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--scale-mb", type=float, default=2)
-    parser.add_argument("--sizes", default="1,4,16", help="MB of the growing corpus; empty: none")
     parser.add_argument("--engines", default="local,ray")
     parser.add_argument("--one", nargs=3, metavar=("ENGINE", "WORKERS", "FOLDER"))
     arguments = parser.parse_args()
@@ -242,21 +217,11 @@ def main() -> None:
     if arguments.data is None:
         parser.error("DATA is missing")
     engines = [name for name in arguments.engines.split(",") if name]
-    sizes = [float(size) for size in arguments.sizes.split(",") if size]
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         folder = Path(temporary)
-        result: dict[str, Any] = {"machine": machine()}
-        if arguments.repeat:
-            _mix.write(arguments.data, folder / "scale", int(arguments.scale_mb * 10**6))
-            runs = scaling(folder / "scale", engines, arguments.repeat)
-            result["scaling"] = speedups(runs, engines)
-        grown = []
-        for size in sizes:
-            _mix.write(arguments.data, folder / str(size), int(size * 10**6))
-            grown.append(apart(folder / str(size), "local", 2))
-        if grown:
-            result["growth"] = {"runs": grown, "exponents": exponents(grown)}
-    print(json.dumps(result, indent=1))
+        _mix.write(arguments.data, folder, int(arguments.scale_mb * 10**6))
+        runs = scaling(folder, engines, arguments.repeat)
+    print(json.dumps({"machine": machine(), "scaling": speedups(runs, engines)}, indent=1))
 
 
 if __name__ == "__main__":

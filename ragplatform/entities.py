@@ -14,6 +14,9 @@ from typing import Final
 
 from ragplatform.model import Category
 
+# The source of what a tagger of prose found, whom no rule backs: see ``Span.source``.
+TAGGER: Final = "tagger"
+
 CATEGORY_OF: Final[Mapping[str, Category]] = MappingProxyType(
     {
         "PERSON": Category.PII,

@@ -107,6 +107,8 @@ class Bench:
         page: int = 1,
         page_label: str = "",
         facts: Facts = NO_FACTS,
+        title: str = "",
+        heading: Sequence[str] = (),
         **labels: object,
     ) -> str:
         """Take one text in through the gate, as one chunk; return the chunk's id."""
@@ -131,13 +133,14 @@ class Bench:
             end=len(done.text),
             page=page,
             page_end=page,
+            heading=tuple(heading),
             spans=done.kept,
             page_labels=((page, page_label),) if page_label else (),
         )
         passage = Passage(
             chunk=chunk,
             document=f"doc-{number}",
-            title=f"document {number}.pdf",
+            title=title or f"document {number}.pdf",
             labels=kind,
             access_class=access_class(kind),
             subjects=refs,

@@ -121,11 +121,16 @@ def run(
     call = Call(calling.words_of(context), _tried(retry, reason), taken_up)
     with console.exits():
         choice = EngineChoice(engine, workers or 0, address)
+        again = run_source.Again(watch or watch_poll > 0, watch_poll, every)
         if source:
-            again = run_source.Again(watch or watch_poll > 0, watch_poll, every)
             by_hand = bool(paths or collection or tenant or label or delete_missing or dry_run)
             asked = Asked(source, purpose, choice, whole, remove_many, again)
             _run_source(asked, call, given=by_hand, as_json=as_json)
+        if whole or again.asked_for:
+            raise InvalidRequestError(
+                "--watch, --watch-poll, --every and --whole are for a configured source: write the "
+                "folder into sources.toml, and give --source"
+            )
         found, sweep = given(
             paths, collection, tenant, label, delete_missing=delete_missing, many=remove_many
         )
@@ -207,6 +212,8 @@ def given(
     unread: list[str] = []
     labels = sources.parse_labels(label or [])
     found = list(sources.find(paths, labels, unread=unread.append))
+    if not found:
+        console.err.print("nothing to take in: there is no file at what was given", markup=False)
     return found, _sweep(paths, found, unread, many=many) if delete_missing else None
 
 

@@ -14,7 +14,8 @@ import spacy
 from presidio_analyzer import EntityRecognizer, RecognizerResult
 from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
 
-from ragplatform.adapters.tagger import NAME, Tagger
+from ragplatform.adapters.tagger import Tagger
+from ragplatform.entities import TAGGER
 
 
 class TaggerRecogniser(EntityRecognizer):
@@ -24,7 +25,7 @@ class TaggerRecogniser(EntityRecognizer):
         self._tagger = tagger
         super().__init__(
             supported_entities=sorted(tagger.entities),
-            name=NAME,
+            name=TAGGER,
             supported_language=supported_language,
             version=tagger.version,
         )

@@ -26,11 +26,10 @@ from ragplatform.adapters.wordpieces import (
     Pieces,
     Wordpieces,
 )
-from ragplatform.entities import CATEGORY_OF
+from ragplatform.entities import CATEGORY_OF, TAGGER
 from ragplatform.errors import ModelError
 from ragplatform.model import Span
 
-NAME: Final = "tagger"
 # Pieces of a window without its two marks, and how many of them the next window reads again: twice
 # as many as the longest name has.
 WINDOW: Final = 254
@@ -80,7 +79,7 @@ class Tagger:
             raise ModelError(f"{folder} holds no tagger: {type(error).__name__}") from error
         self._version = str(settings["version"])
         self._pool = ThreadPoolExecutor(
-            threads or len(os.sched_getaffinity(0)), thread_name_prefix=NAME
+            threads or len(os.sched_getaffinity(0)), thread_name_prefix=TAGGER
         )
 
     @property
@@ -142,7 +141,7 @@ class Tagger:
             start, end = _whole_words(text, start, end, done)
             if start < end:
                 entity = _refined(self._entities[run.kind], text[start:end])
-                yield Span(start, end, entity, CATEGORY_OF[entity], min(run.score, 1.0), NAME)
+                yield Span(start, end, entity, CATEGORY_OF[entity], min(run.score, 1.0), TAGGER)
                 done = end
 
 

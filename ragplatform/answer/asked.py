@@ -4,7 +4,7 @@ English only, and deterministic: no model takes part.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -87,11 +87,9 @@ class Asked:
 
         A name may stand behind a pseudonym or a mask, and so is not missing from a text with those.
         """
-        there = set(held)
+        there = held if isinstance(held, Set) else set(held)
         wanted = self.specific - self.names if masked else self.specific
-        return frozenset(
-            term for term in wanted - there if not any(same_word(term, other) for other in there)
-        )
+        return frozenset(term for term in wanted - there if not _form_in(term, there))
 
     def answered_by(self, text: str) -> bool:
         """Return whether a text holds the kind of thing that is asked for."""
@@ -152,6 +150,14 @@ def same_word(one: str, other: str) -> bool:
             break
         shared += 1
     return shared >= _SHORTEST_ROOT and shared >= _ALIKE * max(len(one), len(other))
+
+
+def _form_in(term: str, others: Iterable[str]) -> bool:
+    # Most words of a text begin otherwise, which is seen at once.
+    root = term[:_SHORTEST_ROOT]
+    return len(root) == _SHORTEST_ROOT and any(
+        other.startswith(root) and same_word(term, other) for other in others
+    )
 
 
 @cache

@@ -69,6 +69,19 @@ _SUSPECT: Final = re.compile(r"[:/\\[\]<>&`~{|!?@]|www|url\(|action|functions?\.
 # What a mask or a value makes of brackets that stood around it: a link of "[PERSON](ward 3)", one
 # of "<[EMAIL_ADDRESS:...]>". A blank between them makes none.
 _BRACKET_BEFORE: Final = re.compile(r"\](?=[(\[])|<(?=[^\s<>]{1,64}@)")
+# A link that is left out of a quote leaves the sign of a gap: no word is added to the source's.
+_GAP: Final = "(...)"
+_BARE: Final = r"\b(?:[a-z][a-z0-9+.-]{1,20}://|www\d?\.)[^\s()<>\"'\[\]{}|]*(?<![.,;:!?])"
+_ADDRESS: Final = re.compile(rf"\({_BARE}\)|<{_BARE}>|{_BARE}", re.I)
+# What is a link by two characters that stand side by side, in mails, tables and wikis, is none with
+# a blank between them: "Ward <ann@ward.org>", "[[]]", "SHOP.COM/CHARGE", "Tel:617".
+_JOINTS: Final = re.compile(
+    r"\[(?=\[)|\](?=[(\[])|<(?=[^\s<>]{1,64}@)|&(?=[a-z]{2,30};)|/(?=/\w)"
+    r"|\b(?:mailto|tel|sms|file):(?=\S)"
+    r"|\b[\w-]{1,63}\.[a-z]{2,24}(?=/|\?[\w%]|:\d{2,5}\b)",
+    re.I,
+)
+_OWN_MARK: Final = re.compile(r"\[(\d{1,3})\]")
 
 # Consonants without a figure that looks like them: no word holds eight in a row, and letters
 # spelt as figures are none of these.
@@ -99,6 +112,19 @@ def fault(text: str, evidence: str, reveals: Iterable[str] = ()) -> str | None:
     if ("[" in text or "]" in text) and _BROKEN_MARK.search(text):
         return "broken_mark"
     return _unfounded(_OURS.sub(" ", text), evidence)
+
+
+def inert(text: str) -> str:
+    """Return a passage's words as an answer may quote them, if ``fault`` finds nothing in them.
+
+    Links are left out, and what two characters side by side make a link gets a blank between them.
+    A paper's reference mark like [12] would read as a citation of ours that points nowhere: it is
+    set in parentheses. No word is added, and what nobody writes to people is left as it is.
+    """
+    if not _SUSPECT.search(text):
+        return text
+    without = _OWN_MARK.sub(r"(\1)", _ADDRESS.sub(_GAP, text))
+    return _JOINTS.sub(lambda found: f"{found[0]} ", without)
 
 
 def carries(value: str) -> bool:

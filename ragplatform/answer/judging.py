@@ -71,11 +71,12 @@ class Judge:
         self.dropped: Counter[str] = Counter()
         self._retrieved = retrieved
         self._passages = passages
-        self._evidence = [support.Evidence(passage.texts) for passage in passages]
+        self._evidence = [passage.evidence for passage in passages]
         self._bar = bar
-        question = retrieved.question.text
+        self._sought = quotes.Sought(retrieved.question.text)
         self._lack = [
-            quotes.lack(question, one.passage.title, " ".join(one.texts)) for one in passages
+            self._sought.lack(held.terms, masked=bool(held.tokens), title=one.passage.title)
+            for one, held in zip(passages, self._evidence, strict=True)
         ]
         self._said: set[str] = set()
         self._answered = False
@@ -94,23 +95,26 @@ class Judge:
         at, verdict = self._best(claim, set(support.cited(text)))
         # Only what is cited may bring in an address or a number to call, and only where it stands.
         places = self._passages[at].texts[verdict.first : verdict.last + 1]
-        never = self._never(claim, " ".join(places) if verdict.supported else "")
+        cited = " ".join(" ".join(places).split()) if verdict.supported else ""
+        # What the model copied is a quote; with words of its own it may not even hint at a link.
+        said = exits.inert(claim) if claim in cited else claim
+        never = self._never(said, cited)
         failed = never or verdict.failed
         failed = failed or self._unlike(claim, at, verdict) or self._beside(claim, at)
         if failed:
             self.dropped[failed] += 1
             if self._bar.unsupported is Unsupported.DROP or never or failed in _UNSHOWN:
                 return None
-            self._said.add(claim.casefold())
+            self._said.add(said.casefold())
             return Sentence(
-                f"{claim} {UNSUPPORTED}", SentenceKind.UNSUPPORTED, (), verdict.coverage, failed
+                f"{said} {UNSUPPORTED}", SentenceKind.UNSUPPORTED, (), verdict.coverage, failed
             )
         self._answered = True
-        self._said.add(claim.casefold())
+        self._said.add(said.casefold())
         passage = self._passages[at]
         citation = evidence.cite(self._retrieved, passage, verdict.first, verdict.last)
         return Sentence(
-            f"{claim} [{passage.number}]", SentenceKind.SUPPORTED, (citation,), verdict.coverage
+            f"{said} [{passage.number}]", SentenceKind.SUPPORTED, (citation,), verdict.coverage
         )
 
     def _unlike(self, claim: str, at: int, verdict: support.Verdict) -> str | None:
@@ -135,7 +139,7 @@ class Judge:
             return None
         asked = self._retrieved
         to_the_point = quotes.fits(
-            asked.question.text, asked.vector, claim, self._lack[at], asked.embedder
+            self._sought, asked.vector, claim, self._lack[at], asked.embedder
         )
         return None if to_the_point else "beside"
 

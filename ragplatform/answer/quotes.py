@@ -6,7 +6,7 @@ that leaves it no room to add a fact.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -121,34 +121,39 @@ def choose(
 
 
 def fits(
-    question: str, vector: Sequence[float], text: str, lacking: float, embedder: Embedder
+    sought: "Sought", vector: Sequence[float], text: str, lacking: float, embedder: Embedder
 ) -> bool:
     """Return whether a text answers the question, whose vector this is.
 
-    ``lacking`` is what ``lack`` says of the passage that the text comes from. A text that holds
-    all the specific words itself is not embedded: it is to the point.
+    ``lacking`` is what ``Sought.lack`` says of the passage that the text comes from. A text that
+    holds all the specific words itself is not embedded: it is to the point.
     """
-    if read(question).specific and lack(question, "", text) == 0:
+    if sought.specific and sought.lack(content_terms(text), masked=bool(TOKEN.search(text))) == 0:
         return True
     (own,) = embedder.embed([embed_view(text)])
     cosine = float(own @ np.asarray(vector, dtype=np.float32))
     return cosine + _BY_MISSING * lacking >= ANSWERABLE
 
 
-def lack(question: str, title: str, text: str) -> float:
-    """Return the share of the question's specific terms that a passage of this title lacks.
+class Sought:
+    """What a question asks for, taken apart once to be compared with many texts."""
 
-    Of a question of several parts it is that of the part which lacks least: what the others ask
-    for may stand elsewhere, or the answer says that it does not.
-    """
-    held = content_terms(text)
-    held |= _in_title(content_terms(question), title)
-    return _lack(question, held, masked=bool(TOKEN.search(text)))
+    def __init__(self, question: str) -> None:
+        self.terms = content_terms(question)
+        self.specific = read(question).specific
+        self._parts = [read(question[start:end]) for start, end in parts(question)]
 
+    def lack(self, held: Set[str], *, masked: bool, title: str = "") -> float:
+        """Return the share of the specific terms that a passage of this title lacks.
 
-def _lack(question: str, held: set[str], *, masked: bool) -> float:
-    asked = [read(question[start:end]) for start, end in parts(question)]
-    return min(len(one.missing(held, masked=masked)) / (len(one.specific) or 1) for one in asked)
+        ``held`` are the passage's ``content_terms``; ``masked`` says that some are behind a
+        pseudonym or a mask. Of a question of several parts it is that of the part which lacks
+        least: what the others ask for may stand elsewhere, or the answer says that it does not.
+        """
+        held = held | _in_title(self.terms, title)
+        return min(
+            len(one.missing(held, masked=masked)) / (len(one.specific) or 1) for one in self._parts
+        )
 
 
 def _within(candidate: Candidate, quote: Quote) -> bool:
@@ -185,7 +190,8 @@ def _rank(
     vectors: Vectors,
     titles: Sequence[str],
 ) -> _Ranked:
-    asked = content_terms(question)
+    sought = Sought(question)
+    asked = sought.terms
     held = [content_terms(c.text) for c in candidates]
     weights = _rarity(asked, held)
     total = sum(weights.values()) or 1.0
@@ -206,17 +212,17 @@ def _rank(
     lexical = (1 - _PASSAGE_SHARE) * own + _PASSAGE_SHARE * beside
     cosine = vectors @ vector
     scores: Vectors = (1 - _LEXICAL) * cosine + _LEXICAL * lexical + _FIRST * rank
-    lacking = _lacking(question, whole, candidates)
+    lacking = _lacking(sought, whole, candidates)
     missing = np.array([lacking[c.passage] for c in candidates], dtype=np.float32)
     return _Ranked(scores, cosine + _BY_MISSING * missing)
 
 
 def _lacking(
-    question: str, held: Sequence[set[str]], candidates: Sequence[Candidate]
+    sought: Sought, held: Sequence[set[str]], candidates: Sequence[Candidate]
 ) -> list[float]:
-    """Return for each passage what ``lack`` says of it."""
+    """Return for each passage what ``Sought.lack`` says of it."""
     masked = {c.passage for c in candidates if TOKEN.search(c.text)}
-    return [_lack(question, terms, masked=at in masked) for at, terms in enumerate(held)]
+    return [sought.lack(terms, masked=at in masked) for at, terms in enumerate(held)]
 
 
 def _density(text: str) -> float:

@@ -1,7 +1,6 @@
 """Answers made of the passages' own sentences: which are quoted, and how they are joined."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ragplatform.answer import evidence, exits, quotes
 from ragplatform.answer.conflicts import DIFFERS, contradict
@@ -28,7 +27,7 @@ class Quoter:
             for passage in evidence.about(retrieved)
             for n, text in enumerate(passage.texts)
             if not evidence.about_others(named | retrieved.meant, text)
-            and not exits.fault(text, text, retrieved.scope.reveals)
+            and _quotable(text, retrieved.scope.reveals)
         ]
         titles = [passage.passage.title for passage in retrieved.passages]
         return quotes.choose(
@@ -40,10 +39,7 @@ class Quoter:
         )
 
     def texts(self, retrieved: Retrieved, chosen: Sequence[Quote]) -> list[Cleared]:
-        """Return the quotes' texts with the documents' own bracketed numbers in parentheses.
-
-        A paper's reference mark like [12] would read as a citation of ours that points nowhere.
-        """
+        """Return the quotes' texts as an answer may say them; see ``exits.inert``."""
         return [self._citable(retrieved, quote) for quote in chosen]
 
     def _citable(self, retrieved: Retrieved, quote: Quote) -> Cleared:
@@ -51,8 +47,7 @@ class Quoter:
         whole = self._privacy.join(
             passage.sentences[quote.candidate.sentence : quote.last + 1], " "
         )
-        text = re.sub(r"\[(\d{1,3})\]", r"(\1)", " ".join(whole.text.split()))
-        return self._privacy.excerpt(text, whole)
+        return self._privacy.excerpt(exits.inert(" ".join(whole.text.split())), whole)
 
     def say(
         self, retrieved: Retrieved, chosen: Sequence[Quote], texts: Sequence[Cleared], joined: str
@@ -79,3 +74,9 @@ class Quoter:
             said.append(Sentence(text, kind, (citation,)))
             words = ""
         return said
+
+
+def _quotable(text: str, reveals: Collection[str]) -> bool:
+    """Return whether a passage's sentence may be quoted, and says something without its links."""
+    said = exits.inert(text)
+    return said.strip(" (.)") != "" and not exits.fault(said, said, reveals)

@@ -1,13 +1,11 @@
 """What the platform adds to an answer: what contradicts it, and what passages leave open."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 from ragplatform.answer import asked, conflicts, evidence, exits, prompt
 from ragplatform.answer.conflicts import DIFFERS, Place, Source
 from ragplatform.answer.judging import Sentence
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
-from ragplatform.answer.support import Evidence
 from ragplatform.answer.terms import TOKEN, content_terms
 from ragplatform.model import SentenceKind
 from ragplatform.privacy.gate import Privacy
@@ -28,9 +26,10 @@ def refusal(privacy: Privacy, retrieved: Retrieved) -> tuple[str, str]:
         return "no_passage", prompt.REFUSALS["no_passage"]
     question = retrieved.question
     wanted = asked.read(question.text)
-    text = " ".join(t for one in retrieved.passages for t in (one.passage.title, *one.texts))
-    masked = bool(TOKEN.search(text))
-    missing = asked.words_of(question.text, wanted.missing(content_terms(text), masked=masked))
+    titles = " ".join(one.passage.title for one in retrieved.passages)
+    held = content_terms(titles).union(*(one.evidence.terms for one in retrieved.passages))
+    masked = bool(TOKEN.search(titles)) or any(one.evidence.tokens for one in retrieved.passages)
+    missing = asked.words_of(question.text, wanted.missing(held, masked=masked))
     told = ", ".join(missing)
     # The asker's own words go through the wall as well: a chat may have pasted them in.
     if not missing or exits.fault(told, ""):
@@ -62,15 +61,14 @@ def _gap(privacy: Privacy, retrieved: Retrieved, said: Sequence[Sentence]) -> Se
 def _conflicts(retrieved: Retrieved, said: Sequence[Sentence]) -> Iterator[Sentence]:
     passages = evidence.about(retrieved)
     named = tokens_in(retrieved.question.text) | retrieved.meant
-    sources = [Source(Evidence(one.texts), one.passage.subjects) for one in passages]
+    sources = [Source(one.evidence, one.passage.subjects) for one in passages]
     for place in conflicts.find(_places(said, passages), sources):
         passage = passages[place.passage]
         text = " ".join(passage.texts[place.sentence].split())
-        fault = exits.fault(text, text, retrieved.scope.reveals)
+        quote = exits.inert(text)
+        fault = exits.fault(quote, quote, retrieved.scope.reveals)
         if fault or evidence.about_others(named, text):
             continue
-        # A document's own bracketed number would read as a citation of ours.
-        quote = re.sub(r"\[(\d{1,3})\]", r"(\1)", text)
         citation = evidence.cite(retrieved, passage, place.sentence, place.sentence)
         yield Sentence(f"{DIFFERS} {quote} [{passage.number}]", SentenceKind.CONFLICT, (citation,))
 

@@ -6,17 +6,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
-from ragplatform.answer import followup, rank, sentences
+from ragplatform.answer import followup, rank
 from ragplatform.answer.beside import beside
+from ragplatform.answer.cutting import Cutter
 from ragplatform.answer.events import ShownPassage
 from ragplatform.answer.finding import DATES, Finder, Found
 from ragplatform.answer.salts import rights_digest
+from ragplatform.answer.support import Evidence
 from ragplatform.audit.details import unverified_id
 from ragplatform.audit.events import Action, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError, PlatformError
 from ragplatform.model import (
-    Chunk,
     Cleared,
     Decision,
     Hit,
@@ -27,7 +28,6 @@ from ragplatform.model import (
     Principal,
     Purpose,
     Scope,
-    Span,
     Standing,
 )
 from ragplatform.policy.engine import Policies
@@ -43,7 +43,6 @@ from ragplatform.ports import (
     embedded_text,
 )
 from ragplatform.privacy.gate import ClearedQuestion, Privacy, Revealer
-from ragplatform.privacy.orders import gives_orders
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
 LONGEST_QUESTION = 4000
@@ -109,13 +108,15 @@ class ClearedPassage:
     """A passage cut into sentences that are cleared for one reader.
 
     ``ranges`` are the offsets of each sentence in the document's text, ``sentences`` its cleared
-    text, equally long. One that gives ``orders`` speaks to a model and not for an answer.
+    text, equally long; ``evidence`` is what they say, taken apart once for all who ask. One that
+    gives ``orders`` speaks to a model and not for an answer.
     """
 
     number: int
     passage: Passage
     ranges: tuple[tuple[int, int], ...]
     sentences: tuple[Cleared, ...] = field(repr=False)
+    evidence: Evidence = field(repr=False, compare=False)
     orders: bool = False
 
     @property
@@ -192,6 +193,7 @@ class Retriever:
         self._audit = audit
         self._reranker = reranker
         self._leave_out_orders = leave_out_orders
+        self._cutter = Cutter()
         # Feeds whose darkness this process has recorded: once each time is enough to raise alarm.
         self._dark: set[tuple[str, str]] = set()
 
@@ -471,15 +473,16 @@ class Retriever:
 
     def _clear(self, number: int, passage: Passage, scope: Scope) -> ClearedPassage:
         chunk = passage.chunk
-        guarded = [(span.start, span.end) for span in chunk.spans]
-        guarded += self._privacy.token_ranges(chunk.text)
-        ranges = sentences.whole(chunk.text, guarded, first=chunk.ordinal == 0)
-        cleared = tuple(
-            self._privacy.clear_passage(_part(passage, start, end), scope) for start, end in ranges
+        cut = self._cutter.cut(chunk)
+        cleared = self._privacy.clear_sentences(passage, cut.ranges, scope)
+        return ClearedPassage(
+            number=number,
+            passage=passage,
+            ranges=tuple((chunk.start + start, chunk.start + end) for start, end in cut.ranges),
+            sentences=cleared,
+            evidence=Evidence([sentence.text for sentence in cleared]),
+            orders=self._leave_out_orders and cut.orders,
         )
-        offsets = tuple((chunk.start + start, chunk.start + end) for start, end in ranges)
-        orders = self._leave_out_orders and gives_orders(chunk.text)
-        return ClearedPassage(number, passage, offsets, cleared, orders)
 
     def _record(
         self,
@@ -621,34 +624,3 @@ def _speaking(passages: Sequence[ClearedPassage]) -> dict[str, Json]:
     """Return what a record says of passages that speak to a model, where there are any."""
     orders = [one.passage.chunk.id for one in passages if one.orders]
     return {"orders": orders} if orders else {}
-
-
-def _part(passage: Passage, start: int, end: int) -> Passage:
-    """Return the passage cut down to ``text[start:end]``, its spans with it."""
-    chunk = passage.chunk
-    inside = [s for s in chunk.spans if start <= s.start and s.end <= end]
-    moved = tuple(
-        Span(s.start - start, s.end - start, s.entity, s.category, s.score, s.source)
-        for s in inside
-    )
-    part = Chunk(
-        id=chunk.id,
-        ordinal=chunk.ordinal,
-        text=chunk.text[start:end],
-        start=chunk.start + start,
-        end=chunk.start + end,
-        page=chunk.page,
-        page_end=chunk.page_end,
-        heading=chunk.heading,
-        spans=moved,
-    )
-    return Passage(
-        chunk=part,
-        document=passage.document,
-        title=passage.title,
-        labels=passage.labels,
-        access_class=passage.access_class,
-        subjects=passage.subjects,
-        generation=passage.generation,
-        media_type=passage.media_type,
-    )

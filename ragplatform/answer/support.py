@@ -14,7 +14,15 @@ from typing import Final
 from ragplatform.answer import polarity, quantities
 from ragplatform.answer.polarity import Polarity
 from ragplatform.answer.quantities import Quantities
-from ragplatform.answer.terms import CITATION, STOP, TOKEN, content, plain
+from ragplatform.answer.terms import (
+    CITATION,
+    STOP,
+    TOKEN,
+    content,
+    content_of_plain,
+    content_terms,
+    plain,
+)
 
 _NAME = re.compile(r"(?<![.!?\"“] )(?<!^)\b[A-Z][\w'-]{2,}(?:\s+[A-Z][\w'-]+)*")
 _MARK = re.compile(r"\s{0,3}\[\d{1,3}\]")
@@ -46,12 +54,30 @@ class Verdict:
 
 
 class Facts:
-    """What one sentence says, taken apart once."""
+    """What one sentence says, taken apart once, as far as it is asked for."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.words = frozenset(content(text))
-        self.tokens = frozenset(TOKEN.findall(text))
+
+    @cached_property
+    def plain(self) -> str:
+        """The text without pseudonyms, masks and citation marks."""
+        return plain(self.text)
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The stems of the words that carry a claim."""
+        return frozenset(content_of_plain(self.plain))
+
+    @cached_property
+    def terms(self) -> frozenset[str]:
+        """The stems of the words that carry meaning, with numbers, codes and pseudonyms."""
+        return frozenset(content_terms(self.text))
+
+    @cached_property
+    def tokens(self) -> frozenset[str]:
+        """The pseudonyms and masks of the text."""
+        return frozenset(TOKEN.findall(self.text)) if "[" in self.text else frozenset()
 
     @cached_property
     def folded(self) -> str:
@@ -61,12 +87,12 @@ class Facts:
     @cached_property
     def quantities(self) -> Quantities:
         """The figures of the text."""
-        return quantities.read(plain(self.text))
+        return quantities.read(self.plain)
 
     @cached_property
     def polarity(self) -> Polarity:
         """What the text negates."""
-        return polarity.read(plain(self.text))
+        return polarity.read(self.plain)
 
     @cached_property
     def people(self) -> frozenset[str]:
@@ -90,7 +116,7 @@ class Evidence:
     """One passage, given as its sentences, each taken apart when it is first needed."""
 
     def __init__(self, sentences: Sequence[str]) -> None:
-        self.facts = [Facts(text) for text in sentences]
+        self.facts = tuple(map(Facts, sentences))
 
     def __len__(self) -> int:
         return len(self.facts)
@@ -99,6 +125,11 @@ class Evidence:
     def folded(self) -> str:
         """The whole passage without regard to case."""
         return " ".join(one.folded for one in self.facts)
+
+    @cached_property
+    def terms(self) -> frozenset[str]:
+        """The stems of all words that carry meaning, with numbers, codes and pseudonyms."""
+        return frozenset[str]().union(*(one.terms for one in self.facts))
 
     @cached_property
     def tokens(self) -> frozenset[str]:
@@ -141,8 +172,11 @@ def check(sentence: str, passage: Sequence[str] | Evidence, question: str = "") 
     5. What that place negates the sentence negates, and nothing else.
     6. Nothing rises in the sentence that falls there, or is more than what is less there.
     """
-    claim = Facts(without_citations(sentence))
     evidence = passage if isinstance(passage, Evidence) else Evidence(passage)
+    return _check(Facts(without_citations(sentence)), evidence, content(question))
+
+
+def _check(claim: Facts, evidence: Evidence, asked: set[str]) -> Verdict:
     if not claim.words and not claim.quantities.any:
         return Verdict(False, "empty")
     if claim.quantities.any and not evidence.quantities.hold(claim.quantities):  # 1
@@ -155,10 +189,14 @@ def check(sentence: str, passage: Sequence[str] | Evidence, question: str = "") 
     new = len(claim.words - held)
     if coverage < COVERAGE or (coverage < _PLENTY and new > _NEW_WORDS):
         return Verdict(False, "wording", coverage, first, last)
-    added = claim.words - content(question)
+    added = claim.words - asked
     if len(added & held) < COVERAGE * len(added):  # 4
         return Verdict(False, "added", coverage, first, last)
-    said = polarity.read(plain(" ".join(one.text for one in place)))
+    said = (
+        place[0].polarity
+        if len(place) == 1
+        else polarity.read(plain(" ".join(one.text for one in place)))
+    )
     failed = claim.polarity.contradicts(said)  # 5, 6
     return Verdict(failed is None, failed, coverage, first, last)
 
@@ -217,7 +255,11 @@ def best(
 
     The index is -1 when there is no passage at all.
     """
-    verdicts = [check(sentence, passage, question) for passage in passages]
+    claim, asked = Facts(without_citations(sentence)), content(question)
+    verdicts = [
+        _check(claim, one if isinstance(one, Evidence) else Evidence(one), asked)
+        for one in passages
+    ]
     if not verdicts:
         return -1, Verdict(False, "no passage")
     index = max(range(len(verdicts)), key=lambda i: (verdicts[i].supported, verdicts[i].coverage))

@@ -22,19 +22,21 @@ STOP: Final = frozenset(
     "passage passages document documents states stated says mentioned following based answer "
     "patient client any some all".split()
 )
-_ENDINGS: Final = (
-    "ations", "ation", "ings", "ing", "edly", "ied", "ies", "ed", "es", "s", "ly",
-)  # fmt: skip
-# Most words end in none of them, and an answer looks at thousands.
-_LAST_LETTERS: Final = frozenset(ending[-1] for ending in _ENDINGS)
+# By their last letters, the longest first: most words end in none of them, and an answer looks at
+# thousands.
+_ENDINGS: Final = {
+    "s": ("ations", "ings", "ies", "es", "s"),
+    "n": ("ation",),
+    "g": ("ing",),
+    "y": ("edly", "ly"),
+    "d": ("ied", "ed"),
+}
 
 
 def stem(word: str) -> str:
     """Return the word less a common English ending."""
     word = word.removesuffix("'s")
-    if word[-1:] not in _LAST_LETTERS:
-        return word.rstrip("e")
-    for ending in _ENDINGS:
+    for ending in _ENDINGS.get(word[-1:], ()):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return _undoubled(word[: -len(ending)]).rstrip("e")
     return word.rstrip("e")
@@ -53,15 +55,22 @@ def plain(text: str) -> str:
 
 def content(text: str) -> set[str]:
     """Return the stems of the words that carry a claim; figures and pseudonyms are left out."""
-    words = WORD.findall(plain(text).lower())
-    return {stem(word) for word in words if word not in STOP and len(word) > 1}
+    return content_of_plain(plain(text))
+
+
+def content_of_plain(text: str) -> set[str]:
+    """Return ``content`` of a text that is ``plain`` already."""
+    words = set(WORD.findall(text.lower())) - STOP
+    return {stem(word) for word in words if len(word) > 1}
 
 
 def content_terms(text: str) -> set[str]:
     """Return the stems of the words that carry meaning, with numbers, codes and pseudonyms."""
-    terms = _FISCAL.sub("", " ".join(_TERM.findall(text.lower()))).split()
+    terms = _TERM.findall(text.lower())
+    if any("fy" in term for term in terms):
+        terms = _FISCAL.sub("", " ".join(terms)).split()
     return {
         term if term[0].isdigit() else stem(term)
-        for term in terms
-        if term not in STOP and (len(term) > 1 or term.isdigit())
+        for term in set(terms) - STOP
+        if len(term) > 1 or term.isdigit()
     }

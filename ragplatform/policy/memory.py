@@ -2,10 +2,10 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from ragplatform.model import Decision, Principal, Purpose
 from ragplatform.policy.questions import Action, Question
@@ -14,35 +14,6 @@ from ragplatform.policy.questions import Action, Question
 # 500 kinds of people ask, each for one purpose.
 MOST_DECISIONS: Final = 500_000
 _MOST_QUESTIONS: Final = 16_384
-
-
-_Key = TypeVar("_Key", bound=Hashable)
-_Found = TypeVar("_Found")
-
-
-class Recent(Generic[_Key, _Found]):
-    """The values put in last, up to so many. Safe to share between threads."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._lock = threading.Lock()
-        self._held: OrderedDict[_Key, _Found] = OrderedDict()
-
-    def get(self, key: _Key) -> _Found | None:
-        """Return the value of the key, or None."""
-        with self._lock:
-            found = self._held.get(key)
-            if found is not None:
-                self._held.move_to_end(key)
-            return found
-
-    def put(self, key: _Key, value: _Found) -> None:
-        """Hold the value, and drop the one longest unasked for if they are too many."""
-        with self._lock:
-            self._held[key] = value
-            self._held.move_to_end(key)
-            if len(self._held) > self._most:
-                self._held.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import cedarpy
 
 from ragplatform.model import Consent, Decision, Labels, Principal, Purpose
 from ragplatform.policy.conditions import conditions_of
-from ragplatform.policy.memory import Asker, DecisionMemory, Recent
+from ragplatform.policy.memory import Asker, DecisionMemory
 from ragplatform.policy.questions import (
     AboutLabels,
     AboutTenant,
@@ -24,6 +24,7 @@ from ragplatform.policy.questions import (
     user_entity,
 )
 from ragplatform.policy.rules import RuleBook
+from ragplatform.recent import Recent
 
 # One for each tenant's classes, and some for questions about a few. 500 classes take about 1 MB.
 _ENTITY_SETS: Final = 16

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, LiteralString
 
 from ragplatform.model import Cleared, Passage, Scope, Span
@@ -26,6 +27,30 @@ def clear_passage(passage: Passage, scope: Scope) -> Cleared:
     """
     chunk = passage.chunk
     return Cleared(visible(_masked(chunk.text, chunk.spans, scope.reveals)))
+
+
+def clear_sentences(
+    passage: Passage, ranges: Sequence[tuple[int, int]], scope: Scope
+) -> tuple[Cleared, ...]:
+    """Return parts of the passage's text, each cleared as ``clear_passage`` clears the whole.
+
+    A span that reaches over the edge of a part is masked in it as far as it goes.
+    """
+    chunk = passage.chunk
+    hidden = [span for span in chunk.spans if span.entity not in scope.reveals]
+    return tuple(
+        Cleared(visible(_masked(chunk.text[start:end], _inside(hidden, start, end), frozenset())))
+        for start, end in ranges
+    )
+
+
+def _inside(spans: Sequence[Span], start: int, end: int) -> list[Span]:
+    """Return what of the spans lies in a part of their text, by the part's own offsets."""
+    return [
+        replace(span, start=max(span.start, start) - start, end=min(span.end, end) - start)
+        for span in spans
+        if span.start < end and start < span.end
+    ]
 
 
 def without_tagged(text: str, spans: Sequence[Span]) -> str:

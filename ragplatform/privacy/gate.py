@@ -20,6 +20,7 @@ from ragplatform.privacy.screen import Screen
 from ragplatform.privacy.transform import Transformed, transform
 from ragplatform.privacy.vault import Vault
 from ragplatform.privacy.verdict import verdict
+from ragplatform.privacy.visible import visible
 
 # Changes whenever this package would make another text from the same spans and rules.
 _TRANSFORM_VERSION: Final = "2"
@@ -153,14 +154,19 @@ class Treatment(Inspector):
 
 
 class Revealer:
-    """Puts values in place of the pseudonyms that one reader may see; others stay."""
+    """Puts values in place of the pseudonyms that one reader may see; others stay.
+
+    What no reader sees goes: in the name of a file, a heading or a value it could still say
+    something to a program.
+    """
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
 
     def __call__(self, text: str) -> str:
         """Return the text with the values that are known here."""
-        return tokens.TOKEN.sub(lambda found: self._values.get(found[0], found[0]), text)
+        whole = tokens.TOKEN.sub(lambda found: self._values.get(found[0], found[0]), text)
+        return visible(whole)
 
 
 class Privacy(Treatment):
@@ -207,6 +213,12 @@ class Privacy(Treatment):
     def clear_passage(self, passage: Passage, scope: Scope) -> Cleared:
         """Return the passage's text, masked where the scope does not reveal. Pseudonyms stay."""
         return clear.clear_passage(passage, scope)
+
+    def clear_sentences(
+        self, passage: Passage, ranges: Sequence[tuple[int, int]], scope: Scope
+    ) -> tuple[Cleared, ...]:
+        """Return parts of the passage's text, each cleared as ``clear_passage`` clears it."""
+        return clear.clear_sentences(passage, ranges, scope)
 
     def unlinkable(self, text: str, reveals: frozenset[str]) -> str:
         """Return the text with pseudonyms of types that are not revealed as masks."""

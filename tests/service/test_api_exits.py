@@ -11,6 +11,7 @@ from ragplatform.audit.events import Action
 from ragplatform.model import AnswerMode, Category, Purpose, Span
 from tests.fakes_generator import ScriptedGenerator
 from tests.fakes_privacy import RegexDetector
+from tests.hostile import passages_in
 from tests.service.test_api import REPLACED, STOPPED, actions, as_, body, events, records
 
 WHY = "Why was apixaban stopped?"
@@ -140,3 +141,33 @@ def test_how_many_passages_were_passed_over_is_on_record(bench, serve):
     assert "gastric" in said["answer"]
     assert "wart" not in one.generator.asked[-1].prompt
     assert one.records(action=Action.GENERATED)[-1].details["left_out"]["gives_orders"] == 1
+
+
+MAILED = "Apixaban was stopped: ask <five@ward.example> or https://w.example/a."
+QUOTED = "Apixaban was stopped: ask < five@ward.example> or (...). [1]"
+
+
+@pytest.mark.parametrize("mode", ["extractive", "abstractive"])
+def test_a_sentence_with_addresses_is_said_without_its_link_and_cited_as_it_stands(
+    bench, serve, mode
+):
+    copied = ScriptedGenerator(lambda _told, prompt: [f"{passages_in(prompt)[0][1]} [1]"])
+    one = bench(generator=copied if mode == "abstractive" else ScriptedGenerator(["<1>"]))
+    one.put(MAILED, subjects=["mrn:1"])
+
+    said = serve(one).post("/v1/ask", json=body(WHY, mode=mode), headers=as_("doctor")).json()
+
+    assert said["answer"] == QUOTED
+    assert said["citations"][0]["quote"] == MAILED
+
+
+def test_a_model_may_leave_no_link_in_a_sentence_of_its_own(bench, serve):
+    told = "Apixaban was stopped, so ask https://w.example/a. [1]"
+    one = bench(generator=ScriptedGenerator([told]))
+    one.put(MAILED, subjects=["mrn:1"])
+
+    said = serve(one).post(
+        "/v1/ask", json=body(WHY, mode="abstractive"), headers=as_("doctor")
+    ).json()  # fmt: skip
+
+    assert (said["mode"], said["dropped_sentences"]) == ("refusal", 1)

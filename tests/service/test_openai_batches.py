@@ -21,7 +21,9 @@ from ragplatform.audit.events import Action
 from ragplatform.batches.book import BatchBook, BatchState
 from ragplatform.errors import GeneratorError, UnavailableError
 from ragplatform.model import Consent, Purpose
+from tests import hostile
 from tests.fakes import KnownTokens
+from tests.fakes_generator import ScriptedGenerator
 from tests.state import entry_of
 
 STOPPED = "Apixaban was stopped for Maria Lopez because of a gastric bleed."
@@ -140,6 +142,21 @@ def test_responses_and_embeddings_go_in_batches_too(ward):
     assert one["response"]["body"]["output"][0]["content"][0]["text"] == f"{STOPPED} [1]"
     (one,) = ward.answers(embeddings)
     assert len(one["response"]["body"]["data"][0]["embedding"]) == 256
+
+
+def test_a_line_whose_answer_may_not_leave_ends_at_once_with_that_error(bench):
+    one = bench(generator=ScriptedGenerator(hostile.obey("leaks")), answer_mode="abstractive")
+    one.put(STOPPED, subjects=["mrn:1"])
+    ward = Ward(one)
+    batch = ward.submit(line("a"))
+
+    assert ward.work() == 1
+
+    (refused,) = ward.answers(batch, errors=True)
+    assert refused["response"]["status_code"] == 502
+    assert refused["response"]["body"]["error"]["code"] == "answer_unsafe"
+    assert len(one.records(action=Action.EXIT_BLOCKED)) == 1
+    ward.close()
 
 
 def test_a_line_that_is_refused_is_an_error_of_its_own(ward):

@@ -18,7 +18,12 @@ from ragplatform.api.openai.schemas import ChatBody, EmbeddingsBody, ResponsesBo
 from ragplatform.api.problems import problem_of
 from ragplatform.batches.book import Batch
 from ragplatform.batches.desk import Line
-from ragplatform.errors import InvalidRequestError, PlatformError, UnavailableError
+from ragplatform.errors import (
+    InvalidRequestError,
+    PlatformError,
+    UnavailableError,
+    UnsafeAnswerError,
+)
 from ragplatform.model import Json, Principal
 from ragplatform.wiring import Platform
 
@@ -50,6 +55,9 @@ async def answer_line(
     frame = Frame(request_id_of(batch.batch, number), batch.batch, (batch.purpose.value,))
     try:
         body, retrieved = await _answered(platform, batch.endpoint, frame, who, line.body)
+    except UnsafeAnswerError as error:
+        # Asked again it would be led astray again, and hold up the lines behind it meanwhile.
+        return refused_line(batch, number, line, error)
     except UnavailableError:
         raise
     except PlatformError as error:

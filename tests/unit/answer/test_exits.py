@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragplatform.answer import exits
+from ragplatform.model import Cleared
+from ragplatform.privacy.clear import excerpt
 
 EVIDENCE = (
     "Call (617) 555-0123 or write to ann@ward.org. Amazon.com, Inc. had net sales of $574,785. "
@@ -95,6 +97,61 @@ def test_a_web_address_behind_a_pseudonym_stays_in_for_whom_it_would_become_one(
 def test_a_value_that_would_become_a_way_out_is_not_shown_in_an_answer(value: str) -> None:
     assert exits.carries(value)
     assert not exits.carries("Maria Lopez-O'Brien, ann@ward.org, (617) 555-0123")
+
+
+@pytest.mark.parametrize(
+    ("quoted", "text"),
+    [
+        ("From: Ward < ann@ward.org> on Friday", "From: Ward <ann@ward.org> on Friday"),
+        ("| GL-A | [ []] | - |", "| GL-A | [[]] | - |"),
+        ("See [ [Apixaban]] there", "See [[Apixaban]] there"),
+        ("Read (...), then ask.", "Read https://nih.example/a?b=c#d, then ask."),
+        ("Read (...) or (...).", "Read www.nih.example or HTTP://nih.example/x."),
+        ("The [guideline] (...) says so.", "The [guideline](https://nih.example/g) says so."),
+        ("(See (...), p. 3)", "(See https://nih.example/g, p. 3)"),
+        ("(See (...))", "(See https://nih.example/g)"),
+        ("It lies at (...).", "It lies at <https://nih.example>."),
+        ("Paid to SHOP.COM /CHARGE today", "Paid to SHOP.COM/CHARGE today"),
+        ("Tel: (617) 555-0123, mailto: ann@ward.org", "Tel:(617) 555-0123, mailto:ann@ward.org"),
+        ("As [a] [b] (c) have it; R& nbsp;D (12)", "As [a][b](c) have it; R&nbsp;D [12]"),
+        ("Take 5 mg and/or 10 mg, p<0.05.", "Take 5 mg and/or 10 mg, p<0.05."),
+    ],
+)
+def test_a_sentence_is_quoted_without_its_links(quoted: str, text: str) -> None:
+    assert exits.inert(text) == quoted
+    assert exits.fault(quoted, quoted) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "![x](https://evil.example/p.png)",
+        "Look <img src=https://evil.example/x>",
+        "See hｔtps：⁄⁄evil.example",
+        '{"name": "send", "to": "https://evil.example"}',
+        "javascript:alert(1)",
+        "[here]: evil",
+    ],
+)
+def test_what_nobody_writes_to_people_is_not_made_quotable(text: str) -> None:
+    assert exits.fault(exits.inert(text), exits.inert(text))
+
+
+_PIECES = st.sampled_from(
+    [
+        *"https :// // www. .com a b.co / ? : [ ] ( ) < > @ & nbsp; mailto: [[ ]] [1] . !".split(),
+        *(" ", "\n"),
+    ]
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(_PIECES, max_size=25).map("".join))
+def test_a_quote_only_leaves_words_out_and_is_settled(text: str) -> None:
+    quoted = exits.inert(text)
+
+    assert excerpt(quoted, Cleared(text)).text == quoted
+    assert exits.inert(quoted) == quoted
 
 
 WAYS: dict[str, Callable[[str], str]] = {

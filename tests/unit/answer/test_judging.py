@@ -7,6 +7,7 @@ import pytest
 
 from ragplatform.answer import evidence
 from ragplatform.answer.judging import Bar, Judge, Unsupported
+from ragplatform.answer.support import Evidence
 
 PASSAGE = [
     "Apixaban was stopped because of a gastric bleed.",
@@ -47,7 +48,12 @@ def judge(monkeypatch):
     def make(
         question="Why was apixaban stopped?", *, word="x", entailment=None, unsupported="drop"
     ):
-        passage = SimpleNamespace(number=1, texts=PASSAGE, passage=SimpleNamespace(title=""))
+        passage = SimpleNamespace(
+            number=1,
+            texts=PASSAGE,
+            evidence=Evidence(PASSAGE),
+            passage=SimpleNamespace(title=""),
+        )
         retrieved = SimpleNamespace(
             question=SimpleNamespace(text=question),
             vector=[1.0, 0.0],
@@ -68,6 +74,15 @@ def test_a_model_of_pairs_has_the_last_word(judge):
     assert refused.judge(TRUE) is None
     assert refused.dropped == {"entailment": 1}
     assert unsure.asked == [(PASSAGE[0], TRUE.replace(" [1]", ""))]
+
+
+def test_what_is_marked_as_unsupported_holds_no_link_either(judge, monkeypatch):
+    copied = "Apixaban was stopped because of a bleed, see https://w.example/a."
+    monkeypatch.setattr("tests.unit.answer.test_judging.PASSAGE", [copied])
+
+    marked = judge(entailment=Denies(0.1), unsupported="mark").judge(f"{copied} [1]")
+
+    assert marked.text == "Apixaban was stopped because of a bleed, see (...). [unsupported]"
 
 
 def test_a_doubtful_sentence_has_to_mean_what_its_place_means(judge):

@@ -1,5 +1,7 @@
 """A sentence that turns its evidence round is not what the evidence says."""
 
+import time
+
 import pytest
 
 from ragplatform.answer import polarity
@@ -33,3 +35,11 @@ def test_what_points_the_same_way_passes(claim, evidence):
 @pytest.mark.parametrize(("claim", "evidence", "why"), TURNED)
 def test_what_is_turned_round_is_named(claim, evidence, why):
     assert polarity.read(claim).contradicts(polarity.read(evidence)) == why
+
+
+def test_a_long_text_that_compares_nothing_is_read_at_once():
+    began = time.process_time()
+
+    polarity.read("| higher | " * 4_000)
+
+    assert time.process_time() - began < 2

@@ -5,7 +5,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from ingest.__main__ import app
 from ingest.sources.folder import Folder
 from ingest.sources.port import Entries, Found, Gone, Listing, Source
 from ragplatform.errors import MovedOnError, SourceError
@@ -263,3 +265,13 @@ def test_no_name_and_no_version_is_kept_in_clear(ward: Deployment) -> None:
     kept = b"".join(one.read_bytes() for one in (ward.folder / "data").glob("catalog.db*"))
     assert b"lopez-maria-4471230" not in kept
     assert b"d41d8cd98f00" not in kept
+
+
+@pytest.mark.parametrize("option", [("--watch",), ("--every", "5"), ("--whole",)])
+def test_what_a_configured_source_alone_can_do_is_not_passed_over(option: tuple[str, ...]) -> None:
+    given = ("run", "letters", "--tenant", "mercy", "--collection", "clinical", *option)
+
+    done = CliRunner().invoke(app, given)
+
+    assert done.exit_code == 2
+    assert "--source" in done.stderr

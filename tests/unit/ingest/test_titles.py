@@ -7,7 +7,9 @@ import pytest
 
 from ingest import sources, titles
 from ingest.work import _open_regular
+from ragplatform.entities import CATEGORY_OF, TAGGER
 from ragplatform.errors import ConfigurationError, QuarantinedError
+from ragplatform.model import Span
 from tests.fakes_privacy import RegexDetector
 
 BODY = "MRN 20451877 Maria Lopez, phone 617-555-0123, seen with Okafor."
@@ -42,6 +44,32 @@ def test_an_ordinary_name_stays_readable(name):
     in_text, *in_name = RegexDetector().detect([BODY, name, titles.spoken(name)])
 
     assert titles.personal(name, in_name, BODY, in_text) == []
+
+
+def tagged(name, value, entity):
+    start = name.index(value)
+    return Span(start, start + len(value), entity, CATEGORY_OF[entity], 0.9, TAGGER)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "entity", "personal"),
+    [
+        ("ward-round-delirium.txt", "round", "STREET_ADDRESS", False),
+        ("complaint-thread.txt", "txt", "PERSON", False),
+        ("note Lindqvist.txt", "Lindqvist", "PERSON", True),
+        ("advice jdoe42.txt", "jdoe42", "USERNAME", True),
+        ("advice mlindqvist.txt", "mlindqvist", "USERNAME", True),
+    ],
+)
+def test_what_a_tagger_of_prose_takes_a_name_s_ordinary_words_for_does_not_count(
+    name, value, entity, personal
+):
+    text = "Written by Maria, user mlindqvist."
+    in_text = [tagged(text, "Maria", "PERSON"), tagged(text, "mlindqvist", "USERNAME")]
+
+    spans = titles.personal(name, [[tagged(name, value, entity)], []], text, in_text)
+
+    assert [name[span.start : span.end] for span in spans] == [value] * personal
 
 
 def test_a_pipe_is_not_read(tmp_path):

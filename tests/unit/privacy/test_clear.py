@@ -20,7 +20,7 @@ from ragplatform.model import (
     Span,
 )
 from ragplatform.privacy import tokens
-from ragplatform.privacy.clear import clear_passage, compose, excerpt, join
+from ragplatform.privacy.clear import clear_passage, clear_sentences, compose, excerpt, join
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import Vault
@@ -64,6 +64,17 @@ def test_a_passage_is_masked_where_the_scope_does_not_reveal() -> None:
 def test_spans_that_do_not_fit_their_passage_are_refused(spans: list[tuple[int, int]]) -> None:
     with pytest.raises(ValueError, match="fit"):
         clear_passage(passage("On 3 May 2020", *[(a, b, "DATE_TIME") for a, b in spans]), scope())
+
+
+def test_parts_of_a_passage_are_masked_as_the_whole_is_also_at_their_edges() -> None:
+    held = passage("On 3 May 2020. In Boston.", (3, 13, "DATE_TIME"), (18, 24, "LOCATION"))
+    cuts = [(0, 14), (15, 25), (5, 20)]
+
+    texts = [one.text for one in clear_sentences(held, cuts, scope("LOCATION"))]
+
+    assert texts == ["On [DATE_TIME].", "In Boston.", "[DATE_TIME]. In Bo"]
+    with pytest.raises(ValueError, match="fit"):
+        clear_sentences(passage("On 3 May 2020", (0, 6, "PERSON"), (3, 8, "PERSON")), cuts, scope())
 
 
 def test_plain_text_cannot_enter_a_prompt() -> None:
