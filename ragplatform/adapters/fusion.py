@@ -1,10 +1,10 @@
 """One order out of two searches: by meaning and by terms, fused in one query to the engine.
 
 The engine scores each passage that either search found as ``cosine + LEXICAL * terms / n``, with n
-the question's number of terms, and gives its dense vector with it. A passage that terms alone found
-comes with ``ABSENT`` in place of its cosine, by which it is known and given its true cosine here;
-one that meaning alone found has no weight of terms. Both scores are then known for every candidate,
-and they are kept apart for whoever ranks them further.
+the question's number of terms but those aside, and gives its dense vector with it. A passage that
+terms alone found comes with ``ABSENT`` in place of its cosine, by which it is known and given its
+true cosine here; one that meaning alone found has no weight of terms. Both scores are then known
+for every candidate, and they are kept apart for whoever ranks them further.
 
 Fused by ranks instead, nothing says by how much one passage is better than the next. But a sum may
 bury what terms alone are sure of: whoever asks for one account number means the one passage that

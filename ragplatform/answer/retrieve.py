@@ -130,7 +130,8 @@ class Retrieved:
     """What a search found, cleared for its reader and on record.
 
     ``question`` is in words that stand alone; ``completed`` says that earlier questions gave some
-    of them. ``meant`` are pseudonyms by which documents may name whom the question names.
+    of them. ``spelt`` and ``meant`` are pseudonyms that passages found hold, by which they name
+    whom the question names (see ``ClearedQuestion``); who is spelt is meant.
     ``vector`` is by ``embedder``: with those of another it does not compare.
     """
 
@@ -138,6 +139,7 @@ class Retrieved:
     scope: Scope
     question: Cleared
     completed: bool
+    spelt: frozenset[str]
     meant: frozenset[str]
     vector: Sequence[float] = field(repr=False)
     embedder: Embedder = field(repr=False)
@@ -233,12 +235,14 @@ class Retriever:
         details = found.said() | {"left_out": left_out} | _speaking(passages)
         sealed = {"searched": question.text} if completed else None
         self._record_shown(request, standing, scope, kept, details=details, sealed=sealed)  # 6
+        held = tokens_in(" ".join(text for hit, _ in kept for text in _texts(hit.passage)))
         return Retrieved(
             request=request,
             scope=scope,
             question=question.cleared,
             completed=completed,
-            meant=question.meant,
+            spelt=question.spelt & held,
+            meant=(question.spelt | question.meant) & held,
             vector=vector,
             embedder=edition.embedder,
             rights=rights_digest(standing, classes),
@@ -259,9 +263,10 @@ class Retriever:
         view = self._privacy.embed_view(question.text)
         vector = [float(value) for value in edition.embedder.embed([view])[0]]
         # What the question may mean is searched for and goes nowhere else.
-        terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
+        others = edition.weigher.weigh_query(" ".join(sorted(question.spelt | question.meant)))
+        terms = edition.weigher.weigh_query(question.text).with_aside(others)
         named = tokens_in(question.text)
-        sought = rank.Sought(question.text, request.limit, named, question.meant)
+        sought = rank.Sought(question.text, request.limit, named, question.meant, question.spelt)
         finder = self._finder(request, standing, scope, edition)
         found = finder.find(question.text, vector, terms, sought.depth, request.narrow)
         return vector, found, rank.best(found.hits, sought, self._judge(view))
@@ -296,10 +301,11 @@ class Retriever:
         whole = followup.complete(self._privacy, [one.cleared for one in asked])
         if whole.text == last.text:
             return last, False
-        meant = last.meant
-        if not tokens_in(last.text):
-            meant = frozenset[str]().union(*(one.meant for one in asked))
-        return ClearedQuestion(whole, meant - tokens_in(whole.text)), True
+        named = tokens_in(whole.text)
+        told = [last] if tokens_in(last.text) else asked
+        meant = frozenset[str]().union(*(one.meant for one in told))
+        spelt = frozenset[str]().union(*(one.spelt for one in told))
+        return ClearedQuestion(whole, meant - named, spelt - named), True
 
     def source(
         self, principal: Principal, purpose: Purpose, chunk: str, request_id: str, trace: str = ""
