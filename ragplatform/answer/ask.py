@@ -2,54 +2,30 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 
 import anyio.to_thread
 
-from ragplatform.answer import evidence, exits, quotes, remarks, statements
+from ragplatform.answer import evidence, exits, quotes, statements
 from ragplatform.answer.alarm import ExitAlarm
-from ragplatform.answer.events import AnswerEvent, Cited, Delta, Final, Sources
+from ragplatform.answer.events import AnswerEvent, Delta, Final, Sources
 from ragplatform.answer.judging import Bar, Judge, Sentence
 from ragplatform.answer.quoting import Quoter
+from ragplatform.answer.releasing import Draft, Releasing
 from ragplatform.answer.retrieve import Request, Retrieved, Retriever, record_event
 from ragplatform.answer.writing import LONGEST_ANSWER, AnswerLimits, Writer, Writing
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import AuditError, GeneratorError, PlatformError
-from ragplatform.model import Answer, AnswerMode, Citation, Json, ModelWeights, SentenceKind, Usage
+from ragplatform.model import Answer, AnswerMode, Json, ModelWeights, SentenceKind, Usage
 from ragplatform.ports import Generator
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.screen import Screen
 
 __all__ = ["AnswerLimits", "Answerer"]
-
-
-@dataclass(slots=True)
-class _Draft:
-    """What has been released so far of one answer."""
-
-    asked: AnswerMode
-    """How it was to be made; a refusal changes only ``mode``."""
-    mode: AnswerMode
-    model: str
-    wall: exits.Wall
-    parts: list[str] = field(default_factory=list)
-    sentences: list[Sentence] = field(default_factory=list)
-    citations: list[Citation] = field(default_factory=list)
-    dropped: dict[str, int] = field(default_factory=dict)
-    refusal: str | None = None
-    unfinished: bool = True
-    """Whether the screen still holds the end back; until it lets go, no piece is the last."""
-    writing: Writing | None = None
-    """What is not on record yet of the model's part; None where it had none."""
-
-    def count(self, kind: SentenceKind) -> int:
-        """Return how many sentences of the kind there are."""
-        return sum(one.kind is kind for one in self.sentences)
 
 
 class Answerer:
@@ -101,8 +77,7 @@ class Answerer:
         waits. An answer that breaks off is recorded as failed or, when the caller went away, as
         abandoned.
         """
-        wall = exits.Wall(self._writer.canary(retrieved))
-        draft = _Draft(mode, mode, self._writer.model, wall)
+        draft = Draft(mode, mode, self._writer.model)
         screen = self._privacy.screen(
             retrieved.scope, known=evidence.known(retrieved), withheld=exits.carries
         )
@@ -115,6 +90,7 @@ class Answerer:
                         for ready in held:
                             yield ready
                         held.clear()
+                        draft.parts.append(event.text)
                     held.append(event)
                     if draft.unfinished and mode is AnswerMode.ABSTRACTIVE:
                         for ready in held:
@@ -133,66 +109,31 @@ class Answerer:
             raise
 
     async def _pieces(
-        self, retrieved: Retrieved, draft: _Draft, screen: Screen
+        self, retrieved: Retrieved, draft: Draft, screen: Screen
     ) -> AsyncGenerator[AnswerEvent, None]:
-        waiting: list[Citation] = []
-        async with aclosing(self._sentences(retrieved, draft)) as sentences:
-            async for sentence in sentences:
-                space = " " if draft.sentences else ""
-                draft.sentences.append(sentence)
-                waiting += [c for c in sentence.citations if c not in draft.citations]
-                draft.citations += [c for c in waiting if c not in draft.citations]
-                released = await anyio.to_thread.run_sync(screen.feed, space + sentence.text)
-                released = await self._past_the_wall(retrieved, draft, released)
-                for event in _released(draft, released, waiting):
+        """Yield what leaves; threads do the work, since models may be asked."""
+        out = Releasing(
+            privacy=self._privacy,
+            alarm=self._alarm,
+            retrieved=retrieved,
+            draft=draft,
+            screen=screen,
+            wall=exits.Wall(self._writer.canary(retrieved)),
+        )
+        quoting = draft.mode is AnswerMode.EXTRACTIVE
+        making = (self._quote if quoting else self._write)(retrieved, draft)
+        async with aclosing(making) as together:
+            async for sentences in together:
+                for event in await anyio.to_thread.run_sync(out.take, sentences):
                     yield event
+        rest = await anyio.to_thread.run_sync(out.finish)
         draft.unfinished = False
-        released = await anyio.to_thread.run_sync(screen.finish)
-        released = await self._past_the_wall(retrieved, draft, released)
-        for event in _released(draft, released, waiting):
+        for event in rest:
             yield event
-        if not draft.citations:
-            draft.refusal, told = remarks.refusal(self._privacy, retrieved)
-            draft.mode = AnswerMode.REFUSAL
-            text = await anyio.to_thread.run_sync(screen.redact, told)
-            draft.parts = [text]
-            yield Delta(text)
 
-    async def _past_the_wall(self, retrieved: Retrieved, draft: _Draft, text: str) -> str:
-        """Return the text as it may leave; see ``exits.Wall``. Raises ``UnsafeAnswerError``."""
-        mended = draft.wall.mended(text)
-        if found := draft.wall.stops(mended):
-            left = "".join(draft.parts) + mended
-            await self._alarm.cut(retrieved, found=found, where="leaving", text=left)
-        return mended
-
-    async def _sentences(
-        self, retrieved: Retrieved, draft: _Draft
-    ) -> AsyncGenerator[Sentence, None]:
-        """Yield what may be said, once something is supported, and remarks on it at the end."""
-        if draft.mode is AnswerMode.EXTRACTIVE:
-            sentences = self._quote(retrieved, draft)
-        else:
-            sentences = self._write(retrieved, draft)
-        held: list[Sentence] = []
-        async with aclosing(sentences):
-            async for sentence in sentences:
-                held.append(sentence)
-                # An answer of nothing but unsupported sentences is none, so they wait for others.
-                if draft.citations or sentence.citations:
-                    for ready in held:
-                        yield ready
-                    held.clear()
-        if draft.citations:
-            for ready in held:
-                yield ready
-            found = await anyio.to_thread.run_sync(
-                remarks.make, self._privacy, retrieved, tuple(draft.sentences)
-            )
-            for remark in found:
-                yield remark
-
-    async def _quote(self, retrieved: Retrieved, draft: _Draft) -> AsyncGenerator[Sentence, None]:
+    async def _quote(
+        self, retrieved: Retrieved, draft: Draft
+    ) -> AsyncGenerator[Iterable[Sentence], None]:
         """Yield quotes of the passages, with joining words that the model chose."""
         chosen = await anyio.to_thread.run_sync(self._quoter.choose, retrieved)
         if not chosen:
@@ -207,11 +148,12 @@ class Answerer:
             except GeneratorError:
                 # The quotes stand without the model; the answer says that no model joined them.
                 draft.model = ""
-        for sentence in self._quoter.say(retrieved, chosen, texts, joined):
-            yield sentence
+        yield self._quoter.say(retrieved, chosen, texts, joined)
 
-    async def _write(self, retrieved: Retrieved, draft: _Draft) -> AsyncGenerator[Sentence, None]:
-        """Yield the model's own sentences that may be shown."""
+    async def _write(
+        self, retrieved: Retrieved, draft: Draft
+    ) -> AsyncGenerator[Iterable[Sentence], None]:
+        """Yield the model's own sentences that may be shown, each judged when it is taken."""
         about = evidence.about(retrieved)
         passages = self._writer.fit(about)
         if not passages:
@@ -228,12 +170,10 @@ class Answerer:
         draft.dropped = judge.dropped
         written = self._writer.write(retrieved, passages, draft.writing)
         async with aclosing(written):
-            async for text in written:
-                # In a thread, since models may be asked.
-                if sentence := await anyio.to_thread.run_sync(judge.judge, text):
-                    yield sentence
+            async for texts in written:
+                yield filter(None, map(judge.judge, texts))
 
-    def _answer(self, retrieved: Retrieved, draft: _Draft, screen: Screen) -> Answer:
+    def _answer(self, retrieved: Retrieved, draft: Draft, screen: Screen) -> Answer:
         text = "".join(draft.parts).strip()
         model = draft.model
         return Answer(
@@ -259,7 +199,7 @@ class Answerer:
             return ""
         return self._privacy.reveal(retrieved.question.text, retrieved.scope)
 
-    def _record_answer(self, retrieved: Retrieved, answer: Answer, draft: _Draft) -> None:
+    def _record_answer(self, retrieved: Retrieved, answer: Answer, draft: Draft) -> None:
         details: dict[str, Json] = {
             "mode": str(answer.mode),
             "model": answer.model or None,
@@ -283,7 +223,7 @@ class Answerer:
             {"answer": answer.text},
         )
 
-    def _record_writing(self, retrieved: Retrieved, draft: _Draft) -> None:
+    def _record_writing(self, retrieved: Retrieved, draft: Draft) -> None:
         """Record which model wrote from which passages, where one did."""
         writing = draft.writing
         if writing is None:
@@ -307,7 +247,7 @@ class Answerer:
         )
         draft.writing = None
 
-    def _record_end(self, retrieved: Retrieved, draft: _Draft, error: BaseException) -> None:
+    def _record_end(self, retrieved: Retrieved, draft: Draft, error: BaseException) -> None:
         gone = isinstance(error, (GeneratorExit, asyncio.CancelledError))
         code = error.code if isinstance(error, PlatformError) else "internal"
         details: dict[str, Json] = {"pieces_sent": len(draft.parts)}
@@ -325,13 +265,3 @@ class Answerer:
                 details,
                 {"answer": "".join(draft.parts)[:LONGEST_ANSWER]},
             )
-
-
-def _released(draft: _Draft, text: str, waiting: list[Citation]) -> Iterator[AnswerEvent]:
-    """Yield the text that may leave, then the citations that waited for it."""
-    if not text:
-        return
-    draft.parts.append(text)
-    yield Delta(text)
-    yield from map(Cited, waiting)
-    waiting.clear()
