@@ -1,6 +1,7 @@
 """The REST interface: who may see what, what it says, and what is recorded of it."""
 
 import json
+import re
 
 import pytest
 
@@ -552,5 +553,6 @@ def test_nothing_that_a_screen_could_follow_leaves_in_an_answer(bench, serve, ba
 
     answer = response.json()["answer"]
     assert bait not in answer
-    assert "evil" not in answer
+    # Where a passage names a host, its quote may; nothing that leads there stands with it.
+    assert not re.search(r"//|evil\.example[/:?]|\]\(|mailto:\S|<img", answer)
     assert "[7]" not in answer
