@@ -14,7 +14,7 @@ from ragplatform.answer.finding import DATES, Finder, Found
 from ragplatform.answer.salts import rights_digest
 from ragplatform.answer.support import Evidence
 from ragplatform.audit.details import unverified_id
-from ragplatform.audit.events import Action, Outcome, event_of
+from ragplatform.audit.events import Action, AuditEvent, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError, PlatformError
 from ragplatform.model import (
@@ -568,19 +568,30 @@ def record_event(
 
     Raises ``AuditError`` when it could not be made durable.
     """
-    audit.append(
-        event_of(
-            request.principal,
-            action,
-            outcome,
-            request_id=request.request_id,
-            trace=request.trace,
-            purpose=str(request.purpose),
-            policy=scope.policy_digest,
-            subjects=subjects,
-            details={"scope": scope.key, **(details or {})},
-            sealed=sealed,
-        )
+    audit.append(event_about(request, scope, action, outcome, details, sealed, subjects))
+
+
+def event_about(
+    request: Request,
+    scope: Scope,
+    action: Action,
+    outcome: Outcome,
+    details: dict[str, Json] | None = None,
+    sealed: dict[str, str] | None = None,
+    subjects: Collection[str] = (),
+) -> AuditEvent:
+    """Return one event of the request, to be recorded."""
+    return event_of(
+        request.principal,
+        action,
+        outcome,
+        request_id=request.request_id,
+        trace=request.trace,
+        purpose=str(request.purpose),
+        policy=scope.policy_digest,
+        subjects=subjects,
+        details={"scope": scope.key, **(details or {})},
+        sealed=sealed,
     )
 
 
