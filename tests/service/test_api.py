@@ -262,14 +262,14 @@ def test_without_a_record_there_is_no_answer(ward, serve):
 def test_a_log_that_fails_before_the_last_record_withholds_the_end_of_the_answer(
     ward, serve, monkeypatch
 ):
-    real = ward.audit.append
+    real = ward.audit.append_together
 
-    def failing(event):
-        if event.action is Action.ANSWERED:
+    def failing(events):
+        if events[-1].action is Action.ANSWERED:
             ward.audit.close()
-        return real(event)
+        return real(events)
 
-    monkeypatch.setattr(ward.audit, "append", failing)
+    monkeypatch.setattr(ward.audit, "append_together", failing)
 
     streamed = events(serve(ward).post("/v1/ask", json=body(stream=True), headers=as_("doctor")))
 
