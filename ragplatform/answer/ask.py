@@ -42,6 +42,8 @@ class _Draft:
     citations: list[Citation] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     refusal: str | None = None
+    tried: bool = False
+    """Whether the model tried to answer in sentences of its own, whatever became of them."""
     unfinished: bool = True
     """Whether the screen still holds the end back; until it lets go, no piece is the last."""
     writing: Writing | None = None
@@ -116,7 +118,7 @@ class Answerer:
                             yield ready
                         held.clear()
                     held.append(event)
-                    if draft.unfinished and mode is AnswerMode.ABSTRACTIVE:
+                    if draft.unfinished and draft.mode is AnswerMode.ABSTRACTIVE:
                         for ready in held:
                             yield ready
                         held.clear()
@@ -169,13 +171,31 @@ class Answerer:
     async def _sentences(
         self, retrieved: Retrieved, draft: _Draft
     ) -> AsyncGenerator[Sentence, None]:
-        """Yield what may be said, once something is supported, and remarks on it at the end."""
-        if draft.mode is AnswerMode.EXTRACTIVE:
-            sentences = self._quote(retrieved, draft)
-        else:
-            sentences = self._write(retrieved, draft)
+        """Yield what may be said, once something is supported, and remarks on it at the end.
+
+        Where a model wrote nothing that a passage says, the passages are quoted instead, and the
+        mode says so; not where it declined to answer.
+        """
+        said = self._quote if draft.mode is AnswerMode.EXTRACTIVE else self._written
+        async with aclosing(said(retrieved, draft)) as sentences:
+            async for sentence in sentences:
+                yield sentence
+        if draft.tried and not draft.citations:
+            async with aclosing(self._quote(retrieved, draft)) as sentences:
+                async for sentence in sentences:
+                    draft.mode, draft.model = AnswerMode.EXTRACTIVE, ""
+                    yield sentence
+        if draft.citations:
+            found = await anyio.to_thread.run_sync(
+                remarks.make, self._privacy, retrieved, tuple(draft.sentences)
+            )
+            for remark in found:
+                yield remark
+
+    async def _written(self, retrieved: Retrieved, draft: _Draft) -> AsyncGenerator[Sentence, None]:
+        """Yield the model's sentences, none before one that is supported."""
         held: list[Sentence] = []
-        async with aclosing(sentences):
+        async with aclosing(self._write(retrieved, draft)) as sentences:
             async for sentence in sentences:
                 held.append(sentence)
                 # An answer of nothing but unsupported sentences is none, so they wait for others.
@@ -183,23 +203,18 @@ class Answerer:
                     for ready in held:
                         yield ready
                     held.clear()
-        if draft.citations:
-            for ready in held:
-                yield ready
-            found = await anyio.to_thread.run_sync(
-                remarks.make, self._privacy, retrieved, tuple(draft.sentences)
-            )
-            for remark in found:
-                yield remark
 
     async def _quote(self, retrieved: Retrieved, draft: _Draft) -> AsyncGenerator[Sentence, None]:
-        """Yield quotes of the passages, with joining words that the model chose."""
+        """Yield quotes of the passages, with joining words that the model chose.
+
+        A model that was asked before for an answer is not asked again.
+        """
         chosen = await anyio.to_thread.run_sync(self._quoter.choose, retrieved)
         if not chosen:
             return
         texts = self._quoter.texts(retrieved, chosen)
         joined = quotes.join_plainly(len(texts))
-        if len(texts) > 1:
+        if len(texts) > 1 and draft.asked is AnswerMode.EXTRACTIVE:
             cited = [retrieved.passages[q.candidate.passage].passage.chunk.id for q in chosen]
             draft.writing = Writing(cited, {})
             try:
@@ -232,6 +247,7 @@ class Answerer:
                 # In a thread, since models may be asked.
                 if sentence := await anyio.to_thread.run_sync(judge.judge, text):
                     yield sentence
+        draft.tried = not judge.declined
 
     def _answer(self, retrieved: Retrieved, draft: _Draft, screen: Screen) -> Answer:
         text = "".join(draft.parts).strip()
@@ -301,7 +317,7 @@ class Answerer:
             "completion_tokens": writing.usage.completion if writing.usage else None,
             "complete": writing.complete,
         }
-        outcome = Outcome.SUCCESS if writing.complete else Outcome.FAILURE
+        outcome = Outcome.SUCCESS if writing.complete or writing.hung_up else Outcome.FAILURE
         record_event(
             self._audit, retrieved.request, retrieved.scope, Action.GENERATED, outcome, details
         )

@@ -1,6 +1,7 @@
 """What goes to the model and what comes back: prompts of cleared parts, and a bounded reply."""
 
 import re
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from ragplatform.privacy.gate import Privacy
 # What one audit record can seal, with room for marks, remarks and any script of the world. A longer
 # answer could be shown and not recorded.
 LONGEST_ANSWER: Final = 10_000
+# Small models end in a loop and would stay in it to the last token, which takes a minute on a
+# processor. Whoever writes a sentence for the third time says nothing new any more.
+_ONCE_MORE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Writing:
     characters: int = 0
     usage: Usage | None = None
     complete: bool = False
+    hung_up: bool = False
+    """Whether the rest was not waited for, since the model had lost its way."""
 
 
 class Writer:
@@ -85,7 +91,8 @@ class Writer:
     ) -> AsyncGenerator[str, None]:
         """Yield the model's whole sentences on the passages, citation marks and all.
 
-        ``writing`` tells meanwhile how much came. Raises ``GeneratorError``.
+        ``writing`` tells meanwhile how much came. A model that copies its prompt or goes round in
+        circles is hung up on. Raises ``GeneratorError``.
         """
         # Unpredictable to whoever wrote the documents, so that a passage cannot close it.
         fence = self._salt(retrieved)[:8]
@@ -99,15 +106,19 @@ class Writer:
             for p in passages
         ]
         parts.append(self._privacy.compose(prompt.QUESTION, question=retrieved.question))
-        cutter = SentenceStream()
+        cutter, said = SentenceStream(), Counter[str]()
         instructions = prompt.WRITE + prompt.CANARY.format(canary=self.canary(retrieved))
         async with aclosing(self._generate(retrieved, writing, instructions, parts)) as stream:
             async for piece in stream:
                 for text in cutter.feed(piece):
+                    said[text.strip()] += 1
+                    if fence in text or said[text.strip()] > _ONCE_MORE:
+                        writing.hung_up = True
+                        return
                     yield text
         for text in cutter.finish():
             # A last sentence without its end was cut off by the token limit.
-            if text.rstrip().endswith((".", "!", "?", "]", '"')):
+            if text.rstrip().endswith((".", "!", "?", "]", '"')) and fence not in text:
                 yield text
 
     async def join(self, retrieved: Retrieved, texts: Sequence[Cleared], writing: Writing) -> str:
