@@ -96,9 +96,9 @@ class Judge:
     def judge(self, text: str) -> Sentence | None:
         """Return the sentence as it may be shown, or None; ``dropped`` counts why not."""
         claim = support.without_citations(text).strip()
-        # A question handed back claims nothing, and a heading would seem to support it.
+        # A question handed back claims nothing, nor does a heading, and one would support either.
         self.declined = self.declined or bool(_DECLINED.search(claim))
-        if not claim or claim.endswith("?") or _DECLINED.search(claim):
+        if not claim or claim.endswith(("?", ":")) or _DECLINED.search(claim):
             return None
         at, verdict = self._best(claim, set(support.cited(text)))
         # Only what is cited may bring in an address or a number to call, and only where it stands.

@@ -114,3 +114,7 @@ def test_a_word_of_the_question_that_the_passage_does_not_know_is_no_part_of_the
     assert borrowing.judge(sentence) is None
     assert borrowing.dropped == {"borrowed": 1}
     assert borrowing.judge(sentence.replace("nadroparin", "enoxaparin")) is not None
+
+
+def test_a_heading_claims_nothing_though_a_heading_would_support_it(judge):
+    assert judge().judge("Apixaban was stopped because of a gastric bleed: ") is None
