@@ -7,7 +7,8 @@ Real vLLM on this machine's CPU with the demo's model (`script/setup --vllm` fir
 with all its checks and durable records, and the demo corpus. First a model that answers at once is
 asked the same questions, to learn the very requests that the platform sends. Then each question is
 asked twice, of the platform (``/v1/ask``, streamed, abstractive) and of vLLM with that same
-request, by turns first and second; each stream is read to its end.
+request, by turns first and second; each stream is read to its end. What vLLM writes is prescribed,
+for both alike (``bench/_prescribed.py``).
 
 The texts of a pair have the same number of tokens, by vLLM's own count; a whole answer's ratio is
 taken only of pairs that reached ``--tokens``. Each side has cache salts of its own and asks the
@@ -38,6 +39,7 @@ from urllib.parse import urlsplit
 
 from bench._clients import Cost
 from bench._model import InstantModel, instant_model
+from bench._prescribed import prescribed
 from bench._setting import (
     ROOT,
     Deployment,
@@ -219,7 +221,11 @@ class Sides:
 
     def pair(self, round_: int, one: Body, sent: Body, *, ours_first: bool) -> Pair:
         """Ask both, one after the other."""
-        salted = {**sent, "cache_salt": f"direct {sent['cache_salt']}"}
+        salted = {
+            **sent,
+            **prescribed(sent["messages"][-1]["content"]),
+            "cache_salt": f"direct {sent['cache_salt']}",
+        }
         ours = self._counted(one) if ours_first else None
         direct = self._counted(salted)
         return Pair(round_, ours or self._counted(one), direct)
@@ -248,7 +254,11 @@ def compare(
     with (
         vllm() as url,
         served(
-            deployment, vllm_url=url, max_answer_tokens=str(tokens), vllm_timeout_s="600"
+            deployment,
+            vllm_url=url,
+            max_answer_tokens=str(tokens),
+            vllm_timeout_s="600",
+            module="bench._prescribed",
         ) as api,
     ):
         port = urlsplit(url).port or 0
