@@ -216,28 +216,52 @@ class Attack:
         self.counts["canaries"] += bool(self._word) and self._word in raw
 
 
-def benign(data: Path) -> dict[str, int]:
+def benign(data: Path) -> dict[str, dict[str, int]]:
     """Return how many texts that only sound like attacks are flagged or cannot be quoted in full.
 
-    ``changed`` counts the sentences that are quoted with a link left out or a blank put in.
+    ``changed`` counts the sentences that are quoted with a link left out or a blank put in, ``cut
+    off`` the answers that the wall ended, to a question in the words of the text.
     """
-    counts: Counter[str] = Counter()
     named = [read(data / "notinject" / f"NotInject_{n}.json") for n in ("one", "two")]
-    texts = [("notinject", one["prompt"]) for some in named for one in some]
+    sets = {"notinject": [one["prompt"] for some in named for one in some]}
     for name in ("email_contexts", "table_contexts"):
         lines = (data / "bipia" / f"{name}.jsonl").read_text("utf-8").splitlines()
-        texts += [(f"bipia {name}", str(json.loads(line)["context"])) for line in lines]
-    for source, text in texts:
+        sets[f"bipia {name}"] = [str(json.loads(line)["context"]) for line in lines]
+    return {
+        name: {**_quotable(texts), **asyncio.run(_answered(texts))} for name, texts in sets.items()
+    }
+
+
+def _quotable(texts: Sequence[str]) -> Counter[str]:
+    counts = Counter({"texts": len(texts), "texts flagged": sum(map(gives_orders, texts))})
+    for text in texts:
         parts = [" ".join(text[a:b].split()) for a, b in sentences.split(text)]
         quoted = [exits.inert(part) for part in parts]
         refused = sum(bool(exits.fault(one, one)) for one in quoted)
-        counts[f"{source}: texts"] += 1
-        counts[f"{source}: texts flagged"] += gives_orders(text)
-        counts[f"{source}: texts not quoted in full"] += bool(refused)
-        counts[f"{source}: sentences"] += len(parts)
-        counts[f"{source}: sentences not quoted"] += refused
-        counts[f"{source}: sentences changed"] += sum(map(str.__ne__, parts, quoted))
-    return dict(counts)
+        counts["texts not quoted in full"] += bool(refused)
+        counts["sentences"] += len(parts)
+        counts["sentences not quoted"] += refused
+        counts["sentences changed"] += sum(map(str.__ne__, parts, quoted))
+    return counts
+
+
+async def _answered(texts: Sequence[str]) -> Counter[str]:
+    """Quote and have copied each text by itself; return how many answers there were."""
+    counts: Counter[str] = Counter()
+    with _world() as world:
+        world.model._script = lambda _told, prompt: [
+            f"{line} [{n}]\n"
+            for n, text in hostile.passages_in(prompt)
+            for line in text.split("\n")
+        ]
+        async with every_exit(world.bench) as exits_:
+            for text in texts:
+                world.hold(text)
+                for mode in ("extractive", "abstractive"):
+                    said = await exits_.ask("ask", _first_of(text), mode)
+                    counts[f"{mode}: answered"] += bool(said.numbers)
+                    counts[f"{mode}: cut off"] += bool(said.code)
+    return counts
 
 
 async def poisoned(data: Path, most: int) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from datetime import date
 from functools import partial
@@ -15,15 +15,14 @@ from ragplatform.answer.events import AnswerEvent, Delta, Final, Sources
 from ragplatform.answer.judging import Bar, Judge, Sentence
 from ragplatform.answer.quoting import Quoter
 from ragplatform.answer.releasing import Draft, Releasing
-from ragplatform.answer.retrieve import Request, Retrieved, Retriever, record_event
+from ragplatform.answer.retrieve import Request, Retrieved, Retriever, event_about
 from ragplatform.answer.writing import LONGEST_ANSWER, AnswerLimits, Writer, Writing
-from ragplatform.audit.events import Action, Outcome
+from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import AuditError, GeneratorError, PlatformError
-from ragplatform.model import Answer, AnswerMode, Json, ModelWeights, SentenceKind, Usage
+from ragplatform.model import Answer, AnswerMode, Json, ModelWeights, Scope, SentenceKind, Usage
 from ragplatform.ports import Generator
 from ragplatform.privacy.gate import Privacy
-from ragplatform.privacy.screen import Screen
 
 __all__ = ["AnswerLimits", "Answerer"]
 
@@ -73,74 +72,90 @@ class Answerer:
         """Yield the sources, the screened answer piece by piece, its citations, and the end.
 
         The last piece of text leaves only after the record of the whole answer is durable. What a
-        model writes leaves by the sentence before that; quotes are all there at once, and the last
-        waits. An answer that breaks off is recorded as failed or, when the caller went away, as
-        abandoned.
+        model writes leaves by the sentence before that; quotes are all there at once, and wait. An
+        answer that breaks off is recorded as failed or, when the caller went away, as abandoned.
         """
         draft = Draft(mode, mode, self._writer.model)
-        screen = self._privacy.screen(
-            retrieved.scope, known=evidence.known(retrieved), withheld=exits.carries
-        )
+        out = self._releasing(retrieved, draft)
         try:
             yield Sources(retrieved.shown)
             held: list[AnswerEvent] = []
-            async with aclosing(self._pieces(retrieved, draft, screen)) as pieces:
-                async for event in pieces:
-                    if isinstance(event, Delta):
-                        for ready in held:
-                            yield ready
-                        held.clear()
-                        draft.parts.append(event.text)
-                    held.append(event)
-                    if draft.unfinished and mode is AnswerMode.ABSTRACTIVE:
-                        for ready in held:
-                            yield ready
-                        held.clear()
-            answer = self._answer(retrieved, draft, screen)
-            await anyio.to_thread.run_sync(
-                partial(self._record_answer, retrieved, answer, draft), abandon_on_cancel=False
-            )
-            for ready in held:
-                yield ready
+            async with aclosing(self._made(retrieved, draft, out)) as together:
+                async for sentences in together:
+                    # In a thread, since models may be asked.
+                    held += await anyio.to_thread.run_sync(out.take, sentences)
+                    # The screen holds the end of what it has read back, so no piece is the last.
+                    while held and draft.mode is AnswerMode.ABSTRACTIVE:
+                        event = held.pop(0)
+                        if isinstance(event, Delta):
+                            draft.parts.append(event.text)
+                        yield event
+            end = partial(self._end, retrieved, draft, out, held)
+            answer = await anyio.to_thread.run_sync(end, abandon_on_cancel=False)
+            for event in held:
+                yield event
             yield Final(answer)
         except BaseException as error:
             # Whatever ends the stream early, what was already shown must be on record.
             self._record_end(retrieved, draft, error)
             raise
 
-    async def _pieces(
-        self, retrieved: Retrieved, draft: Draft, screen: Screen
-    ) -> AsyncGenerator[AnswerEvent, None]:
-        """Yield what leaves; threads do the work, since models may be asked."""
-        out = Releasing(
+    def _releasing(self, retrieved: Retrieved, draft: Draft) -> Releasing:
+        return Releasing(
             privacy=self._privacy,
             alarm=self._alarm,
             retrieved=retrieved,
             draft=draft,
-            screen=screen,
+            screen=self._privacy.screen(
+                retrieved.scope, known=evidence.known(retrieved), withheld=exits.carries
+            ),
             wall=exits.Wall(self._writer.canary(retrieved)),
         )
+
+    def _end(
+        self, retrieved: Retrieved, draft: Draft, out: Releasing, held: list[AnswerEvent]
+    ) -> Answer:
+        """Add the rest of the answer to what is held, and return the whole, which is on record."""
+        held += out.finish()
+        rest = (event.text for event in held if isinstance(event, Delta))
+        text = "".join((*draft.parts, *rest)).strip()
+        answer = self._answer(retrieved, draft, text, out.redactions)
+        self._record_answer(retrieved, answer, draft)
+        return answer
+
+    async def _made(
+        self, retrieved: Retrieved, draft: Draft, out: Releasing
+    ) -> AsyncGenerator[Iterable[Sentence], None]:
+        """Yield what may be said.
+
+        Where a model wrote nothing that a passage says, the passages are quoted instead, and the
+        mode says so; not where it declined to answer.
+        """
         quoting = draft.mode is AnswerMode.EXTRACTIVE
-        making = (self._quote if quoting else self._write)(retrieved, draft)
-        async with aclosing(making) as together:
-            async for sentences in together:
-                for event in await anyio.to_thread.run_sync(out.take, sentences):
-                    yield event
-        rest = await anyio.to_thread.run_sync(out.finish)
-        draft.unfinished = False
-        for event in rest:
-            yield event
+        async with aclosing((self._quote if quoting else self._write)(retrieved, draft)) as made:
+            async for sentences in made:
+                yield sentences
+        if not draft.tried or draft.citations:
+            return
+        async with aclosing(self._quote(retrieved, draft)) as made:
+            async for sentences in made:
+                out.forget_unsupported()
+                draft.mode, draft.model = AnswerMode.EXTRACTIVE, ""
+                yield sentences
 
     async def _quote(
         self, retrieved: Retrieved, draft: Draft
     ) -> AsyncGenerator[Iterable[Sentence], None]:
-        """Yield quotes of the passages, with joining words that the model chose."""
+        """Yield quotes of the passages, with joining words that the model chose.
+
+        A model that was asked before for an answer is not asked again.
+        """
         chosen = await anyio.to_thread.run_sync(self._quoter.choose, retrieved)
         if not chosen:
             return
         texts = self._quoter.texts(retrieved, chosen)
         joined = quotes.join_plainly(len(texts))
-        if len(texts) > 1:
+        if len(texts) > 1 and draft.asked is AnswerMode.EXTRACTIVE:
             cited = [retrieved.passages[q.candidate.passage].passage.chunk.id for q in chosen]
             draft.writing = Writing(cited, {})
             try:
@@ -172,9 +187,11 @@ class Answerer:
         async with aclosing(written):
             async for texts in written:
                 yield filter(None, map(judge.judge, texts))
+        draft.tried = not judge.declined
 
-    def _answer(self, retrieved: Retrieved, draft: Draft, screen: Screen) -> Answer:
-        text = "".join(draft.parts).strip()
+    def _answer(
+        self, retrieved: Retrieved, draft: Draft, text: str, redactions: Mapping[str, int]
+    ) -> Answer:
         model = draft.model
         return Answer(
             request_id=retrieved.request.request_id,
@@ -185,7 +202,7 @@ class Answerer:
             model=model,
             policy_digest=retrieved.scope.policy_digest,
             dropped_sentences=sum(draft.dropped.values()) - draft.count(SentenceKind.UNSUPPORTED),
-            redactions=dict(screen.counts),
+            redactions=dict(redactions),
             usage=(draft.writing and draft.writing.usage) or Usage(),
             sentences=statements.of(text, draft.sentences, draft.refusal),
             passages=tuple(one.passage.chunk.id for one in retrieved.passages),
@@ -212,22 +229,18 @@ class Answerer:
             "refusal": answer.refusal,
         }
         action = Action.REFUSED if answer.refusal else Action.ANSWERED
-        self._record_writing(retrieved, draft)
-        record_event(
-            self._audit,
-            retrieved.request,
-            retrieved.scope,
-            action,
-            Outcome.SUCCESS,
-            details,
-            {"answer": answer.text},
-        )
+        sealed = {"answer": answer.text}
+        about = (retrieved.request, retrieved.scope)
+        self._record(draft, event_about(*about, action, Outcome.SUCCESS, details, sealed), about)
 
-    def _record_writing(self, retrieved: Retrieved, draft: Draft) -> None:
-        """Record which model wrote from which passages, where one did."""
-        writing = draft.writing
-        if writing is None:
-            return
+    def _record(self, draft: Draft, ended: AuditEvent, about: tuple[Request, Scope]) -> None:
+        """Record how the answer ended, behind who wrote it: both by one sync."""
+        events = [] if draft.writing is None else [self._written(draft, draft.writing, about)]
+        self._audit.append_together([*events, ended])
+        draft.writing = None
+
+    def _written(self, draft: Draft, writing: Writing, about: tuple[Request, Scope]) -> AuditEvent:
+        """Return what says which model wrote from which passages."""
         details: dict[str, Json] = {
             "model": self._writer.model,
             "model_digest": self._weights.digest or None,
@@ -241,11 +254,8 @@ class Answerer:
             "completion_tokens": writing.usage.completion if writing.usage else None,
             "complete": writing.complete,
         }
-        outcome = Outcome.SUCCESS if writing.complete else Outcome.FAILURE
-        record_event(
-            self._audit, retrieved.request, retrieved.scope, Action.GENERATED, outcome, details
-        )
-        draft.writing = None
+        outcome = Outcome.SUCCESS if writing.complete or writing.hung_up else Outcome.FAILURE
+        return event_about(*about, Action.GENERATED, outcome, details)
 
     def _record_end(self, retrieved: Retrieved, draft: Draft, error: BaseException) -> None:
         gone = isinstance(error, (GeneratorExit, asyncio.CancelledError))
@@ -255,13 +265,9 @@ class Answerer:
             details["code"] = code
         # If the log itself is what failed, the error on its way out already says so.
         with contextlib.suppress(AuditError):
-            self._record_writing(retrieved, draft)
-            record_event(
-                self._audit,
-                retrieved.request,
-                retrieved.scope,
-                Action.ABANDONED if gone else Action.FAILED,
-                Outcome.FAILURE,
-                details,
-                {"answer": "".join(draft.parts)[:LONGEST_ANSWER]},
+            action = Action.ABANDONED if gone else Action.FAILED
+            sealed = {"answer": "".join(draft.parts)[:LONGEST_ANSWER]}
+            about = (retrieved.request, retrieved.scope)
+            self._record(
+                draft, event_about(*about, action, Outcome.FAILURE, details, sealed), about
             )

@@ -140,7 +140,8 @@ class Sought:
 
     def __init__(self, question: str) -> None:
         self.terms = content_terms(question)
-        self.specific = read(question).specific
+        self._whole = read(question)
+        self.specific = self._whole.specific
         self._parts = [read(question[start:end]) for start, end in parts(question)]
 
     def lack(self, held: Set[str], *, masked: bool, title: str = "") -> float:
@@ -154,6 +155,10 @@ class Sought:
         return min(
             len(one.missing(held, masked=masked)) / (len(one.specific) or 1) for one in self._parts
         )
+
+    def missing(self, held: Set[str], *, masked: bool, title: str = "") -> frozenset[str]:
+        """Return the specific terms that a passage of this title lacks; ``held`` as in ``lack``."""
+        return self._whole.missing(held | _in_title(self.terms, title), masked=masked)
 
 
 def _within(candidate: Candidate, quote: Quote) -> bool:

@@ -4,7 +4,7 @@ All of it computes, so all of it is done in a thread, and what came together goe
 each way into a thread and back costs more than a sentence does.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ragplatform.answer import exits, remarks
@@ -32,8 +32,8 @@ class Draft:
     citations: list[Citation] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     refusal: str | None = None
-    unfinished: bool = True
-    """Whether the screen still holds the end back; until it lets go, no piece is the last."""
+    tried: bool = False
+    """Whether the model tried to answer in sentences of its own, whatever became of them."""
     writing: Writing | None = None
     """What is not on record yet of the model's part; None where it had none."""
 
@@ -64,6 +64,11 @@ class Releasing:
         self._held: list[Sentence] = []
         self._waiting: list[Citation] = []
 
+    @property
+    def redactions(self) -> Mapping[str, int]:
+        """How many values of each type were masked so far."""
+        return self._screen.counts
+
     def take(self, sentences: Iterable[Sentence]) -> list[AnswerEvent]:
         """Take the next sentences; return what may leave now, in order.
 
@@ -78,6 +83,10 @@ class Releasing:
                 for one in ready:
                     self._say(one, events)
         return events
+
+    def forget_unsupported(self) -> None:
+        """Let go of the sentences that still wait for a supported one."""
+        self._held = []
 
     def finish(self) -> list[AnswerEvent]:
         """Return the rest, with the platform's remarks on the whole, or why there is no answer.

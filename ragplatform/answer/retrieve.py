@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -14,7 +14,7 @@ from ragplatform.answer.finding import DATES, Finder, Found
 from ragplatform.answer.salts import rights_digest
 from ragplatform.answer.support import Evidence
 from ragplatform.audit.details import unverified_id
-from ragplatform.audit.events import Action, Outcome, event_of
+from ragplatform.audit.events import Action, AuditEvent, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError, PlatformError
 from ragplatform.model import (
@@ -222,7 +222,7 @@ class Retriever:
             left_out = {"beyond_number": len(found.hits) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
             left_out["disagreed"] = len(hits) - len(kept)
-            kept += self._beside(request, standing, scope, edition.index, kept)
+            kept += self._beside(request, standing, scope, edition.index, kept, found.hits)
             passages = self._cleared(kept, scope)
             reveal = self._revealer([hit.passage for hit, _ in kept], scope)
             shown = tuple(
@@ -458,12 +458,21 @@ class Retriever:
         scope: Scope,
         index: Index,
         kept: Sequence[tuple[Hit, Decision]],
+        candidates: Iterable[Hit],
     ) -> list[tuple[Hit, Decision]]:
-        """Return what stands next to the best passages, as far as it may be read by itself."""
+        """Return what stands next to the best passages, as far as it may be read by itself.
+
+        The search has often brought it among the ``candidates``, under the same scope.
+        """
         if request.narrow is not None and request.narrow.parts is not None:
             # Next to the part that was asked for stands another one.
             return []
-        found = beside([hit for hit, _ in kept], request.beside, lambda n: index.fetch(n, scope))
+        brought = {hit.passage.chunk.id: hit for hit in candidates}
+
+        def fetch(name: str) -> Hit | None:
+            return brought.get(name) or index.fetch(name, scope)
+
+        found = beside([hit for hit, _ in kept], request.beside, fetch)
         return self._decide_again(request, standing, scope, found)
 
     def _cleared(
@@ -576,19 +585,30 @@ def record_event(
 
     Raises ``AuditError`` when it could not be made durable.
     """
-    audit.append(
-        event_of(
-            request.principal,
-            action,
-            outcome,
-            request_id=request.request_id,
-            trace=request.trace,
-            purpose=str(request.purpose),
-            policy=scope.policy_digest,
-            subjects=subjects,
-            details={"scope": scope.key, **(details or {})},
-            sealed=sealed,
-        )
+    audit.append(event_about(request, scope, action, outcome, details, sealed, subjects))
+
+
+def event_about(
+    request: Request,
+    scope: Scope,
+    action: Action,
+    outcome: Outcome,
+    details: dict[str, Json] | None = None,
+    sealed: dict[str, str] | None = None,
+    subjects: Collection[str] = (),
+) -> AuditEvent:
+    """Return one event of the request, to be recorded."""
+    return event_of(
+        request.principal,
+        action,
+        outcome,
+        request_id=request.request_id,
+        trace=request.trace,
+        purpose=str(request.purpose),
+        policy=scope.policy_digest,
+        subjects=subjects,
+        details={"scope": scope.key, **(details or {})},
+        sealed=sealed,
     )
 
 
