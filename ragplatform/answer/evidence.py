@@ -20,14 +20,15 @@ def about(retrieved: Retrieved) -> Sequence[ClearedPassage]:
 
     They are those of documents that name the person, and those about the same one subject, since
     few passages of a long letter repeat the name. The right words about the wrong patient are
-    worse than no answer. Only where nobody is named as in the question does it count whom else the
-    question may mean. Passages that speak to a model are left out.
+    worse than no answer. A whole name counts before a part of it, and only where nobody is named as
+    in the question does it count whom else it may mean. Passages that speak to a model are left
+    out.
     """
     passages = tuple(one for one in retrieved.passages if not one.orders)
-    named = tokens_in(retrieved.question.text)
     held = [tokens_in(" ".join(p.texts)) for p in passages]
-    if not any(named & tokens for tokens in held):
-        named = retrieved.meant
+    there = frozenset[str]().union(*held)
+    tiers = (retrieved.spelt, tokens_in(retrieved.question.text), retrieved.meant)
+    named = next((some for some in tiers if some & there), frozenset())
     naming = [p.passage for p, tokens in zip(passages, held, strict=True) if named & tokens]
     documents = {passage.document for passage in naming}
     subjects = {passage.subjects for passage in naming if len(passage.subjects) == 1}

@@ -5,7 +5,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Final
+
+import anyio.to_thread
 
 from ragplatform.answer import exits, prompt, quotes
 from ragplatform.answer.alarm import ExitAlarm
@@ -82,8 +85,8 @@ class Writer:
 
     async def write(
         self, retrieved: Retrieved, passages: Sequence[ClearedPassage], writing: Writing
-    ) -> AsyncGenerator[str, None]:
-        """Yield the model's whole sentences on the passages, citation marks and all.
+    ) -> AsyncGenerator[list[str], None]:
+        """Yield the model's whole sentences on the passages, citation marks and all, as they come.
 
         ``writing`` tells meanwhile how much came. Raises ``GeneratorError``.
         """
@@ -103,12 +106,12 @@ class Writer:
         instructions = prompt.WRITE + prompt.CANARY.format(canary=self.canary(retrieved))
         async with aclosing(self._generate(retrieved, writing, instructions, parts)) as stream:
             async for piece in stream:
-                for text in cutter.feed(piece):
-                    yield text
-        for text in cutter.finish():
-            # A last sentence without its end was cut off by the token limit.
-            if text.rstrip().endswith((".", "!", "?", "]", '"')):
-                yield text
+                if whole := cutter.feed(piece):
+                    yield whole
+        # A last sentence without its end was cut off by the token limit.
+        ended = (".", "!", "?", "]", '"')
+        if rest := [text for text in cutter.finish() if text.rstrip().endswith(ended)]:
+            yield rest
 
     async def join(self, retrieved: Retrieved, texts: Sequence[Cleared], writing: Writing) -> str:
         """Return the joining of the quotes that the model chose, or the plain one.
@@ -151,7 +154,8 @@ class Writer:
                 raise GeneratorError("the model server wrote more than it was asked for")
             written += piece
             if leak.found_in(piece):
-                await self._alarm.cut(retrieved, found="canary", where="written", text=written)
+                cut = partial(self._alarm.cut, found="canary", where="written", text=written)
+                await anyio.to_thread.run_sync(cut, retrieved, abandon_on_cancel=False)
             yield piece
         writing.complete = True
 
