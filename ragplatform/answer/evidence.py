@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from ragplatform.answer.quotes import Origin
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
+from ragplatform.answer.support import Evidence
 from ragplatform.model import Citation
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
@@ -41,6 +43,13 @@ def about_others(named: frozenset[str], sentence: str) -> bool:
     people = {token for token in tokens_in(sentence) if entity_of(token) == "PERSON"}
     asked = {token for token in named if entity_of(token) == "PERSON"}
     return bool(people and asked) and not people & asked
+
+
+def origin(passage: ClearedPassage) -> Origin:
+    """Return where what is quoted of the passage is from. What gives orders vouches for nothing."""
+    found = passage.passage
+    said = Evidence(()) if passage.orders else passage.evidence
+    return Origin(found.document, found.title, found.chunk.heading, said)
 
 
 def cite(retrieved: Retrieved, passage: ClearedPassage, first: int, last: int) -> Citation:
