@@ -46,7 +46,7 @@ class InstantModel:
             return sum(self.spent.pop(salt, []))
 
 
-def reply(body: dict[str, Any]) -> str:
+def reply(body: dict[str, Any], sentences: int = _SENTENCES) -> str:
     """Return a text that the platform can use: joined quotes, or sentences of the passages."""
     prompt = body["messages"][-1]["content"]
     if "structured_outputs" in body:
@@ -59,8 +59,12 @@ def reply(body: dict[str, Any]) -> str:
         for line in text.split("\n")
     ]
     # What fits the question, as a model's answer does: anything else is not shown and costs less.
-    best = sorted(found, key=lambda one: -one[0])[:_SENTENCES]
-    return " ".join(f"{line.rstrip('.')} [{number}]." for _, line, number in best)
+    best = sorted(found, key=lambda one: -one[0])
+    said: dict[str, str] = {}
+    for _, line, number in best:
+        # Neighbouring passages overlap, and who answers says nothing twice.
+        said.setdefault(line.rstrip("."), number)
+    return " ".join(f"{line} [{number}]." for line, number in list(said.items())[:sentences])
 
 
 @contextmanager

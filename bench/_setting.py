@@ -116,11 +116,12 @@ def serving(deployment: Deployment, **settings: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def served(deployment: Deployment, **settings: str) -> Iterator[Served]:
-    """Run the API as ``serving`` does; give its process too."""
+def served(deployment: Deployment, *, module: str = "", **settings: str) -> Iterator[Served]:
+    """Run the API as ``serving`` does; give its process too. ``module`` runs in its place."""
     port = free_port()
+    own = [str(Path(sys.executable).with_name("ragplatform"))]
     process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("ragplatform")), "serve"],
+        [*([sys.executable, "-m", module] if module else own), "serve"],
         cwd=ROOT, env=environment(deployment.folder, port=str(port), **settings),
         stdout=subprocess.DEVNULL,
     )  # fmt: skip

@@ -64,8 +64,9 @@ _CITING = ("quoted", "supported", "conflict")
 class Asked:
     """What became of one question. ``found`` and ``answered`` mean nothing without evidence.
 
-    ``cited`` sentences have a citation, of which ``said`` are in their passages; ``right`` says
-    whether a passage of the right document is cited.
+    ``cited`` sentences have a citation, of which ``said`` are in their passages; ``written`` and
+    ``written_said`` are those among them that a model wrote. ``right`` says whether a passage of
+    the right document is cited.
     """
 
     id: str
@@ -82,6 +83,9 @@ class Asked:
     dangling: int
     dropped: int
     remarks: int
+    mode: str
+    written: int
+    written_said: int
     seconds: float
     answer: str
     wrong: tuple[tuple[str, str], ...]
@@ -100,6 +104,9 @@ class Figures:
     evidence_in_answer: float
     evidence_in_first_quote: float
     right_document_cited: float
+    written_answers: int
+    written_sentences: int
+    written_precision: float
     citing_sentences: int
     citation_precision: float
     dangling_citations: int
@@ -154,7 +161,7 @@ class Kept:
         max_tokens: int,
         pattern: str | None = None,
     ) -> AsyncIterator[str]:
-        """Yield the text as one piece."""
+        """Yield the text, as one piece where it was kept."""
         asked = "\0".join((instructions, _unfenced(prompt.text), str(max_tokens), pattern or ""))
         key = hashlib.sha256(asked.encode()).hexdigest()
         if key not in self._said:
@@ -165,10 +172,30 @@ class Kept:
                 max_tokens=max_tokens,
                 pattern=pattern,
             )
-            self._said[key] = "".join([p async for p in stream if isinstance(p, str)])
-            with self._path.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps([key, self._said[key]]) + "\n")
+            async for piece in self._noted(key, stream):
+                yield piece
+            return
         yield self._said[key]
+
+    async def _noted(self, key: str, stream: AsyncIterator[Any]) -> AsyncIterator[str]:
+        """Yield the text as it comes, and keep it, also where it is hung up on; no failed one."""
+        said = ""
+        try:
+            async for piece in stream:
+                if isinstance(piece, str):
+                    said += piece
+                    yield piece
+        except GeneratorError:
+            raise
+        except BaseException:
+            self._keep(key, said)
+            raise
+        self._keep(key, said)
+
+    def _keep(self, key: str, said: str) -> None:
+        self._said[key] = said
+        with self._path.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps([key, said]) + "\n")
 
     async def ready(self) -> bool:
         """Return whether the other is."""
@@ -201,7 +228,9 @@ async def ask(
     built: wiring.Platform, principal: Principal, question: dict[str, Any], mode: AnswerMode
 ) -> Asked:
     """Ask one question and judge what comes."""
-    request = Request(principal, Purpose(question["purpose"]), question["question"])
+    # As the API asks: what is quoted stands in the best passages, what is written reads on.
+    beside = built.settings.passages_beside if mode is AnswerMode.ABSTRACTIVE else 0
+    request = Request(principal, Purpose(question["purpose"]), question["question"], beside=beside)
     began = time.perf_counter()
     try:
         retrieved = await asyncio.to_thread(built.answerer.prepare, request)
@@ -241,6 +270,9 @@ def judge(
         dangling=_dangling(answer, shown),
         dropped=answer.dropped_sentences,
         remarks=sum(one.kind in ("conflict", "gap") for one in answer.sentences),
+        mode=str(answer.mode),
+        written=sum(one.kind == "supported" for one in citing),
+        written_said=sum(one.kind == "supported" for one in citing if one not in wrong),
         seconds=took,
         answer=answer.text,
         wrong=tuple((one.text, _passages(one, shown)) for one in wrong),
@@ -280,11 +312,13 @@ def _is_of(question: dict[str, Any], source: ShownPassage | Citation) -> bool:
 
 def _denied(question: dict[str, Any], reason: str) -> Asked:
     nothing: dict[str, Any] = dict.fromkeys(
-        "found answered first right cited said quotes broken dangling dropped remarks".split(), 0
+        "found answered first right cited said quotes broken dangling dropped remarks written "
+        "written_said".split(),
+        0,
     )
     return Asked(
-        id=question["id"], kind="denied", refused=True, seconds=0.0, answer=reason, wrong=(),
-        **nothing,
+        id=question["id"], kind="denied", refused=True, mode="refusal", seconds=0.0,
+        answer=reason, wrong=(), **nothing,
     )  # fmt: skip
 
 
@@ -309,6 +343,7 @@ def figures(asked: Sequence[Asked]) -> Figures:
     known = [one for one in asked if one.kind not in ("unanswerable", "denied")]
     unknown = [one for one in asked if one.kind == "unanswerable"]
     count, cited = len(known) or 1, sum(one.cited for one in asked)
+    written = sum(one.written for one in asked)
     return Figures(
         questions=len(asked),
         denied=sum(one.kind == "denied" for one in asked),
@@ -319,6 +354,9 @@ def figures(asked: Sequence[Asked]) -> Figures:
         evidence_in_answer=sum(one.answered for one in known) / count,
         evidence_in_first_quote=sum(one.first for one in known) / count,
         right_document_cited=sum(one.right for one in known) / count,
+        written_answers=sum(one.mode == "abstractive" for one in asked),
+        written_sentences=written,
+        written_precision=sum(one.written_said for one in asked) / (written or 1),
         citing_sentences=cited,
         citation_precision=sum(one.said for one in asked) / (cited or 1),
         dangling_citations=sum(one.dangling for one in asked),

@@ -80,14 +80,12 @@ class Answerer:
         try:
             yield Sources(retrieved.shown)
             held: list[AnswerEvent] = []
-            quoting = mode is AnswerMode.EXTRACTIVE
-            making = (self._quote if quoting else self._write)(retrieved, draft)
-            async with aclosing(making) as together:
+            async with aclosing(self._made(retrieved, draft, out)) as together:
                 async for sentences in together:
                     # In a thread, since models may be asked.
                     held += await anyio.to_thread.run_sync(out.take, sentences)
                     # The screen holds the end of what it has read back, so no piece is the last.
-                    while held and not quoting:
+                    while held and draft.mode is AnswerMode.ABSTRACTIVE:
                         event = held.pop(0)
                         if isinstance(event, Delta):
                             draft.parts.append(event.text)
@@ -125,16 +123,39 @@ class Answerer:
         self._record_answer(retrieved, answer, draft)
         return answer
 
+    async def _made(
+        self, retrieved: Retrieved, draft: Draft, out: Releasing
+    ) -> AsyncGenerator[Iterable[Sentence], None]:
+        """Yield what may be said.
+
+        Where a model wrote nothing that a passage says, the passages are quoted instead, and the
+        mode says so; not where it declined to answer.
+        """
+        quoting = draft.mode is AnswerMode.EXTRACTIVE
+        async with aclosing((self._quote if quoting else self._write)(retrieved, draft)) as made:
+            async for sentences in made:
+                yield sentences
+        if not draft.tried or draft.citations:
+            return
+        async with aclosing(self._quote(retrieved, draft)) as made:
+            async for sentences in made:
+                out.forget_unsupported()
+                draft.mode, draft.model = AnswerMode.EXTRACTIVE, ""
+                yield sentences
+
     async def _quote(
         self, retrieved: Retrieved, draft: Draft
     ) -> AsyncGenerator[Iterable[Sentence], None]:
-        """Yield quotes of the passages, with joining words that the model chose."""
+        """Yield quotes of the passages, with joining words that the model chose.
+
+        A model that was asked before for an answer is not asked again.
+        """
         chosen = await anyio.to_thread.run_sync(self._quoter.choose, retrieved)
         if not chosen:
             return
         texts = self._quoter.texts(retrieved, chosen)
         joined = quotes.join_plainly(len(texts))
-        if len(texts) > 1:
+        if len(texts) > 1 and draft.asked is AnswerMode.EXTRACTIVE:
             cited = [retrieved.passages[q.candidate.passage].passage.chunk.id for q in chosen]
             draft.writing = Writing(cited, {})
             try:
@@ -166,6 +187,7 @@ class Answerer:
         async with aclosing(written):
             async for texts in written:
                 yield filter(None, map(judge.judge, texts))
+        draft.tried = not judge.declined
 
     def _answer(
         self, retrieved: Retrieved, draft: Draft, text: str, redactions: Mapping[str, int]
@@ -232,7 +254,7 @@ class Answerer:
             "completion_tokens": writing.usage.completion if writing.usage else None,
             "complete": writing.complete,
         }
-        outcome = Outcome.SUCCESS if writing.complete else Outcome.FAILURE
+        outcome = Outcome.SUCCESS if writing.complete or writing.hung_up else Outcome.FAILURE
         return event_about(*about, Action.GENERATED, outcome, details)
 
     def _record_end(self, retrieved: Retrieved, draft: Draft, error: BaseException) -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ragplatform.answer import evidence, exits, quotes, support
+from ragplatform.answer import asked, evidence, exits, quotes, support
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
+from ragplatform.answer.terms import content_terms
 from ragplatform.model import Citation, SentenceKind
 from ragplatform.ports import Entailment
 from ragplatform.privacy.tokens import embed_view
@@ -69,12 +70,18 @@ class Judge:
         bar: Bar,
     ) -> None:
         self.dropped: Counter[str] = Counter()
+        self.declined = False
+        """Whether the model said that the passages do not answer."""
         self._retrieved = retrieved
         self._passages = passages
         self._evidence = [passage.evidence for passage in passages]
         self._bar = bar
         self._sought = quotes.Sought(retrieved.question.text)
         self._lack = self._sought.lacks([evidence.origin(one) for one in passages])
+        self._missing = [
+            self._sought.missing(held.terms, masked=bool(held.tokens), title=one.passage.title)
+            for one, held in zip(passages, self._evidence, strict=True)
+        ]
         self._said: set[str] = set()
         self._answered = False
 
@@ -86,8 +93,9 @@ class Judge:
     def judge(self, text: str) -> Sentence | None:
         """Return the sentence as it may be shown, or None; ``dropped`` counts why not."""
         claim = support.without_citations(text).strip()
-        # A question handed back claims nothing, and a heading would seem to support it.
-        if not claim or claim.endswith("?") or _DECLINED.search(claim):
+        # A question handed back claims nothing, nor does a heading, and one would support either.
+        self.declined = self.declined or bool(_DECLINED.search(claim))
+        if not claim or claim.endswith(("?", ":")) or _DECLINED.search(claim):
             return None
         at, verdict = self._best(claim, set(support.cited(text)))
         # Only what is cited may bring in an address or a number to call, and only where it stands.
@@ -97,6 +105,7 @@ class Judge:
         said = exits.inert(claim) if claim in cited else claim
         never = self._never(said, cited)
         failed = never or verdict.failed
+        failed = failed or self._borrowed(claim, at)
         failed = failed or self._unlike(claim, at, verdict) or self._beside(claim, at)
         if failed:
             self.dropped[failed] += 1
@@ -127,6 +136,20 @@ class Judge:
             return "entailment"
         return None
 
+    def _borrowed(self, claim: str, at: int) -> str | None:
+        """Return that a sentence has a word of the question that its passage does not know.
+
+        A model that takes the drug from the question and all else from a passage about another
+        brings in one new word: far too few to be noticed by their share.
+        """
+        missing = self._missing[at]
+        told = missing and any(
+            term == one or asked.same_word(term, one)
+            for term in content_terms(claim)
+            for one in missing
+        )
+        return "borrowed" if told else None
+
     def _beside(self, claim: str, at: int) -> str | None:
         """Return that a sentence is beside the question, where nothing before it was to the point.
 
@@ -134,9 +157,9 @@ class Judge:
         """
         if self._answered:
             return None
-        asked = self._retrieved
+        found = self._retrieved
         to_the_point = quotes.fits(
-            self._sought, asked.vector, claim, self._lack[at], asked.embedder
+            self._sought, found.vector, claim, self._lack[at], found.embedder
         )
         return None if to_the_point else "beside"
 

@@ -98,7 +98,8 @@ class Sought:
 
     def __init__(self, question: str) -> None:
         self.terms = content_terms(question)
-        self.specific = read(question).specific
+        self._whole = read(question)
+        self.specific = self._whole.specific
         self._parts = [read(question[start:end]) for start, end in parts(question)]
 
     def above(self, origin: Origin) -> set[str]:
@@ -114,6 +115,13 @@ class Sought:
         what the others ask for may stand elsewhere, or the answer says that it does not.
         """
         return min(one.lack(held, hidden) for one in self._parts)
+
+    def missing(self, held: Set[str], *, masked: bool, title: str = "") -> frozenset[str]:
+        """Return the specific terms that a passage of this title and these terms lacks.
+
+        ``masked`` says that some of it stands behind a pseudonym or a mask.
+        """
+        return self._whole.missing(held | _in_title(self.terms, title), masked=masked)
 
     def lacks(self, origins: Sequence[Origin]) -> list[float]:
         """Return for each passage what it lacks together with the others of its document.

@@ -32,6 +32,8 @@ class Draft:
     citations: list[Citation] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     refusal: str | None = None
+    tried: bool = False
+    """Whether the model tried to answer in sentences of its own, whatever became of them."""
     writing: Writing | None = None
     """What is not on record yet of the model's part; None where it had none."""
 
@@ -81,6 +83,10 @@ class Releasing:
                 for one in ready:
                     self._say(one, events)
         return events
+
+    def forget_unsupported(self) -> None:
+        """Let go of the sentences that still wait for a supported one."""
+        self._held = []
 
     def finish(self) -> list[AnswerEvent]:
         """Return the rest, with the platform's remarks on the whole, or why there is no answer.

@@ -1,6 +1,7 @@
 """What goes to the model and what comes back: prompts of cleared parts, and a bounded reply."""
 
 import re
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from ragplatform.privacy.gate import Privacy
 # What one audit record can seal, with room for marks, remarks and any script of the world. A longer
 # answer could be shown and not recorded.
 LONGEST_ANSWER: Final = 10_000
+# Small models end in a loop and would stay in it to the last token, which takes a minute on a
+# processor. Whoever writes a sentence for the third time says nothing new any more.
+_ONCE_MORE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Writing:
     characters: int = 0
     usage: Usage | None = None
     complete: bool = False
+    hung_up: bool = False
+    """Whether the rest was not waited for, since the model had lost its way."""
 
 
 class Writer:
@@ -88,7 +94,8 @@ class Writer:
     ) -> AsyncGenerator[list[str], None]:
         """Yield the model's whole sentences on the passages, citation marks and all, as they come.
 
-        ``writing`` tells meanwhile how much came. Raises ``GeneratorError``.
+        ``writing`` tells meanwhile how much came. A model that copies its prompt or goes round in
+        circles is hung up on. Raises ``GeneratorError``.
         """
         # Unpredictable to whoever wrote the documents, so that a passage cannot close it.
         fence = self._salt(retrieved)[:8]
@@ -102,15 +109,25 @@ class Writer:
             for p in passages
         ]
         parts.append(self._privacy.compose(prompt.QUESTION, question=retrieved.question))
-        cutter = SentenceStream()
+        cutter, said = SentenceStream(), Counter[str]()
         instructions = prompt.WRITE + prompt.CANARY.format(canary=self.canary(retrieved))
         async with aclosing(self._generate(retrieved, writing, instructions, parts)) as stream:
             async for piece in stream:
-                if whole := cutter.feed(piece):
+                whole = []
+                for text in cutter.feed(piece):
+                    said[text.strip()] += 1
+                    writing.hung_up = fence in text or said[text.strip()] > _ONCE_MORE
+                    if writing.hung_up:
+                        break
+                    whole.append(text)
+                if whole:
                     yield whole
+                if writing.hung_up:
+                    return
         # A last sentence without its end was cut off by the token limit.
         ended = (".", "!", "?", "]", '"')
-        if rest := [text for text in cutter.finish() if text.rstrip().endswith(ended)]:
+        rest = [one for one in cutter.finish() if one.rstrip().endswith(ended) and fence not in one]
+        if rest:
             yield rest
 
     async def join(self, retrieved: Retrieved, texts: Sequence[Cleared], writing: Writing) -> str:

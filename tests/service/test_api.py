@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from ragplatform.audit.events import Action
+from ragplatform.audit.events import Action, Outcome
 from ragplatform.errors import GeneratorError, IndexUnavailableError
 from tests.fakes_audit import Pauses
 from tests.fakes_disk import PickyDisk
@@ -221,6 +221,27 @@ def test_a_model_that_repeats_itself_or_the_question_is_heard_once(bench, serve)
     ).json()  # fmt: skip
 
     assert answer["answer"] == "Apixaban was stopped because of a gastric bleed. [1]"
+
+
+@pytest.mark.parametrize("lost", ["in circles", "in its prompt"])
+def test_a_model_that_lost_its_way_is_hung_up_on_and_what_it_said_before_stays(bench, serve, lost):
+    said = "Apixaban was stopped because of a gastric bleed [1].\n"
+
+    def script(_, prompt):
+        copied = "She is well. " if lost == "in circles" else prompt.splitlines()[0] + "\n"
+        return [said, *[copied] * 400]
+
+    one = bench(generator=ScriptedGenerator(script))
+    one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"])
+
+    answer = serve(one).post(
+        "/v1/ask", json=body(mode="abstractive"), headers=as_("doctor")
+    ).json()  # fmt: skip
+
+    assert answer["answer"] == "Apixaban was stopped because of a gastric bleed. [1]"
+    (written,) = records(one, action=Action.GENERATED)
+    assert (written.outcome, written.details["complete"]) == (Outcome.SUCCESS, False)
+    assert written.details["characters"] < 250
 
 
 def test_the_prompt_holds_no_name_and_a_salt_that_two_people_never_share(bench, serve):
@@ -502,7 +523,8 @@ def test_a_flood_of_strangers_is_one_record_that_counts_them(ward, serve):
 
 
 def test_a_model_that_never_stops_is_stopped_and_the_end_is_on_record(bench, serve):
-    endless = [f"Apixaban {n} was stopped because of a gastric bleed. " * 8 for n in range(300)]
+    # None of them twice: who goes round in circles is hung up on, and what came is answered.
+    endless = [f"Apixaban {n} was stopped because of a gastric bleed. " for n in range(2400)]
     one = bench(generator=ScriptedGenerator(endless))
     one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"])
 

@@ -46,14 +46,36 @@ def test_an_unsupported_sentence_is_marked_where_the_deployment_says_so(bench, s
     assert answer["dropped_sentences"] == 1
 
 
-def test_an_answer_of_nothing_but_unsupported_sentences_is_none(bench, serve):
-    one = bench(generator=ScriptedGenerator([INVENTED]), unsupported_sentences="mark")
+@pytest.mark.parametrize("unsupported", ["drop", "mark"])
+def test_where_a_model_writes_nothing_that_is_supported_the_passages_are_quoted(
+    bench, serve, unsupported
+):
+    one = bench(generator=ScriptedGenerator([INVENTED]), unsupported_sentences=unsupported)
+    one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"])
+
+    answer = asked(serve(one), mode="abstractive")
+
+    assert (answer["mode"], answer["model"]) == ("extractive", "")
+    assert answer["sentences"][0]["text"] == f"{STOPPED} [1]"
+    assert {sentence["kind"] for sentence in answer["sentences"]} == {"quoted"}
+    assert "750" not in answer["answer"]
+    recorded = records(one, request_id=answer["request_id"])
+    details = {str(record.action): record.details for record in recorded}
+    assert (details["generated"]["mode"], details["answered"]["mode"]) == (
+        "abstractive",
+        "extractive",
+    )
+
+
+def test_a_model_that_says_that_nothing_answers_is_believed(bench, serve):
+    script = ["The passages do not say. ", INVENTED]
+    one = bench(generator=ScriptedGenerator(script))
     one.put(f"{STOPPED} {REPLACED}", subjects=["mrn:1"])
 
     answer = asked(serve(one), mode="abstractive")
 
     assert answer["mode"] == "refusal"
-    assert "750" not in answer["answer"]
+    assert answer["model"]
 
 
 def test_passages_that_contradict_each_other_are_both_said(bench, serve):

@@ -195,6 +195,11 @@ def test_the_request_is_salted_seeded_and_cold() -> None:
     ]
 
 
+def test_a_model_that_writes_freely_cannot_write_what_fences_passages() -> None:
+    assert _only_body(_ask)["bad_words"] == ["<<", ">>"]
+    assert "bad_words" not in _only_body(lambda url: _ask(url, pattern="A short text\\."))
+
+
 def test_a_key_in_the_environment_is_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-somebody-elses")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://192.0.2.1/v1")

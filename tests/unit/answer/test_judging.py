@@ -106,3 +106,16 @@ def test_behind_a_sentence_to_the_point_others_may_add(judge):
 
     assert lenient.judge(TRUE)
     assert lenient.judge("Enoxaparin 40 mg once daily replaced it after the bleed [1].")
+
+
+def test_a_word_of_the_question_that_the_passage_does_not_know_is_no_part_of_the_answer(judge):
+    borrowing = judge("What dose of nadroparin replaced apixaban after the bleed?")
+
+    sentence = "The nadroparin 40 mg once daily replaced it after the bleed had been clipped [1]."
+    assert borrowing.judge(sentence) is None
+    assert borrowing.dropped == {"borrowed": 1}
+    assert borrowing.judge(sentence.replace("nadroparin", "enoxaparin")) is not None
+
+
+def test_a_heading_claims_nothing_though_a_heading_would_support_it(judge):
+    assert judge().judge("Apixaban was stopped because of a gastric bleed: ") is None

@@ -18,7 +18,6 @@ from ragplatform.errors import AuditError, AuditLockedError
 from tests.fakes_audit import GateDisk, Pauses, event, key_of, open_log, open_logs
 from tests.fakes_disk import PickyDisk
 
-
 REVEALED = Action.REVEALED
 
 
