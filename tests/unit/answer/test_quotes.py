@@ -130,3 +130,18 @@ def test_never_more_quotes_than_asked_for(most):
     passage = [f"Apixaban was stopped in ward {n} for reason number {n} as noted." for n in "123"]
 
     assert len(chosen("Why was apixaban stopped?", passage, most=most)) <= most
+
+
+def test_of_many_sentences_those_are_read_closely_that_words_put_first():
+    embedder = TopicEmbedder()
+    texts = [f"The cafeteria opens at eight o'clock on day {n}." for n in range(40)]
+    texts[33] = "Apixaban was stopped because of the bleed."
+    candidates = [Candidate(n // 8, n % 8, text) for n, text in enumerate(texts)]
+    question = "Why was apixaban stopped?"
+    vector = embedder.embed([question])[0]
+    embedder.texts.clear()
+
+    (quote,) = choose(question, vector, candidates, embedder, titles=[""] * 5)
+
+    assert quote.candidate.text == texts[33]
+    assert len(embedder.texts) < len(texts) / 2
