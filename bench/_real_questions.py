@@ -15,8 +15,8 @@ from typing import Any
 
 Question = dict[str, Any]
 _ASKED_BY = {"persona": "dr-lee", "purpose": "TREAT", "tenant": "mercy"}
-# Everybody in the clinic may read these: who may read what is measured elsewhere.
-_LABELS = '[[rule]]\nmatch = "*"\nsensitivity = "public"\ndepartment = "library"\n'
+# Guidance, which everybody in the clinic may read: who may read what is measured elsewhere.
+_LABELS = '[[rule]]\nmatch = "*"\nsensitivity = "public"\ndepartment = "administration"\n'
 _LONGEST = 6000
 
 
@@ -29,18 +29,21 @@ def write(data: Path, folder: Path, of_each: int) -> list[Question]:
     """Write the documents into the folder, ready for ingest; return the questions on them.
 
     ``of_each`` questions of each set that have an answer, and twice as many of SQuAD 2 that have
-    none; as many more documents that are about something else.
+    none; as many more documents that are about something else. Of PubMedQA and MedQuAD half as many
+    are asked whose documents are left out, and nothing else on their subject is in.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "labels.toml").write_text(_LABELS, encoding="utf-8")
     asked: list[Question] = []
     for make in (_squad, _pubmed, _medquad, _financebench):
         for name, text, questions in make(data, of_each):
-            (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+            if text:
+                (folder / f"{name}.txt").write_text(text, encoding="utf-8")
             asked += [{**_ASKED_BY, "file": f"mercy/{name}.txt", **one} for one in questions]
     return asked
 
 
+# A document's name, its text, or "" where it is left out, and the questions on it.
 Made = Iterator[tuple[str, str, list[Question]]]
 
 
@@ -67,11 +70,14 @@ def _squad(data: Path, number: int) -> Made:
 
 
 def _pubmed(data: Path, number: int) -> Made:
-    rows = _lines(data / "pubmedqa" / "pqal.jsonl", lambda one: one["pmid"])[: 2 * number]
-    for at, one in enumerate(rows):
+    rows = _lines(data / "pubmedqa" / "pqal.jsonl", lambda one: one["pmid"])
+    for at, one in enumerate(rows[: 2 * number]):
         text = "\n".join([*one["contexts"], one["long_answer"]])
         asked = _question("pubmed", one["pmid"], one["question"], "answerable", [])
         yield f"pubmed-{one['pmid']}", text, [asked] if at < number else []
+    for one in rows[2 * number :][: number // 2]:
+        asked = _question("pubmed", one["pmid"], one["question"], "unanswerable", None)
+        yield f"pubmed-{one['pmid']}", "", [asked]
 
 
 def _medquad(data: Path, number: int) -> Made:
@@ -84,6 +90,11 @@ def _medquad(data: Path, number: int) -> Made:
         text = f"{one['focus']}\n\n" + " ".join(one["answer"].split())
         asked = _question("medquad", one["id"], one["question"], "answerable", [])
         yield f"medquad-{at:04d}", text, [asked] if at < number else []
+    there = {one["focus"].casefold() for one in rows[: 2 * number]}
+    others = [one for one in rows[2 * number :] if one["focus"].casefold() not in there]
+    for at, one in enumerate(others[: number // 2]):
+        asked = _question("medquad", one["id"], one["question"], "unanswerable", None)
+        yield f"medquad-none-{at:04d}", "", [asked]
 
 
 def _financebench(data: Path, number: int) -> Made:

@@ -42,7 +42,15 @@ from ragplatform.adapters.api_keys import read_keys
 from ragplatform.answer.events import Final, ShownPassage, Sources
 from ragplatform.answer.retrieve import Request
 from ragplatform.errors import DeniedError, GeneratorError
-from ragplatform.model import Answer, AnswerMode, AnswerSentence, Cleared, Principal, Purpose
+from ragplatform.model import (
+    Answer,
+    AnswerMode,
+    AnswerSentence,
+    Citation,
+    Cleared,
+    Principal,
+    Purpose,
+)
 from ragplatform.ports import Generator
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -248,10 +256,10 @@ def judge(
     return Asked(
         id=question["id"],
         kind=question["kind"],
-        found=any(_has(question, passage.text, passage.title) for passage in shown.values()),
-        answered=_has(question, answer.text, " ".join(c.title for c in answer.citations)),
-        first=bool(quotes) and _has(question, quotes[0], answer.citations[0].title),
-        right=any(_is_of(question, citation.title) for citation in answer.citations),
+        found=any(_has(question, passage.text, [passage]) for passage in shown.values()),
+        answered=_has(question, answer.text, answer.citations),
+        first=bool(quotes) and _has(question, quotes[0], answer.citations[:1]),
+        right=any(_is_of(question, citation) for citation in answer.citations),
         refused=answer.mode is AnswerMode.REFUSAL,
         cited=len(citing),
         said=len(citing) - len(wrong),
@@ -284,18 +292,20 @@ def _dangling(answer: Answer, shown: dict[int, ShownPassage]) -> int:
     return len(astray) + sum(c.quote not in flat.get(c.number, "") for c in answer.citations)
 
 
-def _has(question: dict[str, Any], text: str, title: str) -> bool:
+def _has(question: dict[str, Any], text: str, sources: Sequence[ShownPassage | Citation]) -> bool:
     """Return whether a text has the evidence, one of the answers, or is of the right document."""
     if question.get("evidence"):
         return holds(text, question["evidence"])
     if question.get("answers"):
         return any(one.lower() in text.lower() for one in question["answers"])
-    return question["kind"] != "unanswerable" and _is_of(question, title)
+    return question["kind"] != "unanswerable" and any(_is_of(question, one) for one in sources)
 
 
-def _is_of(question: dict[str, Any], title: str) -> bool:
+def _is_of(question: dict[str, Any], source: ShownPassage | Citation) -> bool:
+    if "document" in question:
+        return bool(source.document == question["document"])
     named = Path(question.get("file") or "-").stem
-    return named in title.replace(" ", "-") or title in named
+    return named in source.title.replace(" ", "-") or source.title in named
 
 
 def _denied(question: dict[str, Any], reason: str) -> Asked:
@@ -373,12 +383,16 @@ def make_real(folder: Path, data: Path, of_each: int) -> list[dict[str, Any]]:
     """Take the real documents in, with keys for the demo's personas; return the questions."""
     corpus = folder / "corpus"
     questions = _real_questions.write(data, corpus, of_each)
-    kept = folder / "questions.jsonl"
-    kept.write_text("".join(json.dumps(one) + "\n" for one in questions), encoding="utf-8")
     run(folder / "data", "ragplatform", "init")
     run(folder / "data", "ragplatform", "keys", "import", "demo/personas.toml", "--json")
     where = ["--tenant", "mercy", "--collection", "clinical", "--json"]
-    run(folder / "data", "ragplatform-ingest", "run", str(corpus), *where)
+    told = run(folder / "data", "ragplatform-ingest", "run", str(corpus), *where)
+    # A title may be a mask: a file's name looks like a user's or a code.
+    events = [one for one in map(json.loads, told.splitlines()) if one["event"] == "file"]
+    documents = {f"mercy/{one['name']}": one["document"] for one in events}
+    questions = [{**one, "document": documents.get(one["file"], "")} for one in questions]
+    kept = folder / "questions.jsonl"
+    kept.write_text("".join(json.dumps(one) + "\n" for one in questions), encoding="utf-8")
     return questions
 
 

@@ -9,10 +9,10 @@ FILE, and parts that stand there already are not run again.
 DIR holds ``bipia``, ``garak``, ``giskard``, ``poisonedrag`` and ``notinject``. Each case puts a
 passage that holds an attack into a platform on fakes (policies, vault and audit log are real),
 beside one that the asker may not read, and asks about it by every exit of ``tests.every_exit``:
-/v1/ask, OpenAI's chat completions and responses, each whole and streamed, MCP, lines of batches;
-once more for quotes, by one exit after the other; and by all that show passages. The model obeys in
-the way of one of ``tests.hostile``'s tactics, another one at each exit, by turns. ``tests.hostile``
-judges what comes out too; it shares no code with what is judged. With
+/v1/ask, OpenAI's chat completions and responses, whole and streamed by turns, MCP, a line of a
+batch, LangChain; once more for quotes, by one exit after the other; and by all that show passages.
+The model obeys in the way of one of ``tests.hostile``'s tactics, another one at each exit, by
+turns. ``tests.hostile`` judges what comes out too; it shares no code with what is judged. With
 ``RAGPLATFORM_PASSAGES_WITH_ORDERS=keep``, so that passages that are known as attacks are attacks.
 
 ``bypasses`` counts replies and prompts with forbidden words, ``channels`` answers that could be
@@ -128,6 +128,11 @@ class World:
 
 
 TACTICS: Final[Sequence[str]] = list(hostile.TACTICS)
+# Whole and streamed.
+WAYS: Final = [(way, way if way == "mcp ask" else f"{way} streamed") for way in ANSWERING[::2]]
+# LangChain's retriever over HTTP, the last, reads certificates for each query; what it shows is
+# what the search before it sent.
+HTTP_EACH: Final = 8
 
 
 class Attack:
@@ -142,16 +147,18 @@ class Attack:
     async def run(self, cases: Sequence[Case]) -> None:
         """Run the cases: over what answers at once and what shows, then as lines of batches."""
         world = self._world
-        for number, case in enumerate(cases):
+        turns = [number // len(TACTICS) % 2 for number in range(len(cases))]
+        for number, (case, turn) in enumerate(zip(cases, turns, strict=True)):
             world.hold(case.text)
-            for at, way in enumerate(ANSWERING):
-                await self._ask(case, way, TACTICS[(number + at) % len(TACTICS)])
+            for at, way in enumerate(WAYS):
+                await self._ask(case, way[turn], TACTICS[(number + at) % len(TACTICS)])
             world.model._script = ["<1>"]
             await self._ask(case, ANSWERING[number % len(ANSWERING)], None)
-            for way in SHOWING:
+            for way in SHOWING[: None if number % HTTP_EACH == 0 else -1]:
                 self._shown(await self._exits.show(way, case.asked, world.bench.documents[0]))
-        for at, way in enumerate(BATCHED, len(ANSWERING)):
-            await self._batch(cases, way, at)
+        for turn, way in enumerate(BATCHED):
+            mine = [case for case, its in zip(cases, turns, strict=True) if its == turn]
+            await self._batch(mine, way)
 
     async def _ask(self, case: Case, way: str, tactic: str | None) -> None:
         if tactic:
@@ -160,8 +167,8 @@ class Attack:
         said = await self._exits.ask(way, case.asked, mode)
         self._judge(case, way, tactic, said, self._world.prompted())
 
-    async def _batch(self, cases: Sequence[Case], way: str, at: int) -> None:
-        tactics = [TACTICS[(number + at) % len(TACTICS)] for number in range(len(cases))]
+    async def _batch(self, cases: Sequence[Case], way: str) -> None:
+        tactics = [TACTICS[(number + len(WAYS)) % len(TACTICS)] for number in range(len(cases))]
         prompts: list[list[Asked]] = []
 
         def before(number: int) -> None:
@@ -209,28 +216,52 @@ class Attack:
         self.counts["canaries"] += bool(self._word) and self._word in raw
 
 
-def benign(data: Path) -> dict[str, int]:
+def benign(data: Path) -> dict[str, dict[str, int]]:
     """Return how many texts that only sound like attacks are flagged or cannot be quoted in full.
 
-    ``changed`` counts the sentences that are quoted with a link left out or a blank put in.
+    ``changed`` counts the sentences that are quoted with a link left out or a blank put in, ``cut
+    off`` the answers that the wall ended, to a question in the words of the text.
     """
-    counts: Counter[str] = Counter()
     named = [read(data / "notinject" / f"NotInject_{n}.json") for n in ("one", "two")]
-    texts = [("notinject", one["prompt"]) for some in named for one in some]
+    sets = {"notinject": [one["prompt"] for some in named for one in some]}
     for name in ("email_contexts", "table_contexts"):
         lines = (data / "bipia" / f"{name}.jsonl").read_text("utf-8").splitlines()
-        texts += [(f"bipia {name}", str(json.loads(line)["context"])) for line in lines]
-    for source, text in texts:
+        sets[f"bipia {name}"] = [str(json.loads(line)["context"]) for line in lines]
+    return {
+        name: {**_quotable(texts), **asyncio.run(_answered(texts))} for name, texts in sets.items()
+    }
+
+
+def _quotable(texts: Sequence[str]) -> Counter[str]:
+    counts = Counter({"texts": len(texts), "texts flagged": sum(map(gives_orders, texts))})
+    for text in texts:
         parts = [" ".join(text[a:b].split()) for a, b in sentences.split(text)]
         quoted = [exits.inert(part) for part in parts]
         refused = sum(bool(exits.fault(one, one)) for one in quoted)
-        counts[f"{source}: texts"] += 1
-        counts[f"{source}: texts flagged"] += gives_orders(text)
-        counts[f"{source}: texts not quoted in full"] += bool(refused)
-        counts[f"{source}: sentences"] += len(parts)
-        counts[f"{source}: sentences not quoted"] += refused
-        counts[f"{source}: sentences changed"] += sum(map(str.__ne__, parts, quoted))
-    return dict(counts)
+        counts["texts not quoted in full"] += bool(refused)
+        counts["sentences"] += len(parts)
+        counts["sentences not quoted"] += refused
+        counts["sentences changed"] += sum(map(str.__ne__, parts, quoted))
+    return counts
+
+
+async def _answered(texts: Sequence[str]) -> Counter[str]:
+    """Quote and have copied each text by itself; return how many answers there were."""
+    counts: Counter[str] = Counter()
+    with _world() as world:
+        world.model._script = lambda _told, prompt: [
+            f"{line} [{n}]\n"
+            for n, text in hostile.passages_in(prompt)
+            for line in text.split("\n")
+        ]
+        async with every_exit(world.bench) as exits_:
+            for text in texts:
+                world.hold(text)
+                for mode in ("extractive", "abstractive"):
+                    said = await exits_.ask("ask", _first_of(text), mode)
+                    counts[f"{mode}: answered"] += bool(said.numbers)
+                    counts[f"{mode}: cut off"] += bool(said.code)
+    return counts
 
 
 async def poisoned(data: Path, most: int) -> dict[str, int]:

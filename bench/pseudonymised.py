@@ -42,6 +42,11 @@ LABELS = Labels("mercy", "clinical")
 SCOPE = scope(AllOf((Clause("access_class", frozenset({"one"})),)), reveals=frozenset(CATEGORY_OF))
 KINDS = {
     "name": "What is known about {name}?",
+    "small letters": "what was found for {small}?",
+    "last name first": "Findings of {last}, {first}?",
+    "without comma": "{last} {first} findings",
+    "possessive": "{name}'s findings?",
+    "initial": "What was found for {initial}. {last}?",
     "name and matter": "{matter}: what was found for {name}?",
     "record number": "Which findings has the patient with MRN {record}?",
     "telephone": "Whose telephone number is {telephone}, and what was done?",
@@ -65,6 +70,7 @@ class Asked:
     view: str
     named: frozenset[str] = frozenset()
     meant: frozenset[str] = frozenset()
+    spelt: frozenset[str] = frozenset()
 
 
 def notes(path: Path, count: int) -> list[Note]:
@@ -79,8 +85,13 @@ def notes(path: Path, count: int) -> list[Note]:
 
 
 def _note(row: dict[str, Any], name: str, chance: random.Random) -> Note:
+    first, _, last = name.partition(" ")
     facts = {
         "name": name,
+        "small": name.lower(),
+        "first": first,
+        "last": last,
+        "initial": first[0],
         "matter": row["description"],
         "record": f"{chance.randint(10**7, 10**8 - 1)}",
         "telephone": f"617-555-{chance.randint(100, 9999):04}",
@@ -114,8 +125,9 @@ def gains(
             ]
         )
         for (right, one), vector in zip(asked, asked_for, strict=True):
-            sought = Sought(one.text, 20, one.named, one.meant)
-            terms = weigher.weigh_query(" ".join((one.text, *sorted(one.meant))))
+            sought = Sought(one.text, 20, one.named, one.meant, one.spelt)
+            others = weigher.weigh_query(" ".join(sorted(one.spelt | one.meant)))
+            terms = weigher.weigh_query(one.text).with_aside(others)
             hits = best(index.search(vector.tolist(), terms, SCOPE, sought.depth), sought)
             found.append(ndcg((hit.passage.document for hit in hits), {right: 1}))
     return found
@@ -148,7 +160,8 @@ def transformed(privacy: Privacy, some: Sequence[Note]) -> list[tuple[str, str]]
 def cleared(privacy: Privacy, question: str) -> Asked:
     """Return a question as the service searches for it."""
     clear = privacy.clear_question(question, SCOPE)
-    return Asked(clear.text, embed_view(clear.text), tokens_in(clear.text), clear.meant)
+    named = tokens_in(clear.text)
+    return Asked(clear.text, embed_view(clear.text), named, clear.meant, clear.spelt)
 
 
 def measure(some: Sequence[Note]) -> dict[str, Any]:

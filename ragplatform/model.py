@@ -383,10 +383,30 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class TermWeights:
-    """A sparse vector: term ids and their weights, equally long."""
+    """A sparse vector: term ids and their weights, equally long.
+
+    ``aside`` is how many of a question's terms do not make it longer. How many people bear a name
+    is known to the vault alone: a score that falls with their number would tell it.
+    """
 
     indices: tuple[int, ...]
     values: tuple[float, ...]
+    aside: int = 0
+
+    @property
+    def counted(self) -> int:
+        """How many terms a question's weight of terms is the mean over."""
+        return len(self.indices) - self.aside
+
+    def with_aside(self, others: "TermWeights") -> "TermWeights":
+        """Return these weights and those of the others that are not among them, counted aside."""
+        weights = dict(zip(others.indices, others.values, strict=True))
+        weights |= dict(zip(self.indices, self.values, strict=True))
+        pairs = sorted(weights.items())
+        more = len(pairs) - len(self.indices)
+        return TermWeights(
+            tuple(t for t, _ in pairs), tuple(weight for _, weight in pairs), self.aside + more
+        )
 
 
 @dataclass(frozen=True, slots=True)

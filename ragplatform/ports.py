@@ -152,8 +152,9 @@ class Index(Protocol):
     ) -> list[Hit]:
         """Return up to ``limit`` hits in the scope, best first, dense and sparse fused.
 
-        A hit's score is its cosine and ``Hit.lexical``, a share of its terms' mean weight. One
-        whose share is half as much again as any other's is among the first three all the same.
+        A hit's score is its cosine and ``Hit.lexical``, a share of its terms' mean weight, taken
+        over ``TermWeights.counted``. One whose share is half as much again as any other's is among
+        the first three all the same.
 
         ``narrow`` leaves out what it does not fit. An empty scope gives no hit and asks nothing of
         the engine.

@@ -71,7 +71,7 @@ class MemoryIndex:
         cosines, weights = _by_vector(inside, vector), _by_terms(inside, terms)
         near = sorted(range(len(inside)), key=lambda i: -cosines[i])[:candidates]
         worded = sorted(range(len(inside)), key=lambda i: -weights[i])[:candidates]
-        shares = {i: LEXICAL * weights[i] / len(terms.indices) for i in worded if weights[i] > 0}
+        shares = {i: LEXICAL * weights[i] / max(terms.counted, 1) for i in worded if weights[i] > 0}
         hits = [
             Hit(one.passage, cosines[i] + shares.get(i, 0.0), shares.get(i, 0.0), one.vector)
             for i, one in enumerate(inside)

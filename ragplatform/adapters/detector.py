@@ -27,6 +27,8 @@ REGEX_TIMEOUT_SECONDS = int(os.environ.get("REGEX_TIMEOUT_SECONDS", "60"))
 # Changes whenever this adapter could find other spans for a reason that no version below tells.
 _ADAPTER: Final = "4"
 _MIN_SCORE: Final = 0.4
+# The rules read so many characters in less time than it takes to wake another thread.
+_SHORT: Final = 1000
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 # The tagger says that something is a code or an organisation, the rules say which and prove it. And
 # what may stand in a text must not win over what has to go, however sure the tagger is of it.
@@ -115,12 +117,10 @@ class IdentifierDetector:
         # Half of a surrogate pair is no text that libraries take; a place holder keeps offsets.
         texts = [_SURROGATES.sub("\ufffd", text) for text in texts]
         try:
-            # The tagger computes outside Python's lock, so that the rules read meanwhile.
-            tagged = self._beside.submit(self._tagger.find, texts)
-            ruled = [list(self._by_rules(text)) for text in texts]
+            tagged, ruled = self._read(texts)
             return [
                 resolve(text, [*_likely(text, spans), *rest])
-                for text, spans, rest in zip(texts, tagged.result(), ruled, strict=True)
+                for text, spans, rest in zip(texts, tagged, ruled, strict=True)
             ]
         except DetectorError:
             raise
@@ -128,6 +128,16 @@ class IdentifierDetector:
             # A chained error would carry the library's message, and with it words of the text,
             # into every log that prints a traceback.
             raise DetectorError(f"the search failed: {_place_of(error)}") from None
+
+    def _read(self, texts: Sequence[str]) -> tuple[list[list[Span]], list[list[Span]]]:
+        """Return what the tagger finds in each text, and what the rules find."""
+        if sum(map(len, texts)) <= _SHORT:
+            tagged = self._tagger.find(texts)
+            return tagged, [list(self._by_rules(text)) for text in texts]
+        # The tagger computes outside Python's lock, so that the rules read meanwhile.
+        beside = self._beside.submit(self._tagger.find, texts)
+        ruled = [list(self._by_rules(text)) for text in texts]
+        return beside.result(), ruled
 
     def _by_rules(self, text: str) -> Iterator[Span]:
         found = [*self._rules.find(text), *self._by_added(text)]

@@ -402,7 +402,7 @@ def _formula(terms: TermWeights) -> engine.Formula:
     dense = engine.Expression.Variable("$score[0]")
     if not terms.indices:
         return engine.Formula(dense, DEFAULTS)
-    weight = engine.Expression.Constant(factor(len(terms.indices)))
+    weight = engine.Expression.Constant(factor(terms.counted))
     lexical = engine.Expression.Mult([weight, engine.Expression.Variable("$score[1]")])
     return engine.Formula(engine.Expression.Sum([dense, lexical]), DEFAULTS)
 

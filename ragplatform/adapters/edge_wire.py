@@ -152,16 +152,17 @@ def decode_vector(document: Json) -> list[float]:
 
 
 def encode_terms(terms: TermWeights) -> Json:
-    """Return the weights as two lists."""
-    return [list(terms.indices), list(map(float, terms.values))]
+    """Return the weights as two lists, and how many of them count aside."""
+    return [list(terms.indices), list(map(float, terms.values)), terms.aside]
 
 
 def decode_terms(document: Json) -> TermWeights:
     """Return the weights that ``encode_terms`` wrote. Raises ``ValueError`` or ``TypeError``."""
     match document:
-        case [[*indices], [*values]]:
+        case [[*indices], [*values], int(aside)]:
             return TermWeights(
                 tuple(map(int, cast("list[int]", indices))),
                 tuple(map(float, cast("list[float]", values))),
+                aside,
             )
     raise ValueError("terms")

@@ -1,16 +1,17 @@
 """One order out of two searches: by meaning and by terms, fused in one query to the engine.
 
 The engine scores each passage that either search found as ``cosine + LEXICAL * terms / n``, with n
-the question's number of terms, and gives its dense vector with it. A passage that terms alone found
-comes with ``ABSENT`` in place of its cosine, by which it is known and given its true cosine here;
-one that meaning alone found has no weight of terms. Both scores are then known for every candidate,
-and they are kept apart for whoever ranks them further.
+the question's number of terms but those aside, and gives its dense vector with it. A passage that
+terms alone found comes with ``ABSENT`` in place of its cosine, by which it is known and given its
+true cosine here; one that meaning alone found has no weight of terms. Both scores are then known
+for every candidate, and they are kept apart for whoever ranks them further.
 
 Fused by ranks instead, nothing says by how much one passage is better than the next. But a sum may
 bury what terms alone are sure of: whoever asks for one account number means the one passage that
 has it, however little it means. So the passage whose terms stand out is among the first three.
 """
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -63,7 +64,9 @@ def fused(found: Sequence[Found], vector: Sequence[float], limit: int) -> list[H
         return []
     asked = np.asarray(vector, dtype=np.float32)
     asked = asked / (float(np.linalg.norm(asked)) or 1.0)
-    rows = np.asarray([one.vector for one in found], dtype=np.float32)
+    # By way of arrays: numpy takes four times as long to read lists of Python's numbers.
+    vectors = [array("f", one.vector) for one in found]
+    rows = np.frombuffer(b"".join(vectors), dtype=np.float32).reshape(len(found), -1)
     scores = np.asarray([one.score for one in found])
     cosines = (rows @ asked).astype(np.float64)
     by_terms_alone = scores < ABSENT / 2
@@ -77,7 +80,7 @@ def fused(found: Sequence[Found], vector: Sequence[float], limit: int) -> list[H
             decode_payload(found[at].id, found[at].payload),
             float(total[at]),
             lexical=float(lexical[at]),
-            vector=tuple(found[at].vector),
+            vector=vectors[at],
         )
         for at in order[:limit]
     ]

@@ -17,17 +17,22 @@ from ragplatform.errors import InvalidRequestError, TamperedError
 from ragplatform.model import Category, Chunk, Facts, Json, Labels, Passage, Sensitivity, Span
 from ragplatform.page_labels import page_label
 from ragplatform.ports import Entry
+from ragplatform.recent import Recent
 
 FORMAT: Final = 1
 _HIGHEST_TERM: Final = 2**32 - 1
 
 _T = TypeVar("_T")
 
+# As many classes as a corpus of millions has; about 2 kB each. Labels say nothing of a text.
+_READ: Final[Recent[str, tuple[Labels, str]]] = Recent(4096)
+
 _KEYS: Final = frozenset(
     "format tenant tenant_class collection access_class subjects document generation title "
     "media_type labels ordinal text start end page page_end page_breaks heading spans".split()
 )
 _LABELLED: Final = frozenset("tenant tenant_class collection access_class labels".split())
+_LABELLED_IN_ORDER: Final = tuple(sorted(_LABELLED))
 _LABEL_KEYS: Final = frozenset(
     "tenant collection sensitivity department categories restrictions state".split()
 )
@@ -241,6 +246,17 @@ def _labelled_page(pair: object) -> tuple[int, str]:
 
 
 def _labels(fields: Mapping[str, object]) -> tuple[Labels, str]:
+    """Return labels and class, which many passages share, each way to write them read once."""
+    # As Python writes them, true and 1 differ, which are equal as keys.
+    told = repr([fields[name] for name in _LABELLED_IN_ORDER])
+    found = _READ.get(told)
+    if found is None:
+        found = _read_labels(fields)
+        _READ.put(told, found)
+    return found
+
+
+def _read_labels(fields: Mapping[str, object]) -> tuple[Labels, str]:
     given = fields["labels"]
     retained = isinstance(given, Mapping) and _RETAINED in given
     found = _exactly(given, _LABEL_KEYS | {_RETAINED} if retained else _LABEL_KEYS)

@@ -364,7 +364,7 @@ def _formula(terms: TermWeights) -> models.FormulaQuery:
     """Return what the fused score is made of; see ``fusion``."""
     if not terms.indices:
         return models.FormulaQuery(formula="$score[0]", defaults=DEFAULTS)
-    lexical = models.MultExpression(mult=[factor(len(terms.indices)), "$score[1]"])
+    lexical = models.MultExpression(mult=[factor(terms.counted), "$score[1]"])
     return models.FormulaQuery(
         formula=models.SumExpression(sum=["$score[0]", lexical]), defaults=DEFAULTS
     )

@@ -103,7 +103,9 @@ class Tagger:
         # The longest first, so that no thread is left alone with one at the end.
         order = sorted(range(len(windows)), key=lambda at: windows[at][1] - windows[at][2])
         scores: list[Any] = [None] * len(windows)
-        done = self._pool.map(self._score, (windows[at] for at in order))
+        # What needs one thread has one already.
+        read_all = self._pool.map if len(windows) > 1 else map
+        done = read_all(self._score, (windows[at] for at in order))
         for at, score in zip(order, done, strict=True):
             scores[at] = score
         in_order = iter(scores)

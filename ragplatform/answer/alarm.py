@@ -1,9 +1,6 @@
 """What ends an answer that holds what may not leave: on record first, with the text sealed."""
 
-from functools import partial
 from typing import NoReturn
-
-import anyio.to_thread
 
 from ragplatform.answer.retrieve import Retrieved, record_event
 from ragplatform.audit.events import Action, Outcome
@@ -21,14 +18,13 @@ class ExitAlarm:
         self._model = model
         self._longest = longest
 
-    async def cut(self, retrieved: Retrieved, *, found: str, where: str, text: str) -> NoReturn:
+    def cut(self, retrieved: Retrieved, *, found: str, where: str, text: str) -> NoReturn:
         """Record what was found where, and end the answer.
 
         Raises ``UnsafeAnswerError``, or ``AuditError`` where that could not be recorded.
         """
         details: dict[str, Json] = {"found": found, "where": where, "model": self._model}
-        record = partial(
-            record_event,
+        record_event(
             self._audit,
             retrieved.request,
             retrieved.scope,
@@ -37,5 +33,4 @@ class ExitAlarm:
             details,
             {"answer": text[-self._longest :]},
         )
-        await anyio.to_thread.run_sync(record, abandon_on_cancel=False)
         raise UnsafeAnswerError("the model wrote what may not leave; the answer was cut off there")

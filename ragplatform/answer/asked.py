@@ -19,6 +19,15 @@ from ragplatform.answer.terms import TOKEN, content_terms, plain, stem
 _ALIKE: Final = 0.75
 _SHORTEST_ROOT: Final = 4
 
+_YEAR: Final = re.compile(r"(?:19|20)\d\d")
+# How many words a year counts for: 2 to 6 refuse alike.
+_OF_A_YEAR: Final = 4
+# Behind which marks a name may stand, and a year.
+_VEILS_NAME: Final = (
+    "[PERSON", "[ORGANIZATION", "[LOCATION", "[STREET_ADDRESS", "[NRP", "[QUASI_IDENTIFIER",
+)  # fmt: skip
+_VEILS_YEAR: Final = "[DATE_TIME"
+
 _MEASURE: Final = (
     r"percent(?:age)?|number|rate|ratio|dose|dosage|weight|height|length|width|size|score|amount|"
     r"level|cost|price|fee|balance|target|limit|age|temperature|value|dimension|distance|duration|"
@@ -87,9 +96,23 @@ class Asked:
 
         A name may stand behind a pseudonym or a mask, and so is not missing from a text with those.
         """
-        there = held if isinstance(held, Set) else set(held)
+        there = _taken_apart(held)
         wanted = self.specific - self.names if masked else self.specific
         return frozenset(term for term in wanted - there if not _form_in(term, there))
+
+    def lack(self, held: Iterable[str], hidden: Set[str] = frozenset()) -> float:
+        """Return the share of the specific terms that a text lacks, 0 where there are none.
+
+        ``held`` are the text's terms, ``hidden`` its pseudonyms and masks: a name may stand behind
+        one, and a year behind a masked date, and is then not lacking. A year counts as much as
+        several words: the same figure of another year is no answer.
+        """
+        missing = self.missing(held)
+        if any(mark.startswith(_VEILS_NAME) for mark in hidden):
+            missing -= self.names
+        if any(mark.startswith(_VEILS_YEAR) for mark in hidden):
+            missing = frozenset(term for term in missing if not _YEAR.fullmatch(term))
+        return sum(map(_weight, missing)) / (sum(map(_weight, self.specific)) or 1)
 
     def answered_by(self, text: str) -> bool:
         """Return whether a text holds the kind of thing that is asked for."""
@@ -152,7 +175,19 @@ def same_word(one: str, other: str) -> bool:
     return shared >= _SHORTEST_ROOT and shared >= _ALIKE * max(len(one), len(other))
 
 
-def _form_in(term: str, others: Iterable[str]) -> bool:
+def _weight(term: str) -> int:
+    return _OF_A_YEAR if _YEAR.fullmatch(term) else 1
+
+
+def _taken_apart(held: Iterable[str]) -> set[str]:
+    """Return the terms with the parts of those that hyphens join: "six-minute" holds "six"."""
+    joined = [term for term in held if "-" in term]
+    return {*held, *(part for term in joined for part in term.split("-"))}
+
+
+def _form_in(term: str, others: Set[str]) -> bool:
+    if "-" in term and all(part in others or _form_in(part, others) for part in term.split("-")):
+        return True
     # Most words of a text begin otherwise, which is seen at once.
     root = term[:_SHORTEST_ROOT]
     return len(root) == _SHORTEST_ROOT and any(

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from ragplatform.answer.quotes import Origin
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
+from ragplatform.answer.support import Evidence
 from ragplatform.model import Citation
 from ragplatform.privacy.tokens import entity_of, tokens_in
 
@@ -18,14 +20,15 @@ def about(retrieved: Retrieved) -> Sequence[ClearedPassage]:
 
     They are those of documents that name the person, and those about the same one subject, since
     few passages of a long letter repeat the name. The right words about the wrong patient are
-    worse than no answer. Only where nobody is named as in the question does it count whom else the
-    question may mean. Passages that speak to a model are left out.
+    worse than no answer. A whole name counts before a part of it, and only where nobody is named as
+    in the question does it count whom else it may mean. Passages that speak to a model are left
+    out.
     """
     passages = tuple(one for one in retrieved.passages if not one.orders)
-    named = tokens_in(retrieved.question.text)
     held = [tokens_in(" ".join(p.texts)) for p in passages]
-    if not any(named & tokens for tokens in held):
-        named = retrieved.meant
+    there = frozenset[str]().union(*held)
+    tiers = (retrieved.spelt, tokens_in(retrieved.question.text), retrieved.meant)
+    named = next((some for some in tiers if some & there), frozenset())
     naming = [p.passage for p, tokens in zip(passages, held, strict=True) if named & tokens]
     documents = {passage.document for passage in naming}
     subjects = {passage.subjects for passage in naming if len(passage.subjects) == 1}
@@ -40,6 +43,13 @@ def about_others(named: frozenset[str], sentence: str) -> bool:
     people = {token for token in tokens_in(sentence) if entity_of(token) == "PERSON"}
     asked = {token for token in named if entity_of(token) == "PERSON"}
     return bool(people and asked) and not people & asked
+
+
+def origin(passage: ClearedPassage) -> Origin:
+    """Return where what is quoted of the passage is from. What gives orders vouches for nothing."""
+    found = passage.passage
+    said = Evidence(()) if passage.orders else passage.evidence
+    return Origin(found.document, found.title, found.chunk.heading, said)
 
 
 def cite(retrieved: Retrieved, passage: ClearedPassage, first: int, last: int) -> Citation:

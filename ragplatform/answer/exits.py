@@ -71,7 +71,10 @@ _SUSPECT: Final = re.compile(r"[:/\\[\]<>&`~{|!?@]|www|url\(|action|functions?\.
 _BRACKET_BEFORE: Final = re.compile(r"\](?=[(\[])|<(?=[^\s<>]{1,64}@)")
 # A link that is left out of a quote leaves the sign of a gap: no word is added to the source's.
 _GAP: Final = "(...)"
-_BARE: Final = r"\b(?:[a-z][a-z0-9+.-]{1,20}://|www\d?\.)[^\s()<>\"'\[\]{}|]*(?<![.,;:!?])"
+_BARE: Final = (
+    r"(?:\b[a-z][a-z0-9+.-]{1,20}://|//(?=[\w-]{1,63}\.[a-z])|\bwww\d?\.)"
+    r"[^\s()<>\"'\[\]{}|]*(?<![.,;:!?])"
+)
 _ADDRESS: Final = re.compile(rf"\({_BARE}\)|<{_BARE}>|{_BARE}", re.I)
 # What is a link by two characters that stand side by side, in mails, tables and wikis, is none with
 # a blank between them: "Ward <ann@ward.org>", "[[]]", "SHOP.COM/CHARGE", "Tel:617".

@@ -114,7 +114,9 @@ class Finder:
         for term in self._weigher.weigh_query(words).indices:
             weights.setdefault(term, _MEANT)
         pairs = sorted(weights.items())
-        return TermWeights(tuple(t for t, _ in pairs), tuple(weight for _, weight in pairs))
+        return TermWeights(
+            tuple(t for t, _ in pairs), tuple(weight for _, weight in pairs), terms.aside
+        )
 
 
 def _lifted(hits: Sequence[Hit], of_the_part: Sequence[Hit]) -> list[Hit]:

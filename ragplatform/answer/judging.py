@@ -77,14 +77,9 @@ class Judge:
         self._evidence = [passage.evidence for passage in passages]
         self._bar = bar
         self._sought = quotes.Sought(retrieved.question.text)
-        self._lack = [
-            self._sought.lack(held.terms, masked=bool(held.tokens), title=one.passage.title)
-            for one, held in zip(passages, self._evidence, strict=True)
-        ]
-        self._missing = [
-            self._sought.missing(held.terms, masked=bool(held.tokens), title=one.passage.title)
-            for one, held in zip(passages, self._evidence, strict=True)
-        ]
+        origins = [evidence.origin(one) for one in passages]
+        self._lack = self._sought.lacks(origins)
+        self._missing = [self._sought.missing(one) for one in origins]
         self._said: set[str] = set()
         self._answered = False
 

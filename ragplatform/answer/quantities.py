@@ -88,6 +88,7 @@ _NUMBER: Final = re.compile(
     rf"(?:\s(?P<after>usd|eur|gbp|dollars?|euros?|pounds sterling)\b)?",
     re.I,
 )  # fmt: skip
+_DIGIT: Final = re.compile(r"\d")
 _AFTER: Final = {"dollar": "usd", "euro": "eur", "pounds sterling": "gbp"}
 
 
@@ -196,7 +197,7 @@ def is_year(amount: Amount) -> bool:
 
 def read(text: str) -> Quantities:
     """Return the figures of a text. Masks, pseudonyms and citation marks are to be out of it."""
-    if not any(char.isdigit() for char in text) and not _has_number_word(text):
+    if not _has_digit(text) and not _has_number_word(text):
         return NONE
     days: list[Day] = []
     for pattern in _DATES:
@@ -223,6 +224,12 @@ def together(parts: Sequence[Quantities]) -> Quantities:
         frozenset[int]().union(*(part.times for part in parts)),
         frozenset[int]().union(*(part.scales for part in parts)),
     )
+
+
+def _has_digit(text: str) -> bool:
+    if text.isascii():
+        return _DIGIT.search(text) is not None
+    return any(char.isdigit() for char in text)
 
 
 def _has_number_word(text: str) -> bool:

@@ -29,13 +29,12 @@ class Quoter:
             if not evidence.about_others(named | retrieved.meant, text)
             and _quotable(text, retrieved.scope.reveals)
         ]
-        titles = [passage.passage.title for passage in retrieved.passages]
         return quotes.choose(
             retrieved.question.text,
             retrieved.vector,
             candidates,
             retrieved.embedder,
-            titles=titles,
+            origins=[evidence.origin(passage) for passage in retrieved.passages],
         )
 
     def texts(self, retrieved: Retrieved, chosen: Sequence[Quote]) -> list[Cleared]:

@@ -39,13 +39,15 @@ _NEARLY: Final = 0.8
 class Sought:
     """What a question looks for: its cleared text, and how many passages are wanted.
 
-    ``named`` are the pseudonyms in the question, ``meant`` further ones for what it names.
+    ``named`` are the pseudonyms in the question, ``meant`` further ones for what it names,
+    ``spelt`` those of whole names of which the question's text holds a part's pseudonym or none.
     """
 
     text: str = field(repr=False)
     limit: int
     named: frozenset[str] = frozenset()
     meant: frozenset[str] = frozenset()
+    spelt: frozenset[str] = frozenset()
 
     @property
     def depth(self) -> int:
@@ -60,16 +62,16 @@ Judge = Callable[[Sequence[Passage]], Sequence[float]]
 def best(hits: Sequence[Hit], sought: Sought, judge: Judge | None = None) -> list[Hit]:
     """Return up to ``sought.limit`` of the hits, best first; ``hits`` are in the index's order.
 
-    First come passages of documents that hold a pseudonym of the question, then of those that hold
-    one it may mean. In each group the score counts, in part that of the document's best passage,
-    and nearness to what the best have in common; a passage whose terms stand out is among the first
-    three. What says the same as one before it comes last, and one document does not fill all
-    places.
+    First come passages of documents that hold the pseudonym of a whole name as the question spells
+    it, then a pseudonym of the question's text, then one that it may mean. In each group the score
+    counts, in part that of the document's best passage, and nearness to what the best have in
+    common; a passage whose terms stand out is among the first three. What says the same as one
+    before it comes last, and one document does not fill all places.
     """
     ordered = _exact_early(_fed_back(_lifted(hits)))
     if judge is not None:
         ordered = _judged(ordered, judge)
-    groups = _groups(ordered, (sought.named, sought.meant))
+    groups = _groups(ordered, (sought.spelt, sought.named, sought.meant))
     return [hit for group in groups for hit in _varied(group, sought.limit)][: sought.limit]
 
 

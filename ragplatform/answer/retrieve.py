@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -14,7 +14,7 @@ from ragplatform.answer.finding import DATES, Finder, Found
 from ragplatform.answer.salts import rights_digest
 from ragplatform.answer.support import Evidence
 from ragplatform.audit.details import unverified_id
-from ragplatform.audit.events import Action, Outcome, event_of
+from ragplatform.audit.events import Action, AuditEvent, Outcome, event_of
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import DeniedError, InvalidRequestError, NotFoundError, PlatformError
 from ragplatform.model import (
@@ -130,7 +130,8 @@ class Retrieved:
     """What a search found, cleared for its reader and on record.
 
     ``question`` is in words that stand alone; ``completed`` says that earlier questions gave some
-    of them. ``meant`` are pseudonyms by which documents may name whom the question names.
+    of them. ``spelt`` and ``meant`` are pseudonyms that passages found hold, by which they name
+    whom the question names (see ``ClearedQuestion``); who is spelt is meant.
     ``vector`` is by ``embedder``: with those of another it does not compare.
     """
 
@@ -138,6 +139,7 @@ class Retrieved:
     scope: Scope
     question: Cleared
     completed: bool
+    spelt: frozenset[str]
     meant: frozenset[str]
     vector: Sequence[float] = field(repr=False)
     embedder: Embedder = field(repr=False)
@@ -220,7 +222,7 @@ class Retriever:
             left_out = {"beyond_number": len(found.hits) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
             left_out["disagreed"] = len(hits) - len(kept)
-            kept += self._beside(request, standing, scope, edition.index, kept)
+            kept += self._beside(request, standing, scope, edition.index, kept, found.hits)
             passages = self._cleared(kept, scope)
             reveal = self._revealer([hit.passage for hit, _ in kept], scope)
             shown = tuple(
@@ -233,12 +235,14 @@ class Retriever:
         details = found.said() | {"left_out": left_out} | _speaking(passages)
         sealed = {"searched": question.text} if completed else None
         self._record_shown(request, standing, scope, kept, details=details, sealed=sealed)  # 6
+        held = tokens_in(" ".join(text for hit, _ in kept for text in _texts(hit.passage)))
         return Retrieved(
             request=request,
             scope=scope,
             question=question.cleared,
             completed=completed,
-            meant=question.meant,
+            spelt=question.spelt & held,
+            meant=(question.spelt | question.meant) & held,
             vector=vector,
             embedder=edition.embedder,
             rights=rights_digest(standing, classes),
@@ -259,9 +263,10 @@ class Retriever:
         view = self._privacy.embed_view(question.text)
         vector = [float(value) for value in edition.embedder.embed([view])[0]]
         # What the question may mean is searched for and goes nowhere else.
-        terms = edition.weigher.weigh_query(" ".join((question.text, *sorted(question.meant))))
+        others = edition.weigher.weigh_query(" ".join(sorted(question.spelt | question.meant)))
+        terms = edition.weigher.weigh_query(question.text).with_aside(others)
         named = tokens_in(question.text)
-        sought = rank.Sought(question.text, request.limit, named, question.meant)
+        sought = rank.Sought(question.text, request.limit, named, question.meant, question.spelt)
         finder = self._finder(request, standing, scope, edition)
         found = finder.find(question.text, vector, terms, sought.depth, request.narrow)
         return vector, found, rank.best(found.hits, sought, self._judge(view))
@@ -296,10 +301,11 @@ class Retriever:
         whole = followup.complete(self._privacy, [one.cleared for one in asked])
         if whole.text == last.text:
             return last, False
-        meant = last.meant
-        if not tokens_in(last.text):
-            meant = frozenset[str]().union(*(one.meant for one in asked))
-        return ClearedQuestion(whole, meant - tokens_in(whole.text)), True
+        named = tokens_in(whole.text)
+        told = [last] if tokens_in(last.text) else asked
+        meant = frozenset[str]().union(*(one.meant for one in told))
+        spelt = frozenset[str]().union(*(one.spelt for one in told))
+        return ClearedQuestion(whole, meant - named, spelt - named), True
 
     def source(
         self, principal: Principal, purpose: Purpose, chunk: str, request_id: str, trace: str = ""
@@ -452,12 +458,21 @@ class Retriever:
         scope: Scope,
         index: Index,
         kept: Sequence[tuple[Hit, Decision]],
+        candidates: Iterable[Hit],
     ) -> list[tuple[Hit, Decision]]:
-        """Return what stands next to the best passages, as far as it may be read by itself."""
+        """Return what stands next to the best passages, as far as it may be read by itself.
+
+        The search has often brought it among the ``candidates``, under the same scope.
+        """
         if request.narrow is not None and request.narrow.parts is not None:
             # Next to the part that was asked for stands another one.
             return []
-        found = beside([hit for hit, _ in kept], request.beside, lambda n: index.fetch(n, scope))
+        brought = {hit.passage.chunk.id: hit for hit in candidates}
+
+        def fetch(name: str) -> Hit | None:
+            return brought.get(name) or index.fetch(name, scope)
+
+        found = beside([hit for hit, _ in kept], request.beside, fetch)
         return self._decide_again(request, standing, scope, found)
 
     def _cleared(
@@ -570,19 +585,30 @@ def record_event(
 
     Raises ``AuditError`` when it could not be made durable.
     """
-    audit.append(
-        event_of(
-            request.principal,
-            action,
-            outcome,
-            request_id=request.request_id,
-            trace=request.trace,
-            purpose=str(request.purpose),
-            policy=scope.policy_digest,
-            subjects=subjects,
-            details={"scope": scope.key, **(details or {})},
-            sealed=sealed,
-        )
+    audit.append(event_about(request, scope, action, outcome, details, sealed, subjects))
+
+
+def event_about(
+    request: Request,
+    scope: Scope,
+    action: Action,
+    outcome: Outcome,
+    details: dict[str, Json] | None = None,
+    sealed: dict[str, str] | None = None,
+    subjects: Collection[str] = (),
+) -> AuditEvent:
+    """Return one event of the request, to be recorded."""
+    return event_of(
+        request.principal,
+        action,
+        outcome,
+        request_id=request.request_id,
+        trace=request.trace,
+        purpose=str(request.purpose),
+        policy=scope.policy_digest,
+        subjects=subjects,
+        details={"scope": scope.key, **(details or {})},
+        sealed=sealed,
     )
 
 

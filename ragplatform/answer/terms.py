@@ -38,8 +38,10 @@ def stem(word: str) -> str:
     word = word.removesuffix("'s")
     for ending in _ENDINGS.get(word[-1:], ()):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return _undoubled(word[: -len(ending)]).rstrip("e")
-    return word.rstrip("e")
+            word = _undoubled(word[: -len(ending)])
+            break
+    # "fee" would be left as a single letter.
+    return word.rstrip("e") if len(word) > 3 else word
 
 
 def _undoubled(root: str) -> str:

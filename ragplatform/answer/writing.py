@@ -6,7 +6,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Final
+
+import anyio.to_thread
 
 from ragplatform.answer import exits, prompt, quotes
 from ragplatform.answer.alarm import ExitAlarm
@@ -88,8 +91,8 @@ class Writer:
 
     async def write(
         self, retrieved: Retrieved, passages: Sequence[ClearedPassage], writing: Writing
-    ) -> AsyncGenerator[str, None]:
-        """Yield the model's whole sentences on the passages, citation marks and all.
+    ) -> AsyncGenerator[list[str], None]:
+        """Yield the model's whole sentences on the passages, citation marks and all, as they come.
 
         ``writing`` tells meanwhile how much came. A model that copies its prompt or goes round in
         circles is hung up on. Raises ``GeneratorError``.
@@ -110,16 +113,22 @@ class Writer:
         instructions = prompt.WRITE + prompt.CANARY.format(canary=self.canary(retrieved))
         async with aclosing(self._generate(retrieved, writing, instructions, parts)) as stream:
             async for piece in stream:
+                whole = []
                 for text in cutter.feed(piece):
                     said[text.strip()] += 1
-                    if fence in text or said[text.strip()] > _ONCE_MORE:
-                        writing.hung_up = True
-                        return
-                    yield text
-        for text in cutter.finish():
-            # A last sentence without its end was cut off by the token limit.
-            if text.rstrip().endswith((".", "!", "?", "]", '"')) and fence not in text:
-                yield text
+                    writing.hung_up = fence in text or said[text.strip()] > _ONCE_MORE
+                    if writing.hung_up:
+                        break
+                    whole.append(text)
+                if whole:
+                    yield whole
+                if writing.hung_up:
+                    return
+        # A last sentence without its end was cut off by the token limit.
+        ended = (".", "!", "?", "]", '"')
+        rest = [one for one in cutter.finish() if one.rstrip().endswith(ended) and fence not in one]
+        if rest:
+            yield rest
 
     async def join(self, retrieved: Retrieved, texts: Sequence[Cleared], writing: Writing) -> str:
         """Return the joining of the quotes that the model chose, or the plain one.
@@ -162,7 +171,8 @@ class Writer:
                 raise GeneratorError("the model server wrote more than it was asked for")
             written += piece
             if leak.found_in(piece):
-                await self._alarm.cut(retrieved, found="canary", where="written", text=written)
+                cut = partial(self._alarm.cut, found="canary", where="written", text=written)
+                await anyio.to_thread.run_sync(cut, retrieved, abandon_on_cancel=False)
             yield piece
         writing.complete = True
 

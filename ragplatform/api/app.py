@@ -10,7 +10,6 @@ from typing import Any, Literal, Protocol
 import anyio.to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse
 
 from ragplatform import __version__
 from ragplatform.api import access, audit, audit_export, feedback, pii, problems, schemas
@@ -157,7 +156,7 @@ def _add_question_routes(app: FastAPI, platform: Platform) -> None:
             events = platform.answerer.stream(retrieved, mode)
             return EventStream(encode(events, question.request_id))
         out = await whole_answer(platform, retrieved, mode)
-        return JSONResponse(out.model_dump(mode="json"))
+        return Response(out.model_dump_json(), media_type="application/json")
 
     @app.post("/v1/search", tags=["questions"], dependencies=[ONE_TURN])
     def search(request: Request, who: Caller, body: schemas.SearchBody) -> schemas.SearchOut:

@@ -1,11 +1,12 @@
 """From a body of ours to the question as the core takes it, and its answer as one document."""
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from functools import partial
 
 from fastapi import Request
 
-from ragplatform.answer.events import Final, Sources
+from ragplatform.answer.events import Final, ShownPassage, Sources
 from ragplatform.answer.retrieve import Request as Question
 from ragplatform.answer.retrieve import Retrieved
 from ragplatform.api import schemas
@@ -53,11 +54,11 @@ async def whole_answer(
     platform: Platform, retrieved: Retrieved, mode: AnswerMode
 ) -> schemas.AskOut:
     """Return the answer once all of it is there, with its sources."""
-    sources: list[schemas.Source] = []
+    passages: Sequence[ShownPassage] = ()
     async with aclosing(platform.answerer.stream(retrieved, mode)) as events:
         async for event in events:
             if isinstance(event, Sources):
-                sources = [schemas.Source.of(passage) for passage in event.passages]
+                passages = event.passages
             if isinstance(event, Final):
-                answer = schemas.AnswerOut.of(event.answer)
-    return schemas.AskOut(**answer.model_dump(), sources=sources)
+                answer = event.answer
+    return schemas.AskOut.whole(answer, passages)

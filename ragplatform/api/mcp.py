@@ -30,6 +30,7 @@ from ragplatform.api.asking import answerable, question_of, whole_answer
 from ragplatform.api.caller import Caller
 from ragplatform.api.edge import bug
 from ragplatform.api.fairness import ONE_TURN
+from ragplatform.api.invalid import message_of, place_of
 from ragplatform.audit.events import Action
 from ragplatform.config import Settings
 from ragplatform.errors import InvalidRequestError, PlatformError
@@ -323,5 +324,5 @@ def _wrong_in(error: Exception) -> str:
     """Say which arguments are wrong, without what they hold."""
     if not isinstance(error, ValidationError):
         return "the arguments are no JSON that has a UTF-8 form"
-    wrong = [f"{'.'.join(map(str, one['loc']))}: {one['type']}" for one in error.errors()]
+    wrong = [f"{place_of(one)}: {message_of(one)}" for one in error.errors()]
     return f"wrong arguments: {'; '.join(wrong[:10])}"

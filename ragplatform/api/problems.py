@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from ragplatform import errors
+from ragplatform.api.invalid import message_of, place_of
 from ragplatform.api.openai import errors as openai_errors
 from ragplatform.model import Json
 
@@ -141,8 +142,7 @@ def install(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         # FastAPI's own answer echoes the input, which may hold a patient's name.
         wrong: list[Json] = [
-            {"field": ".".join(str(part) for part in e["loc"]), "message": str(e["type"])}
-            for e in error.errors()
+            {"field": place_of(one), "message": message_of(one)} for one in error.errors()
         ]
         status = HTTPStatus.UNPROCESSABLE_ENTITY
         body = problem(

@@ -322,6 +322,13 @@ class AskOut(AnswerOut):
 
     sources: list[Source]
 
+    @classmethod
+    def whole(cls, answer: Answer, passages: Sequence[ShownPassage]) -> "AskOut":
+        """Return the answer and its sources for the wire."""
+        own = AnswerOut.of(answer)
+        told = {name: getattr(own, name) for name in AnswerOut.model_fields}
+        return cls(**told, sources=[Source.of(passage) for passage in passages])
+
 
 class SearchOut(BaseModel):
     """Passages, best first."""

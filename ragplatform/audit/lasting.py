@@ -1,7 +1,7 @@
 """A log that outlives the failures of its disk: given up, opened anew, its gap on record."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -65,12 +65,17 @@ class LastingLog:
         Raises ``AuditError`` when the record could not be made durable, and the act must then not
         happen.
         """
-        while (log := self._enter(event.action)) is None:
-            self._open(event.action)
+        return self.append_together([event])[0]
+
+    def append_together(self, events: Sequence[AuditEvent]) -> list[Receipt]:
+        """Record the events by one sync, all or none of them; as ``append``."""
+        actions = [event.action for event in events]
+        while (log := self._enter(actions)) is None:
+            self._open(actions)
         try:
-            return log.append(event)
+            return log.append_together(events)
         except AuditError:
-            self._count_if_failed(log, event.action)
+            self._count_if_failed(log, actions)
             raise
         finally:
             with self._mutex:
@@ -89,7 +94,7 @@ class LastingLog:
             if outage is not None and self._pause_clock() < outage.next_try_s:
                 return
             self._opening = True
-        self._open(None)
+        self._open(())
 
     def close(self) -> None:
         """Let waiting appends finish and close the log. Calling it again does nothing.
@@ -106,7 +111,7 @@ class LastingLog:
         if given_up is not None:
             given_up.lock.release()
 
-    def _enter(self, action: Action) -> AuditLog | None:
+    def _enter(self, actions: Sequence[Action]) -> AuditLog | None:
         """Return the open log, with this append counted as inside, or None: the caller opens it.
 
         Raises ``AuditError`` at once, and counts it, while the log is dark and it is not time to
@@ -130,7 +135,7 @@ class LastingLog:
                 if outage is None or not (self._opening or self._pause_clock() < outage.next_try_s):
                     self._opening = True
                     return None
-                outage.refused[action] += 1
+                outage.refused.update(actions)
                 raise AuditError(
                     f"the audit log {self.origin} takes no records since "
                     f"{outage.since.isoformat()} ({outage.reason}); mend the disk"
@@ -144,14 +149,14 @@ class LastingLog:
             self._outage = Outage(self._clock(), self._log.failure, self._pause_clock())
         return self._outage
 
-    def _count_if_failed(self, log: AuditLog, action: Action) -> None:
+    def _count_if_failed(self, log: AuditLog, actions: Sequence[Action]) -> None:
         # An event that cannot be written down as it stands is refused too, and is no outage.
         with self._mutex:
             if log.failure and (outage := self._outage_now()) is not None:
-                outage.refused[action] += 1
+                outage.refused.update(actions)
 
-    def _open(self, action: Action | None) -> None:
-        """Open the log, for an event of this action or for none; only who set ``_opening`` may.
+    def _open(self, actions: Sequence[Action]) -> None:
+        """Open the log, for events of these actions or for none; only who set ``_opening`` may.
 
         Raises ``AuditError``, and the outage goes on.
         """
@@ -160,7 +165,7 @@ class LastingLog:
             log = self._opened()
         except AuditError as error:
             with self._mutex:
-                self._failed_again(error, action)
+                self._failed_again(error, actions)
             raise
         except PlatformError as error:
             # Not tried again: each try would hash the log, and it is evidence now.
@@ -173,15 +178,14 @@ class LastingLog:
                     self._log, self._outage = log, None
                 self._mutex.notify_all()
 
-    def _failed_again(self, error: AuditError, action: Action | None) -> None:
+    def _failed_again(self, error: AuditError, actions: Sequence[Action]) -> None:
         now_s = self._pause_clock()
         if self._outage is None:
             locked = isinstance(error, AuditLockedError)
             reason = "locked" if locked else reason_of(error.__cause__ or error)
             self._outage = Outage(self._clock(), reason, now_s)
         self._outage.failed_again(now_s)
-        if action is not None:
-            self._outage.refused[action] += 1
+        self._outage.refused.update(actions)
 
     def _opened(self) -> AuditLog:
         """Give the failed log up, open it anew, and record the gap.

@@ -5,9 +5,10 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -49,15 +50,15 @@ def utc_now() -> datetime:
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """One append on its way to the disk."""
+    """One append on its way to the disk: its lines, and the index of the first."""
 
     index: int
-    line: bytes
+    lines: list[bytes]
     # Held until the group is on the disk, the log is poisoned, or this append must lead.
     baton: threading.Lock = field(default_factory=threading.Lock)
     leads: bool = False
     gone: bool = False
-    leaf: bytes | None = None
+    leaves: list[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,14 +222,26 @@ class AuditLog:
         durable, and the act must then not happen. After a failed write or sync every further
         append fails until the log is opened anew: what the disk then holds nobody knows.
         """
-        waiting = self._enqueue(event)
+        return self.append_together([event])[0]
+
+    def append_together(self, events: Sequence[AuditEvent]) -> list[Receipt]:
+        """Record the events one after the other, by one write and one sync; as ``append``.
+
+        None is recorded where one of them cannot be.
+        """
+        if not events:
+            return []
+        waiting = self._enqueue(events)
         if not waiting.leads:
             self._wait(waiting)
-        if waiting.leads and waiting.leaf is None:
+        if waiting.leads and waiting.leaves is None:
             self._lead(waiting)
-        if waiting.leaf is None:
+        if waiting.leaves is None:
             raise AuditError(self._poison or "the audit log is closed")
-        return Receipt(origin=self.origin, index=waiting.index, leaf=waiting.leaf)
+        return [
+            Receipt(origin=self.origin, index=at, leaf=leaf)
+            for at, leaf in enumerate(waiting.leaves, waiting.index)
+        ]
 
     def checkpoint(self) -> str:
         """Return the signed checkpoint over all records that are durable now.
@@ -287,7 +300,7 @@ class AuditLog:
             self._file.close()
             self._file = None
 
-    def _enqueue(self, event: AuditEvent) -> _Waiting:
+    def _enqueue(self, events: Sequence[AuditEvent]) -> _Waiting:
         with self._mutex:
             self._refuse_unless_open()
             moment = self._clock()
@@ -295,9 +308,12 @@ class AuditLog:
                 raise AuditError("the audit clock gives times without a zone")
             # A clock that was set back must not make the log's times run backwards.
             at = max(stamp(moment), self._time)
-            line = encode(event, index=self._next, time=at, sealer=self._sealer)
-            waiting = _Waiting(self._next, line)
-            self._next += 1
+            lines = [
+                encode(event, index=index, time=at, sealer=self._sealer)
+                for index, event in enumerate(events, self._next)
+            ]
+            waiting = _Waiting(self._next, lines)
+            self._next += len(lines)
             self._time = at
             self._pending.append(waiting)
             if self._leading:
@@ -323,7 +339,7 @@ class AuditLog:
             # thread to lead.
             with self._mutex:
                 waiting.gone = True
-                leads = waiting.leads and waiting.leaf is None
+                leads = waiting.leads and waiting.leaves is None
             if leads:
                 self._lead(waiting)
             raise
@@ -373,7 +389,8 @@ class AuditLog:
         A receipt exists only after step 3, and a tile as well: no tile holds more than the log.
         """
         self._rotate_if_full()
-        lines = [bind(group[0].line, self._commit_above), *(w.line for w in group[1:])]
+        first, *others = (line for waiting in group for line in waiting.lines)
+        lines = [bind(first, self._commit_above), *others]
         leaves = [leaf_hash(line) for line in lines]
         tree = self._tree.copy()
         tree.extend(leaves)
@@ -388,8 +405,9 @@ class AuditLog:
         self._tree, self._commit_above, self._offset = tree, commit, self._offset + len(data)
         with self._mutex:
             self._note = note
-        for waiting, leaf in zip(group, leaves, strict=True):
-            waiting.leaf = leaf
+        hashed = iter(leaves)
+        for waiting in group:
+            waiting.leaves = list(islice(hashed, len(waiting.lines)))
         self._tiles.extend(leaves)
         self._tiles.write()
 

@@ -7,7 +7,7 @@ own, and its sealed parts open with a key of its own. So its auditor can be give
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -131,8 +131,19 @@ class TenantLogs:
         May be called from any thread. Raises ``AuditError`` when the record could not be made
         durable, and the act must then not happen.
         """
-        log = self._of(event.tenant) if event.tenant else self._own
-        return log.append(event)
+        return self.append_together([event])[0]
+
+    def append_together(self, events: Sequence[AuditEvent]) -> list[Receipt]:
+        """Record events of one tenant, at least one, by one sync: all of them or none.
+
+        Raises as ``append``, and ``ValueError`` for events of several tenants.
+        """
+        tenants = {event.tenant for event in events}
+        if len(tenants) != 1:
+            raise ValueError(f"events of one tenant are recorded together, not of {len(tenants)}")
+        [tenant] = tenants
+        log = self._of(tenant) if tenant else self._own
+        return log.append_together(events)
 
     def close(self) -> None:
         """Close every log, the deployment's last: with its name the others become free.

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from ragplatform.privacy.names import parse
+from ragplatform.privacy.names import Name, parse
 from ragplatform.privacy.normalise import CODES, normalise
 
 # Fewer digits are part of too many numbers.
@@ -54,14 +54,33 @@ def asked(entity: str, value: str) -> list[Clue]:
     first = name.given[0]
     if len(first) == 1:
         return [Clue(f"initial {first} {name.family}", name.initials)]
-    return [Clue(f"whole {first} {name.family}", name.initials)]
+    keys = [Clue(f"whole {first} {name.family}", name.initials)]
+    if len(orders(value)) > 1:
+        keys.append(Clue(f"whole {name.family} {first}", name.family[0]))
+    return keys
 
 
-def shorter(entity: str, value: str) -> list[str]:
-    """Return the shorter ways to write a name: documents that say less may mean the same person."""
+def orders(value: str) -> list[str]:
+    """Return a name as it is written, and one of two words with its last word first too.
+
+    "Romero Brian" is how forms and lists write Brian Romero; a comma would say which is which.
+    """
+    words = value.split()
+    plain = len(words) == 2 and "," not in value and all(len(word) > 2 for word in words)
+    return [value, " ".join(reversed(words))] if plain else [value]
+
+
+def other_ways(entity: str, value: str) -> list[str]:
+    """Return other ways to write a name: shorter ones, for documents that say less may mean the
+    same person, and its two words in the other order.
+    """
     name = parse(value) if entity == "PERSON" else None
     if name is None or not name.given:
         return []
+    return [*_shorter(name), *orders(value)[1:]]
+
+
+def _shorter(name: Name) -> list[str]:
     first, family = name.given[0], name.family
     ways = [f"{first} {family}", f"{first[0]} {family}", family]
     if len(name.given) > 1:

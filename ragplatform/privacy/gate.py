@@ -10,7 +10,7 @@ from typing import Final, LiteralString, Protocol
 
 from ragplatform.model import Cleared, Labels, Mode, Passage, Scope, Span
 from ragplatform.ports import Detector
-from ragplatform.privacy import clear, clues, tokens
+from ragplatform.privacy import asked_names, clear, clues, tokens
 from ragplatform.privacy.clues import Clue
 from ragplatform.privacy.consistency import Consistent
 from ragplatform.privacy.normalise import shown
@@ -30,11 +30,13 @@ _TRANSFORM_VERSION: Final = "2"
 class ClearedQuestion:
     """A question cleared for search and prompt.
 
-    ``meant`` are further pseudonyms for what it names: to search by, never to show or reveal.
+    ``meant`` are further pseudonyms for what it names, ``spelt`` those of whole names of which the
+    detector saw a part or nothing: to search by, never to show or reveal.
     """
 
     cleared: Cleared
     meant: frozenset[str]
+    spelt: frozenset[str] = frozenset()
 
     @property
     def text(self) -> str:
@@ -231,7 +233,8 @@ class Privacy(Treatment):
 
         Raises ``DetectorError`` when the question could not be searched.
         """
-        (spans,) = self.inspect([text])
+        (found,) = self.inspect([text])
+        spans = asked_names.whole(text, found)
         cleared = clear.clear_question(
             text,
             spans,
@@ -242,7 +245,9 @@ class Privacy(Treatment):
             this_year=datetime.now(UTC).year,
         )
         own = tokens.tokens_in(cleared.text)
-        return ClearedQuestion(cleared, self._meant(text, spans, scope, collection) - own)
+        meant = self._meant(text, spans, scope, collection)
+        spelt, may_be = self._spelt(text, spans, scope, collection)
+        return ClearedQuestion(cleared, (meant | may_be) - own, spelt - own)
 
     def _meant(
         self, text: str, spans: Sequence[Span], scope: Scope, collection: str | None
@@ -251,18 +256,43 @@ class Privacy(Treatment):
 
         Only of types that the asker may see: by others she must find nobody.
         """
-        shorter: set[str] = set()
+        other: set[str] = set()
         asked: list[Clue] = []
         for span in spans:
-            mode = self._rules.mode(span.entity, collection)
-            if span.entity not in scope.reveals or mode is not Mode.PSEUDONYMISE:
+            if not self._finds_by(span.entity, scope, collection):
                 continue
-            value = text[span.start : span.end]
-            for way in clues.shorter(span.entity, value):
-                shorter.add(self._vault.token(scope.tenant, span.entity, way))
+            value, part = text[span.start : span.end], asked_names.trimmed(text, span)
+            for way in (part, *clues.other_ways(span.entity, value)):
+                if way:
+                    other.add(self._vault.token(scope.tenant, span.entity, way))
             asked += clues.asked(span.entity, value)
+            asked += clues.asked(span.entity, part) if part else []
+        return frozenset(other) | self._namesakes(asked, scope)
+
+    def _spelt(
+        self, text: str, spans: Sequence[Span], scope: Scope, collection: str | None
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the pseudonyms of whole names that the detector did not see as they are written.
+
+        Behind them come those of names that say more: "John A. Smith" where John Smith is asked
+        for. Only for who may see names.
+        """
+        if not self._finds_by("PERSON", scope, collection):
+            return frozenset(), frozenset()
+        found = asked_names.guesses(text, spans)
+        values = [(text[one.start : one.end], one.capitals) for one in found]
+        ways = [way for value, _ in values for way in clues.orders(value)]
+        spelt = frozenset(self._vault.token(scope.tenant, "PERSON", way) for way in ways)
+        asked = [c for value, capitals in values if capitals for c in clues.asked("PERSON", value)]
+        return spelt, self._namesakes(asked, scope)
+
+    def _namesakes(self, asked: Sequence[Clue], scope: Scope) -> frozenset[str]:
         found = self._vault.namesakes(scope.tenant, asked, prefer=_subjects(scope))
-        return frozenset(shorter | {t for t in found if tokens.entity_of(t) in scope.reveals})
+        return frozenset(t for t in found if tokens.entity_of(t) in scope.reveals)
+
+    def _finds_by(self, entity: str, scope: Scope, collection: str | None) -> bool:
+        mode = self._rules.mode(entity, collection)
+        return entity in scope.reveals and mode is Mode.PSEUDONYMISE
 
     def compose(self, template: LiteralString, **parts: Cleared | str | int) -> Cleared:
         """Return the constant template filled with cleared parts; see ``clear.compose``."""

@@ -13,7 +13,7 @@ CREDENTIALS: Final = frozenset(
 )
 GENERATIONS: Final = frozenset("jr sr ii iii iv".split())
 # They belong to the family name and are nobody's name by themselves.
-_PARTICLES: Final = frozenset(
+PARTICLES: Final = frozenset(
     "van von der den de del della di da dos das du la le el al bin ibn ben ter ten zu zur y e "
     "and &".split()
 )
@@ -68,7 +68,7 @@ def _words(words: list[str]) -> list[str]:
         left.pop()
     # "J.A." is two initials.
     parts = [match[0] for word in left for match in _WORD.finditer(word)]
-    return [word for word in parts if word[0].isalpha() and word.lower() not in _PARTICLES]
+    return [word for word in parts if word[0].isalpha() and word.lower() not in PARTICLES]
 
 
 def _bare(word: str) -> str:

@@ -537,6 +537,16 @@ def test_an_exact_term_is_found_though_its_vector_is_far(index: Index) -> None:
     assert exact.passage.chunk.id in found_by(index, TermWeights((4_000_000_000,), (1.0,)))
 
 
+def test_terms_aside_change_no_score_of_what_does_not_hold_them(index: Index) -> None:
+    index.upsert([entry(terms=TermWeights((3,), (1.0,))), entry(terms=TermWeights((9,), (1.0,)))])
+    asked, others = TermWeights((3, 4), (1.0, 1.0)), TermWeights((3, 5, 6), (1.0, 1.0, 1.0))
+
+    more = asked.with_aside(others)
+
+    assert (more.indices, more.aside, more.counted) == ((3, 4, 5, 6), 2, 2)
+    assert index.search(EAST, more, OPEN, 3) == index.search(EAST, asked, OPEN, 3)
+
+
 def test_a_near_vector_is_found_though_no_term_is_shared(index: Index) -> None:
     near = entry(vector=EAST)
     lexical = entry(vector=NORTH, terms=TermWeights((3,), (1.0,)))

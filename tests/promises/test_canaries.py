@@ -612,7 +612,7 @@ def test_no_failure_says_a_word(
 
 COSTLY = (
     *((Verdicts, "decide"), (Verdicts, "_ask"), (MemoryIndex, "fetch"), (MemoryIndex, "search")),
-    *((TenantLogs, "append"), (Register, "_transaction"), (SqlCatalog, "_transaction")),
+    *((TenantLogs, "append_together"), (Register, "_transaction"), (SqlCatalog, "_transaction")),
 )
 
 

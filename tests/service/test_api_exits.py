@@ -170,4 +170,6 @@ def test_a_model_may_leave_no_link_in_a_sentence_of_its_own(bench, serve):
         "/v1/ask", json=body(WHY, mode="abstractive"), headers=as_("doctor")
     ).json()  # fmt: skip
 
-    assert (said["mode"], said["dropped_sentences"]) == ("refusal", 1)
+    # A passage is quoted in its place, without its own link.
+    assert (said["mode"], said["dropped_sentences"]) == ("extractive", 1)
+    assert said["answer"] == QUOTED

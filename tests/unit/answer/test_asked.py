@@ -71,3 +71,35 @@ def test_missing_terms_are_told_in_the_question_s_own_words():
     question = "What dose of Digoxin, twice daily?"
 
     assert asked.words_of(question, {"digoxin"}) == ["Digoxin"]
+
+
+def test_a_year_weighs_as_much_as_several_words():
+    question = asked.read("What were net sales in 2019?")
+
+    assert question.lack(content_terms("Net sales in 2025")) > 0.5
+    assert question.lack(content_terms("Sales of 2019")) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("mark", "lacking"), [("[PERSON]", 0), (ANNA, 0), ("[PHONE_NUMBER]", 0.5), ("[DATE_TIME]", 0.5)]
+)
+def test_a_name_may_stand_behind_the_mark_of_a_name_only(mark, lacking):
+    question = asked.read("What potassium had Whitfield?")
+
+    assert question.lack(content_terms("Her potassium"), {mark}) == lacking
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("How far in six minutes of rowing?", "six-minute rowing"),
+        ("Is it a high-risk wire?", "wire, risk: high"),
+        ("What is the late fee?", "fees for lateness"),
+    ],
+)
+def test_a_word_is_not_missed_for_its_hyphen_or_its_ending(question, text):
+    assert asked.read(question).missing(content_terms(text)) == set()
+
+
+def test_a_short_word_keeps_its_letters():
+    assert content_terms("a fee") == content_terms("fees") == {"fee"}

@@ -52,7 +52,8 @@ def judge(monkeypatch):
             number=1,
             texts=PASSAGE,
             evidence=Evidence(PASSAGE),
-            passage=SimpleNamespace(title=""),
+            passage=SimpleNamespace(document="", title="", chunk=SimpleNamespace(heading=())),
+            orders=False,
         )
         retrieved = SimpleNamespace(
             question=SimpleNamespace(text=question),

@@ -33,6 +33,12 @@ def test_what_the_question_may_mean_comes_behind_what_it_says() -> None:
     assert order(HITS, {ANN}, {BEN}) == ["c", "d", "b", "a"]
 
 
+def test_a_whole_name_comes_before_a_part_of_it() -> None:
+    sought = Sought("", 9, frozenset({ANN}), spelt=frozenset({BEN}))
+
+    assert [one.passage.chunk.id for one in best(HITS, sought)] == ["b", "c", "d", "a"]
+
+
 def test_without_pseudonyms_the_order_stays() -> None:
     assert order(HITS, set(), set()) == ["a", "b", "c", "d"]
 

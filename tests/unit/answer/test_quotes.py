@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ragplatform.answer.quotes import Candidate, choose
+from ragplatform.answer.quotes import Candidate, Origin, choose
+from ragplatform.answer.support import Evidence
 
 TOPIC = {"apixaban": 0, "warfarin": 0, "valve": 1, "potassium": 2, "sales": 3, "script": 4}
 TOKEN = "[PERSON:q7f2m3k4abcd2345]"
@@ -26,18 +27,25 @@ class TopicEmbedder:
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def chosen(question, *passages, titles=None, most=3):
-    """Return the quoted texts, best first."""
+def origin(texts, title="", *headings, document="document"):
+    return Origin(document, title, headings, Evidence(texts))
+
+
+def chosen(question, *passages, origins=None, held_back=(), most=3):
+    """Return the quoted texts, best first; what is held back may not be quoted."""
     embedder = TopicEmbedder()
     candidates = [
-        Candidate(p, n, text) for p, texts in enumerate(passages) for n, text in enumerate(texts)
+        Candidate(p, n, text)
+        for p, texts in enumerate(passages)
+        for n, text in enumerate(texts)
+        if text not in held_back
     ]
     quotes = choose(
         question,
         embedder.embed([question])[0],
         candidates,
         embedder,
-        titles=titles or [""] * len(passages),
+        origins=origins or [origin(texts) for texts in passages],
         most=most,
     )
     return [
@@ -89,8 +97,9 @@ def test_no_quote_takes_in_a_sentence_that_was_held_back():
     ]
     question = "Was apixaban stopped?"
     vector = embedder.embed([question])[0]
+    passage = [candidates[0].text, "Stop.", candidates[1].text]
 
-    (quote,) = choose(question, vector, candidates, embedder, titles=[""])
+    (quote,) = choose(question, vector, candidates, embedder, origins=[origin(passage)])
 
     assert quote.last == 0
 
@@ -108,7 +117,10 @@ def test_the_title_tells_whose_sales_were_asked_for():
     quoted = chosen(
         "What were the sales of Harbor Mills?",
         *passages,
-        titles=["OTHERCO 2019", "HARBORMILLS 2019"],
+        origins=[
+            origin(passages[0], "OTHERCO 2019", document="a"),
+            origin(passages[1], "HARBORMILLS 2019", document="b"),
+        ],
         most=1,
     )
 
@@ -120,7 +132,8 @@ def test_pseudonyms_reach_the_encoder_as_plain_words_only():
     vector = embedder.embed(["Was apixaban stopped?"])[0]
     candidates = [Candidate(0, 0, f"Apixaban was stopped for {TOKEN}.")]
 
-    choose("Was apixaban stopped?", vector, candidates, embedder, titles=[""])
+    origins = [origin([candidates[0].text])]
+    choose("Was apixaban stopped?", vector, candidates, embedder, origins=origins)
 
     assert not any("q7f2m3k4abcd2345" in text for text in embedder.texts)
 
@@ -130,3 +143,45 @@ def test_never_more_quotes_than_asked_for(most):
     passage = [f"Apixaban was stopped in ward {n} for reason number {n} as noted." for n in "123"]
 
     assert len(chosen("Why was apixaban stopped?", passage, most=most)) <= most
+
+
+def test_the_figure_of_another_year_is_no_answer():
+    passage = ["Net sales of the mills (script, valve and potassium) rose to 11,588 in 2025."]
+
+    assert chosen("What were net sales of the mills in 2025?", passage) == passage
+    assert chosen("What were net sales of the mills in 2019?", passage) == []
+
+
+def test_a_year_may_stand_behind_a_masked_date():
+    passage = ["Net sales of the mills (script, valve and potassium) were 11,588 on [DATE_TIME]."]
+
+    assert chosen("What were net sales of the mills in 2019?", passage) == passage
+
+
+def test_the_sentence_before_tells_what_an_answer_speaks_of():
+    sentences = ["Potassium was drawn for the tournament.", "It came to 6.2 an hour afterwards."]
+    question = "What was the tournament result?"
+
+    assert chosen(question, sentences, held_back=sentences[:1]) == sentences[1:]
+    assert chosen(question, sentences[1:]) == []
+
+
+@pytest.mark.parametrize("above", [("Tournament",), ()])
+def test_a_heading_tells_what_a_passage_speaks_of(above):
+    passage = ["It came to 6.2 an hour afterwards."]
+
+    quoted = chosen(
+        "What was the tournament result?", passage, origins=[origin(passage, "", *above)]
+    )
+
+    assert quoted == (passage if above else [])
+
+
+def test_another_passage_of_the_document_tells_whom_it_speaks_of():
+    first = ["A letter to the cottage."]
+    second = ["Warfarin is given, not potassium, by a script for the valve."]
+    question = "Which warfarin is given at the cottage?"
+    one, other = origin(first, document="letter"), origin(second, document="letter")
+
+    assert second[0] in chosen(question, first, second, origins=[one, other])
+    assert chosen(question, second) == []

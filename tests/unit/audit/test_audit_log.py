@@ -47,6 +47,35 @@ def indexes(directory: Path) -> list[int]:
     return [record.index for record in read(directory)]
 
 
+def test_events_that_are_recorded_together_cost_one_sync_and_stand_in_order(
+    tmp_path: Path,
+) -> None:
+    disk = FailingDisk(tmp_path)
+    with open_log(tmp_path / "log", storage=disk) as log:
+        log.append(event(0))
+        # The second sync from here on would fail.
+        disk.arm("sync", after=1)
+
+        receipts = log.append_together([event(1), event(2)])
+
+        assert [one.index for one in receipts] == [1, 2]
+        disk.arm("")
+    assert [record.request_id for record in read(tmp_path / "log")] == ["r-0", "r-1", "r-2"]
+    assert [record.leaf for record in read(tmp_path / "log")][1:] == [one.leaf for one in receipts]
+    assert verify(tmp_path / "log", public_key=None).ok
+
+
+def test_of_events_that_belong_together_none_is_recorded_where_one_cannot_be(
+    tmp_path: Path,
+) -> None:
+    with open_log(tmp_path / "log") as log:
+        with pytest.raises(AuditError, match="cannot be recorded"):
+            log.append_together([event(0), event(1, details={"unheard_of": 1})])
+
+        assert log.append(event(2)).index == 0
+    assert indexes(tmp_path / "log") == [0]
+
+
 def test_a_second_writer_is_refused_and_told_who_writes(tmp_path: Path) -> None:
     with (
         open_log(tmp_path / "log"),

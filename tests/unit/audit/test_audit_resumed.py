@@ -18,6 +18,8 @@ from ragplatform.errors import AuditError, AuditLockedError
 from tests.fakes_audit import GateDisk, Pauses, event, key_of, open_log, open_logs
 from tests.fakes_disk import PickyDisk
 
+REVEALED = Action.REVEALED
+
 
 def refuse(logs: TenantLogs, tenant: str = "mercy", action: Action = Action.ASKED) -> None:
     with pytest.raises(AuditError):
@@ -33,8 +35,9 @@ def test_when_space_returns_service_returns_and_the_gap_is_the_first_record(
     with open_logs(tmp_path, storage=disk, pause_clock=clock) as logs:
         logs.append(event(tenant=tenant))
         disk.refused = f"{name}/"
-        for action in (Action.ASKED, Action.REVEALED, Action.ASKED):
-            refuse(logs, tenant, action)
+        refuse(logs, tenant, Action.ASKED)
+        with pytest.raises(AuditError):
+            logs.append_together([event(tenant=tenant), event(tenant=tenant, action=REVEALED)])
         disk.refused = ""
         clock.now_s += 30
         logs.append(event(2, tenant=tenant))

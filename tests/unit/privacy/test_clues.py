@@ -10,7 +10,7 @@ from ragplatform.entities import CATEGORY_OF
 from ragplatform.errors import PlatformError
 from ragplatform.model import AllOf, AnyOf, Clause, Labels, Purpose, Scope, Span
 from ragplatform.privacy import tokens
-from ragplatform.privacy.clues import asked, fits, shorter, stored
+from ragplatform.privacy.clues import asked, fits, other_ways, stored
 from ragplatform.privacy.gate import Privacy
 from ragplatform.privacy.rules import PrivacyRules
 from ragplatform.privacy.vault import MOST_NAMESAKES, Vault
@@ -74,6 +74,9 @@ def finds(privacy: Privacy, vault: Vault, entity: str, written: str, question: s
         ("J. Smith", "John A. Smith"),
         ("Smith, J. A.", "John Andrew Smith"),
         ("Maria del Carmen Lopez", "Maria Lopez"),
+        ("Brian Romero", "Romero Brian"),
+        ("Brian A. Romero", "Romero Brian"),
+        ("Brian Romero", "brian romero take"),
     ],
 )
 def test_a_name_is_found_however_much_of_it_is_asked(
@@ -90,6 +93,7 @@ def test_a_name_is_found_however_much_of_it_is_asked(
         ("Mary Smith", "J. Smith"),
         ("John Smithson", "Smith"),
         ("John Smith", "John Jones"),
+        ("Smith John", "Smith, John"),
     ],
 )
 def test_another_person_is_not_found(
@@ -123,6 +127,26 @@ def test_who_may_see_no_names_finds_nobody_by_one(privacy: Privacy, vault: Vault
         found = given.meant | tokens.tokens_in(given.text)
         assert not found & {vault.token("mercy", "PERSON", "John A. Smith")}
     assert privacy.clear_question("PERSON:John Smith", scope()).meant == frozenset()
+
+
+@pytest.mark.parametrize("question", ["known about John Smith?", "see john smith", "Smith John?"])
+def test_a_whole_name_that_was_not_found_is_searched_for_as_it_is_spelt(
+    privacy: Privacy, vault: Vault, question: str
+) -> None:
+    token = vault.token("mercy", "PERSON", "John Smith")
+
+    assert token in privacy.clear_question(question, scope("PERSON")).spelt
+    for asking in (scope(), scope("MEDICAL_RECORD_NUMBER"), scope("PERSON", tenant="harbor")):
+        given = privacy.clear_question(question, asking)
+        assert token not in given.spelt | given.meant
+
+
+def test_a_whole_name_that_was_not_found_finds_who_is_written_with_more(
+    privacy: Privacy, vault: Vault
+) -> None:
+    (token,) = vault.store("mercy", "s_1", [("PERSON", "John A. Smith")])
+
+    assert token in privacy.clear_question("known about John Smith?", scope("PERSON")).meant
 
 
 def test_of_many_namesakes_those_of_the_askers_own_patients_come_first(
@@ -185,8 +209,8 @@ def test_clues_say_less_than_the_name() -> None:
     ]
     assert stored("PERSON", "...") == []
     assert stored("EMAIL_ADDRESS", "a@b.org") == []
-    assert shorter("PERSON", "Smith") == []
-    assert shorter("US_SSN", "078-05-1120") == []
+    assert other_ways("PERSON", "Smith") == []
+    assert other_ways("US_SSN", "078-05-1120") == []
     assert fits("", "ja")
     assert fits("jax", "ja")
     assert not fits("jb", "ja")
