@@ -20,8 +20,8 @@ _ALIKE: Final = 0.75
 _SHORTEST_ROOT: Final = 4
 
 _YEAR: Final = re.compile(r"(?:19|20)\d\d")
-# How many words a year counts for: 2 to 6 refuse alike.
-_OF_A_YEAR: Final = 4
+# How many words a year counts for: 2 to 4 refuse alike.
+_OF_A_YEAR: Final = 3
 # Behind which marks a name may stand, and a year.
 _VEILS_NAME: Final = (
     "[PERSON", "[ORGANIZATION", "[LOCATION", "[STREET_ADDRESS", "[NRP", "[QUASI_IDENTIFIER",
@@ -112,7 +112,7 @@ class Asked:
             missing -= self.names
         if any(mark.startswith(_VEILS_YEAR) for mark in hidden):
             missing = frozenset(term for term in missing if not _YEAR.fullmatch(term))
-        return sum(map(_weight, missing)) / (sum(map(_weight, self.specific)) or 1)
+        return min(1.0, sum(map(_weight, missing)) / (len(self.specific) or 1))
 
     def answered_by(self, text: str) -> bool:
         """Return whether a text holds the kind of thing that is asked for."""
