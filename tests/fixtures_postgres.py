@@ -1,5 +1,6 @@
 """A real PostgreSQL for the tests: from a package, on a socket in a folder of its own."""
 
+import contextlib
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,11 +17,9 @@ _STARTS = 4
 def start(server: "PostgresServer") -> None:
     """Start a server; the package waits ten seconds for it, too few on a busy machine."""
     for left in reversed(range(_STARTS)):
-        try:
-            return server.start()
-        except subprocess.SubprocessError:
-            if not left:
-                raise
+        with contextlib.suppress(*[subprocess.SubprocessError] * bool(left)):
+            server.start()
+            return
 
 
 @pytest.fixture(scope="session")
