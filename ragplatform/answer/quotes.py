@@ -44,7 +44,7 @@ _NEAR_BEST: Final = 0.8
 # vector turns without them added nothing to it.
 _BY_WORDS: Final = 0.7
 _BY_LACK: Final = -0.7
-ANSWERABLE: Final = 0.615
+ANSWERABLE: Final = 0.61
 # An answer seldom stands further behind in the ranking (SQuAD 2: 5 of 100 behind the third).
 _LOOKED_AT: Final = 5
 _SHORTEST: Final = 20
