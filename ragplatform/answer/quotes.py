@@ -39,12 +39,17 @@ _NEAR_BEST: Final = 0.8
 # reach the figure below. Chosen on half of the questions to the demo's corpus and on 210 of
 # PubMedQA, MedQuAD and SQuAD 2, of their halves on which no figure is reported, so that at least
 # 0.9 of those to the demo that have no answer are refused; on the other halves it is as good.
-# From 0.6 to 0.8 both weights choose alike. What is asked for (a date, a number), the passage's
-# place, its rank's score, the likeness of lacking words to others and how much the question's
-# vector turns without them added nothing to it.
+# With weights from 0.6 to 0.9 it is much the same. What is asked for (a date, a number), the
+# passage's place, its rank's score, the likeness of lacking words to others and how much the
+# question's vector turns without them added nothing to it.
 _BY_WORDS: Final = 0.7
 _BY_LACK: Final = -0.7
 ANSWERABLE: Final = 0.61
+# To embed a sentence costs as much as all else that is done with it a hundred times over, so only
+# those are embedded that words and the ranking put first. Of 197 questions of the demo, SQuAD 2,
+# PubMedQA and MedQuAD, with 15 to 64 sentences each, none got other quotes for that; with 12 one
+# did, with 8 four.
+_EMBEDDED: Final = 16
 # An answer seldom stands further behind in the ranking (SQuAD 2: 5 of 100 behind the third).
 _LOOKED_AT: Final = 5
 _SHORTEST: Final = 20
@@ -152,21 +157,22 @@ def choose(
     usable = [c for c in candidates if len(c.text) >= _SHORTEST and not c.text.endswith("?")]
     if not usable:
         return []
-    # The question's vector knows pseudonyms only as plain words, so the sentences' must too.
-    vectors = embedder.embed([embed_view(c.text) for c in usable])
-    cosine: Vectors = vectors @ np.asarray(vector, dtype=np.float32)
     texts = {(c.passage, c.sentence): c.text for c in candidates}
     fit = _Fit(Sought(question), usable, origins)
-    scores = fit.scores(cosine)
+    likely = fit.likely()
+    # The question's vector knows pseudonyms only as plain words, so the sentences' must too.
+    vectors = embedder.embed([embed_view(usable[at].text) for at in likely])
+    cosine: Vectors = vectors @ np.asarray(vector, dtype=np.float32)
+    scores = fit.scores(likely, cosine)
     order = np.argsort(-scores, kind="stable")
-    if max(fit.answering(at, cosine[at]) for at in order[:_LOOKED_AT]) < ANSWERABLE:
+    if max(fit.answering(likely[n], cosine[n]) for n in order[:_LOOKED_AT]) < ANSWERABLE:
         return []
     chosen: list[int] = []
     quotes: list[Quote] = []
     for index in order:
         if len(quotes) == most or scores[index] < _NEAR_BEST * scores[order[0]]:
             break
-        candidate = usable[index]
+        candidate = usable[likely[index]]
         # Two documents often repeat one sentence: quoting it twice tells the reader nothing.
         if any(_within(candidate, quote) for quote in quotes) or any(
             float(vectors[index] @ vectors[other]) >= 0.92 for other in chosen
@@ -228,9 +234,19 @@ class _Fit:
         self._total = sum(self._weights.values()) or 1.0
         self._above = [sought.above(origin) for origin in origins]
         self._lacks = sought.lacks(origins)
+        self._by_words = self._lexical()
 
-    def scores(self, cosine: Vectors) -> Vectors:
-        """Return how well each fits: by meaning, by words, and by its passage's place."""
+    def likely(self) -> list[int]:
+        """Return which candidates words and the ranking put first, in their order."""
+        first = np.argsort(-self._by_words, kind="stable")[:_EMBEDDED]
+        return sorted(map(int, first))
+
+    def scores(self, chosen: Sequence[int], cosine: Vectors) -> Vectors:
+        """Return how well each of some fits: by meaning, by words, and by its passage's place."""
+        scores: Vectors = (1 - _LEXICAL) * cosine + self._by_words[chosen]
+        return scores
+
+    def _lexical(self) -> Vectors:
         whole = list(self._above)
         for candidate, terms in zip(self._candidates, self._held, strict=True):
             whole[candidate.passage] = whole[candidate.passage] | terms
@@ -245,8 +261,8 @@ class _Fit:
         beside = np.array([around[c.passage] for c in self._candidates], dtype=np.float32)
         rank = np.array([1 / (1 + c.passage) for c in self._candidates], dtype=np.float32)
         lexical = (1 - _PASSAGE_SHARE) * own + _PASSAGE_SHARE * beside
-        scores: Vectors = (1 - _LEXICAL) * cosine + _LEXICAL * lexical + _FIRST * rank
-        return scores
+        found: Vectors = _LEXICAL * lexical + _FIRST * rank
+        return found
 
     def answering(self, at: int, cosine: float) -> float:
         """Return how likely the candidate answers: the figure that ``ANSWERABLE`` is of.

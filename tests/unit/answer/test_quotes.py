@@ -185,3 +185,19 @@ def test_another_passage_of_the_document_tells_whom_it_speaks_of():
 
     assert second[0] in chosen(question, first, second, origins=[one, other])
     assert chosen(question, second) == []
+
+
+def test_of_many_sentences_those_are_read_closely_that_words_put_first():
+    embedder = TopicEmbedder()
+    texts = [f"The cafeteria opens at eight o'clock on day {n}." for n in range(40)]
+    texts[33] = "Apixaban was stopped because of the bleed."
+    candidates = [Candidate(n // 8, n % 8, text) for n, text in enumerate(texts)]
+    origins = [origin(texts[n : n + 8], document=f"document {n}") for n in range(0, 40, 8)]
+    question = "Why was apixaban stopped?"
+    vector = embedder.embed([question])[0]
+    embedder.texts.clear()
+
+    (quote,) = choose(question, vector, candidates, embedder, origins=origins)
+
+    assert quote.candidate.text == texts[33]
+    assert len(embedder.texts) < len(texts) / 2

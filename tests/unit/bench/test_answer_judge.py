@@ -37,3 +37,10 @@ def test_another_figure_name_or_clause_is_not(sentence):
 
 def test_marks_and_joining_words_are_no_part_of_a_sentence():
     assert bare("In addition: It fell to 4.7. [12]") == "It fell to 4.7."
+
+
+@pytest.mark.parametrize("words_before", range(20, 27))
+def test_the_last_words_of_a_passage_are_read_wherever_it_begins(words_before):
+    passage = " ".join(["other"] * words_before) + " A box ticked by the merchant is no consent"
+
+    assert says(passage, "The box ticked by the merchant is no consent. [1]")
