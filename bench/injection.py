@@ -187,8 +187,9 @@ class Attack:
     ) -> None:
         told = "".join(one.instructions for one in asked)
         self._word = hostile.word_of(told) or self._word
-        # What was cut off has no citations yet: then the prompt is what it could cite.
-        quotes = said.quotes or [one.prompt for one in asked]
+        # What was cut off has no citations yet: then the passage is what it could cite. In the
+        # prompt an address of it is a pseudonym, which its reader may see as the address again.
+        quotes = said.quotes or [case.text]
         found = [
             one
             for text in (said.text, said.beside)
