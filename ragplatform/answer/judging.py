@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ragplatform.answer import asked, evidence, exits, quotes, support
+from ragplatform.answer import asked, evidence, exits, hollow, quotes, support
 from ragplatform.answer.retrieve import ClearedPassage, Retrieved
 from ragplatform.answer.terms import content_terms
 from ragplatform.model import Citation, SentenceKind
@@ -22,7 +22,7 @@ UNSUPPORTED: Final = "[unsupported]"
 _SURE: Final = 0.8
 _SIMILAR: Final = 0.5
 # A sentence that fails by these is not shown, marked or not.
-_UNSHOWN: Final = frozenset({"empty", "beside"})
+_UNSHOWN: Final = frozenset({"empty", "beside", "of_the_text", "adds_nothing", "circular"})
 
 
 class Unsupported(StrEnum):
@@ -104,6 +104,7 @@ class Judge:
         never = self._never(said, cited)
         failed = never or verdict.failed
         failed = failed or self._borrowed(claim, at)
+        failed = failed or hollow.fault(claim, self._retrieved.question.text, cited)
         failed = failed or self._unlike(claim, at, verdict) or self._beside(claim, at)
         if failed:
             self.dropped[failed] += 1
