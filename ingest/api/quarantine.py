@@ -18,6 +18,7 @@ from ingest.aside import ItemState
 from ingest.quarantine_orders import QuarantineOrders
 from ragplatform.api.caller import Caller
 from ragplatform.api.fairness import ONE_TURN
+from ragplatform.api.schemas import Collection
 from ragplatform.model import Purpose
 
 _ITEMS = "/v1/quarantine"
@@ -37,7 +38,7 @@ def _add_looks(app: FastAPI, orders: QuarantineOrders) -> None:
         request: Request,
         who: Caller,
         purpose: Purpose,
-        collection: Annotated[str | None, Query(max_length=63)] = None,
+        collection: Collection | None = None,
         reason: Annotated[str | None, Query(max_length=128)] = None,
         state: ItemState | None = None,
     ) -> ItemsOut:

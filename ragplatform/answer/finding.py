@@ -98,13 +98,13 @@ class Finder:
         if given is not None and (given.documents or given.organisations or given.parts):
             # Whoever says that much says where to look.
             return routing.Route()
+        if not asked.organisations:
+            return routing.Route()
         wanted = replace(
             given or Narrow(),
             organisations=asked.organisations,
             parts=frozenset({COVER}),
         )
-        if not asked.organisations:
-            return routing.Route()
         covers = self._readable(self._index.browse(self._scope, wanted, _MOST_COVERS))
         documents: dict[str, Facts] = {cover.document: cover.facts for cover in covers}
         return routing.routed(asked, documents)

@@ -111,6 +111,13 @@ def test_no_purpose_no_answer(ward, serve):
         assert response.status_code == 422
 
 
+@pytest.mark.parametrize("question", ["?", "]", "..."])
+def test_a_question_without_a_word_is_answered_like_any_other(ward, serve, question):
+    response = serve(ward).post("/v1/search", json=body(question), headers=as_("doctor"))
+
+    assert response.status_code == 200
+
+
 def test_a_malformed_request_is_told_what_to_put_right(ward, serve):
     sent = body(purpose="Maria Lopez")
 

@@ -118,6 +118,13 @@ def test_what_is_shown_has_everything_found_masked(ward: Ward) -> None:
     assert shown["held_by"] == ["contains_secret"]
 
 
+def test_a_collection_that_cannot_be_one_is_a_mistake_of_the_caller(ward: Ward) -> None:
+    path = f"/v1/quarantine{QUERY}&collection=%C3%81r"
+    answer = ward.client.get(path, headers={"Authorization": "Bearer compliance"})
+
+    assert answer.status_code == 422
+
+
 @pytest.mark.parametrize("person", ["clerk", "doctor", "eraser", "operator"])
 def test_who_fills_runs_or_reads_decides_nothing(ward: Ward, person: str) -> None:
     acts = [ward.decide(act, person) for act in ("release", "approve", "reject")]
