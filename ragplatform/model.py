@@ -5,7 +5,7 @@ Offsets count Unicode code points, from 0, half-open: ``text[start:end]``. Pages
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum, StrEnum
 from typing import Final, TypeAlias
 
@@ -71,12 +71,16 @@ class Mode(StrEnum):
     QUARANTINE = "quarantine"
 
 
+AGAIN: Final = "again:"
+"""What the source of a span begins with whose value was found elsewhere in the text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """One piece of personal data in a text.
 
     ``entity`` is the type (``PERSON``, ``US_SSN``), ``score`` lies in 0..1, ``source`` names the
-    recogniser that found it.
+    recogniser that found it, behind ``AGAIN`` where it stands in one more place of the text.
     """
 
     start: int
@@ -85,6 +89,11 @@ class Span:
     category: Category
     score: float
     source: str
+
+    @property
+    def recogniser(self) -> str:
+        """The recogniser that found the value first."""
+        return self.source.rpartition(AGAIN)[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,15 +407,19 @@ class TermWeights:
         """How many terms a question's weight of terms is the mean over."""
         return len(self.indices) - self.aside
 
-    def with_aside(self, others: "TermWeights") -> "TermWeights":
-        """Return these weights and those of the others that are not among them, counted aside."""
+    def with_more(self, others: "TermWeights") -> "TermWeights":
+        """Return these weights and those of the others that are not among them, in order."""
         weights = dict(zip(others.indices, others.values, strict=True))
         weights |= dict(zip(self.indices, self.values, strict=True))
         pairs = sorted(weights.items())
-        more = len(pairs) - len(self.indices)
         return TermWeights(
-            tuple(t for t, _ in pairs), tuple(weight for _, weight in pairs), self.aside + more
+            tuple(term for term, _ in pairs), tuple(weight for _, weight in pairs), self.aside
         )
+
+    def with_aside(self, others: "TermWeights") -> "TermWeights":
+        """Return ``with_more``, with what came to these counted aside."""
+        more = self.with_more(others)
+        return replace(more, aside=self.aside + len(more.indices) - len(self.indices))
 
 
 @dataclass(frozen=True, slots=True)

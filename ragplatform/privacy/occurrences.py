@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from ragplatform.model import Span
+from ragplatform.model import AGAIN, Span
 
 _WORD: Final = re.compile(r"\w+")
 # Shorter values (initials, "Al") would hit unrelated words.
@@ -49,7 +49,7 @@ def _cut(text: str, span: Span, gone: dict[str, Span], lengths: Sequence[int]) -
                 continue
             if done < start:
                 yield replace(span, start=done, end=start)
-            yield replace(found, start=start, end=end, source=f"again:{found.source}")
+            yield replace(found, start=start, end=end, source=f"{AGAIN}{found.source}")
             done = end
             break
     if done < span.end:

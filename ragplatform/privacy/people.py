@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ragplatform.model import Span
+from ragplatform.model import AGAIN, Span
 from ragplatform.privacy.eponyms import framed, titled
 from ragplatform.privacy.lists import is_plain
 from ragplatform.privacy.names import Name, parse
@@ -190,7 +190,7 @@ def _is_weak(word: str) -> bool:
 
 def again(span: Span, start: int, end: int) -> Span:
     """Return the span of another place of the same value."""
-    source = span.source if span.source.startswith("again:") else f"again:{span.source}"
+    source = span.source if span.source.startswith(AGAIN) else f"{AGAIN}{span.source}"
     return Span(start, end, span.entity, span.category, span.score, source)
 
 

@@ -57,6 +57,7 @@ def tagged(name, value, entity):
         ("ward-round-delirium.txt", "round", "STREET_ADDRESS", False),
         ("complaint-thread.txt", "txt", "PERSON", False),
         ("note Lindqvist.txt", "Lindqvist", "PERSON", True),
+        ("note by Dr. Lindqvist", "Lindqvist", "PERSON", True),
         ("advice jdoe42.txt", "jdoe42", "USERNAME", True),
         ("advice mlindqvist.txt", "mlindqvist", "USERNAME", True),
     ],
