@@ -2,7 +2,7 @@
 
 from typing import NoReturn
 
-from ragplatform.answer.retrieve import Retrieved, record_event
+from ragplatform.answer.retrieve import Retrieved, event_about
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import UnsafeAnswerError
@@ -24,13 +24,8 @@ class ExitAlarm:
         Raises ``UnsafeAnswerError``, or ``AuditError`` where that could not be recorded.
         """
         details: dict[str, Json] = {"found": found, "where": where, "model": self._model}
-        record_event(
-            self._audit,
-            retrieved.request,
-            retrieved.scope,
-            Action.EXIT_BLOCKED,
-            Outcome.DENIED,
-            details,
-            {"answer": text[-self._longest :]},
-        )
+        sealed = {"answer": text[-self._longest :]}
+        about = (retrieved.request, retrieved.scope)
+        event = event_about(*about, Action.EXIT_BLOCKED, Outcome.DENIED, details, sealed)
+        self._audit.append(event)
         raise UnsafeAnswerError("the model wrote what may not leave; the answer was cut off there")

@@ -20,7 +20,7 @@ from ragplatform.answer.writing import LONGEST_ANSWER, AnswerLimits, Writer, Wri
 from ragplatform.audit.events import Action, AuditEvent, Outcome
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.errors import AuditError, GeneratorError, PlatformError
-from ragplatform.model import Answer, AnswerMode, Json, ModelWeights, Scope, SentenceKind, Usage
+from ragplatform.model import Answer, AnswerMode, Json, ModelWeights, SentenceKind, Usage
 from ragplatform.ports import Generator
 from ragplatform.privacy.gate import Privacy
 
@@ -231,15 +231,16 @@ class Answerer:
         action = Action.REFUSED if answer.refusal else Action.ANSWERED
         sealed = {"answer": answer.text}
         about = (retrieved.request, retrieved.scope)
-        self._record(draft, event_about(*about, action, Outcome.SUCCESS, details, sealed), about)
+        ended = event_about(*about, action, Outcome.SUCCESS, details, sealed)
+        self._record(retrieved, draft, ended)
 
-    def _record(self, draft: Draft, ended: AuditEvent, about: tuple[Request, Scope]) -> None:
+    def _record(self, retrieved: Retrieved, draft: Draft, ended: AuditEvent) -> None:
         """Record how the answer ended, behind who wrote it: both by one sync."""
-        events = [] if draft.writing is None else [self._written(draft, draft.writing, about)]
-        self._audit.append_together([*events, ended])
+        written = [] if draft.writing is None else [self._written(retrieved, draft, draft.writing)]
+        self._audit.append_together([*written, ended])
         draft.writing = None
 
-    def _written(self, draft: Draft, writing: Writing, about: tuple[Request, Scope]) -> AuditEvent:
+    def _written(self, retrieved: Retrieved, draft: Draft, writing: Writing) -> AuditEvent:
         """Return what says which model wrote from which passages."""
         details: dict[str, Json] = {
             "model": self._writer.model,
@@ -255,6 +256,7 @@ class Answerer:
             "complete": writing.complete,
         }
         outcome = Outcome.SUCCESS if writing.complete or writing.hung_up else Outcome.FAILURE
+        about = (retrieved.request, retrieved.scope)
         return event_about(*about, Action.GENERATED, outcome, details)
 
     def _record_end(self, retrieved: Retrieved, draft: Draft, error: BaseException) -> None:
@@ -268,6 +270,5 @@ class Answerer:
             action = Action.ABANDONED if gone else Action.FAILED
             sealed = {"answer": "".join(draft.parts)[:LONGEST_ANSWER]}
             about = (retrieved.request, retrieved.scope)
-            self._record(
-                draft, event_about(*about, action, Outcome.FAILURE, details, sealed), about
-            )
+            ended = event_about(*about, action, Outcome.FAILURE, details, sealed)
+            self._record(retrieved, draft, ended)

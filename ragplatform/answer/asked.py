@@ -175,6 +175,11 @@ def same_word(one: str, other: str) -> bool:
     return shared >= _SHORTEST_ROOT and shared >= _ALIKE * max(len(one), len(other))
 
 
+def is_among(term: str, others: Set[str]) -> bool:
+    """Return whether a form of a stem is among others."""
+    return term in others or any(same_word(term, other) for other in others)
+
+
 def _weight(term: str) -> int:
     return _OF_A_YEAR if _YEAR.fullmatch(term) else 1
 

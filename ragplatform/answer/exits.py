@@ -68,7 +68,8 @@ _OURS: Final = re.compile(r"\[[A-Z][A-Z0-9_]*(?::[a-z2-7]{16})?\]")
 _SUSPECT: Final = re.compile(r"[:/\\[\]<>&`~{|!?@]|www|url\(|action|functions?\.", re.I)
 # What a mask or a value makes of brackets that stood around it: a link of "[PERSON](ward 3)", one
 # of "<[EMAIL_ADDRESS:...]>". A blank between them makes none.
-_BRACKET_BEFORE: Final = re.compile(r"\](?=[(\[])|<(?=[^\s<>]{1,64}@)")
+_BRACKET: Final = r"\](?=[(\[])|<(?=[^\s<>]{1,64}@)"
+_BRACKET_BEFORE: Final = re.compile(_BRACKET)
 # A link that is left out of a quote leaves the sign of a gap: no word is added to the source's.
 _GAP: Final = "(...)"
 _BARE: Final = (
@@ -79,7 +80,7 @@ _ADDRESS: Final = re.compile(rf"\({_BARE}\)|<{_BARE}>|{_BARE}", re.I)
 # What is a link by two characters that stand side by side, in mails, tables and wikis, is none with
 # a blank between them: "Ward <ann@ward.org>", "[[]]", "SHOP.COM/CHARGE", "Tel:617".
 _JOINTS: Final = re.compile(
-    r"\[(?=\[)|\](?=[(\[])|<(?=[^\s<>]{1,64}@)|&(?=[a-z]{2,30};)|/(?=/\w)"
+    rf"{_BRACKET}|\[(?=\[)|&(?=[a-z]{{2,30}};)|/(?=/\w)"
     r"|\b(?:mailto|tel|sms|file):(?=\S)"
     r"|\b[\w-]{1,63}\.[a-z]{2,24}(?=/|\?[\w%]|:\d{2,5}\b)",
     re.I,

@@ -110,13 +110,8 @@ class Finder:
         return routing.routed(asked, documents)
 
     def _with_words(self, terms: TermWeights, words: str) -> TermWeights:
-        weights = dict(zip(terms.indices, terms.values, strict=True))
-        for term in self._weigher.weigh_query(words).indices:
-            weights.setdefault(term, _MEANT)
-        pairs = sorted(weights.items())
-        return TermWeights(
-            tuple(t for t, _ in pairs), tuple(weight for _, weight in pairs), terms.aside
-        )
+        meant = self._weigher.weigh_query(words).indices
+        return terms.with_more(TermWeights(meant, (_MEANT,) * len(meant)))
 
 
 def _lifted(hits: Sequence[Hit], of_the_part: Sequence[Hit]) -> list[Hit]:

@@ -8,7 +8,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import Final
 
-from ragplatform.answer.asked import same_word
+from ragplatform.answer.asked import is_among
 from ragplatform.answer.terms import TOKEN, content_terms
 
 # Said of the text instead of the matter: "The passage 4 mentions the treatment".
@@ -41,10 +41,7 @@ def fault(claim: str, question: str, place: str) -> str | None:
 def _adds(claim: str, question: str) -> bool:
     """Return whether a sentence says anything that the question does not say itself."""
     asked = content_terms(question)
-    return any(
-        not any(term == one or same_word(term, one) for one in asked)
-        for term in content_terms(claim)
-    )
+    return not all(is_among(term, asked) for term in content_terms(claim))
 
 
 def _circles(claim: str, place: str) -> bool:

@@ -92,8 +92,9 @@ class Judge:
         """Return the sentence as it may be shown, or None; ``dropped`` counts why not."""
         claim = support.without_citations(text).strip()
         # A question handed back claims nothing, nor does a heading, and one would support either.
-        self.declined = self.declined or bool(_DECLINED.search(claim))
-        if not claim or claim.endswith(("?", ":")) or _DECLINED.search(claim):
+        declined = _DECLINED.search(claim) is not None
+        self.declined |= declined
+        if declined or not claim or claim.endswith(("?", ":")):
             return None
         at, verdict = self._best(claim, set(support.cited(text)))
         # Only what is cited may bring in an address or a number to call, and only where it stands.
@@ -142,11 +143,7 @@ class Judge:
         brings in one new word: far too few to be noticed by their share.
         """
         missing = self._missing[at]
-        told = missing and any(
-            term == one or asked.same_word(term, one)
-            for term in content_terms(claim)
-            for one in missing
-        )
+        told = missing and any(asked.is_among(term, missing) for term in content_terms(claim))
         return "borrowed" if told else None
 
     def _beside(self, claim: str, at: int) -> str | None:

@@ -503,7 +503,8 @@ class Retriever:
         sealed: dict[str, str] | None = None,
         subjects: Collection[str] = (),
     ) -> None:
-        record_event(self._audit, request, scope, action, outcome, details, sealed, subjects)
+        event = event_about(request, scope, action, outcome, details, sealed, subjects)
+        self._audit.append(event)
 
     def _record_asked(
         self,
@@ -569,23 +570,6 @@ def _text_of(request: Request) -> str:
     if not text or len(text) > LONGEST_QUESTION:
         raise InvalidRequestError(f"question: wanted 1 to {LONGEST_QUESTION} characters")
     return text
-
-
-def record_event(
-    audit: TenantLogs,
-    request: Request,
-    scope: Scope,
-    action: Action,
-    outcome: Outcome,
-    details: dict[str, Json] | None = None,
-    sealed: dict[str, str] | None = None,
-    subjects: Collection[str] = (),
-) -> None:
-    """Append one event of the request to the audit log; it is durable when the call returns.
-
-    Raises ``AuditError`` when it could not be made durable.
-    """
-    audit.append(event_about(request, scope, action, outcome, details, sealed, subjects))
 
 
 def event_about(

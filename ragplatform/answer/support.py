@@ -172,8 +172,7 @@ def check(sentence: str, passage: Sequence[str] | Evidence, question: str = "") 
     5. What that place negates the sentence negates, and nothing else.
     6. Nothing rises in the sentence that falls there, or is more than what is less there.
     """
-    evidence = passage if isinstance(passage, Evidence) else Evidence(passage)
-    return _check(Facts(without_citations(sentence)), evidence, content(question))
+    return best(sentence, [passage], question)[1]
 
 
 def _check(claim: Facts, evidence: Evidence, asked: set[str]) -> Verdict:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from ragplatform.answer.retrieve import Request, Retriever, record_event, said
+from ragplatform.answer.retrieve import Request, Retriever, event_about, said
 from ragplatform.audit.events import Action, Outcome
 from ragplatform.audit.logs import TenantLogs
 from ragplatform.audit.reasons import required_reason
@@ -77,7 +77,7 @@ class Unmasker:
         texts = (found.passage.title, found.passage.chunk.text, *found.passage.chunk.heading)
         if token not in frozenset[str]().union(*map(tokens_in, texts)):  # 2
             raise InvalidRequestError("token: no such pseudonym stands in this source")
-        entity, principal = entity_of(token), request.principal
+        entity, principal, subjects = entity_of(token), request.principal, found.passage.subjects
         decision = self._policies.decide_identifier(principal, Act.UNMASK, request.purpose, entity)
         details: dict[str, Json] = {
             "chunk": chunk,
@@ -87,32 +87,20 @@ class Unmasker:
             **said(found.standing),
         }
         if not decision.allowed:  # 3
-            record_event(
-                self._audit,
-                request,
-                found.scope,
-                Action.REVEALED,
-                Outcome.DENIED,
-                details,
-                None,
-                found.passage.subjects,
+            event = event_about(
+                request, found.scope, Action.REVEALED, Outcome.DENIED, details, None, subjects
             )
+            self._audit.append(event)
             raise DeniedError(
                 self._policies.why_not(principal, Act.UNMASK, request.purpose, decision)
             )
         ends = self._now() + timedelta(minutes=minutes)
         details["ends"] = ends.isoformat()
-        record_event(  # 4
-            self._audit,
-            request,
-            found.scope,
-            Action.REVEALED,
-            Outcome.SUCCESS,
-            details,
-            {"reason": why},
-            found.passage.subjects,
+        sealed = {"reason": why}
+        event = event_about(
+            request, found.scope, Action.REVEALED, Outcome.SUCCESS, details, sealed, subjects
         )
-        subjects = found.passage.subjects
+        self._audit.append(event)  # 4
         self._unmaskings.note_use(found.standing, request.request_id, subjects)
         value = self._privacy.reveal(token, found.scope, frozenset({token}))
         self._unmaskings.unmask(principal, chunk, token, ends)  # 5
