@@ -3,7 +3,8 @@
     python -m bench._fast_model --port PORT [--first-ms 0] [--token-ms 0]
 
 It speaks vLLM's chat protocol over plain asyncio, keeps connections open, and answers with
-sentences copied from the prompt's passages, so that they pass the check for support. Without
+sentences copied from the prompt's passages, so that they pass the check for support. An event has
+as many tokens as ``stream_interval`` asks for, but the first and the last, as with vLLM. Without
 pauses a whole answer is one write of many events, which is as fast as a server can be. ``GET
 /seen`` tells how many requests came, what they cost it, and the last of their bodies.
 """
@@ -56,22 +57,23 @@ class Model:
             return
         self._requests += 1
         self._bodies.append(body)
-        events = list(_events(reply(body)))
+        events = list(_events(reply(body), body.get("stream_interval") or 1))
         writer.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n"
         )
         if not self._token_s:
             await asyncio.sleep(self._first_s)
-            writer.write(_chunk(b"".join(events)) + b"0\r\n\r\n")
+            whole = b"".join(event for _, event in events)
+            writer.write(_chunk(whole) + b"0\r\n\r\n")
             await writer.drain()
             return
         # By the clock, so that pauses that last too long do not add up.
         due = time.perf_counter() + self._first_s
-        for event in events:
+        for tokens, event in events:
+            due += tokens * self._token_s
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             writer.write(_chunk(event))
-            due += self._token_s
         writer.write(b"0\r\n\r\n")
         await writer.drain()
 
@@ -83,11 +85,15 @@ class Model:
         }
 
 
-def _events(text: str) -> Iterator[bytes]:
-    for at in range(0, len(text), _PIECE):
-        yield _event({"content": text[at : at + _PIECE]})
-    yield _event({}, "stop")
-    yield b"data: [DONE]\n\n"
+def _events(text: str, interval: int) -> Iterator[tuple[int, bytes]]:
+    """Yield how many tokens an event took, and the event."""
+    at, taken = 0, 1
+    while at < len(text):
+        piece = text[at : at + taken * _PIECE]
+        yield -(-len(piece) // _PIECE), _event({"content": piece})
+        at, taken = at + len(piece), interval
+    yield 1, _event({}, "stop")
+    yield 0, b"data: [DONE]\n\n"
 
 
 def _event(delta: dict[str, str], finish: str | None = None) -> bytes:

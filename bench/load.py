@@ -27,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,11 +78,11 @@ class ModelServer:
         """Where the platform finds it."""
         return f"http://127.0.0.1:{self.port}/v1"
 
-    def bodies(self) -> list[dict[str, Any]]:
-        """Return the last requests that came."""
+    def seen(self) -> dict[str, Any]:
+        """Return how many requests came, and the last of them."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         connection.request("GET", "/seen")
-        found: list[dict[str, Any]] = json.loads(connection.getresponse().read())["bodies"]
+        found: dict[str, Any] = json.loads(connection.getresponse().read())
         connection.close()
         return found
 
@@ -100,7 +100,7 @@ def model_server(token_ms: float) -> Iterator[ModelServer]:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
-                server.bodies()
+                server.seen()
                 break
             time.sleep(0.05)
         yield server
@@ -143,10 +143,35 @@ async def crowd(
     return heard, by_question
 
 
+def prompts(
+    api: Served, deployment: Deployment, model: ModelServer
+) -> dict[str, dict[str, Any] | None]:
+    """Ask each question once; return what the model was sent for it, if it was asked."""
+
+    async def one_by_one() -> dict[str, dict[str, Any] | None]:
+        found: dict[str, dict[str, Any] | None] = {}
+        for persona in PERSONAS:
+            asker = Asker(api.port, deployment, persona)
+            for _ in questions([persona]):
+                before = model.seen()["requests"]
+                asked, _ = await asker.ask(ABSTRACTIVE)
+                seen = model.seen()
+                found[asked["id"]] = seen["bodies"][-1] if seen["requests"] > before else None
+            asker.close()
+        return found
+
+    return asyncio.run(one_by_one())
+
+
 class Direct:
     """The same questions without the platform: embed, search under the same filter, generate."""
 
-    def __init__(self, deployment: Deployment, model: ModelServer, bodies: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        model: ModelServer,
+        bodies: Mapping[str, dict[str, Any] | None],
+    ) -> None:
         settings = config.load(data_dir=deployment.folder, vllm_url=model.url)
         people = {e.principal.id: e.principal for e in read_keys(settings.api_keys_file)}
         policies, catalog = openers.open_policies(settings), openers.open_catalog(settings)
@@ -182,7 +207,7 @@ class Direct:
             while next(left, None) is not None:
                 asked = own[number % len(own)]
                 number += 1
-                spent = self._ask(asked, connection, self._bodies[number % len(self._bodies)])
+                spent = self._ask(asked, connection)
                 found.setdefault(asked["id"], []).append(spent)
             connection.close()
 
@@ -191,7 +216,7 @@ class Direct:
         return found
 
     def _ask(
-        self, asked: dict[str, Any], connection: http.client.HTTPConnection, body: object
+        self, asked: dict[str, Any], connection: http.client.HTTPConnection
     ) -> tuple[float, float, float]:
         edition = self._editions.current()
         began = time.perf_counter()
@@ -200,9 +225,10 @@ class Direct:
         terms = edition.weigher.weigh_query(asked["question"])
         edition.index.search(vector, terms, self._scopes[asked["id"]], self._limit)
         searched = time.perf_counter()
-        headers = {"Content-Type": "application/json"}
-        connection.request("POST", "/v1/chat/completions", json.dumps(body).encode(), headers)
-        connection.getresponse().read()
+        if body := self._bodies[asked["id"]]:
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", "/v1/chat/completions", json.dumps(body).encode(), headers)
+            connection.getresponse().read()
         ended = time.perf_counter()
         return embedded - began, searched - embedded, ended - searched
 
@@ -213,8 +239,8 @@ def overhead(
     """Measure what the platform adds, against the same parts alone under the same crowd."""
     with model_server(token_ms) as model:
         with served(deployment, vllm_url=model.url, **NO_SHARES) as api:
-            asyncio.run(crowd(api, deployment, clients=clients, requests=2 * clients + 40))
-            bodies = [body for body in model.bodies() if "structured_outputs" not in body]
+            bodies = prompts(api, deployment, model)
+            asyncio.run(crowd(api, deployment, clients=clients, requests=2 * clients))
             with Cost(api.pid) as spent, Cost(model.pid) as by_model:
                 began = time.perf_counter()
                 heard, asked = asyncio.run(
