@@ -10,6 +10,8 @@ support, durable records), and a model server in another one that streams tokens
               do the same without the platform: embed the question, search under the same filter,
               call the same model server with what the platform had sent it. ``added`` is the
               difference, question by question. CPU is what the API's process spends a request.
+              Clients of both begin one after the other, spread over the time of one answer: who
+              begin together ask together ever after, and measure how long a queue they make.
 ``streams``   So many streams at once, the model at 5 ms a token.
 ``memory``    So many requests by the clients; the process's own memory, as it goes.
 ``overload``  Ten times as many clients as may be at work, with the shares as they are by default.
@@ -117,10 +119,12 @@ async def crowd(
     requests: int,
     stream: bool = False,
     until: float | None = None,
+    spread_s: float = 0.0,
 ) -> tuple[Heard, dict[str, list[float]]]:
     """Ask by so many clients without a pause; return what they heard, and times by question.
 
-    ``until`` ends it at a moment of the clock instead of after so many requests.
+    ``until`` ends it at a moment of the clock instead of after so many requests; ``spread_s`` is
+    the time over which the clients begin.
     """
     heard = Heard()
     by_question: dict[str, list[float]] = {}
@@ -128,6 +132,7 @@ async def crowd(
 
     async def one(number: int) -> None:
         asker = Asker(api.port, deployment, PERSONAS[number % len(PERSONAS)], number)
+        await asyncio.sleep(spread_s * number / clients)
         try:
             while time.monotonic() < until if until else next(left, None) is not None:
                 asked, reply = await asker.ask({**ABSTRACTIVE, "stream": stream})
@@ -196,7 +201,9 @@ class Direct:
         """Let the index go."""
         self._editions.close()
 
-    def crowd(self, clients: int, requests: int) -> dict[str, list[tuple[float, float, float]]]:
+    def crowd(
+        self, clients: int, requests: int, spread_s: float
+    ) -> dict[str, list[tuple[float, float, float]]]:
         """Ask by so many clients; return seconds of embedding, search and model by question."""
         found: dict[str, list[tuple[float, float, float]]] = {}
         left = iter(range(requests))
@@ -204,6 +211,7 @@ class Direct:
         def one(number: int) -> None:
             connection = http.client.HTTPConnection("127.0.0.1", self._model.port, timeout=60)
             own = [q for q in self.questions if q["persona"] == PERSONAS[number % len(PERSONAS)]]
+            time.sleep(spread_s * number / clients)
             while next(left, None) is not None:
                 asked = own[number % len(own)]
                 number += 1
@@ -239,19 +247,21 @@ def overhead(
     """Measure what the platform adds, against the same parts alone under the same crowd."""
     with model_server(token_ms) as model:
         with served(deployment, vllm_url=model.url, **NO_SHARES) as api:
+            began = time.perf_counter()
             bodies = prompts(api, deployment, model)
+            spread_s = (time.perf_counter() - began) / len(bodies)
             asyncio.run(crowd(api, deployment, clients=clients, requests=2 * clients))
             with Cost(api.pid) as spent, Cost(model.pid) as by_model:
                 began = time.perf_counter()
                 heard, asked = asyncio.run(
-                    crowd(api, deployment, clients=clients, requests=requests)
+                    crowd(api, deployment, clients=clients, requests=requests, spread_s=spread_s)
                 )
                 seconds = time.perf_counter() - began
         direct = Direct(deployment, model, bodies)
         try:
-            direct.crowd(clients, 2 * clients)
+            direct.crowd(clients, 2 * clients, spread_s)
             began_cpu = time.process_time()
-            alone = direct.crowd(clients, requests)
+            alone = direct.crowd(clients, requests, spread_s)
             direct_cpu = time.process_time() - began_cpu
         finally:
             direct.close()
