@@ -47,7 +47,7 @@ from bench._setting import (
     served,
 )
 from bench._svg import line_chart
-from ragplatform import config, openers
+from ragplatform import config, index_openers, openers
 from ragplatform.adapters.api_keys import read_keys
 from ragplatform.model import Purpose, Scope
 
@@ -184,7 +184,7 @@ class Direct:
         register = openers.open_register(settings, vault)
         self._model = model
         self._bodies = bodies
-        self._editions = openers.open_editions(settings)
+        self._editions = index_openers.open_editions(settings)
         self._limit = settings.passages_per_answer
         self.questions = questions(PERSONAS)
         self._scopes: dict[str, Scope] = {

@@ -27,7 +27,7 @@ from bench.privacy.finders import privacy_of
 from bench.privacy.people import people
 from bench.retrieval import ndcg
 from ingest.chunk import chunk
-from ragplatform import config, openers
+from ragplatform import config, index_openers
 from ragplatform.adapters.edge import EdgeIndex
 from ragplatform.answer.rank import Sought, best
 from ragplatform.entities import CATEGORY_OF
@@ -166,10 +166,10 @@ def cleared(privacy: Privacy, question: str) -> Asked:
 
 def measure(some: Sequence[Note]) -> dict[str, Any]:
     """Return the figures by kind of question."""
-    privacy, embedder = privacy_of(), openers.open_embedder(config.load())
+    privacy, embedder = privacy_of(), index_openers.open_embedder(config.load())
     asked = [(kind, one.id, one.questions[kind]) for kind in KINDS for one in some]
     plain = [(right, Asked(text, text)) for _, right, text in asked]
-    weigher = openers.open_weigher()
+    weigher = index_openers.open_weigher()
     raw = gains([(one.id, one.text) for one in some], plain, embedder, weigher)
     texts = transformed(privacy, some)
     # Behind the notes, as in life: whom a question may mean is looked up among what is known.

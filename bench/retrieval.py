@@ -31,7 +31,7 @@ from langchain_core.embeddings import Embeddings
 from bench._sets import SETS, Judged
 from bench._setting import machine
 from ingest.chunk import chunk
-from ragplatform import config, openers
+from ragplatform import config, index_openers
 from ragplatform.adapters.edge import EdgeIndex
 from ragplatform.answer.rank import Sought, best
 from ragplatform.model import AllOf, Chunk, Clause, Hit, Labels, Passage, TermWeights
@@ -212,7 +212,10 @@ def main() -> None:
         print(json.dumps({"lacking": "--data DIR with the sets that bench/_sets.py reads"}))
         return
     settings = config.load()
-    kept, weigher = Kept(openers.open_embedder(settings), given.cache), openers.open_weigher()
+    kept, weigher = (
+        Kept(index_openers.open_embedder(settings), given.cache),
+        index_openers.open_weigher(),
+    )
     results = {"machine": machine()}
     for name in given.set or sorted(SETS):
         folder, read = SETS[name]

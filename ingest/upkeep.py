@@ -13,7 +13,7 @@ from ingest.rebuild import Rebuilder
 from ingest.reindex import Reindexer
 from ingest.replay import ErasureReplay, Erasures, erasures_in
 from ingest.wiring import ledger
-from ragplatform import openers, wiring
+from ragplatform import index_openers, openers, wiring
 from ragplatform.audit import query
 from ragplatform.config import Settings
 from ragplatform.editions import EditionBook, EditionRow, EditionState, OneEdition, edition_name
@@ -57,10 +57,10 @@ def _rebuilder(store: Store, book: Ledger, edition: Edition, run: str, tenant: s
 @contextmanager
 def reindexing(settings: Settings) -> Iterator[Reindexer | None]:
     """Open what the next edition of the index needs; None when the right one answers already."""
-    editions = openers.open_edition_book(settings)
+    editions = index_openers.open_edition_book(settings)
     try:
         before = editions.answering()
-        embedder, weigher = openers.open_embedder(settings), openers.open_weigher()
+        embedder, weigher = index_openers.open_embedder(settings), index_openers.open_weigher()
         if before is None or before.name == edition_name(embedder.version, weigher.version):
             yield None
             return
@@ -70,10 +70,10 @@ def reindexing(settings: Settings) -> Iterator[Reindexer | None]:
             weigher=weigher.version,
             dim=embedder.dim,
         )
-        index = openers.open_index(settings, before.dim, before.place)
+        index = index_openers.open_index(settings, before.dim, before.place)
         # Its own encoder may be gone with an older program, and nothing is embedded for it here.
         old = Edition(before.name, before.model, embedder, weigher, index)
-        index = openers.open_index(settings, after.dim, after.place)
+        index = index_openers.open_index(settings, after.dim, after.place)
         new = Edition(after.name, after.model, embedder, weigher, index)
         with (
             closing(new.index),
@@ -116,12 +116,12 @@ def _reindexer(
 
 def drop_editions(settings: Settings) -> list[EditionRow]:
     """Delete every edition that has retired; return them."""
-    book = openers.open_edition_book(settings)
+    book = index_openers.open_edition_book(settings)
     try:
         gone = [row for row in book.all() if row.state is EditionState.RETIRED]
         for row in gone:
             # The place first: what is not in the book any more nobody erases from.
-            openers.drop_index(settings, row.place)
+            index_openers.drop_index(settings, row.place)
             book.drop(row.name)
         return gone
     finally:
@@ -130,7 +130,7 @@ def drop_editions(settings: Settings) -> list[EditionRow]:
 
 def editions(settings: Settings) -> list[EditionRow]:
     """Return every edition of the index."""
-    book = openers.open_edition_book(settings)
+    book = index_openers.open_edition_book(settings)
     try:
         return book.all()
     finally:

@@ -10,7 +10,7 @@ from ingest.parse.sandbox import Limits, Sandbox
 from ingest.prepare import Preparer
 from ingest.stages import Stages, pipeline
 from ingest.work import Target
-from ragplatform import openers
+from ragplatform import index_openers, openers
 from ragplatform.config import Settings
 from ragplatform.errors import ConfigurationError
 from ragplatform.privacy.keys import FewKeys
@@ -42,8 +42,8 @@ def make_stages(recipe: Recipe) -> Stages:
     openers.seal(settings)
     parser = sandbox(settings)
     treatment = openers.open_treatment(settings, recipe.keys)
-    embedder = openers.open_encoder(settings, recipe.model, recipe.encoder)
-    weigher = openers.open_weigher()
+    embedder = index_openers.open_encoder(settings, recipe.model, recipe.encoder)
+    weigher = index_openers.open_weigher()
     policies = openers.open_policies(settings)
     here = (pipeline(parser=parser, privacy=treatment), policies.digest, embedder.version)
     if here != (recipe.pipeline, recipe.policies, recipe.encoder):

@@ -13,7 +13,7 @@ from functools import partial
 import anyio.to_thread
 import httpx2
 
-from ragplatform import __version__, egress, identities, openers
+from ragplatform import __version__, egress, identities, index_openers, openers
 from ragplatform.access.desk import AccessDesk
 from ragplatform.access.explain import AccessExplainer
 from ragplatform.access.register import Register
@@ -115,7 +115,7 @@ class Store:
     def _every_edition_of(self, found: Edition) -> Index:
         return EveryEdition(
             found.index,
-            others=partial(openers.open_other_indexes, self.settings, found.name),
+            others=partial(index_openers.open_other_indexes, self.settings, found.name),
             patience_s=self.settings.index_patience_s,
             still=lambda: self.editions.still(found),
         )
@@ -213,7 +213,7 @@ def open_store(
         undo.callback(vault.close)
         register = openers.open_register(settings, vault)
         undo.callback(register.close)
-        editions = editions or openers.open_editions(settings)
+        editions = editions or index_openers.open_editions(settings)
         undo.callback(editions.close)
         store = Store(
             settings=settings,

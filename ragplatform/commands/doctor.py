@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ragplatform import egress, forwarding, identities, openers, wiring, witnessing
+from ragplatform import egress, forwarding, identities, index_openers, openers, wiring, witnessing
 from ragplatform.audit import query
 from ragplatform.audit.events import AuditEvent
 from ragplatform.commands import console
@@ -143,12 +143,12 @@ def _forwarding(settings: Settings) -> str:
 
 
 def _index(settings: Settings) -> str:
-    book = openers.open_edition_book(settings)
+    book = index_openers.open_edition_book(settings)
     try:
         row = book.answering()
     finally:
         book.close()
-    found = openers.require_index_layout(settings, row.place if row else "")
+    found = index_openers.require_index_layout(settings, row.place if row else "")
     by = f", by the encoder {row.model}" if row else ""
     if row and row.model != settings.embedding_model:
         by += f"; the settings name {settings.embedding_model}: run `ragplatform-ingest reindex`"

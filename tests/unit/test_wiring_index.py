@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from qdrant_client import QdrantClient
 
-from ragplatform import openers
+from ragplatform import index_openers
 from ragplatform.adapters import qdrant
 from ragplatform.config import Settings
 from ragplatform.errors import ConfigurationError, InvalidRequestError
@@ -54,16 +54,16 @@ def everything(tenant: str) -> Scope:
 def test_a_layout_that_the_settings_do_not_say_is_refused_and_not_found_empty(
     deployment: dict[str, object], before: bool
 ) -> None:
-    index = openers.open_index(settings(deployment, per_tenant=before), DIM)
+    index = index_openers.open_index(settings(deployment, per_tenant=before), DIM)
     index.upsert([entry("mercy", 1)])
     index.close()
 
     with pytest.raises(ConfigurationError, match="index_per_tenant"):
-        openers.open_index(settings(deployment, per_tenant=not before), DIM)
+        index_openers.open_index(settings(deployment, per_tenant=not before), DIM)
     with pytest.raises(ConfigurationError, match="index_per_tenant"):
-        openers.require_index_layout(settings(deployment, per_tenant=not before))
+        index_openers.require_index_layout(settings(deployment, per_tenant=not before))
 
-    again = openers.open_index(settings(deployment, per_tenant=before), DIM)
+    again = index_openers.open_index(settings(deployment, per_tenant=before), DIM)
     assert again.count() == 1
     again.close()
 
@@ -72,10 +72,10 @@ def test_each_tenant_s_passages_are_in_an_index_of_their_own(
     deployment: dict[str, object],
 ) -> None:
     chosen = settings(deployment, per_tenant=True)
-    index = openers.open_index(chosen, DIM)
+    index = index_openers.open_index(chosen, DIM)
     index.upsert([entry("mercy", 1), entry("edge", 2), entry("edge", 3)])
 
-    assert openers.require_index_layout(chosen).tenants == ["edge", "mercy"]
+    assert index_openers.require_index_layout(chosen).tenants == ["edge", "mercy"]
     assert index.count() == 3
     for tenant, count in (("mercy", 1), ("edge", 2)):
         hits = index.search(EAST, NO_TERMS, everything(tenant), 9)
@@ -89,7 +89,7 @@ def test_a_name_that_no_tenant_has_opens_no_index(
     deployment: dict[str, object], tenant: str, tmp_path: Path
 ) -> None:
     chosen = settings(deployment, per_tenant=True)
-    index = openers.open_index(chosen, DIM)
+    index = index_openers.open_index(chosen, DIM)
 
     with pytest.raises(InvalidRequestError):
         index.upsert([entry("mercy", 1), entry(tenant, 2)])
@@ -102,7 +102,7 @@ def test_a_name_that_no_tenant_has_opens_no_index(
 
 
 def test_no_file_of_one_tenant_s_index_holds_text_of_another(tmp_path: Path) -> None:
-    index = openers.open_index(Settings(data_dir=tmp_path, index_per_tenant=True), DIM)
+    index = index_openers.open_index(Settings(data_dir=tmp_path, index_per_tenant=True), DIM)
     index.upsert([entry("mercy", 1), entry("harbor", 2)])
     index.close()
 

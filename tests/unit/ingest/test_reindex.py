@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingest.reindex import Reindexed, Reindexer
-from ragplatform import openers
+from ragplatform import index_openers
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.adapters.edge import EdgeIndex
 from ragplatform.adapters.steady import EveryEdition, SteadyIndex
@@ -271,7 +271,9 @@ def test_what_a_run_takes_out_or_keeps_back_leaves_every_edition(
         def close(self) -> None:
             """Hold nothing."""
 
-    monkeypatch.setattr(openers, "open_other_indexes", lambda settings, name: [Other(dim=DIM)])
+    monkeypatch.setattr(
+        index_openers, "open_other_indexes", lambda settings, name: [Other(dim=DIM)]
+    )
     one.platform.store.for_writing().index.remove("mercy", "letter")
 
     assert asked == ["letter"]
@@ -294,7 +296,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Which version of an encoder each model gives."""
     known = {"all-minilm-l6-v2": "st-1", "larger": "st-2"}
     monkeypatch.setattr(
-        openers,
+        index_openers,
         "open_embedder",
         lambda settings, model="", precision=None: OnePerModel(
             known[model or settings.embedding_model]
@@ -307,19 +309,19 @@ def test_an_index_of_another_encoder_is_refused_and_not_mixed(
     tmp_path: Path, models: dict[str, str]
 ) -> None:
     chosen = Settings(data_dir=tmp_path)
-    openers.open_editions(chosen).close()
+    index_openers.open_editions(chosen).close()
     models["all-minilm-l6-v2"] = "st-changed"
 
     with pytest.raises(ConfigurationError, match="ragplatform-ingest reindex"):
-        openers.open_editions(chosen)
+        index_openers.open_editions(chosen)
 
 
 def test_until_the_switch_questions_go_by_the_model_of_the_edition_that_answers(
     tmp_path: Path, models: dict[str, str]
 ) -> None:
-    openers.open_editions(Settings(data_dir=tmp_path)).close()
+    index_openers.open_editions(Settings(data_dir=tmp_path)).close()
 
-    editions = openers.open_editions(Settings(data_dir=tmp_path, embedding_model="larger"))
+    editions = index_openers.open_editions(Settings(data_dir=tmp_path, embedding_model="larger"))
 
     assert editions.current().embedder.version == models["all-minilm-l6-v2"]
     editions.close()
