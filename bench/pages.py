@@ -251,8 +251,7 @@ def main() -> None:
             places = []
             for question, vector in zip(asked, vectors, strict=True):
                 sought = rank.Sought(question.text, given.limit)
-                terms = weigher.weigh_query(question.text)
-                found = finder.find(question.text, vector.tolist(), terms, sought.depth)
+                found = finder.find(sought, vector.tolist())
                 places.append(place(question, pages_of(rank.best(found.hits, sought))))
             results["ours"] = report(asked, places)
         if given.peer:

@@ -29,6 +29,7 @@ from bench.retrieval import ndcg
 from ingest.chunk import chunk
 from ragplatform import config, index_openers
 from ragplatform.adapters.edge import EdgeIndex
+from ragplatform.answer.finding import Finder
 from ragplatform.answer.rank import Sought, best
 from ragplatform.entities import CATEGORY_OF
 from ragplatform.model import AllOf, Chunk, Clause, Labels, Passage
@@ -124,11 +125,11 @@ def gains(
                 for p, v in zip(stored, vectors, strict=True)
             ]
         )
+        finder = Finder(index=index, weigher=weigher, scope=SCOPE, readable=list)
         for (right, one), vector in zip(asked, asked_for, strict=True):
             sought = Sought(one.text, 20, one.named, one.meant, one.spelt)
-            others = weigher.weigh_query(" ".join(sorted(one.spelt | one.meant)))
-            terms = weigher.weigh_query(one.text).with_aside(others)
-            hits = best(index.search(vector.tolist(), terms, SCOPE, sought.depth), sought)
+            candidates = finder.find(sought, vector.tolist())
+            hits = best(candidates.hits, sought, about=candidates.about)
             found.append(ndcg((hit.passage.document for hit in hits), {right: 1}))
     return found
 

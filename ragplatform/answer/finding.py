@@ -2,6 +2,9 @@
 
 What the question says of itself may be wrong or say more than any document does. So a search that
 finds nothing where it was kept to is made again without that, and the record says so.
+
+Whom a question names stands in every row of a statement, and once in a letter. So the papers about
+them are searched once more by the question's other words alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,8 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ragplatform.answer import routing
+from ragplatform.answer.rank import Sought, text_of
 from ragplatform.model import Facts, Hit, Json, Narrow, Passage, Scope, TermWeights
 from ragplatform.ports import Index, TermWeigher
+from ragplatform.privacy.tokens import TOKEN, tokens_in
 from ragplatform.reports import COVER
 
 # Covers of more documents of one organisation than these tell nothing apart.
@@ -30,18 +35,27 @@ _MEANT: Final = 0.5
 class Found:
     """The candidates, best first, and by which facts the search was kept to some documents.
 
-    ``alone`` says that nothing was found there, so that all of the scope was searched.
+    ``about`` are those of the papers about whom the question names, ordered by its other words;
+    none of them is among ``hits``. ``alone`` says that nothing was found where the search was kept
+    to, so that all of the scope was searched.
     """
 
     hits: list[Hit] = field(repr=False)
     by: tuple[str, ...] = ()
     alone: bool = False
+    about: list[Hit] = field(default_factory=list, repr=False)
+
+    @property
+    def all(self) -> list[Hit]:
+        """Every candidate, those about whom the question names first."""
+        return [*self.about, *self.hits]
 
     def said(self) -> dict[str, Json]:
         """Return what a record says of it."""
-        said: dict[str, Json] = {"found": len(self.hits)}
-        if self.by:
-            said |= {"kept_to": list(self.by), "nothing_there": self.alone}
+        said: dict[str, Json] = {"found": len(self.all)}
+        by = ["names"] if self.about else list(self.by)
+        if by:
+            said |= {"kept_to": by, "nothing_there": self.alone}
         return said
 
 
@@ -62,28 +76,25 @@ class Finder:
         self._scope = scope
         self._readable = readable
 
-    def find(
-        self,
-        question: str,
-        vector: Sequence[float],
-        terms: TermWeights,
-        depth: int,
-        given: Narrow | None = None,
-    ) -> Found:
-        """Return up to ``depth`` candidates and a few more of the part that is asked for.
+    def find(self, sought: Sought, vector: Sequence[float], given: Narrow | None = None) -> Found:
+        """Return the candidates for a question with this vector, ``sought.depth`` or a few more.
 
         1. Ask which documents in the scope the question may name. 2. Search those that it names,
         and in them the part that it asks for. 3. Where that finds nothing, or it names none, search
-        all that is in the scope. ``given`` is what the reader narrowed it to, and always holds.
+        all that is in the scope, 4. and the papers about whom it names by its other words.
+        ``given`` is what the reader narrowed it to, and always holds.
         """
-        asked = routing.understood(question)
+        # What the question may mean is searched for and goes nowhere else.
+        others = self._weigher.weigh_query(" ".join(sorted(sought.spelt | sought.meant)))
+        terms = self._weigher.weigh_query(sought.text).with_aside(others)
+        asked = routing.understood(sought.text)
         if DATES not in self._scope.reveals:
             asked = replace(asked, dates=frozenset())
         route = self._route(asked, given)  # 1
         if route.documents:  # 2
             narrow = replace(given or Narrow(), documents=frozenset(route.documents))
             more = self._with_words(terms, asked.words)
-            hits = self._index.search(vector, more, self._scope, depth, narrow)
+            hits = self._index.search(vector, more, self._scope, sought.depth, narrow)
             if hits and route.parts:
                 narrow = replace(narrow, parts=route.parts)
                 hits = _lifted(
@@ -91,8 +102,29 @@ class Finder:
                 )
             if hits:
                 return Found(hits, route.by)
-        hits = self._index.search(vector, terms, self._scope, depth, given)  # 3
-        return Found(hits, route.by, alone=bool(route.documents))
+        hits = self._index.search(vector, terms, self._scope, sought.depth, given)  # 3
+        about = self._about(sought, vector, hits, given or Narrow())  # 4
+        brought = {hit.passage.chunk.id for hit in about}
+        rest = [hit for hit in hits if hit.passage.chunk.id not in brought]
+        return Found(rest, route.by, alone=bool(route.documents), about=about)
+
+    def _about(
+        self, sought: Sought, vector: Sequence[float], hits: Sequence[Hit], given: Narrow
+    ) -> list[Hit]:
+        """Return candidates of the papers about whom the question names, by its other words.
+
+        The surest pseudonyms of which any hit holds one count. None for a name by itself, and where
+        the reader has said whose papers to search.
+        """
+        others = self._weigher.weigh_query(TOKEN.sub(" ", sought.text))
+        if not others.indices or given.documents or given.subjects:
+            return []
+        for some in (sought.spelt, sought.named):
+            naming = [hit.passage for hit in hits if some & tokens_in(text_of(hit.passage))]
+            if naming:
+                narrow = _papers_of(naming, given)
+                return self._index.search(vector, others, self._scope, sought.depth, narrow)
+        return []
 
     def _route(self, asked: routing.Asked, given: Narrow | None) -> routing.Route:
         if given is not None and (given.documents or given.organisations or given.parts):
@@ -112,6 +144,18 @@ class Finder:
     def _with_words(self, terms: TermWeights, words: str) -> TermWeights:
         meant = self._weigher.weigh_query(words).indices
         return terms.with_more(TermWeights(meant, (_MEANT,) * len(meant)))
+
+
+def _papers_of(naming: Sequence[Passage], given: Narrow) -> Narrow:
+    """Return what keeps a search to the papers about whom these passages name.
+
+    Where all of them are about the same one subject, it is all that is about that subject: a letter
+    to a patient often says "you".
+    """
+    [first, *others] = {passage.subjects for passage in naming}
+    if not others and len(first) == 1:
+        return replace(given, subjects=first)
+    return replace(given, documents=frozenset(passage.document for passage in naming))
 
 
 def _lifted(hits: Sequence[Hit], of_the_part: Sequence[Hit]) -> list[Hit]:

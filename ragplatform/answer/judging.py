@@ -76,8 +76,8 @@ class Judge:
         self._passages = passages
         self._evidence = [passage.evidence for passage in passages]
         self._bar = bar
-        self._sought = quotes.Sought(retrieved.question.text)
         origins = [evidence.origin(one) for one in passages]
+        self._sought = quotes.Sought(retrieved.question.text, origins)
         self._lack = self._sought.lacks(origins)
         self._missing = [self._sought.missing(one) for one in origins]
         self._said: set[str] = set()

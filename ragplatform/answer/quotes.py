@@ -6,7 +6,7 @@ that leaves it no room to add a fact.
 
 import math
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,7 +52,9 @@ ANSWERABLE: Final = 0.61
 _EMBEDDED: Final = 16
 # An answer seldom stands further behind in the ranking (SQuAD 2: 5 of 100 behind the third).
 _LOOKED_AT: Final = 5
+# A sentence shorter than this says something only with a figure and a word that was asked for.
 _SHORTEST: Final = 20
+_FIGURE: Final = re.compile(r"\d")
 # Overlap counts less in a sentence longer than this.
 _LONG: Final = 300
 # A heading is quoted with what stands under it, and a sentence shorter than the first figure with
@@ -99,10 +101,16 @@ class Origin:
 
 
 class Sought:
-    """What a question asks for, taken apart once to be compared with many texts."""
+    """What a question asks for, taken apart once to be compared with many texts.
 
-    def __init__(self, question: str) -> None:
-        self.terms = content_terms(question)
+    Whose texts they are is decided before. So a pseudonym that any of them holds is none of the
+    terms: it stands at a letter's head, and not beside what is asked for. One that none holds is
+    asked for in vain.
+    """
+
+    def __init__(self, question: str, origins: Iterable[Origin]) -> None:
+        held = frozenset[str]().union(*(one.evidence.tokens for one in origins))
+        self.terms = content_terms(question) - content_terms(" ".join(held))
         self._whole = read(question)
         self.specific = self._whole.specific
         self._parts = [read(question[start:end]) for start, end in parts(question)]
@@ -154,11 +162,12 @@ def choose(
     that is not among the candidates. ``origins`` are those of the passages: what a question asks of
     one company or report often stands in the title alone.
     """
-    usable = [c for c in candidates if len(c.text) >= _SHORTEST and not c.text.endswith("?")]
+    sought = Sought(question, origins)
+    usable = [c for c in candidates if _says(c.text, sought)]
     if not usable:
         return []
     texts = {(c.passage, c.sentence): c.text for c in candidates}
-    fit = _Fit(Sought(question), usable, origins)
+    fit = _Fit(sought, usable, origins)
     likely = fit.likely()
     # The question's vector knows pseudonyms only as plain words, so the sentences' must too.
     vectors = embedder.embed([embed_view(usable[at].text) for at in likely])
@@ -199,6 +208,13 @@ def fits(
     cosine = float(own @ np.asarray(vector, dtype=np.float32))
     words = len(sought.terms & held) / (len(sought.terms) or 1)
     return cosine + _BY_WORDS * words + _BY_LACK * lacking >= ANSWERABLE
+
+
+def _says(text: str, sought: Sought) -> bool:
+    """Return whether a sentence may say anything by itself: "See above." does not, "INR 3.1." does."""
+    if len(text) >= _SHORTEST:
+        return not text.endswith("?")
+    return bool(_FIGURE.search(text)) and not sought.specific.isdisjoint(content_terms(text))
 
 
 def _within(candidate: Candidate, quote: Quote) -> bool:

@@ -59,20 +59,33 @@ class Sought:
 Judge = Callable[[Sequence[Passage]], Sequence[float]]
 
 
-def best(hits: Sequence[Hit], sought: Sought, judge: Judge | None = None) -> list[Hit]:
+def best(
+    hits: Sequence[Hit], sought: Sought, judge: Judge | None = None, *, about: Sequence[Hit] = ()
+) -> list[Hit]:
     """Return up to ``sought.limit`` of the hits, best first; ``hits`` are in the index's order.
 
-    First come passages of documents that hold the pseudonym of a whole name as the question spells
-    it, then a pseudonym of the question's text, then one that it may mean. In each group the score
-    counts, in part that of the document's best passage, and nearness to what the best have in
-    common; a passage whose terms stand out is among the first three. What says the same as one
-    before it comes last, and one document does not fill all places.
+    First come those ``about`` whom the question names, whose scores are their own. Then passages of
+    documents that hold the pseudonym of a whole name as the question spells it, then a pseudonym of
+    the question's text, then one that it may mean. In each group the score counts, in part that of
+    the document's best passage, and nearness to what the best have in common; a passage whose terms
+    stand out is among the first three. What says the same as one before it comes last, and one
+    document does not fill all places.
     """
-    ordered = _exact_early(_fed_back(_lifted(hits)))
-    if judge is not None:
-        ordered = _judged(ordered, judge)
-    groups = _groups(ordered, (sought.spelt, sought.named, sought.meant))
+    groups = [_ordered(about, judge)]
+    if len(about) < sought.limit:
+        asked = (sought.spelt, sought.named, sought.meant)
+        groups += _groups(_ordered(hits, judge), asked)
     return [hit for group in groups for hit in _varied(group, sought.limit)][: sought.limit]
+
+
+def _ordered(hits: Sequence[Hit], judge: Judge | None) -> list[Hit]:
+    ordered = _exact_early(_fed_back(_lifted(hits)))
+    return ordered if judge is None else _judged(ordered, judge)
+
+
+def text_of(passage: Passage) -> str:
+    """Return the text by which a passage names somebody."""
+    return f"{passage.title} {passage.chunk.text}"
 
 
 def _groups(hits: Sequence[Hit], asked: Sequence[frozenset[str]]) -> list[list[Hit]]:
@@ -82,7 +95,7 @@ def _groups(hits: Sequence[Hit], asked: Sequence[frozenset[str]]) -> list[list[H
     """
     held: dict[str, frozenset[str]] = {}
     for hit in hits:
-        own = tokens_in(f"{hit.passage.title} {hit.passage.chunk.text}")
+        own = tokens_in(text_of(hit.passage))
         held[hit.passage.document] = held.get(hit.passage.document, frozenset()) | own
     groups: list[list[Hit]] = [[] for _ in range(len(asked) + 1)]
     for hit in hits:

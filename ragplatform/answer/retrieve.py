@@ -219,10 +219,10 @@ class Retriever:
             question, completed = self._understand(text, earlier, scope)  # 4
             edition = self._editions.current()
             vector, found, hits = self._search(request, standing, scope, edition, question)  # 5
-            left_out = {"beyond_number": len(found.hits) - len(hits)}
+            left_out = {"beyond_number": len(found.all) - len(hits)}
             kept = self._decide_again(request, standing, scope, hits)
             left_out["disagreed"] = len(hits) - len(kept)
-            kept += self._beside(request, standing, scope, edition.index, kept, found.hits)
+            kept += self._beside(request, standing, scope, edition.index, kept, found.all)
             passages = self._cleared(kept, scope)
             reveal = self._revealer([hit.passage for hit, _ in kept], scope)
             shown = tuple(
@@ -262,14 +262,11 @@ class Retriever:
         """Return the question's vector, all that was found, and the best of it in order."""
         view = self._privacy.embed_view(question.text)
         vector = [float(value) for value in edition.embedder.embed([view])[0]]
-        # What the question may mean is searched for and goes nowhere else.
-        others = edition.weigher.weigh_query(" ".join(sorted(question.spelt | question.meant)))
-        terms = edition.weigher.weigh_query(question.text).with_aside(others)
         named = tokens_in(question.text)
         sought = rank.Sought(question.text, request.limit, named, question.meant, question.spelt)
         finder = self._finder(request, standing, scope, edition)
-        found = finder.find(question.text, vector, terms, sought.depth, request.narrow)
-        return vector, found, rank.best(found.hits, sought, self._judge(view))
+        found = finder.find(sought, vector, request.narrow)
+        return vector, found, rank.best(found.hits, sought, self._judge(view), about=found.about)
 
     def _refuse(self, request: Request, scope: Scope) -> NoReturn:
         """Refuse a question whose asker may read nothing for its purpose, on record."""

@@ -2,13 +2,16 @@
 
 import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
 from ragplatform.adapters.bm25 import Bm25Weigher
 from ragplatform.answer.finding import Finder
+from ragplatform.answer.rank import Sought
 from ragplatform.model import AllOf, Chunk, Clause, Facts, Labels, Narrow, Passage
 from ragplatform.ports import Entry
+from ragplatform.privacy.tokens import tokens_in
 from tests.fakes_index import MemoryIndex, scope
 
 DIM = 4
@@ -62,7 +65,7 @@ def finder(index: MemoryIndex, hidden: Iterable[str] = ()) -> Finder:
 
 
 def find(one: Finder, question: str, given: Narrow | None = None):  # type: ignore[no-untyped-def]
-    return one.find(question, EAST, WEIGHER.weigh_query(question), 10, given)
+    return one.find(Sought(question, 10, tokens_in(question)), EAST, given)
 
 
 def documents(found) -> set[str]:  # type: ignore[no-untyped-def]
@@ -133,3 +136,73 @@ def test_what_the_reader_narrowed_it_to_always_holds(index: MemoryIndex) -> None
     }
     assert documents(find(finder(index), question, Narrow(years=frozenset({"2021"})))) == {"n2021"}
     assert find(finder(index), question, Narrow(years=frozenset({"1999"}))).hits == []
+
+
+ANN = "[PERSON:abcdefghijklmnop]"
+BEN = "[PERSON:ponmlkjihgfedcba]"
+
+
+def paper(text: str, document: str, *subjects: str) -> Entry:
+    one = entry(text, document, Facts())
+    return replace(one, passage=replace(one.passage, subjects=frozenset(subjects)))
+
+
+@pytest.fixture
+def papers() -> MemoryIndex:
+    """Rows that repeat a name, a letter to its bearer that says "you", and another's papers."""
+    found = MemoryIndex(dim=DIM)
+    found.upsert(
+        [
+            *(paper(f"{ANN} card {ANN} settled {n}.", "rows", "ann") for n in range(3)),
+            paper("You have eleven employees.", "letter", "ann"),
+            paper(f"{BEN} has forty employees, employees.", "other", "ben"),
+        ]
+    )
+    return found
+
+
+def test_the_papers_of_whom_a_question_names_are_searched_by_its_other_words(
+    papers: MemoryIndex,
+) -> None:
+    found = find(finder(papers), f"How many employees has {ANN}?")
+
+    assert found.about[0].passage.document == "letter"
+    assert {hit.passage.document for hit in found.about} == {"rows", "letter"}
+    assert documents(found) == {"other"}
+    assert found.said() == {"found": 5, "kept_to": ["names"], "nothing_there": False}
+
+
+def test_of_papers_about_several_people_the_documents_that_name_the_asked_are_searched(
+    papers: MemoryIndex,
+) -> None:
+    papers.upsert([paper(f"{ANN} and {BEN} met.", "minutes", "ann", "ben")])
+
+    found = find(finder(papers), f"How many employees has {ANN}?")
+
+    assert {hit.passage.document for hit in found.about} == {"rows", "minutes"}
+
+
+@pytest.mark.parametrize(
+    ("question", "given"),
+    [
+        (f"{ANN}?", None),
+        ("How many employees are there?", None),
+        ("How many employees has [PERSON:aaaaaaaaaaaaaaaa]?", None),
+        (f"How many employees has {ANN}?", Narrow(documents=frozenset({"rows"}))),
+        (f"How many employees has {ANN}?", Narrow(subjects=frozenset({"ann"}))),
+    ],
+)
+def test_a_name_alone_nobody_found_and_what_the_reader_said_are_searched_once(
+    papers: MemoryIndex, question: str, given: Narrow | None
+) -> None:
+    assert find(finder(papers), question, given).about == []
+
+
+def test_no_paper_outside_the_scope_comes_in_by_its_subject(papers: MemoryIndex) -> None:
+    secret = entry("She has ninety employees.", "secret", Facts(), "closed")
+    secret = replace(secret, passage=replace(secret.passage, subjects=frozenset({"ann"})))
+    papers.upsert([secret])
+
+    found = find(finder(papers), f"How many employees has {ANN}?")
+
+    assert "secret" not in {hit.passage.document for hit in found.all}

@@ -1,5 +1,6 @@
 """Who is asked for by name comes first, whatever fusion thinks of it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ragplatform.answer.rank import Sought, best
@@ -54,3 +55,24 @@ def test_a_document_that_names_the_person_once_is_about_the_person() -> None:
     finding = replace(head, passage=replace(head.passage, chunk=chunk))
 
     assert order([HITS[0], head, finding, HITS[1]], {ANN}) == ["head", "finding", "a", "b"]
+
+
+def test_papers_about_the_asked_come_first_whatever_they_say_and_keep_their_own_order() -> None:
+    about = [hit("letter", "You may drive again."), hit("note", f"of {ANN}")]
+    sought = Sought("", 9, frozenset({ANN}))
+
+    found = best(HITS, sought, about=[replace(about[0], score=0.9), about[1]])
+
+    assert [one.passage.chunk.id for one in found] == ["letter", "note", "c", "d", "a", "b"]
+
+
+def test_where_the_papers_about_the_asked_suffice_nothing_else_is_looked_at() -> None:
+    asked: list[int] = []
+    sought = Sought("", 1, frozenset({ANN}))
+
+    def judge(found: Sequence[Passage]) -> list[float]:
+        asked.append(len(found))
+        return [0.0] * len(found)
+
+    assert len(best(HITS, sought, judge, about=[hit("letter", "You may drive.")])) == 1
+    assert asked == [1]

@@ -201,3 +201,26 @@ def test_of_many_sentences_those_are_read_closely_that_words_put_first():
 
     assert quote.candidate.text == texts[33]
     assert len(embedder.texts) < len(texts) / 2
+
+
+def test_a_short_sentence_is_quoted_where_it_has_a_figure_for_what_was_asked():
+    passage = ["Albumin 2.7.", "Valve area 14.", "See above.", "The ward round was quiet all day."]
+
+    assert chosen("What was the valve area?", passage)[0].startswith("Valve area 14.")
+    assert chosen("What was the valve area?", ["Valve area: see."]) == []
+
+
+def test_whose_texts_they_are_does_not_count_against_a_sentence_that_names_nobody():
+    passages = [[f"Patient: {TOKEN}.", "The potassium has risen to 5.9."]]
+    question = f"What is the potassium of {TOKEN}?"
+
+    [quoted] = chosen(question, *passages, held_back=[passages[0][0]])
+
+    assert quoted == passages[0][1]
+
+
+def test_a_pseudonym_that_no_passage_holds_is_asked_for_in_vain():
+    passages = [["He was given apixaban, and for the pain he was given the other."]]
+
+    assert chosen("Was it given for pain?", *passages)
+    assert chosen(f"Was {TOKEN} given for [PERSON:ponmlkjihgfedcba]?", *passages) == []
