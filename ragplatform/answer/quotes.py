@@ -211,7 +211,7 @@ def fits(
 
 
 def _says(text: str, sought: Sought) -> bool:
-    """Return whether a sentence may say anything by itself: "See above." does not, "INR 3.1." does."""
+    """Return whether a sentence may say anything: "See above." does not, "INR 3.1." does."""
     if len(text) >= _SHORTEST:
         return not text.endswith("?")
     return bool(_FIGURE.search(text)) and not sought.specific.isdisjoint(content_terms(text))

@@ -103,7 +103,7 @@ _SHOWN: Final = (
     Detail(
         "kept_to",
         Kind.CODE,
-        "By which facts that the question names the search was kept to some documents.",
+        "By which facts of the question some documents were searched apart; `names`: whom it names.",
         required=False,
         many=True,
     ),
