@@ -103,7 +103,7 @@ _SHOWN: Final = (
     Detail(
         "kept_to",
         Kind.CODE,
-        "By which facts of the question some documents were searched apart; `names`: whom it names.",
+        "By which facts of the question some documents were searched apart; `names`: of whom.",
         required=False,
         many=True,
     ),
