@@ -9,6 +9,7 @@ What the asker narrows a search to becomes more clauses of every branch, never a
 exclusion: it cannot let anything in.
 """
 
+import hashlib
 from typing import Final
 
 from ragplatform.adapters.fact_words import FACTS, wanted_words
@@ -27,6 +28,8 @@ KEYWORDS: Final = (
     "media_type",
     FACTS,
 )
+# The number of a passage's class, an integer, in the embedded index alone.
+CLASS_NUMBER: Final = "class_number"
 # What may be excluded: every passage has this list, be it empty, so no absent field lets one pass.
 _EXCLUDED: Final = frozenset({"subjects"})
 # What a scope may speak of.
@@ -36,6 +39,15 @@ _SCOPED: Final = frozenset({"access_class", "collection", "subjects", "document"
 def tenant_class(tenant: str, access_class: str) -> str:
     """Return the one keyword that says both whose a passage is and of which class."""
     return f"{tenant}/{access_class}"
+
+
+def class_number(keyword: str) -> int:
+    """Return 48 bits of the digest of a ``tenant_class``, as the number of the class.
+
+    The embedded index keeps it beside the keyword, for an engine compares it much faster. Two
+    classes of one number are as good as impossible, but who filters by it must look.
+    """
+    return int.from_bytes(hashlib.sha256(keyword.encode()).digest()[:6], "big")
 
 
 def within(scope: Scope, narrow: Narrow | None = None) -> AnyOf:

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Final, TypeVar
 
 from ragplatform.adapters.fact_words import FACTS, fact_words, facts_of
-from ragplatform.adapters.filters import tenant_class
+from ragplatform.adapters.filters import CLASS_NUMBER, class_number, tenant_class
 from ragplatform.errors import InvalidRequestError, TamperedError
 from ragplatform.model import Category, Chunk, Facts, Json, Labels, Passage, Sensitivity, Span
 from ragplatform.page_labels import page_label
@@ -39,7 +39,8 @@ _LABEL_KEYS: Final = frozenset(
 _RETAINED: Final = "retain_until"
 # What passages stored before it was kept do not have, and passages without any still do not.
 _PAGE_LABELS: Final = "page_labels"
-_SOMETIMES: Final = frozenset({FACTS, _PAGE_LABELS})
+# And what only the embedded index writes, beside the class that it is the number of.
+_SOMETIMES: Final = frozenset({FACTS, _PAGE_LABELS, CLASS_NUMBER})
 
 
 def encode_payload(passage: Passage) -> dict[str, Json]:
@@ -162,6 +163,9 @@ def decode_payload(chunk_id: str, payload: object) -> Passage:
         fields = _exactly(payload, _KEYS, _SOMETIMES)
         _require(fields["format"] == FORMAT, "format")
         labels, access_class = _labels(fields)
+        if CLASS_NUMBER in fields:
+            number = class_number(tenant_class(labels.tenant, access_class))
+            _require(_is(int, fields[CLASS_NUMBER]) == number, CLASS_NUMBER)
         return Passage(
             chunk=_chunk(chunk_id, fields),
             document=_is(str, fields["document"]),

@@ -179,13 +179,23 @@ def _raises(handler: ast.ExceptHandler) -> bool:
 def negative_filters(module: Module) -> Iterator[Hit]:
     """Bug: a must_not whose condition never matches excludes nothing, so the filter fails open.
 
-    Qdrant Edge 0.9.0 never matches booleans. Filters say what is allowed. The one exception is a
-    list of keyword conditions that the adapter's own ``_any_of`` makes, which the contract suite
-    compares with an oracle on every engine.
+    Qdrant Edge 0.9.0 never matches booleans. Filters say what is allowed. There are two exceptions.
+    One is a list of keyword conditions that the adapter's own ``_any_of`` makes, which the contract
+    suite compares with an oracle on every engine. The other is a ``MatchExcept`` that a plan's
+    ``left_out`` chooses: it is false of what lacks the field, and what it finds is looked at once
+    more (docs/decisions/0046-classes-by-number.md).
     """
+    planned = set[ast.AST]()
     for node in ast.walk(module.tree):
         word: object = None
         match node:
+            case ast.IfExp(
+                test=ast.Attribute(attr="left_out"),
+                body=ast.Call(func=ast.Attribute(attr="MatchExcept") as chosen),
+            ):
+                planned.add(chosen)
+            case ast.Attribute() if node in planned:
+                continue
             case ast.keyword(
                 arg="must_not", value=ast.ListComp(elt=ast.Call(func=ast.Name(id="_any_of")))
             ):

@@ -262,6 +262,8 @@ def test_catching_what_one_can_answer_passes(source: str) -> None:
         "models.MatchExcept(x)",
         "from qdrant_client.models import MatchExcept\nMatchExcept(x)",
         "MatchExcept(**{'except': x})",
+        "engine.MatchExcept(x) if other else engine.MatchAny(x)",
+        "engine.MatchAny(x) if plan.left_out else engine.MatchExcept(x)",
     ],
 )
 def test_a_negative_filter_is_found_in_an_adapter(source: str) -> None:
@@ -270,6 +272,12 @@ def test_a_negative_filter_is_found_in_an_adapter(source: str) -> None:
 
 def test_a_positive_filter_passes_and_a_docstring_may_say_why() -> None:
     source = '"""No must_not here: it fails open."""\nFilter(must=[c], should=[d])'
+
+    assert broken_rules(source, ADAPTER) == set()
+
+
+def test_what_a_plan_leaves_out_may_be_said_by_a_match_that_fails_closed() -> None:
+    source = "match = engine.MatchExcept(x) if numbers.left_out else engine.MatchAny(x)"
 
     assert broken_rules(source, ADAPTER) == set()
 

@@ -1,6 +1,7 @@
 """A filter that is only nearly understood is refused: it could allow more than was meant."""
 
 import json
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -46,7 +47,7 @@ def test_a_filter_in_another_shape_is_refused(document: Json) -> None:
         decode_filter(document)
 
 
-@pytest.mark.parametrize("compiled", [edge._compiled, qdrant._compiled])
+@pytest.mark.parametrize("compiled", [partial(edge._compiled, numbers={}), qdrant._compiled])
 def test_a_filter_without_branches_never_reaches_an_engine(compiled) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(PolicyError):
         compiled(AnyOf(()))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from ragplatform.adapters.filters import class_number
 from ragplatform.adapters.payload import (
     decode_labels,
     decode_payload,
@@ -70,6 +71,9 @@ FLAWS = [
     (["tenant_class"], "harbor/class"),
     (["tenant_class"], "mercy/other"),
     (["access_class"], "other"),
+    (["class_number"], class_number("mercy/other")),
+    (["class_number"], str(class_number("mercy/class"))),
+    (["class_number"], None),
     (["labels"], None),
     (["labels"], {}),
     (["labels", "extra"], 1),
@@ -193,3 +197,9 @@ def test_facts_in_any_other_form_are_refused(facts: object) -> None:
 
     with pytest.raises(TamperedError):
         decode_payload(ID, payload)
+
+
+def test_the_number_of_the_class_may_stand_beside_it() -> None:
+    payload = {**encode_payload(PASSAGE), "class_number": class_number("mercy/class")}
+
+    assert decode_payload(ID, payload) == PASSAGE
