@@ -132,6 +132,13 @@ def test_text_comes_in_pieces_none_of_them_empty(subject: Subject) -> None:
     assert all(pieces)
 
 
+def test_a_piece_has_several_tokens_but_the_first_and_the_last(subject: Subject) -> None:
+    pieces = subject.present(_text())
+
+    assert isinstance(pieces, list)
+    assert len(pieces) <= 2 + 24 // 8
+
+
 def test_the_whole_text_matches_the_pattern(subject: Subject) -> None:
     pieces = subject.present(_text(pattern=JOIN))
 

@@ -188,7 +188,7 @@ def test_the_request_is_salted_seeded_and_cold() -> None:
     assert body["temperature"] == 0
     assert body["seed"] == 7
     assert body["max_completion_tokens"] == 9
-    assert body["stream"] is True
+    assert (body["stream"], body["stream_interval"]) == (True, 8)
     assert body["messages"] == [
         {"role": "system", "content": "Answer."},
         {"role": "user", "content": SECRET},
