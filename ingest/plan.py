@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from ingest.aside_run import AsideOfRun
 from ingest.changes import Changed, Changes, Finding, Refused, Retry, Settled
@@ -118,6 +119,9 @@ class Plan:
         }
 
 
+_GUESSED_BY: Final = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """How long a run may take, and from how many earlier runs that was guessed."""
@@ -129,9 +133,12 @@ class Estimate:
 def estimate(plan: Plan, earlier: Sequence[Run]) -> Estimate | None:
     """Return how long the plan may take by the rates of earlier runs, None without any.
 
-    Documents cost time by their bytes and each for itself: the greater of the two guesses holds.
+    ``earlier`` are the newest first, and the first few that had work count: an encoder or a machine
+    of long ago says little. Documents cost time by their bytes and each for itself: the greater of
+    the two guesses holds.
     """
     worked = [one for one in earlier if one.progress.documents and one.progress.bytes]
+    worked = worked[:_GUESSED_BY]
     if not worked:
         return None
     spent = sum(one.progress.elapsed_s for one in worked)

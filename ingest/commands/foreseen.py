@@ -14,8 +14,9 @@ from ingest.sweep import Sweep
 from ingest.work import Target
 from ragplatform.config import Settings
 
-# The rates of so many of a collection's latest runs are looked at.
-_EARLIER: Final = 20
+# So many of a collection's latest runs are looked at, more than a year of nights: most of them find
+# nothing new, and say nothing of how long work takes.
+_EARLIER: Final = 500
 
 
 def show(

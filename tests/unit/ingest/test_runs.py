@@ -1,6 +1,7 @@
 """A run can be foreseen, followed, ended, taken up again, and narrowed to what did not go in."""
 
 import time
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from ingest.members import Members
 from ingest.plan import Estimate, Foreseen, Plan, estimate, planner_of
 from ingest.quarantine_rules import QuarantineRules
 from ingest.report import Report
-from ingest.runs import Run
+from ingest.runs import Progress, Run
 from ingest.sources import GivenLabels, find
 from ingest.sweep import Guard, Sweep
 from ingest.work import Fingerprinter
@@ -143,6 +144,22 @@ def test_time_is_guessed_from_earlier_runs(files: Path, data: Path) -> None:
     pace = run.progress.elapsed_s / run.progress.documents
     assert guessed == Estimate(pytest.approx(max(8 * pace, 100 * run.progress.elapsed_s / 24)), 1)
     assert estimate(plan, []) is None
+
+
+def test_runs_without_work_and_runs_of_long_ago_say_nothing_of_the_time(
+    files: Path, data: Path
+) -> None:
+    ingest(files, data, Fuse(), parser=RecordParser())
+    plan = Plan(bytes=100)
+    plan.counts[Foreseen.NEW] = 8
+    run = latest(data)
+    idle = replace(run, progress=Progress(files=3, elapsed_s=1.0))
+    slow = replace(run, progress=replace(run.progress, elapsed_s=1e6))
+
+    guessed = estimate(plan, [*[idle] * 30, *[run] * 10, slow])
+
+    assert guessed is not None
+    assert (guessed.runs, guessed.seconds < 1e4) == (10, True)
 
 
 def test_a_run_says_at_its_end_what_it_did_and_how_long_each_stage_took(
