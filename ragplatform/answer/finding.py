@@ -113,16 +113,17 @@ class Finder:
     ) -> list[Hit]:
         """Return candidates of the papers about whom the question names, by its other words.
 
-        The surest pseudonyms of which any hit holds one count. None for a name by itself, and where
-        the reader has said whose papers to search.
+        The surest pseudonyms of which any hit that may be read holds one count. None for a name by
+        itself, and where the reader has said whose papers to search.
         """
         others = self._weigher.weigh_query(TOKEN.sub(" ", sought.text))
         if not others.indices or given.documents or given.subjects:
             return []
         for some in (sought.spelt, sought.named):
             naming = [hit.passage for hit in hits if some & tokens_in(text_of(hit.passage))]
-            if naming:
-                narrow = _papers_of(naming, given)
+            # What policy withholds says nothing of where to look.
+            if readable := self._readable(naming):
+                narrow = _papers_of(readable, given)
                 return self._index.search(vector, others, self._scope, sought.depth, narrow)
         return []
 

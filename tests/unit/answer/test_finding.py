@@ -206,3 +206,12 @@ def test_no_paper_outside_the_scope_comes_in_by_its_subject(papers: MemoryIndex)
     found = find(finder(papers), f"How many employees has {ANN}?")
 
     assert "secret" not in {hit.passage.document for hit in found.all}
+
+
+def test_a_paper_that_policy_withholds_does_not_say_where_to_look(papers: MemoryIndex) -> None:
+    papers.upsert([paper(f"{ANN} and {BEN} met.", "minutes", "ann", "ben")])
+
+    found = find(finder(papers, hidden=["minutes"]), f"How many employees has {ANN}?")
+
+    # Without the minutes those that name her are about her alone, so all about her is searched.
+    assert "letter" in {hit.passage.document for hit in found.about}
