@@ -6,7 +6,7 @@ It speaks vLLM's chat protocol over plain asyncio, keeps connections open, and a
 sentences copied from the prompt's passages, so that they pass the check for support. An event has
 as many tokens as ``stream_interval`` asks for, but the first and the last, as with vLLM. Without
 pauses a whole answer is one write of many events, which is as fast as a server can be. ``GET
-/seen`` tells how many requests came, what they cost it, and the last of their bodies.
+/seen`` tells how many requests came, what they cost it, and the last one's body.
 """
 
 import argparse
@@ -15,7 +15,6 @@ import contextlib
 import json
 import re
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -33,7 +32,7 @@ class Model:
         self._first_s = first_ms / 1000
         self._token_s = token_ms / 1000
         self._requests = 0
-        self._bodies: deque[Any] = deque(maxlen=64)
+        self._last: Any = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection until it is closed."""
@@ -56,7 +55,7 @@ class Model:
             _send(writer, "application/json", json.dumps(whole).encode())
             return
         self._requests += 1
-        self._bodies.append(body)
+        self._last = body
         events = list(_events(reply(body), body.get("stream_interval") or 1))
         writer.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -81,7 +80,7 @@ class Model:
         return {
             "requests": self._requests,
             "cpu_s": time.process_time(),
-            "bodies": list(self._bodies),
+            "last": self._last,
         }
 
 

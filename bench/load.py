@@ -81,7 +81,7 @@ class ModelServer:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def seen(self) -> dict[str, Any]:
-        """Return how many requests came, and the last of them."""
+        """Return how many requests came, and the last one's body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         connection.request("GET", "/seen")
         found: dict[str, Any] = json.loads(connection.getresponse().read())
@@ -161,7 +161,7 @@ def prompts(
                 before = model.seen()["requests"]
                 asked, _ = await asker.ask(ABSTRACTIVE)
                 seen = model.seen()
-                found[asked["id"]] = seen["bodies"][-1] if seen["requests"] > before else None
+                found[asked["id"]] = seen["last"] if seen["requests"] > before else None
             asker.close()
         return found
 

@@ -27,6 +27,9 @@ from ragplatform.model import Json
 from ragplatform.ports import Archive, Index
 from ragplatform.privacy.gate import Privacy
 
+# How many earlier runs a time is guessed by: an encoder or a machine of long ago says little.
+_GUESSED_BY: Final = 10
+
 
 class Foreseen(StrEnum):
     """What a run would make of a file."""
@@ -119,9 +122,6 @@ class Plan:
         }
 
 
-_GUESSED_BY: Final = 10
-
-
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """How long a run may take, and from how many earlier runs that was guessed."""
@@ -133,9 +133,8 @@ class Estimate:
 def estimate(plan: Plan, earlier: Sequence[Run]) -> Estimate | None:
     """Return how long the plan may take by the rates of earlier runs, None without any.
 
-    ``earlier`` are the newest first, and the first few that had work count: an encoder or a machine
-    of long ago says little. Documents cost time by their bytes and each for itself: the greater of
-    the two guesses holds.
+    ``earlier`` are the newest first, and the first few that had work count. Documents cost time by
+    their bytes and each for itself: the greater of the two guesses holds.
     """
     worked = [one for one in earlier if one.progress.documents and one.progress.bytes]
     worked = worked[:_GUESSED_BY]

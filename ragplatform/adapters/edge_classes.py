@@ -22,7 +22,7 @@ in memory: if that is all of them, leaving out takes 17.2 and 10.0 ms by numbers
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -70,22 +70,18 @@ class KnownClasses:
         """Know the classes that are stored, with how many passages each has."""
         self._lock = threading.Lock()
         self._of: dict[str, set[str]] = {}
-        self._all: set[str] = set()
         self._numbers: dict[str, int] = {}
         self._taken: set[int] = set()
-        # Where two classes have one number, no filter is by number: it would let both through.
-        self._distinct = True
         # A passage that was stored twice counts twice, and one that has gone is not taken off: by
         # it only the form of a filter is chosen.
         self._passages = Counter[str]()
-        self._version = 0
         self._learn(stored)
         self._opened_with = self._passages.total()
 
     @property
     def version(self) -> int:
         """A number that grows with every class that was not known."""
-        return self._version
+        return len(self._numbers)
 
     def add(self, keywords: Iterable[str]) -> None:
         """Learn the class of each of some passages, before any of them is stored."""
@@ -94,15 +90,10 @@ class KnownClasses:
     def _learn(self, counts: Mapping[str, int]) -> None:
         with self._lock:
             self._passages.update(counts)
-            new = counts.keys() - self._all
-            for keyword in new:
+            for keyword in counts.keys() - self._numbers.keys():
                 self._of.setdefault(_owner(keyword), set()).add(keyword)
-                number = class_number(keyword)
-                self._distinct = self._distinct and number not in self._taken
-                self._taken.add(number)
-                self._numbers[keyword] = number
-                self._version += 1
-            self._all |= new
+                self._numbers[keyword] = class_number(keyword)
+                self._taken.add(self._numbers[keyword])
 
     def plan(self, tree: AnyOf) -> Plan:
         """Return what to search by.
@@ -113,21 +104,26 @@ class KnownClasses:
         with self._lock:
             branches = tuple(map(self._shorter, tree.branches))
             if any(map(self._opens_all, branches)):
-                return Plan(None, self._version)
-            clauses = {clause for branch in branches for clause in branch.clauses}
-            numbers = {
-                clause: self._numbered(clause)
-                for clause in clauses
-                if clause.field == _CLASS and clause.any_of & self._all
-            }
-            return Plan(AnyOf(branches), self._version, numbers if self._distinct else {})
+                return Plan(None, self.version)
+            return Plan(AnyOf(branches), self.version, self._by_number(branches))
+
+    def _by_number(self, branches: Iterable[AllOf]) -> dict[Clause, Numbers]:
+        if len(self._taken) < len(self._numbers):
+            # Where two classes have one number, a filter by it would let both through.
+            return {}
+        clauses = {clause for branch in branches for clause in branch.clauses}
+        return {clause: self._numbered(clause) for clause in clauses if self._known_of(clause)}
+
+    def _known_of(self, clause: Clause) -> Set[str]:
+        """Return the known classes that a clause names, none of one on another field."""
+        return clause.any_of & self._numbers.keys() if clause.field == _CLASS else set()
 
     def _shorter(self, branch: AllOf) -> AllOf:
         return AllOf(tuple(map(self._covering, branch.clauses)), branch.none_of)
 
     def _covering(self, clause: Clause) -> Clause:
         """Return the clause, or its tenant's where it names all that the tenant's passages have."""
-        found = clause.any_of & self._all if clause.field == _CLASS else None
+        found = self._known_of(clause)
         if not found:
             return clause
         tenant = _owner(next(iter(found)))
@@ -142,14 +138,14 @@ class KnownClasses:
     def _numbered(self, clause: Clause) -> Numbers:
         """Return the numbers of the classes that a clause names, or of those that it leaves out."""
         total = self._passages.total()
-        others = self._all - clause.any_of
+        others = self._numbers.keys() - clause.any_of
         shut = sum(map(self._passages.__getitem__, others))
         left_out = (
             bool(others)
             and shut <= _LEFT_OUT_AT_MOST * total
             and total - self._opened_with <= _STORED_SINCE_AT_MOST * total
         )
-        told = others if left_out else self._all & clause.any_of
+        told = others if left_out else self._known_of(clause)
         return Numbers(frozenset(map(self._numbers.__getitem__, told)), left_out)
 
 

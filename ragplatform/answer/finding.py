@@ -116,10 +116,13 @@ class Finder:
         The surest pseudonyms of which any hit that may be read holds one count. None for a name by
         itself, and where the reader has said whose papers to search.
         """
-        others = self._weigher.weigh_query(TOKEN.sub(" ", sought.text))
-        if not others.indices or given.documents or given.subjects:
+        whom = [some for some in (sought.spelt, sought.named) if some]
+        if not whom or given.documents or given.subjects:
             return []
-        for some in (sought.spelt, sought.named):
+        others = self._weigher.weigh_query(TOKEN.sub(" ", sought.text))
+        if not others.indices:
+            return []
+        for some in whom:
             naming = [hit.passage for hit in hits if some & tokens_in(text_of(hit.passage))]
             # What policy withholds says nothing of where to look.
             if readable := self._readable(naming):

@@ -173,18 +173,23 @@ def test_the_classes_are_known_again_after_a_restart(tmp_path: Path) -> None:
         assert documents(after) == {"d1"}
 
 
-def test_a_class_that_comes_during_a_search_is_not_let_through(
-    index: EdgeIndex, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    index.upsert([entry(1, "open")])
+def store_during_a_search(index: EdgeIndex, late: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have one more passage stored whenever a search has been planned."""
     planned = index._classes.plan
 
     def then_another_is_stored(tree: AnyOf) -> Plan:
         plan = planned(tree)
-        index.upsert([entry(2, "closed")])
+        index.upsert([late])
         return plan
 
     monkeypatch.setattr(index._classes, "plan", then_another_is_stored)
+
+
+def test_a_class_that_comes_during_a_search_is_not_let_through(
+    index: EdgeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.upsert([entry(1, "open")])
+    store_during_a_search(index, entry(2, "closed"), monkeypatch)
 
     assert documents(index) == {"d1"}
 
@@ -220,14 +225,7 @@ def test_a_class_that_comes_while_others_are_left_out_is_not_let_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(mostly_open(tmp_path)) as index:
-        planned = index._classes.plan
-
-        def then_another_is_stored(tree: AnyOf) -> Plan:
-            plan = planned(tree)
-            index.upsert([entry(4, "new")])
-            return plan
-
-        monkeypatch.setattr(index._classes, "plan", then_another_is_stored)
+        store_during_a_search(index, entry(4, "new"), monkeypatch)
 
         assert documents(index) == {"d1", "d2"}
 
@@ -247,15 +245,9 @@ def test_how_rare_a_term_is_tells_nothing_of_a_class_that_comes_meanwhile(
 ) -> None:
     with closing(mostly_open(tmp_path)) as index:
         before = index.search(EAST, TERMS, OPEN, 1)
-        planned = index._classes.plan
-
-        def then_another_is_stored(tree: AnyOf) -> Plan:
-            plan = planned(tree)
-            # Too far off to be among the hits.
-            index.upsert([Entry(entry(4, "new").passage, (0.0, 1.0), TermWeights((6,), (1.0,)))])
-            return plan
-
-        monkeypatch.setattr(index._classes, "plan", then_another_is_stored)
+        # Too far off to be among the hits.
+        late = Entry(entry(4, "new").passage, (0.0, 1.0), TermWeights((6,), (1.0,)))
+        store_during_a_search(index, late, monkeypatch)
 
         assert index.search(EAST, TERMS, OPEN, 1) == before
 
